@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# segue_room(NAME USES a b … [LIBRARIES x y …]) makes one room of this folder:
+#   *.cpp        the static library segue_NAME
+#   *_test.cpp   NAME_test, each case a CTest case
+#   *_fuzz.cpp   one libFuzzer program each (preset fuzz), run for a few seconds by CTest
+#   *_bench.cpp  NAME_bench (Google Benchmark), never a test
+# SUBFOLDERS names folders whose sources belong to this room too. EXCLUDE names main programs.
+function(segue_room name)
+  cmake_parse_arguments(room "" "" "USES;LIBRARIES;SUBFOLDERS;EXCLUDE;TEST_LIBRARIES" ${ARGN})
+  set(patterns "*.cpp")
+  foreach(folder ${room_SUBFOLDERS})
+    list(APPEND patterns "${folder}/*.cpp")
+  endforeach()
+  file(GLOB all CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" ${patterns})
+  list(REMOVE_ITEM all "" ${room_EXCLUDE})
+  set(sources ${all})
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
+  set(tests ${all})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  set(fuzzers ${all})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
+  set(benches ${all})
+  list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
+
+  set(uses ${room_USES})
+  list(TRANSFORM uses PREPEND segue_)
+  if(sources)
+    add_library(segue_${name} STATIC ${sources})
+    target_link_libraries(segue_${name} PUBLIC segue_flags ${uses} ${room_LIBRARIES})
+  else()
+    add_library(segue_${name} INTERFACE)
+    target_link_libraries(segue_${name} INTERFACE segue_flags ${uses} ${room_LIBRARIES})
+  endif()
+  if(tests AND NOT SEGUE_FUZZ)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE segue_${name} ${room_TEST_LIBRARIES}
+      GTest::gmock GTest::gtest_main)
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+      DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
+  endif()
+  if(SEGUE_FUZZ)
+    foreach(fuzzer ${fuzzers})
+      segue_fuzzer(${name} ${fuzzer})
+    endforeach()
+  endif()
+  if(benches AND NOT SEGUE_FUZZ)
+    add_executable(${name}_bench ${benches})
+    target_link_libraries(${name}_bench PRIVATE segue_${name} benchmark::benchmark_main)
+  endif()
+endfunction()
+
+# SEGUE_FUZZ_SECONDS in the environment of ctest lengthens the run (./test soak). A corpus is kept
+# in tests/corpus/<program>, when it has one.
+function(segue_fuzzer room file)
+  get_filename_component(program ${file} NAME_WE)
+  set(program ${room}_${program})
+  add_executable(${program} ${file})
+  target_compile_options(${program} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${program} PRIVATE segue_${room})
+  add_test(NAME fuzz.${program} COMMAND "${PROJECT_SOURCE_DIR}/tests/fuzz.sh"
+    $<TARGET_FILE:${program}> "${PROJECT_SOURCE_DIR}/tests/corpus/${program}")
+  set_tests_properties(fuzz.${program} PROPERTIES LABELS fuzz)
+endfunction()
+
+include(GoogleTest)
+
+# segue_program(NAME ROOM MAIN.cpp): one executable of the contract, in build/<preset>/bin.
+function(segue_program name room main)
+  add_executable(${name} ${main})
+  target_link_libraries(${name} PRIVATE segue_${room})
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()

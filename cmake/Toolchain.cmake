@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Compiler, warnings, sanitizers, linker and cache: the same for every room.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+
+set(SEGUE_SANITIZE "" CACHE STRING "Sanitizers for every target, for example address,undefined")
+option(SEGUE_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+
+add_library(segue_flags INTERFACE)
+target_compile_options(segue_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
+  -Werror=return-type -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
+target_compile_definitions(segue_flags INTERFACE OPENSSL_API_COMPAT=30000
+  SEGUE_VERSION="${PROJECT_VERSION}" $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
+target_include_directories(segue_flags INTERFACE
+  "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/generated")
+if(SEGUE_SANITIZE)
+  target_compile_options(segue_flags INTERFACE -fsanitize=${SEGUE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(segue_flags INTERFACE -fsanitize=${SEGUE_SANITIZE})
+endif()
+
+if(SEGUE_FUZZ)
+  target_compile_options(segue_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+find_program(SEGUE_CCACHE ccache)
+if(SEGUE_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${SEGUE_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${SEGUE_CCACHE})
+endif()
+find_program(SEGUE_MOLD mold)
+if(SEGUE_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_link_options(-fuse-ld=mold)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_link_options(-fuse-ld=lld)
+endif()
