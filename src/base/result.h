@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <tl/expected.hpp>
+#include <type_traits>
 
 #include "base/error.h"
 
@@ -24,6 +25,12 @@ template <class... Args>
 [[nodiscard]] tl::unexpected<Error> fail_errno(std::string_view what, std::string_view thing,
                                                int error_number);
 
+// The value of a result that has one; nothing for Result<> (tl::expected<void> has no value()).
+template <class T>
+T take_value(Result<T>&& result) {
+    if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
 }  // namespace segue
 
 // TRY(expression): the value, or an early return of its error. A GNU statement expression, which
@@ -32,5 +39,5 @@ template <class... Args>
     __extension__({                                                                    \
         auto segue_try_result = (__VA_ARGS__);                                         \
         if (!segue_try_result) return ::tl::make_unexpected(segue_try_result.error()); \
-        std::move(segue_try_result).value();                                           \
+        ::segue::take_value(std::move(segue_try_result));                              \
     })
