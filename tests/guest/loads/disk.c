@@ -13,14 +13,14 @@
 
 enum { record_bytes = 4096, slots = 2000 };
 
-int load_disk(int count, char **words) {
+int load_disk(int count, char** words) {
     if (count < 1) load_die("disk needs DEVICE");
     const double period = 1 / (count > 1 ? atof(words[1]) : 20);
     const int device = open(words[0], O_RDWR | O_DIRECT | O_DSYNC);
     if (device < 0) load_die(words[0]);
     char *written, *read_back;
-    if (posix_memalign((void **)&written, record_bytes, record_bytes) ||
-        posix_memalign((void **)&read_back, record_bytes, record_bytes))
+    if (posix_memalign((void**)&written, record_bytes, record_bytes) ||
+        posix_memalign((void**)&read_back, record_bytes, record_bytes))
         load_die("disk: memory");
     double next = load_now();
     for (unsigned long number = 1;; ++number) {

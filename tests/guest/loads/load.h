@@ -6,14 +6,14 @@
 /* Seconds on the guest's monotonic clock. */
 double load_now(void);
 /* Sleeps until `*next`, then moves it on by `period` seconds. Late turns are not dropped. */
-void load_pace(double *next, double period);
+void load_pace(double* next, double period);
 /* Prints to the serial line in one write, so that lines of two loads never mix. */
-void load_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void load_print(const char* format, ...) __attribute__((format(printf, 1, 2)));
 /* Says what failed, with errno, and ends this load only. */
-void load_die(const char *what) __attribute__((noreturn));
+void load_die(const char* what) __attribute__((noreturn));
 
-int load_tick(int count, char **words);
-int load_dirty(int count, char **words);
-int load_paint(int count, char **words);
-int load_udp(int count, char **words);
-int load_disk(int count, char **words);
+int load_tick(int count, char** words);
+int load_dirty(int count, char** words);
+int load_paint(int count, char** words);
+int load_udp(int count, char** words);
+int load_disk(int count, char** words);

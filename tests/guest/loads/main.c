@@ -15,14 +15,14 @@ double load_now(void) {
     return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-void load_pace(double *next, double period) {
+void load_pace(double* next, double period) {
     struct timespec at = {(time_t)*next, (long)((*next - (time_t)*next) * 1e9)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) {
     }
     *next += period;
 }
 
-void load_print(const char *format, ...) {
+void load_print(const char* format, ...) {
     char line[256];
     va_list arguments;
     va_start(arguments, format);
@@ -32,13 +32,13 @@ void load_print(const char *format, ...) {
     if (write(1, line, size) != size) exit(1);
 }
 
-void load_die(const char *what) {
+void load_die(const char* what) {
     load_print("LOAD FAILED %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
 /* tick [period ms]: "tick N" on the serial line. */
-int load_tick(int count, char **words) {
+int load_tick(int count, char** words) {
     const double period = (count > 0 ? atof(words[0]) : 1000) / 1000;
     double next = load_now();
     for (unsigned long number = 1;; ++number) {
@@ -47,10 +47,10 @@ int load_tick(int count, char **words) {
     }
 }
 
-int main(int count, char **words) {
+int main(int count, char** words) {
     static const struct {
-        const char *name;
-        int (*run)(int, char **);
+        const char* name;
+        int (*run)(int, char**);
     } loads[] = {{"tick", load_tick},
                  {"dirty", load_dirty},
                  {"paint", load_paint},

@@ -19,20 +19,20 @@ enum { dispi_id, dispi_width, dispi_height, dispi_depth, dispi_enable };
 enum { dispi_enabled_linear = 0x41 };
 enum { columns = 40, marks_head = 2, counter_bits = 32, box = 64 };
 
-static volatile uint16_t *registers; /* NULL: the ports */
-static uint32_t *pixels;
+static volatile uint16_t* registers; /* NULL: the ports */
+static uint32_t* pixels;
 static unsigned width = 1024, height = 768;
 
-static unsigned long read_number(const char *device, const char *file) {
+static unsigned long read_number(const char* device, const char* file) {
     char path[512], text[64] = "";
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/%s", device, file);
-    FILE *from = fopen(path, "r");
+    FILE* from = fopen(path, "r");
     if (!from || !fgets(text, sizeof text, from)) load_die(path);
     fclose(from);
     return strtoul(text, NULL, 16);
 }
 
-static void *map_bar(const char *device, int bar, size_t bytes) {
+static void* map_bar(const char* device, int bar, size_t bytes) {
     char path[512];
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/enable", device);
     const int enable = open(path, O_WRONLY);
@@ -40,20 +40,20 @@ static void *map_bar(const char *device, int bar, size_t bytes) {
     close(enable);
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource%d", device, bar);
     const int file = open(path, O_RDWR);
-    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    void* mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (file < 0 || mapped == MAP_FAILED) load_die(path);
     return mapped;
 }
 
 static void find_display(void) {
-    DIR *directory = opendir("/sys/bus/pci/devices");
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+    DIR* directory = opendir("/sys/bus/pci/devices");
+    for (struct dirent* entry; directory && (entry = readdir(directory));) {
         if (entry->d_name[0] == '.') continue;
         const unsigned long class_code = read_number(entry->d_name, "class");
         if (class_code >> 16 != 3) continue;
         pixels = map_bar(entry->d_name, 0, (size_t)width * height * 4);
         if (class_code == 0x038000)
-            registers = (volatile uint16_t *)((char *)map_bar(entry->d_name, 2, 4096) + 0x500);
+            registers = (volatile uint16_t*)((char*)map_bar(entry->d_name, 2, 4096) + 0x500);
         closedir(directory);
         return;
     }
@@ -93,7 +93,8 @@ static void paint_cells(uint32_t frame) {
     const unsigned size = width / columns;
     for (unsigned column = 0; column < columns; ++column) {
         const unsigned bit = column - marks_head;
-        const int white = bit < counter_bits ? frame >> (counter_bits - 1 - bit) & 1 : !(column & 1);
+        const int white =
+            bit < counter_bits ? frame >> (counter_bits - 1 - bit) & 1 : !(column & 1);
         fill(column * size, 0, size, size, white ? 0xffffff : 0);
         fill(column * size, size, size, size, white ? 0 : 0xffffff);
     }
@@ -109,8 +110,9 @@ static void paint_box(uint32_t frame) {
     fill(is, top, box, box, 0xff8000 ^ (frame * 0x010307 & 0xffffff));
 }
 
-int load_paint(int count, char **words) {
-    if (count > 0 && sscanf(words[0], "%ux%u", &width, &height) != 2) load_die("paint WIDTHxHEIGHT");
+int load_paint(int count, char** words) {
+    if (count > 0 && sscanf(words[0], "%ux%u", &width, &height) != 2)
+        load_die("paint WIDTHxHEIGHT");
     if (width < 320 || width > 4096 || height < 200 || height > 2160) load_die("paint: size");
     const double period = 1 / (count > 1 ? atof(words[1]) : 10);
     find_display();

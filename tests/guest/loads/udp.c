@@ -9,13 +9,13 @@
 
 #include "load.h"
 
-int load_udp(int count, char **words) {
+int load_udp(int count, char** words) {
     if (count < 2) load_die("udp needs ADDRESS and PORT");
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(words[1]))};
     const double period = 1 / (count > 2 ? atof(words[2]) : 100);
     if (!inet_aton(words[0], &to.sin_addr)) load_die(words[0]);
     const int port = socket(AF_INET, SOCK_DGRAM, 0);
-    if (port < 0 || connect(port, (struct sockaddr *)&to, sizeof to) != 0) load_die("udp: socket");
+    if (port < 0 || connect(port, (struct sockaddr*)&to, sizeof to) != 0) load_die("udp: socket");
     double next = load_now(), reported = next;
     for (unsigned long number = 1;;) {
         char text[32];
