@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/canvas/scale.h"
+
+#include "spice/canvas/pixels.h"
+
+namespace segue::canvas {
+
+bool set_scaling(const PixmanImage& image, const Rect& area, const Rect& box, ScaleMode scale) {
+    if (area.empty() || box.empty()) return false;
+    constexpr std::int64_t kOne = 65536;
+    const std::int64_t ratio_x = area.width() * kOne / box.width();
+    const std::int64_t ratio_y = area.height() * kOne / box.height();
+    constexpr std::int64_t kMaxRatio = std::int64_t{32767} * kOne;
+    if (ratio_x > kMaxRatio || ratio_y > kMaxRatio || std::abs(std::int64_t{area.left}) > 32767 ||
+        std::abs(std::int64_t{area.top}) > 32767) {
+        return false;
+    }
+    pixman_transform_t transform;
+    pixman_transform_init_scale(&transform, static_cast<pixman_fixed_t>(ratio_x),
+                                static_cast<pixman_fixed_t>(ratio_y));
+    pixman_transform_translate(&transform, nullptr, pixman_int_to_fixed(area.left),
+                               pixman_int_to_fixed(area.top));
+    pixman_image_set_transform(image.get(), &transform);
+    pixman_image_set_repeat(image.get(), PIXMAN_REPEAT_NONE);
+    const auto filter = scale == ScaleMode::nearest ? PIXMAN_FILTER_NEAREST : PIXMAN_FILTER_GOOD;
+    pixman_image_set_filter(image.get(), filter, nullptr, 0);
+    return true;
+}
+
+Result<Image> scaled_part(const Source& source, const Rect& box, const Rect& extents) {
+    Image scaled = TRY(Image::create(source.image->format(), extents.width(), extents.height()));
+    const PixmanImage from(*source.image);
+    if (!set_scaling(from, source.area, box, source.scale)) {
+        return fail(ErrorCode::invalid_argument, "a picture cannot be scaled from {}x{} to {}x{}",
+                    source.area.width(), source.area.height(), box.width(), box.height());
+    }
+    const PixmanImage to(scaled);
+    pixman_image_composite32(PIXMAN_OP_SRC, from.get(), nullptr, to.get(),
+                             static_cast<int>(std::int64_t{extents.left} - box.left),
+                             static_cast<int>(std::int64_t{extents.top} - box.top), 0, 0, 0, 0,
+                             scaled.width(), scaled.height());
+    return scaled;
+}
+
+Result<FittingSource> FittingSource::make(const Image& target, const Image& source) {
+    FittingSource result;
+    if (!same_pixel_size(target, source)) {
+        result.own_ = TRY(source.converted(target.format()));
+    } else if (source.line(0) == target.line(0)) {
+        result.own_ = TRY(source.copy());
+    } else {
+        result.given_ = &source;
+    }
+    return result;
+}
+
+}  // namespace segue::canvas
