@@ -6,7 +6,7 @@
 
 #include "spice/canvas/pixels.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 struct Layout {
@@ -112,4 +112,4 @@ Result<Image> mask_of(const Bitmap& bitmap) {
     return image;
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "spice/canvas/image.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 // SpiceBitmapFmt in libspice-protocol's spice/enums.h.
 enum class BitmapFormat : std::uint8_t {
@@ -42,4 +42,4 @@ Result<Image> image_of(const Bitmap& bitmap, Format palette_format = Format::xrg
 // formats.
 Result<Image> mask_of(const Bitmap& bitmap);
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 std::uint32_t pixel(const Image& image, int x, int y) {
@@ -77,4 +77,4 @@ TEST(BitmapTest, MasksOfBothBitOrders) {
 }
 
 }  // namespace
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

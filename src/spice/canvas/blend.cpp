@@ -4,7 +4,7 @@
 #include "spice/canvas/pixels.h"
 #include "spice/canvas/scale.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 // What pixman leaves in the unused byte of xrgb32 is not what guests expect there: stock clears it
@@ -112,4 +112,4 @@ Result<> composite(Image& target, const Region& region, const Rect& box, std::ui
     return copy(target, region, extents, {&result, result.bounds(), ScaleMode::nearest}, Rop::copy);
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

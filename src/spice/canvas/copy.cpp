@@ -8,7 +8,7 @@
 #include "spice/canvas/pixels.h"
 #include "spice/canvas/scale.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 // Offsets from target to source coordinates: source = target - offset.
@@ -172,4 +172,4 @@ void copy_bits(Image& target, const Region& region, const Rect& box, Point from)
     }
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

@@ -11,7 +11,7 @@
 #include "spice/canvas/image.h"
 #include "spice/canvas/rop.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 // A picture of one bit a pixel that further restricts what is drawn. `origin` is the mask's pixel
 // that falls on the top left corner of the box.
@@ -127,4 +127,4 @@ struct Stroke {
 inline constexpr std::size_t kMaxStrokePoints = std::size_t{1} << 16;
 Result<> stroke(Image& target, const Region& region, const Stroke& stroke);
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

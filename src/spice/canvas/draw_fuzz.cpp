@@ -8,7 +8,7 @@
 #include "spice/canvas/draw.h"
 
 using namespace segue;
-using namespace segue::canvas;
+using namespace segue::spice::canvas;
 
 namespace {
 

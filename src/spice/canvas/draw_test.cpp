@@ -8,7 +8,7 @@
 
 #include "base/random.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 std::uint32_t& at(Image& image, int x, int y) {
@@ -397,4 +397,4 @@ TEST(StrokeTest, DashesAlternate) {
 }
 
 }  // namespace
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

@@ -4,7 +4,7 @@
 #include "spice/canvas/draw.h"
 #include "spice/canvas/pixels.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 template <class Pixel>
@@ -62,4 +62,4 @@ void fill(Image& target, const Region& region, const Brush& brush, Rop rop) {
     });
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

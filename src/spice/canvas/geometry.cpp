@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 static_assert(sizeof(pixman_box32_t) == sizeof(Rect));
@@ -139,4 +139,4 @@ bool operator==(const Region& a, const Region& b) {
     return pixman_region32_equal(native_of(a), native_of(b));
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

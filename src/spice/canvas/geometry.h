@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 struct Point {
     std::int32_t x = 0;
@@ -77,4 +77,4 @@ class Region {
     alignas(8) std::byte storage_[24];
 };
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

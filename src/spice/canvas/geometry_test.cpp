@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 constexpr std::int32_t kMin = std::numeric_limits<std::int32_t>::min();
@@ -61,4 +61,4 @@ TEST(RegionTest, CopiesAndMovesAreIndependent) {
 }
 
 }  // namespace
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

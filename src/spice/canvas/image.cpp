@@ -6,7 +6,7 @@
 
 #include "spice/canvas/pixman_image.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 int bits_per_pixel(Format format) {
     switch (format) {
@@ -90,4 +90,4 @@ Image Image::view_as(Format format) const {
     return wrap(format, width_, height_, stride_, top_line_);
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "spice/canvas/geometry.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 // Bounds on every picture, whoever asks for it: one side, and the whole (256 MiB at 32 bits).
 inline constexpr std::int32_t kMaxSide = 32767;
@@ -69,4 +69,4 @@ class Image {
 
 using SharedImage = std::shared_ptr<const Image>;
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

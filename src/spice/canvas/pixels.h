@@ -6,7 +6,7 @@
 
 #include "spice/canvas/image.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 template <class Pixel>
 Pixel* pixels_of(Image& image, std::int32_t y) {
@@ -39,4 +39,4 @@ inline std::int32_t tile_offset(std::int64_t distance, std::int32_t size) {
     return static_cast<std::int32_t>(rest < 0 ? rest + size : rest);
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

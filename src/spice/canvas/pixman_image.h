@@ -8,7 +8,7 @@
 
 #include "spice/canvas/image.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 inline pixman_format_code_t pixman_format(Format format) {
     switch (format) {
@@ -60,4 +60,4 @@ class PixmanImage {
     std::unique_ptr<pixman_image_t, Unref> image_;
 };
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

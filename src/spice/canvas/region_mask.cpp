@@ -5,7 +5,7 @@
 
 #include "spice/canvas/draw.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 bool bit_of(const Image& mask, std::int64_t x, std::int64_t y) {
@@ -56,4 +56,4 @@ Region draw_region(const Image& target, const Rect& box, const std::span<const R
     return region;
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

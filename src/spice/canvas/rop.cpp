@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/canvas/rop.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 // SpiceRopd in libspice-protocol's spice/enums.h.
@@ -57,4 +57,4 @@ Rop rop_from_descriptor(std::uint16_t descriptor, RopInput source, RopInput dest
     return static_cast<Rop>(result & 0xf);
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

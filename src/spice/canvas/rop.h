@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 enum class Rop : std::uint8_t {
     clear = 0,
@@ -57,4 +57,4 @@ void with_rop(Rop rop, const Action& action) {
     detail::dispatch_rop(rop, action, std::make_index_sequence<16>{});
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

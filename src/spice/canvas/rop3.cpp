@@ -3,7 +3,7 @@
 #include "spice/canvas/pixels.h"
 #include "spice/canvas/scale.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 // The operation's number is its truth table: bit 4p + 2s + d is the result for these three bits.
@@ -80,4 +80,4 @@ Result<> rop3(Image& target, const Region& region, const Rect& box, const Source
     return {};
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

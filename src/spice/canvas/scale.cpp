@@ -3,7 +3,7 @@
 
 #include "spice/canvas/pixels.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 bool set_scaling(const PixmanImage& image, const Rect& area, const Rect& box, ScaleMode scale) {
     if (area.empty() || box.empty()) return false;
@@ -54,4 +54,4 @@ Result<FittingSource> FittingSource::make(const Image& target, const Image& sour
     return result;
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

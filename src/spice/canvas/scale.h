@@ -5,7 +5,7 @@
 #include "spice/canvas/draw.h"
 #include "spice/canvas/pixman_image.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 
 inline bool same_size(const Rect& a, const Rect& b) {
     return a.width() == b.width() && a.height() == b.height();
@@ -31,4 +31,4 @@ class FittingSource {
     Image own_;
 };
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

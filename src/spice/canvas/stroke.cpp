@@ -6,7 +6,7 @@
 
 #include "spice/canvas/draw.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 enum PathFlags : std::uint8_t { kBegin = 1, kEnd = 2, kClose = 8, kBezier = 16 };
@@ -247,4 +247,4 @@ Result<> stroke(Image& target, const Region& region, const Stroke& stroke) {
     return {};
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas

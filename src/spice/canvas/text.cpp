@@ -6,7 +6,7 @@
 #include "spice/canvas/pixels.h"
 #include "spice/canvas/pixman_image.h"
 
-namespace segue::canvas {
+namespace segue::spice::canvas {
 namespace {
 
 Rect box_of(const Glyph& glyph) {
@@ -127,4 +127,4 @@ Result<> text(Image& target, const Region& region, const Text& string) {
     return {};
 }
 
-}  // namespace segue::canvas
+}  // namespace segue::spice::canvas
