@@ -49,7 +49,7 @@ void declare(CLI::App& app, Given& given) {
 Result<> lay_over(const Given& given, Settings& settings) {
     if (!given.listen.empty()) settings.listen.clear();
     for (const std::string& one : given.listen)
-        settings.listen.push_back(TRY(ListenAddress::parse(one)));
+        settings.listen.push_back(TRY(net::Address::parse(one)));
     if (!given.state.empty()) settings.state = given.state;
     if (!given.hostname.empty()) settings.hostname = given.hostname;
     if (!given.host_uuid.empty()) settings.host_uuid = given.host_uuid;

@@ -10,21 +10,9 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "net/address.h"
 
 namespace segue {
-
-// "unix:PATH", "tcp:ADDR:PORT", "tls:ADDR:PORT"; an IPv6 address stands in brackets.
-struct ListenAddress {
-    enum class Kind { local, tcp, tls };
-    Kind kind = Kind::local;
-    std::string path;     // local
-    std::string address;  // tcp, tls
-    std::uint16_t port = 0;
-
-    static Result<ListenAddress> parse(std::string_view text);
-    std::string text() const;
-    friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
-};
 
 // "LO-HI", both ends included.
 struct PortRange {
@@ -40,7 +28,7 @@ enum class SpiceLibrary { segue, stock };
 
 struct Settings {
     // [daemon]
-    std::vector<ListenAddress> listen;
+    std::vector<net::Address> listen;
     std::string state = "/var/lib/segue";
     std::string hostname;                // empty: the kernel's name of this host
     std::string host_uuid;               // empty: one that is made once and kept in the state
@@ -55,6 +43,7 @@ struct Settings {
     // [spice]
     SpiceLibrary spice_library = SpiceLibrary::segue;
     PortRange spice_ports{5950, 6149};
+    std::string spice_listen = "127.0.0.1";  // for graphics that name no address themselves
     // [tls]
     std::string tls_directory = "/etc/pki/segue";
     // [security]

@@ -106,12 +106,12 @@ Setter word(std::vector<std::string> words, std::function<void(std::size_t)> sto
         });
     };
 }
-Setter listen(std::vector<ListenAddress>& to) {
+Setter listen(std::vector<net::Address>& to) {
     return [&to](const toml::node& node) -> Result<> {
         to.clear();
         const std::vector<std::string> texts = TRY(texts_of(node));
         for (const std::string& one : texts)
-            to.push_back(TRY(ListenAddress::parse(one)));
+            to.push_back(TRY(net::Address::parse(one)));
         return {};
     };
 }
@@ -148,6 +148,7 @@ std::vector<Key> keys_of(Settings& settings) {
                   settings.spice_library = static_cast<SpiceLibrary>(index);
               })},
         {"spice", "ports", ports(settings.spice_ports)},
+        {"spice", "listen", text(settings.spice_listen)},
         {"tls", "directory", text(settings.tls_directory)},
         {"security", "allow_passthrough", flag(settings.allow_passthrough)},
         {"security", "sandbox", flag(settings.sandbox)},

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// This host as clients see it: who it is, what it has, what it can run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+
+namespace segue {
+
+// virNodeInfo: memory in KiB, speed in MHz.
+struct NodeInfo {
+    std::string model = "x86_64";
+    std::uint64_t memory_kib = 0;
+    std::uint32_t cpus = 1;
+    std::uint32_t mhz = 0;
+    std::uint32_t nodes = 1;
+    std::uint32_t sockets = 1;
+    std::uint32_t cores = 1;
+    std::uint32_t threads = 1;
+};
+
+struct HostIdentity {
+    std::string name;
+    Uuid uuid;
+};
+
+// `name` empty: gethostname(2). `uuid` empty: the one in STATE/host-uuid, made on the first start:
+// two daemons on one machine must be two hosts, so the machine's own id would not do.
+Result<HostIdentity> read_host_identity(const std::string& name, const std::string& uuid,
+                                        const std::string& state_directory, Random& random);
+
+NodeInfo read_node_info();
+
+// One emulator with what it offers, for <guest> of the capabilities.
+struct EmulatorFacts {
+    std::string path;
+    std::string default_machine;                               // "pc-i440fx-7.2"
+    std::vector<std::string> machines;                         // canonical names
+    std::vector<std::pair<std::string, std::string>> aliases;  // {"pc", "pc-i440fx-7.2"}
+};
+
+// libvirt's <capabilities> (formatcaps.html).
+std::string capabilities_xml(const HostIdentity& identity, const NodeInfo& node,
+                             const std::vector<EmulatorFacts>& emulators);
+
+}  // namespace segue

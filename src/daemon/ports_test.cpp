@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/ports.h"
+
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+
+#include "net/listen.h"
+#include "net/socket.h"
+
+namespace segue {
+namespace {
+
+TEST(PortBroker, GivesEachPortOnceAndGoesRound) {
+    PortBroker broker({47311, 47313});
+    const auto first = broker.take("127.0.0.1");
+    const auto second = broker.take("127.0.0.1");
+    ASSERT_TRUE(first && second);
+    EXPECT_NE(*first, *second);
+    broker.give_back(*first);
+    const auto third = broker.take("127.0.0.1");
+    ASSERT_TRUE(third);
+    EXPECT_NE(*third, *first);  // it rests a while
+    EXPECT_EQ(broker.take("127.0.0.1"), first);
+    const auto none = broker.take("127.0.0.1");
+    ASSERT_FALSE(none);
+    EXPECT_THAT(none.error().message, ::testing::HasSubstr("47311-47313"));
+}
+
+TEST(PortBroker, LeavesOutPortsThatOthersUse) {
+    auto loop = make_asio_loop();
+    auto listener = net::Listener::make(*loop, net::Address::of_tcp("127.0.0.1", 0), {},
+                                        [](net::Descriptor, const net::SocketAddress&) {});
+    ASSERT_TRUE(listener);
+    const std::uint16_t used = (*listener)->local().port();
+    PortBroker broker({used, used});
+    EXPECT_FALSE(broker.take("127.0.0.1"));
+    EXPECT_TRUE(broker.take_exactly(used));
+    EXPECT_FALSE(broker.take_exactly(used));
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hosts for scenario tests: segued processes on loopback addresses, driven by the real virsh.
+
+    with Hosts(2) as (one, two):
+        one.virsh("define", path)
+        one.virsh("migrate", "--live", "--unsafe", "g", two.uri)
+
+Everything lives in one fresh directory; leaving the block ends each daemon and each QEMU of theirs
+by its process id.
+"""
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(os.environ.get("SEGUE_BIN", ROOT / "build" / "release" / "bin"))
+
+
+class Failed(AssertionError):
+    """A command ended with another code than the test expects."""
+
+
+def wait_until(condition, timeout=10.0, what="condition", every=0.02):
+    """The first true value of condition(); an AssertionError that names `what` after the bound."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(every)
+
+
+def free_port(address):
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+def command_line_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def processes_naming(text):
+    """Live processes whose command line names `text`: the QEMUs of one state directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            line = b" ".join(command_line_of(entry.name)).decode(errors="replace")
+            if text in line:
+                found.append((int(entry.name), line))
+    return found
+
+
+class Host:
+    """One segued with its own address, state directory and ports."""
+
+    def __init__(self, name, folder, number, config="", options=(), binary=None):
+        self.name = name
+        self.address = f"127.0.0.{number}"
+        self.folder = Path(folder) / name
+        self.state = self.folder / "state"
+        self.socket = self.folder / "segue.sock"
+        self.log_path = self.folder / "segued.log"
+        self.state.mkdir(parents=True)
+        os.chmod(self.folder, 0o755)
+        self.port = free_port(self.address)
+        self.options = list(options)
+        self.binary = binary or BIN / "segued"
+        self.process = None
+        # Below the kernel's ephemeral range, and another slice for each host of each test.
+        low = 20000 + random.randrange(0, 110) * 100
+        config_path = self.folder / "segue.toml"
+        config_path.write_text(
+            f'[spice]\nports = "{low}-{low + 49}"\nlisten = "{self.address}"\n{config}')
+        self.arguments = [
+            str(self.binary), "--config", str(config_path),
+            "--listen", f"unix:{self.socket}", "--listen", f"tcp:{self.address}:{self.port}",
+            "--state", str(self.state), "--hostname", name, "--migrate-address", self.address,
+            "--migrate-ports", f"{low + 50}-{low + 99}", *self.options]
+
+    @property
+    def uri(self):
+        return f"qemu+tcp://{self.address}:{self.port}/system"
+
+    @property
+    def local_uri(self):
+        return f"qemu+unix:///system?socket={self.socket}"
+
+    def start(self, environment=None):
+        log = open(self.log_path, "ab")
+        offset = self.log_path.stat().st_size
+        self.process = subprocess.Popen(
+            self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, "SEGUE_LOG": "debug", **(environment or {})},
+            start_new_session=True)
+        log.close()
+
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"segued of {self.name} ended:\n{self.log()[-3000:]}")
+            return any(line == "ready" for line in self.log()[offset:].splitlines())
+        wait_until(ready, 10, f"segued of {self.name} says ready")
+        return self
+
+    def stop(self, how=signal.SIGTERM, timeout=10):
+        """Ends the daemon; its VMs run on. Returns the exit code."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"segued of {self.name} did not end within {timeout} s") from None
+        finally:
+            self.process = None
+        return code
+
+    def kill(self):
+        return self.stop(signal.SIGKILL)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def qemus(self):
+        """[(pid, command line)] of the QEMUs in this host's state directory."""
+        own = str(self.state)
+        return [(pid, line) for pid, line in processes_naming(own)
+                if "segued" not in line.split()[0]]
+
+    def virsh(self, *words, code=0, timeout=60, uri=None):
+        """Standard output of the real virsh; Failed when it ends with another code."""
+        command = ["virsh", "-c", uri or self.local_uri, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                              check=False, stdin=subprocess.DEVNULL)
+        if code is not None and done.returncode != code:
+            raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+                         f"\n--- log of {self.name}\n{self.log()[-4000:]}")
+        return done.stdout if code == 0 else done.stdout + done.stderr
+
+    def virsh_process(self, *words):
+        """virsh in the background, for calls that a test watches or kills."""
+        return subprocess.Popen(["virsh", "-c", self.local_uri, *map(str, words)],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+
+    def segue(self, *words, code=0, timeout=60):
+        command = [str(BIN / "segue"), "-c", self.local_uri, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                              check=False, stdin=subprocess.DEVNULL)
+        if code is not None and done.returncode != code:
+            raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+                         f"\n--- log of {self.name}\n{self.log()[-4000:]}")
+        return done.stdout if code == 0 else done.stdout + done.stderr
+
+    def state_of(self, domain):
+        """virsh domstate, or "absent"."""
+        out = self.virsh("domstate", domain, code=None).strip()
+        if "failed to get domain" in out or "not found" in out:
+            return "absent"
+        return out.split("\n")[0]
+
+
+class Hosts:
+    """Several hosts in one directory."""
+
+    def __init__(self, count=2, config="", options=(), keep=False):
+        self.folder = Path(tempfile.mkdtemp(prefix="segue-hosts-"))
+        os.chmod(self.folder, 0o755)
+        self.keep = keep
+        names = ["hosta", "hostb", "hostc", "hostd"]
+        first = 2 + random.randrange(0, 60) * 4
+        self.hosts = [Host(names[index], self.folder, first + index, config, options)
+                      for index in range(count)]
+
+    def __enter__(self):
+        try:
+            for host in self.hosts:
+                host.start()
+        except BaseException:
+            self.clean()
+            raise
+        return self.hosts
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            for host in self.hosts:
+                print(f"--- log of {host.name}\n{host.log()[-6000:]}")
+        self.clean()
+
+    def clean(self):
+        for host in self.hosts:
+            if host.process is not None:
+                host.stop(signal.SIGKILL if host.process.poll() is None else signal.SIGTERM)
+        for pid, _ in processes_naming(str(self.folder)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
