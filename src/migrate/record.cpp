@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "migrate/record.h"
+
+namespace segue::migrate {
+namespace {
+
+constexpr std::string_view kRights[] = {"none", "held", "given", "taken", "refused"};
+
+int digit_of(char character) {
+    if (character >= '0' && character <= '9') return character - '0';
+    if (character >= 'a' && character <= 'f') return character - 'a' + 10;
+    return -1;
+}
+
+}  // namespace
+
+std::string_view name_of(Right right) {
+    return kRights[static_cast<std::size_t>(right)];
+}
+
+std::optional<Right> right_named(std::string_view name) {
+    for (std::size_t at = 0; at < std::size(kRights); ++at) {
+        if (kRights[at] == name) return static_cast<Right>(at);
+    }
+    return std::nullopt;
+}
+
+Result<PeerKey> parse_key(std::string_view hex) {
+    PeerKey key{};
+    const auto bad = fail(ErrorCode::invalid_argument,
+                          "a peer link key has {} lower-case hexadecimal digits", 2 * key.size());
+    if (hex.size() != 2 * key.size()) return bad;
+    for (std::size_t at = 0; at < key.size(); ++at) {
+        const int high = digit_of(hex[2 * at]);
+        const int low = digit_of(hex[2 * at + 1]);
+        if (high < 0 || low < 0) return bad;
+        key[at] = static_cast<std::uint8_t>(high * 16 + low);
+    }
+    return key;
+}
+
+std::string key_text(const PeerKey& key) {
+    return to_hex(key.data(), key.size());
+}
+
+}  // namespace segue::migrate
