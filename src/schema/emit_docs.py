@@ -78,8 +78,28 @@ def enum_text(enum):
     return lines + [f"| `{value.name}` | {value.number} | {value.doc} |" for value in enum.values]
 
 
+def procedures_text(schema):
+    called = schema.of(model.Procedure)
+    lines = ["", "## Procedures", "", "| Number | Name | Who | Call | Reply | Stream | Notes |",
+             "|---|---|---|---|---|---|---|"] if called else []
+    for each in sorted(called, key=lambda one: one.number):
+        call, reply = (f"`{named.name}`" if named else "" for named in (each.call, each.reply))
+        stream = "" if each.stream == "none" else each.stream
+        lines.append(f"| {each.number} | {each.name} | {each.access} | {call} | {reply} | {stream} "
+                     f"| {each.doc} |")
+    told = schema.of(model.Event)
+    if told:
+        lines += ["", "## Events", "", "| Number | Name | Carries | Notes |", "|---|---|---|---|"]
+    for each in sorted(told, key=lambda one: one.number):
+        body = f"`{each.body.name}`" if each.body else ""
+        lines.append(f"| {each.number} | {each.name} | {body} | {each.doc} |")
+    return lines
+
+
 def emit(schema):
-    title = f"Channel {schema.protocol} ({schema.number})" if schema.number else "Wire format"
+    called = schema.of(model.Procedure) or schema.of(model.Event)
+    kind, number = ("Program", f"{schema.number or 0:#x}") if called else ("Channel", schema.number)
+    title = f"{kind} {schema.protocol} ({number})" if schema.number else "Wire format"
     lines = [f"# {title}: {Path(schema.path).name}", "", schema.doc]
     for heading, kind, text in (("Messages", model.Message, struct_text),
                                 ("Structures", model.Struct, struct_text),
@@ -89,6 +109,7 @@ def emit(schema):
             lines += ["", f"## {heading}"]
         for each in found:
             lines += text(each)
+    lines += procedures_text(schema)
     limits = schema.of(model.Limit)
     if limits:
         lines += ["", "## Limits", "", "| Limit | Value | Why |", "|---|---|---|"]

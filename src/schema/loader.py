@@ -35,6 +35,8 @@ class Resolver:
         for declaration in self.schema.declarations:
             if isinstance(declaration, model.Struct):
                 self.struct(declaration)
+            elif isinstance(declaration, (model.Procedure, model.Event)):
+                self.procedure(declaration)
         self.unique_numbers()
 
     def error(self, struct, field, text):
@@ -42,12 +44,26 @@ class Resolver:
 
     def unique_numbers(self):
         seen = {}
+        for each in self.schema.of(model.Procedure) + self.schema.of(model.Event):
+            other = seen.setdefault(each.number, each.name)
+            if other != each.name:
+                raise SchemaError(f"{self.schema.path}: {each.number} is {other} and {each.name}")
         for message in self.schema.of(model.Message):
             for direction, number in message.numbers.items():
                 other = seen.setdefault((direction, number), message.name)
                 if other != message.name:
                     raise SchemaError(f"{self.schema.path}: {direction} {number} is {other} "
                                       f"and {message.name}")
+
+    def procedure(self, declaration):
+        for role in ("call", "reply", "body"):
+            named = getattr(declaration, role, None)
+            if named is None:
+                continue
+            named.target = self.schema.find(named.name)
+            if not isinstance(named.target, model.Struct):
+                raise SchemaError(f"{self.schema.path}: {declaration.name}: {role} '{named.name}' "
+                                  "is no struct")
 
     def struct(self, struct):
         for index, field in enumerate(struct.fields):

@@ -200,6 +200,29 @@ class Message(Struct):
 
 
 @dataclass
+class Procedure:
+    """A remote call: `procedure NAME = NUMBER ACCESS [call STRUCT] [reply STRUCT] [stream KIND]`."""
+    name: str
+    number: int
+    access: str  # open (before authentication), read, write
+    call: Maybe[Named] = None
+    reply: Maybe[Named] = None
+    stream: str = "none"  # to_client, to_server, both
+    doc: str = ""
+    schema: Maybe["Schema"] = None
+
+
+@dataclass
+class Event:
+    """A message that nobody asked for: `event NAME = NUMBER [carries STRUCT]`."""
+    name: str
+    number: int
+    body: Maybe[Named] = None
+    doc: str = ""
+    schema: Maybe["Schema"] = None
+
+
+@dataclass
 class Schema:
     path: str
     namespace: list[str]

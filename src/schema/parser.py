@@ -92,7 +92,7 @@ class Parser:
             word = self.next("name")
             reader = getattr(self, "read_" + word.text, None)
             if word.text not in ("namespace", "import", "protocol", "limit", "enum", "open", "flags",
-                                 "struct", "message"):
+                                 "struct", "message", "procedure", "event"):
                 raise self.error(f"unknown declaration '{word.text}'", word.line)
             reader(word)
         return self.schema
@@ -170,10 +170,38 @@ class Parser:
         message.numbers, message.constants = numbers, constants
         self.declare(message, first)
 
+    def read_procedure(self, first):
+        procedure = model.Procedure(self.next("name").text, 0, "", schema=self.schema)
+        self.expect("=")
+        procedure.number = self.number()
+        procedure.access = self.one_of("open", "read", "write")
+        if self.accept("call"):
+            procedure.call = model.Named(self.next("name").text)
+        if self.accept("reply"):
+            procedure.reply = model.Named(self.next("name").text)
+        if self.accept("stream"):
+            procedure.stream = self.one_of("to_client", "to_server", "both")
+        self.declare(procedure, first)
+
+    def read_event(self, first):
+        event = model.Event(self.next("name").text, 0, schema=self.schema)
+        self.expect("=")
+        event.number = self.number()
+        if self.accept("carries"):
+            event.body = model.Named(self.next("name").text)
+        self.declare(event, first)
+
+    def one_of(self, *words):
+        word = self.next("name").text
+        if word not in words:
+            raise self.error(f"'{word}' where one of {', '.join(words)} belongs")
+        return word
+
     def declare(self, declaration, first):
         if any(each.name == declaration.name for each in self.schema.declarations):
             raise self.error(f"'{declaration.name}' is declared twice", first.line)
-        declaration.doc = self.doc_from(first) if isinstance(declaration, model.Limit) else first.doc
+        one_line = isinstance(declaration, (model.Limit, model.Procedure, model.Event))
+        declaration.doc = self.doc_from(first) if one_line else first.doc
         self.schema.declarations.append(declaration)
 
     # --- fields and types -----------------------------------------------------------------------

@@ -9,7 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import emit_docs  # noqa: E402
-import emit_spice  # noqa: E402
+import emit_spice
+import emit_xdr  # noqa: E402
 import model  # noqa: E402
 from loader import Loader  # noqa: E402
 
@@ -103,6 +104,52 @@ class Emitters(unittest.TestCase):
         self.assertIn("### M (server 9)\n\nSays it.", page)
         self.assertIn("| `text` | string, u8 size first (at most 5) | only when `flags` has `on`. |",
                       page)
+
+
+class Xdr(unittest.TestCase):
+    TEXT = HEAD + """
+limit names = 7
+limit uuid_size = 16
+struct Call { name: optional string max names  id: bytes(uuid_size) }
+# Says hello.
+procedure Hello = 5 write call Call stream both
+event Told = 6 carries Call
+"""
+
+    def test_a_procedure_becomes_a_type_and_a_row(self):
+        files = emit_xdr.emit(load(self.TEXT), lambda each: "main.schema")
+        self.assertIn("using Call = Call;", files[".h"])
+        self.assertIn("using Reply = Nothing;", files[".h"])
+        self.assertIn('{5, "hello", Access::write, StreamKind::both},', files[".cpp"])
+        self.assertIn('{6, "told", Access::event, StreamKind::none},', files[".cpp"])
+
+    def test_an_absent_text_is_not_an_empty_one(self):
+        files = emit_xdr.emit(load(self.TEXT), lambda each: "main.schema")
+        self.assertIn("std::optional<std::string> name{};", files[".h"])
+        self.assertIn("Uuid id{};", files[".h"])
+        self.assertIn('value.name.emplace() = reader.text("name", kNames);', files[".cpp"])
+
+    def test_a_list_is_checked_against_what_is_left(self):
+        schema = load(self.TEXT + "struct L { list: array of Call max names }\n")
+        source = emit_xdr.emit(schema, lambda each: "main.schema")[".cpp"]
+        self.assertIn('value.list.resize(reader.count("list", kNames, 20));', source)
+
+    def test_numbers_and_types_of_procedures_are_checked(self):
+        with self.assertRaisesRegex(model.SchemaError, "5 is Hello and Again"):
+            load(self.TEXT + "procedure Again = 5 read\n")
+        with self.assertRaisesRegex(model.SchemaError, "call 'Nobody' is no struct"):
+            load(self.TEXT + "procedure Again = 7 read call Nobody\n")
+        with self.assertRaisesRegex(model.SchemaError, "one of open, read, write"):
+            load(self.TEXT + "procedure Again = 7 some\n")
+
+    def test_spice_only_fields_are_refused(self):
+        schema = load(self.TEXT + "struct S { magic: u32 = 5 }\n")
+        with self.assertRaisesRegex(model.SchemaError, "XDR has no such field"):
+            emit_xdr.emit(schema, lambda each: "main.schema")
+
+    def test_the_page_lists_procedures(self):
+        page = emit_docs.emit(load(self.TEXT))
+        self.assertIn("| 5 | Hello | write | `Call` |  | both | Says hello. |", page)
 
 
 if __name__ == "__main__":

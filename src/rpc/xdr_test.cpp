@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rpc/xdr.h"
+
+#include <gtest/gtest.h>
+
+#include "rpc/event.schema_samples.h"
+#include "rpc/header.schema_samples.h"
+#include "rpc/migration.schema_samples.h"
+#include "rpc/qemu.schema_samples.h"
+#include "rpc/remote.schema_samples.h"
+#include "rpc/remote_types.schema_samples.h"
+
+namespace segue::rpc {
+namespace {
+
+template <class T>
+Bytes encoded(const T& value) {
+    Bytes bytes;
+    XdrWriter writer(bytes);
+    write(writer, value);
+    EXPECT_TRUE(writer.finish("test"));
+    return bytes;
+}
+
+template <class T>
+Result<T> decoded(ByteView bytes) {
+    XdrReader reader(bytes);
+    T value;
+    read(reader, value);
+    TRY(reader.finish("test"));
+    return value;
+}
+
+// Visits every struct of every schema.
+template <class Visitor>
+void for_each_of_all(Visitor& visitor) {
+    for_each_header_struct(visitor);
+    remote::for_each_remote_types_struct(visitor);
+    remote::for_each_remote_struct(visitor);
+    migration::for_each_migration_struct(visitor);
+    event::for_each_event_struct(visitor);
+    qemu::for_each_qemu_struct(visitor);
+}
+
+struct RoundTrip {
+    SeededRandom random{1};
+    int structs = 0;
+
+    template <class T>
+    void visit(const char* name) {
+        SCOPED_TRACE(name);
+        ++structs;
+        for (int round = 0; round < 50; ++round) {
+            XdrSample sample(random);
+            T value;
+            fill(sample, value);
+            const Bytes bytes = encoded(value);
+            EXPECT_EQ(bytes.size() % 4, 0u);
+            const auto again = decoded<T>(bytes);
+            ASSERT_TRUE(again) << again.error().message;
+            EXPECT_EQ(*again, value);
+        }
+    }
+};
+
+TEST(XdrMessages, EachReadsWhatItWrites) {
+    RoundTrip visitor;
+    for_each_of_all(visitor);
+    EXPECT_GT(visitor.structs, 90);
+}
+
+// A message that is cut anywhere is an error, never a value and never a read beyond its end; one
+// with bytes behind it too.
+struct Truncation {
+    SeededRandom random{2};
+
+    template <class T>
+    void visit(const char* name) {
+        SCOPED_TRACE(name);
+        for (int round = 0; round < 10; ++round) {
+            XdrSample sample(random);
+            T value;
+            fill(sample, value);
+            Bytes bytes = encoded(value);
+            for (std::size_t size = 0; size < bytes.size(); ++size) {
+                // A copy of the exact size, so that the sanitizer sees a read beyond it.
+                const Bytes part(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+                const auto cut = decoded<T>(part);
+                ASSERT_FALSE(cut) << size << " of " << bytes.size();
+                EXPECT_EQ(cut.error().code, ErrorCode::protocol);
+            }
+            bytes.resize(bytes.size() + 4);
+            EXPECT_FALSE(decoded<T>(bytes));
+        }
+    }
+};
+
+TEST(XdrMessages, EachRefusesEveryTruncation) {
+    Truncation visitor;
+    for_each_of_all(visitor);
+}
+
+// Bytes flipped at random: any outcome but a crash or a huge allocation is right.
+struct Mutation {
+    SeededRandom random{3};
+
+    template <class T>
+    void visit(const char* name) {
+        SCOPED_TRACE(name);
+        for (int round = 0; round < 200; ++round) {
+            XdrSample sample(random);
+            T value;
+            fill(sample, value);
+            Bytes bytes = encoded(value);
+            for (int flips = 0; flips < 3 && !bytes.empty(); ++flips)
+                bytes[sample.below(bytes.size())] = static_cast<std::uint8_t>(sample.below(256));
+            if (const auto again = decoded<T>(bytes)) {
+                // Compared as bytes: a number that is none differs from itself.
+                const auto twice = decoded<T>(encoded(*again));
+                ASSERT_TRUE(twice);
+                EXPECT_EQ(encoded(*twice), encoded(*again));
+            }
+        }
+    }
+};
+
+TEST(XdrMessages, EachSurvivesDamage) {
+    Mutation visitor;
+    for_each_of_all(visitor);
+}
+
+TEST(Xdr, SaysWhichFieldIsTooLong) {
+    Bytes bytes;
+    BigWriter writer;
+    writer.u32(4194305);
+    const auto refused = decoded<remote::NameCall>(writer.view());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "test: 'name' has 4194305 bytes, the limit is 4194304");
+}
+
+TEST(Xdr, ACountWithoutBytesBehindItMakesNoRoom) {
+    BigWriter writer;
+    writer.u32(16384);  // domains, the limit itself
+    writer.u32(0);
+    const auto refused = decoded<remote::ListAllDomainsReply>(writer.view());
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("ends after 8 bytes"), std::string::npos);
+}
+
+TEST(Xdr, RefusesNulUnknownKindsAndFlags) {
+    EXPECT_FALSE(decoded<remote::NameCall>(Bytes{0, 0, 0, 2, 'a', 0, 0, 0}));
+    EXPECT_TRUE(decoded<remote::NameCall>(Bytes{0, 0, 0, 2, 'a', 'b', 0, 0}));
+    EXPECT_FALSE(decoded<remote::OptionalTextCall>(Bytes{0, 0, 0, 2}));
+    EXPECT_TRUE(decoded<remote::OptionalTextCall>(Bytes{0, 0, 0, 0}));
+    EXPECT_FALSE(
+        decoded<remote::TypedParameter>(Bytes{0, 0, 0, 1, 'a', 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1}));
+    EXPECT_TRUE(
+        decoded<remote::TypedParameter>(Bytes{0, 0, 0, 1, 'a', 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1}));
+}
+
+TEST(Xdr, AWriterKeepsTheLimitsToo) {
+    remote::AuthListReply reply;
+    reply.types.resize(remote::kAuthTypesMax + 1);
+    Bytes bytes;
+    XdrWriter writer(bytes);
+    write(writer, reply);
+    const auto refused = writer.finish("auth_list");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "auth_list: 'types' has 21 elements, the limit is 20");
+    remote::TypedParameter empty;
+    write(writer, empty);
+    EXPECT_FALSE(writer.ok());
+}
+
+TEST(Xdr, TablesAreSortedAndKnowWhatChangesThings) {
+    for (const auto table :
+         {remote::procedures(), migration::procedures(), event::procedures(), qemu::procedures()}) {
+        ASSERT_FALSE(table.empty());
+        for (std::size_t index = 1; index < table.size(); ++index)
+            EXPECT_LT(table[index - 1].number, table[index].number);
+    }
+    for (const auto& procedure : migration::procedures()) {
+        const bool asks = procedure.name.find("_get_job") != procedure.name.npos ||
+                          procedure.name == "domain_migrate_get_compression_cache" ||
+                          procedure.name == "domain_migrate_get_max_downtime";
+        EXPECT_EQ(procedure.access, asks ? Access::read : Access::write) << procedure.name;
+    }
+}
+
+}  // namespace
+}  // namespace segue::rpc
