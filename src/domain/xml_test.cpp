@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "domain/xml.h"
+
+#include <gtest/gtest.h>
+
+#include "domain/xml_cursor.h"
+
+namespace segue {
+namespace {
+
+TEST(Xml, RoundTripInLibvirtsStyle) {
+    const std::string text =
+        "<domain type='qemu'>\n"
+        "  <name>a &lt;b&gt; &amp; 'c'</name>\n"
+        "  <devices>\n"
+        "    <disk file='it&apos;s'/>\n"
+        "  </devices>\n"
+        "</domain>\n";
+    const auto parsed = parse_xml(text, "test");
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(print_xml(*parsed), text);
+    EXPECT_EQ(parsed->child_text("name"), "a <b> & 'c'");
+}
+
+TEST(Xml, EveryTruncationIsAnError) {
+    const std::string text = "<a b='c'><d>e</d><f g=\"h\"/></a>";
+    ASSERT_TRUE(parse_xml(text, "test"));
+    for (std::size_t size = 0; size < text.size(); ++size)
+        EXPECT_FALSE(parse_xml(text.substr(0, size), "test")) << size;
+}
+
+TEST(Xml, LimitsAreNamed) {
+    std::string deep;
+    for (int count = 0; count < 100'000; ++count)
+        deep += "<a>";
+    EXPECT_EQ(parse_xml(deep, "cookie").error().message, "cookie is nested deeper than 64 levels");
+    EXPECT_EQ(parse_xml("<a/>", "cookie", {.bytes = 3}).error().code, ErrorCode::limit_exceeded);
+    EXPECT_EQ(parse_xml("<a><b/><b/></a>", "cookie", {.elements = 2}).error().code,
+              ErrorCode::limit_exceeded);
+}
+
+TEST(Xml, EntitiesAreNotExpanded) {
+    const auto parsed =
+        parse_xml("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", "test");
+    EXPECT_TRUE(!parsed || parsed->text == "&x;");
+}
+
+TEST(XmlCursor, RemembersWhatNobodyAskedFor) {
+    const auto parsed = parse_xml(
+        "<disk type='file' novelty='1'><driver name='qemu' queues='4'/><mirror><a/></mirror>"
+        "<target dev='vda'/></disk>",
+        "test");
+    XmlCursor cursor(*parsed);
+    EXPECT_EQ(cursor.attribute("type"), "file");
+    EXPECT_EQ(cursor.child("driver")->attribute("name"), "qemu");
+    EXPECT_EQ(cursor.child("target")->attribute("dev"), "vda");
+    EXPECT_EQ(cursor.child("target"), nullptr);
+    const XmlElement unknown = cursor.unknown();
+    EXPECT_EQ(describe_unknown(unknown), "disk@novelty, disk/driver@queues, disk/mirror/a");
+
+    XmlElement formatted;
+    formatted.name = "disk";
+    formatted.set("type", "file").add("driver").set("name", "qemu");
+    formatted.add("target").set("dev", "vda");
+    merge_unknown(formatted, unknown);
+    EXPECT_EQ(print_xml(formatted),
+              "<disk type='file' novelty='1'>\n"
+              "  <driver name='qemu' queues='4'/>\n"
+              "  <target dev='vda'/>\n"
+              "  <mirror>\n"
+              "    <a/>\n"
+              "  </mirror>\n"
+              "</disk>\n");
+}
+
+TEST(XmlCursor, BadValuesAreNamed) {
+    const auto parsed = parse_xml("<address slot='0x20' multi='maybe'/>", "test");
+    XmlCursor cursor(*parsed);
+    EXPECT_EQ(cursor.number("slot", 0x1f).error().message,
+              "Invalid value for attribute 'slot' in element 'address': '0x20'. Expected integer "
+              "value of at most 31");
+    EXPECT_EQ(*cursor.number("slot", 0x20), 32U);
+    EXPECT_FALSE(cursor.on_off("multi"));
+    EXPECT_EQ(*cursor.number("absent", 1), std::nullopt);
+}
+
+}  // namespace
+}  // namespace segue
