@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# segue_schema(ROOM ENCODING spice|xdr FILES a.schema …): generates, from each message description of
-# this folder, build/<preset>/generated/<folder>/a.schema.h and .cpp and docs/wire-a.md, and adds the
-# sources to the library of the room. Call it after segue_room(ROOM …). The language and its
+# segue_schema(ROOM ENCODING spice|xdr FILES a.schema …): generates, from each message description
+# of this folder, build/<preset>/generated/<folder>/a.schema.h and .cpp and docs/wire-a.md, and adds
+# the sources to the library of the room. Call it after segue_room(ROOM …). The language and its
 # generator: src/schema.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 

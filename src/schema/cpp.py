@@ -31,7 +31,8 @@ def constant(limit, inside=None):
     """A limit as C++ writes it: its name, qualified when another file declares it."""
     if limit.name is None:
         return str(limit.value)
-    if inside is not None and limit.schema is not inside:
+    outer = limit.schema.namespace
+    if inside is not None and inside.namespace[:len(outer)] != outer:
         return f"{namespace(limit.schema)}::k{camel(limit.name)}"
     return f"k{camel(limit.name)}"
 
@@ -49,7 +50,7 @@ def type_name(kind, schema, payload="Payload"):
         return SCALAR_TYPES[kind.name]
     if isinstance(kind, model.Named):
         target = kind.target
-        if target.schema is schema:
+        if schema.namespace[:len(target.schema.namespace)] == target.schema.namespace:
             return target.name
         return f"{namespace(target.schema)}::{target.name}"
     if isinstance(kind, model.FixedBytes):

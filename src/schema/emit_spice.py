@@ -92,8 +92,9 @@ def declare_struct(struct, schema):
     for field in struct.fields:
         if field.is_member:
             lines += cpp.member(field, schema)
-    lines += ["", f"    friend bool operator==(const {struct.name}&, const {struct.name}&) = default;",
-              "};", f"void read(BodyReader& reader, {struct.name}& value);",
+    same = f"const {struct.name}&"
+    lines += ["", f"    friend bool operator==({same}, {same}) = default;", "};",
+              f"void read(BodyReader& reader, {struct.name}& value);",
               f"void write(BodyWriter& writer, const {struct.name}& value);", ""]
     return lines
 
@@ -112,8 +113,8 @@ def dispatchers(schema):
         lines += cpp.comment(f"Parses a body that the {direction} sent and calls handler(message), "
                              "an overload set that returns Result<>.")
         lines += ["template <class Handler>",
-                  f"Result<> dispatch_from_{direction}(std::uint16_t number, const SharedBytes& body, "
-                  "Handler&& handler) {", "    switch (number) {"]
+                  f"Result<> dispatch_from_{direction}(std::uint16_t number, "
+                  "const SharedBytes& body, Handler&& handler) {", "    switch (number) {"]
         for message in messages:
             lines += [f"        case {message.name}::kFrom{direction.title()}:",
                       f"            return handler(TRY(parse<{message.name}>(body)));"]
@@ -143,8 +144,9 @@ def source(schema, include_of):
 def name_function(schema, direction):
     lines = [f"std::string_view name_from_{direction}(std::uint16_t number) {{",
              "    switch (number) {"]
-    lines += [f"        case {message.name}::kFrom{direction.title()}: return {message.name}::kName;"
-              for message in messages_from(schema, direction)]
+    for message in messages_from(schema, direction):
+        number = f"{message.name}::kFrom{direction.title()}"
+        lines.append(f"        case {number}: return {message.name}::kName;")
     return lines + ["    }", '    return "unknown";', "}", ""]
 
 
@@ -155,7 +157,8 @@ class Function:
         self.struct, self.schema = struct, schema
 
     def error(self, field, text):
-        return SchemaError(f"{self.schema.path}:{field.line}: {self.struct.name}.{field.name}: {text}")
+        place = f"{self.struct.name}.{field.name}"
+        return SchemaError(f"{self.schema.path}:{field.line}: {place}: {text}")
 
     def limit(self, limit):
         return cpp.constant(limit, self.schema)
@@ -188,8 +191,8 @@ class Reader(Function):
     def function(self):
         lines = self.body()
         names = ("[[maybe_unused]] " if not lines else "")
-        return ([f"void read({names}BodyReader& reader, {names}{self.struct.name}& value) {{"]
-                + indented(lines) + ["}", ""])
+        parameters = f"{names}BodyReader& reader, {names}{self.struct.name}& value"
+        return [f"void read({parameters}) {{"] + indented(lines) + ["}", ""]
 
     def field(self, field):
         if field.constant is not None:
@@ -248,8 +251,8 @@ class Reader(Function):
                 expression += f" / {least_size(kind.element)}"
         else:
             raise self.error(field, "SPICE's encoding needs a stated length")
-        return [f'const std::size_t {local} = reader.checked("{field.name}", {expression}, {limit});'
-                ], local
+        return [f'const std::size_t {local} = '
+                f'reader.checked("{field.name}", {expression}, {limit});'], local
 
     def sized(self, field, kind, target, size, reader):
         name = f'"{field.name}"'
@@ -261,7 +264,8 @@ class Reader(Function):
 
     def offset(self, field, inner, target, is_optional):
         at = f"{field.name}_at"
-        opening = f'if (auto {at} = reader.at_offset("{field.name}", {str(is_optional).lower()})) {{'
+        may_miss = str(is_optional).lower()
+        opening = f'if (auto {at} = reader.at_offset("{field.name}", {may_miss})) {{'
         if isinstance(inner, (model.Text, model.Array)):
             before, size = self.size(field, inner)
             return before + [opening] + indented(self.sized(field, inner, target, size, f"(*{at})")
@@ -297,8 +301,8 @@ class Writer(Function):
     def function(self):
         lines = self.body()
         names = ("[[maybe_unused]] " if not lines else "")
-        return ([f"void write({names}BodyWriter& writer, {names}const {self.struct.name}& value) {{"]
-                + indented(lines) + ["}", ""])
+        parameters = f"{names}BodyWriter& writer, {names}const {self.struct.name}& value"
+        return [f"void write({parameters}) {{"] + indented(lines) + ["}", ""]
 
     def field(self, field):
         if field.constant is not None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a message description says, independent of any encoding.
 
-A schema file becomes a `Schema`: limits, enums, flags, structs and messages in the order of the file.
-The emitters (emit_spice.py, emit_xdr.py) turn it into C++; LANGUAGE.md describes the text form.
+A schema file becomes a `Schema`: limits, enums, flags, structs and messages in the order of the
+file. The emitters (emit_spice.py, emit_xdr.py) turn it into C++; LANGUAGE.md has the text form.
 """
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class Struct:
 class Message(Struct):
     """A struct with a number per direction: {"server": 103}, {"call": 66, "reply": 66}, …"""
     numbers: dict[str, int] = field(default_factory=dict)
-    constants: dict[str, str] = field(default_factory=dict)  # direction -> name in the peer's header
+    constants: dict[str, str] = field(default_factory=dict)  # direction -> the peer's own name
 
 
 @dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Reads a schema file (LANGUAGE.md) into the model. Every mistake is one SchemaError with its line."""
+"""Reads a schema file (LANGUAGE.md) into the model. A mistake is one SchemaError with its line."""
 import re
 from pathlib import Path
 
@@ -11,6 +11,9 @@ TOKEN = re.compile(r"""
   | (?P<number>-?(?:0x[0-9a-fA-F]+|\d+)) | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<string>"[^"\n]*") | (?P<sign>[{}()\[\]:,=.])
 """, re.VERBOSE)
+
+DECLARATIONS = ("namespace", "import", "protocol", "limit", "enum", "open", "flags", "struct",
+                "message", "procedure", "event")
 
 
 class Token:
@@ -90,11 +93,9 @@ class Parser:
     def parse(self):
         while self.token.kind != "end":
             word = self.next("name")
-            reader = getattr(self, "read_" + word.text, None)
-            if word.text not in ("namespace", "import", "protocol", "limit", "enum", "open", "flags",
-                                 "struct", "message", "procedure", "event"):
+            if word.text not in DECLARATIONS:
                 raise self.error(f"unknown declaration '{word.text}'", word.line)
-            reader(word)
+            getattr(self, "read_" + word.text)(word)
         return self.schema
 
     def read_namespace(self, first):

@@ -35,7 +35,8 @@ class Language(unittest.TestCase):
 
     def test_declarations_come_back_in_order_with_their_comments(self):
         schema = load(HEAD + "# How many.\nlimit many = 0x10\n\n# A colour.\nenum Colour: u8 "
-                      "constants C_ {\n  red = 3 # warm\n  green\n}\nflags Bits: u16 { one two = 4 }\n")
+                      "constants C_ {\n  red = 3 # warm\n  green\n}\n"
+                      "flags Bits: u16 { one two = 4 }\n")
         many, colour, bits = schema.declarations
         self.assertEqual((many.value, many.doc), (16, "How many."))
         self.assertEqual([(v.name, v.number, v.constant, v.doc) for v in colour.values],
@@ -43,9 +44,11 @@ class Language(unittest.TestCase):
         self.assertEqual([v.number for v in bits.values], [1, 16])
 
     def test_types(self):
-        schema = load(HEAD + "struct Inner { number: i64 max 5 }\nmessage Outer server 1 client 2 {\n"
+        schema = load(HEAD + "struct Inner { number: i64 max 5 }\n"
+                      "message Outer server 1 client 2 {\n"
                       "size: u32 counts data\n list: array[u16] of Inner max 3\n"
-                      " text: optional offset string[u32] terminated max 9\n data: bytes[size] max 4\n"
+                      " text: optional offset string[u32] terminated max 9\n"
+                      " data: bytes[size] max 4\n"
                       " fixed: array(3) of u16\n hyper: optional Inner\n}\n")
         outer = schema.find("Outer")
         self.assertEqual(outer.numbers, {"server": 1, "client": 2})
@@ -57,7 +60,8 @@ class Language(unittest.TestCase):
     def test_unions_on_a_field_and_with_a_discriminant_of_their_own(self):
         schema = load(HEAD + "enum Kind: u8 { a = 0 b }\nstruct S {\n kind: Kind\n"
                       " one: union on kind { a: u32 b: void }\n"
-                      " two: union of i32 { 1: number = i32 2, 3: text = string max 80 default: void }\n"
+                      " two: union of i32 {\n"
+                      "  1: number = i32 2, 3: text = string max 80 default: void }\n"
                       "}\n")
         one, two = (schema.find("S").field(name).type for name in ("one", "two"))
         self.assertEqual(one.on_field, "kind")
@@ -102,8 +106,8 @@ class Emitters(unittest.TestCase):
                       " text: string[u8] max 5 when flags has on\n}\n")
         page = emit_docs.emit(schema)
         self.assertIn("### M (server 9)\n\nSays it.", page)
-        self.assertIn("| `text` | string, u8 size first (at most 5) | only when `flags` has `on`. |",
-                      page)
+        self.assertIn("| `text` | string, u8 size first (at most 5) "
+                      "| only when `flags` has `on`. |", page)
 
 
 class Xdr(unittest.TestCase):

@@ -26,6 +26,7 @@ TEST(Messages, NumbersAreThoseOfSpiceProtocol) {
 #include "spice/wire/common.schema.numbers.inc"
 #include "spice/wire/cursor.schema.numbers.inc"
 #include "spice/wire/display.schema.numbers.inc"
+#include "spice/wire/drawing.schema.numbers.inc"
 #include "spice/wire/inputs.schema.numbers.inc"
 #include "spice/wire/main.schema.numbers.inc"
 #include "spice/wire/playback.schema.numbers.inc"

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A linked channel's byte stream, cut into messages and made of messages.
+//
+//   MessageReader reader(HeaderKind::mini, kMaxBody);
+//   read(fd, reader.space().data(), reader.space().size()) -> reader.commit(n), or
+//   reader.feed(bytes) while (auto message = TRY(reader.next()))
+//   display::dispatch_from_server(message->number,
+//                                                                           message->body,
+//                                                                           handler);
+//   MessageWriter writer(HeaderKind::mini);
+//   writer.frame(encode_from_server(display::Mark{}), pieces);       // pieces go to writev
+#pragma once
+
+#include <deque>
+
+#include "spice/wire/encoding.h"
+
+namespace segue::spice::wire {
+
+// Full: serial u64, type u16, size u32, sub list u32. Mini (both sides have the capability): type
+// u16, size u32; serials are counted.
+enum class HeaderKind { full, mini };
+
+constexpr std::size_t header_size(HeaderKind kind) {
+    return kind == HeaderKind::mini ? 6 : 18;
+}
+
+struct IncomingMessage {
+    std::uint16_t number = 0;
+    std::uint64_t serial = 0;
+    SharedBytes body;
+};
+
+class MessageReader {
+  public:
+    // `max_body`: a message that announces more ends the connection. Memory grows with what has
+    // arrived, not with what was announced.
+    MessageReader(HeaderKind kind, std::size_t max_body) : kind_(kind), max_body_(max_body) {}
+
+    // Where the next bytes of the stream may be put, never empty; valid until the next call.
+    std::span<std::uint8_t> space();
+    // `size` bytes of space() are filled.
+    void commit(std::size_t size);
+    // The same with a copy.
+    void feed(ByteView bytes);
+
+    // The next whole message; nothing if more bytes are needed. An error is final.
+    Result<std::optional<IncomingMessage>> next();
+
+    // Of the last message that next() returned; 0 before the first.
+    std::uint64_t serial() const { return serial_; }
+    // The serial of the last message that was received on another host (seamless migration).
+    void set_serial(std::uint64_t serial) { serial_ = serial; }
+
+  private:
+    Result<bool> take_header();
+    void start_body();
+    Result<> expand(const IncomingMessage& whole, std::uint32_t list_at);
+
+    static constexpr std::size_t kChunk = 64 * 1024;
+
+    HeaderKind kind_;
+    std::size_t max_body_;
+    std::uint64_t serial_ = 0;
+    // Unparsed input: headers and small bodies. [parsed_, filled_) is not yet used.
+    Bytes input_ = Bytes(kChunk);
+    std::size_t parsed_ = 0;
+    std::size_t filled_ = 0;
+    // The message whose header was seen, and its body as far as it has arrived.
+    bool has_header_ = false;
+    IncomingMessage current_;
+    std::uint32_t current_list_ = 0;
+    std::size_t body_size_ = 0;
+    Bytes body_;
+    std::size_t body_filled_ = 0;
+    std::deque<IncomingMessage> ready_;
+};
+
+class MessageWriter {
+  public:
+    explicit MessageWriter(HeaderKind kind) : kind_(kind) {}
+
+    // Appends the message with its header to `out`; payloads are shared, not copied. A message with
+    // a broken field is not sent: false, logged and counted.
+    bool frame(EncodedMessage message, std::vector<SharedBytes>& out);
+
+    // Of the last message framed; 0 before the first.
+    std::uint64_t serial() const { return serial_; }
+    void set_serial(std::uint64_t serial) { serial_ = serial; }
+
+  private:
+    HeaderKind kind_;
+    std::uint64_t serial_ = 0;
+};
+
+}  // namespace segue::spice::wire
