@@ -99,6 +99,23 @@ void add_capabilities(pugi::xml_node root, const std::vector<CookieCapability>& 
     }
 }
 
+// libvirt writes `<a/>` where pugixml writes `<a />`; attributes are in single quotes here.
+Bytes closed(std::string_view text) {
+    Bytes bytes;
+    bytes.reserve(text.size() + 1);
+    bool in_tag = false;
+    bool in_quotes = false;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (!in_quotes && text[at] == '<') in_tag = true;
+        if (!in_quotes && text[at] == '>') in_tag = false;
+        if (in_tag && text[at] == '\'') in_quotes = !in_quotes;
+        if (in_tag && !in_quotes && text.substr(at, 3) == " />") continue;
+        bytes.push_back(static_cast<std::uint8_t>(text[at]));
+    }
+    bytes.push_back(0);
+    return bytes;
+}
+
 }  // namespace
 
 Bytes write_cookie(const Cookie& cookie) {
@@ -130,9 +147,7 @@ Bytes write_cookie(const Cookie& cookie) {
         writer, "  ",
         pugi::format_indent | pugi::format_no_declaration | pugi::format_attribute_single_quote,
         pugi::encoding_utf8);
-    Bytes bytes(writer.text.begin(), writer.text.end());
-    bytes.push_back(0);
-    return bytes;
+    return closed(writer.text);
 }
 
 }  // namespace segue::migrate

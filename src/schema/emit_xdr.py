@@ -94,7 +94,7 @@ def header(schema, include_of):
             lines += declare_procedure(schema, declaration)
     if schema.number is not None:
         lines += ["// Every procedure and event of the program, by number.",
-                  "std::span<const ProcedureInfo> procedures();", ""]
+                  "std::span<const rpc::ProcedureInfo> procedures();", ""]
     return "\n".join(lines + ["}  // namespace " + cpp.namespace(schema), ""])
 
 
@@ -104,8 +104,8 @@ def declare_struct(schema, struct):
         lines += cpp.comment(field.doc, "    ")
         lines.append(f"    {type_name(field.type, schema)} {identifier(field.name)}{{}};")
     lines += ["", f"    friend bool operator==(const {struct.name}&, const {struct.name}&) = default;",
-              "};", f"void read(XdrReader& reader, {struct.name}& value);",
-              f"void write(XdrWriter& writer, const {struct.name}& value);", ""]
+              "};", f"void read(rpc::XdrReader& reader, {struct.name}& value);",
+              f"void write(rpc::XdrWriter& writer, const {struct.name}& value);", ""]
     return lines
 
 
@@ -146,7 +146,7 @@ def source(schema, include_of):
 
 
 def function(schema, struct, verb, emit_value):
-    kind = {"read": "XdrReader& reader", "write": "XdrWriter& writer"}[verb]
+    kind = {"read": "rpc::XdrReader& reader", "write": "rpc::XdrWriter& writer"}[verb]
     const = "const " if verb == "write" else ""
     body = []
     for field in struct.fields:
@@ -246,13 +246,13 @@ def table(schema):
     declared = [each for each in schema.declarations
                 if isinstance(each, (model.Procedure, model.Event))]
     declared.sort(key=lambda each: each.number)
-    lines = ["std::span<const ProcedureInfo> procedures() {",
-             "    static constexpr ProcedureInfo kTable[] = {"]
+    lines = ["std::span<const rpc::ProcedureInfo> procedures() {",
+             "    static constexpr rpc::ProcedureInfo kTable[] = {"]
     for each in declared:
         access = each.access if isinstance(each, model.Procedure) else "event"
         stream = each.stream if isinstance(each, model.Procedure) else "none"
-        lines.append(f'        {{{each.number}, "{snake(each.name)}", Access::{access}, '
-                     f"StreamKind::{stream}}},")
+        lines.append(f'        {{{each.number}, "{snake(each.name)}", rpc::Access::{access}, '
+                     f"rpc::StreamKind::{stream}}},")
     return lines + ["    };", "    return kTable;", "}", ""]
 
 
@@ -271,7 +271,8 @@ def samples(schema, include_of):
         for field in struct.fields:
             body += fill_value(schema, field.type, f"value.{identifier(field.name)}")
         unused = "" if body else "[[maybe_unused]] "
-        lines += ([f"inline void fill({unused}XdrSample& sample, {unused}{struct.name}& value) {{"]
+        lines += ([f"inline void fill({unused}rpc::XdrSample& sample,",
+                   f"                 {unused}{struct.name}& value) {{"]
                   + indented(body) + ["}", ""])
     stem = Path(schema.path).stem
     lines += ["// Calls visitor.visit<Struct>(name) for every struct of the file.",
