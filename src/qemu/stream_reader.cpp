@@ -31,6 +31,16 @@ std::size_t StreamReader::need(std::size_t size) {
     return 0;
 }
 
+StreamReader StreamReader::at_checkpoint(const StreamHead& head, std::uint32_t current_block) {
+    StreamReader reader;
+    reader.head_ = head;
+    reader.configured_ = true;
+    reader.listed_ = true;
+    reader.ram_.set_current_block(current_block);
+    reader.step_ = Step::checkpoint_section;
+    return reader;
+}
+
 Result<std::size_t> StreamReader::read(ByteView input, StreamEvents& events) {
     std::size_t used = 0;
     while (step_ != Step::done) {
@@ -38,7 +48,9 @@ Result<std::size_t> StreamReader::read(ByteView input, StreamEvents& events) {
         const Step before = step_;
         const std::size_t now = TRY(step(input.subspan(used), events));
         used += now;
+        position_ += now;
         if (now == 0 && step_ == before) return used;
+        if (before == Step::ram_list) return used;
     }
     if (used < input.size()) {
         return fail(ErrorCode::protocol, "migration stream: bytes after its end");

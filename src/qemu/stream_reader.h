@@ -31,9 +31,14 @@ class StreamReader {
   public:
     explicit StreamReader(StreamLimits limits = {}) : limits_(limits) {}
 
+    // A reader that stands behind vmstate-send: reads the RAM sections of a recorded checkpoint.
+    static StreamReader at_checkpoint(const StreamHead& head, std::uint32_t current_block);
+
     // Uses what it can from the front of `input` and returns how many bytes that was. The owner
     // presents the rest again with more behind it; a page, and each version of the device state,
-    // must at last be presented in one piece. After an error the reader is of no use any more.
+    // must at last be presented in one piece. Returns early right behind the list of RAM blocks, so
+    // that the owner can make room for them: go on until it returns 0. After an error the reader is
+    // of no use any more.
     Result<std::size_t> read(ByteView input, StreamEvents& events);
 
     // How many bytes must be presented, from the first unused one, before the reader can go on: a
@@ -43,6 +48,9 @@ class StreamReader {
     bool is_between_messages() const { return step_ == Step::message; }
     // A stream without ENABLE_COLO ends with its first state.
     bool is_done() const { return step_ == Step::done; }
+
+    // Bytes used in all; in a callback: up to the item that it is about.
+    std::uint64_t position() const { return position_; }
 
     const StreamHead& head() const { return head_; }
     RamReader& ram() { return ram_; }
@@ -93,6 +101,7 @@ class StreamReader {
     // How far the search for the description has come, from the first unused byte.
     std::size_t searched_ = 0;
     std::uint64_t state_size_ = 0;
+    std::uint64_t position_ = 0;
 };
 
 // The primary's side of a test, and of our own agent: true while `state` is a plausible device

@@ -67,7 +67,8 @@ inline Result<> feed(StreamReader& reader, StreamEvents& events, ByteView bytes,
     std::size_t end = 0;
     while (end < bytes.size()) {
         end = std::min(end + step, bytes.size());
-        used += TRY(reader.read(bytes.subspan(used, end - used), events));
+        for (std::size_t now = 1; now != 0; used += now)
+            now = TRY(reader.read(bytes.subspan(used, end - used), events));
     }
     if (used != bytes.size()) {
         return fail(ErrorCode::protocol, "{} of {} bytes used", used, bytes.size());

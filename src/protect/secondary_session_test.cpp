@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A captured session of a real primary through the table, the reader and the page store; and the
+// store after a kill at every byte.
+#include "protect/secondary_session.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/check.h"
+#include "qemu/stream_test_support.h"
+
+namespace segue {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class SharedFolder {
+  public:
+    SharedFolder() {
+        char name[] = "/dev/shm/segue-test-XXXXXX";
+        path_ = ::mkdtemp(name);
+    }
+    ~SharedFolder() { std::filesystem::remove_all(path_); }
+    SharedFolder(const SharedFolder&) = delete;
+    SharedFolder& operator=(const SharedFolder&) = delete;
+    const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
+
+// Commits at once and notes everything.
+class Recorder : public SecondarySession::Owner {
+  public:
+    void send(ColoMessage message) override { note(std::string(name_of(message))); }
+    void pass_output() override { note("pass"); }
+    void hold_output() override { note("hold"); }
+    void seal_output() override { note("seal"); }
+    void begin_commit(std::uint64_t epoch) override {
+        note(fmt::format("commit {}", epoch));
+        if (commits_at_once) {
+            const auto result = session->committed();
+            EXPECT_TRUE(result.has_value());
+        }
+    }
+    void release_output(std::uint64_t epoch) override { note(fmt::format("release {}", epoch)); }
+    void drop_link() override { note("drop"); }
+    void tell_protected() override { note("protected"); }
+    void tell_checkpoint(const SecondarySession::CheckpointFacts& facts) override {
+        note(fmt::format("checkpoint {} pages {}", facts.epoch, facts.pages));
+        last = facts;
+    }
+    void tell_lost(const std::string& reason) override { note("lost: " + reason); }
+    void promote_vm() override { note("promote"); }
+
+    void note(std::string text) { notes.push_back(std::move(text)); }
+    SecondarySession* session = nullptr;
+    bool commits_at_once = true;
+    SecondarySession::CheckpointFacts last;
+    std::vector<std::string> notes;
+};
+
+struct Standby {
+    explicit Standby(const std::string& path)
+        : store(PageStore::open(path).value()), session(*store, owner, [] { return 1234; }) {
+        owner.session = &session;
+    }
+    Result<> take(ByteView bytes, std::size_t step) {
+        while (!bytes.empty()) {
+            const auto room = TRY(session.space());
+            const std::size_t now = std::min({room.size(), step, bytes.size()});
+            std::memcpy(room.data(), bytes.data(), now);
+            TRY(session.received(now));
+            bytes = bytes.subspan(now);
+        }
+        return {};
+    }
+    Result<> take(const char* name, std::size_t step = 1U << 20) {
+        return take(captured(name), step);
+    }
+    void protect() {
+        EXPECT_TRUE(session.connected());
+        EXPECT_TRUE(take("microvm-first.bin").has_value());
+        EXPECT_TRUE(take("microvm-checkpoint-1.bin").has_value());
+    }
+    int counter() const { return load<ByteOrder::little, std::uint16_t>(&store->image(0)[0x1010]); }
+
+    std::unique_ptr<PageStore> store;
+    Recorder owner;
+    SecondarySession session;
+};
+
+TEST(SecondarySession, HoldsEachEpochOfARealPrimary) {
+    for (const std::size_t step : {std::size_t{1} << 20, std::size_t{1}, std::size_t{1000}}) {
+        SharedFolder folder;
+        Standby standby(folder.path());
+        ASSERT_TRUE(standby.session.connected());
+        ASSERT_TRUE(standby.take("microvm-first.bin", step).has_value());
+        EXPECT_TRUE(standby.session.is_protected());
+        EXPECT_EQ(standby.store->epoch(), 1U);
+        ASSERT_TRUE(standby.take("microvm-checkpoint-1.bin", step).has_value());
+        EXPECT_EQ(standby.owner.last.bytes, 15607U);
+        ASSERT_TRUE(standby.take("microvm-checkpoint-2.bin", step).has_value());
+        EXPECT_EQ(standby.counter(), 0x29e8);
+        EXPECT_EQ(standby.store->epoch(), 3U);
+        EXPECT_THAT(standby.owner.notes,
+                    ElementsAre("pass", "commit 1", "hold", "checkpoint-ready", "protected",
+                                "checkpoint-reply", "seal", "commit 2", "vmstate-received",
+                                "vmstate-loaded", "release 2", "checkpoint 2 pages 3",
+                                "checkpoint-reply", "seal", "commit 3", "vmstate-received",
+                                "vmstate-loaded", "release 3", "checkpoint 3 pages 3"));
+    }
+}
+
+TEST(SecondarySession, AnswersOnlyWhenTheOwnersPartIsDurable) {
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    standby.owner.notes.clear();
+    standby.owner.commits_at_once = false;
+    ASSERT_TRUE(standby.take("microvm-checkpoint-2.bin").has_value());
+    EXPECT_THAT(standby.owner.notes, ElementsAre("checkpoint-reply", "seal", "commit 3"));
+    EXPECT_EQ(standby.store->epoch(), 2U);
+    ASSERT_TRUE(standby.session.committed().has_value());
+    EXPECT_EQ(standby.store->epoch(), 3U);
+    EXPECT_EQ(standby.counter(), 0x29e8);
+}
+
+TEST(SecondarySession, ACutAtEveryByteLeavesTheEpochBefore) {
+    const Bytes checkpoint = captured("microvm-checkpoint-2.bin");
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    const Bytes before(standby.store->image(0).begin(), standby.store->image(0).end());
+    for (std::size_t cut = 0; cut < checkpoint.size(); cut += 7) {
+        // The captured session begins anew with each cut: its deltas refer to what came before.
+        ASSERT_TRUE(standby.take(ByteView(checkpoint).first(cut), 1U << 20).has_value());
+        standby.session.link_lost("cut");
+        EXPECT_EQ(standby.session.state(), colo::Secondary::lost);
+        EXPECT_EQ(standby.store->epoch(), 2U);
+        const ByteView image = standby.store->image(0);
+        ASSERT_TRUE(std::equal(before.begin(), before.end(), image.begin())) << cut;
+        standby.protect();
+    }
+}
+
+// A child receives and is killed by itself at a byte; what it leaves is opened here.
+TEST(SecondarySession, AKillAtAnyByteLeavesAWholeEpoch) {
+    const Bytes checkpoint = captured("microvm-checkpoint-2.bin");
+    for (std::size_t cut = 0; cut <= checkpoint.size(); cut += cut < 3200 ? 401 : 11) {
+        SharedFolder folder;
+        const pid_t child = ::fork();
+        if (child == 0) {
+            Standby standby(folder.path());
+            standby.protect();
+            (void)standby.take(ByteView(checkpoint).first(cut), 64);
+            ::kill(::getpid(), SIGKILL);
+        }
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        Standby standby(folder.path());
+        const bool whole = cut == checkpoint.size();
+        EXPECT_EQ(standby.store->epoch(), whole ? 3U : 2U) << cut;
+        EXPECT_EQ(standby.counter() == 0x29e8, whole) << cut;
+        EXPECT_EQ(standby.session.state(), colo::Secondary::lost);
+    }
+}
+
+TEST(SecondarySession, ACommittedLogIsReplayedAfterAKill) {
+    SharedFolder folder;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        Standby standby(folder.path());
+        standby.protect();
+        standby.owner.commits_at_once = false;
+        (void)standby.take("microvm-checkpoint-2.bin");
+        // The record is written, the images are not: the kill comes between.
+        const std::size_t size = standby.store->log().size();
+        const ByteView log = standby.store->log();
+        PageStore::Checkpoint checkpoint;
+        checkpoint.sections_at = 8;
+        checkpoint.state_bytes = 3244;
+        checkpoint.state_at = size - 3244;
+        checkpoint.sections_bytes = size - 3244 - 12 - 8;
+        checkpoint.current_block = 0;
+        ENSURE(log[8] == 3);
+        standby.store->commit(checkpoint, 77);
+        ::kill(::getpid(), SIGKILL);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    Standby standby(folder.path());
+    EXPECT_EQ(standby.store->epoch(), 3U);
+    EXPECT_EQ(standby.store->committed_at_ms(), 77);
+    EXPECT_EQ(standby.counter(), 0x29e8);
+    EXPECT_EQ(standby.store->device_state().size(), 3244U);
+}
+
+TEST(SecondarySession, RefusesASecondPrimaryAndAfterPromotionEveryOne) {
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    EXPECT_FALSE(standby.session.connected());
+    standby.session.link_lost("end of stream");
+    EXPECT_EQ(standby.owner.notes.back(), "lost: end of stream");
+    ASSERT_TRUE(standby.session.promote().has_value());
+    EXPECT_FALSE(standby.session.connected());
+    EXPECT_THAT(standby.session.promote().error().message, HasSubstr("while promoting"));
+    standby.session.promotion_done();
+    EXPECT_FALSE(standby.session.connected());
+    EXPECT_THAT(standby.session.promote().error().message, HasSubstr("already promoted"));
+}
+
+TEST(SecondarySession, NamesWhatIsWrongWithAPrimary) {
+    SharedFolder folder;
+    Standby standby(folder.path());
+    EXPECT_THAT(standby.session.promote().error().message, HasSubstr("nothing to promote"));
+    standby.protect();
+    EXPECT_THAT(standby.take(Bytes{0, 0, 0, 3}, 4).error().message,
+                HasSubstr("early message: vmstate-send while awaiting-request"));
+    standby.session.link_lost("wrong message");
+    EXPECT_EQ(standby.store->epoch(), 2U);
+
+    ASSERT_TRUE(standby.session.connected());
+    EXPECT_THAT(standby.take(Bytes(8, 'x'), 8).error().message, HasSubstr("begins with"));
+    standby.session.link_lost("no stream");
+    EXPECT_EQ(standby.session.state(), colo::Secondary::lost);
+    EXPECT_EQ(standby.store->content(), StoreRecord::Content::committed);
+
+    Bytes twice = captured("microvm-checkpoint-2.bin");
+    twice.resize(twice.size() + 4);
+    ASSERT_TRUE(standby.session.connected());
+    ASSERT_TRUE(standby.take("microvm-first.bin").has_value());
+    ASSERT_TRUE(standby.take("microvm-checkpoint-1.bin").has_value());
+    EXPECT_THAT(standby.take(twice, 1U << 20).error().message, HasSubstr("bytes behind the state"));
+}
+
+TEST(SecondarySession, EndsAWaitThatTakesTooLong) {
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    ASSERT_TRUE(standby.take(Bytes{0, 0, 0, 1}, 4).has_value());
+    EXPECT_EQ(standby.session.limit({}), colo::Limits{}.message);
+    standby.session.time_up();
+    EXPECT_EQ(standby.owner.notes.back(), "lost: no progress in time while awaiting-send");
+    EXPECT_EQ(standby.session.state(), colo::Secondary::lost);
+}
+
+TEST(RecordFile, KeepsTheNewerWholeSlot) {
+    SharedFolder folder;
+    const std::string path = folder.path() + "/record";
+    StoreRecord first;
+    first.content = StoreRecord::Content::committed;
+    first.epoch = 7;
+    StoreRecord second = first;
+    second.epoch = 8;
+    {
+        auto file = RecordFile::open(path).value();
+        file.put(first);
+        file.put(second);
+        EXPECT_EQ(file.get(), second);
+    }
+    EXPECT_EQ(RecordFile::open(path).value().get(), second);
+    // Any byte of the newer slot torn: the older one counts.
+    for (std::size_t at = 0; at < 88; ++at) {
+        const std::string torn = folder.path() + "/torn";
+        std::filesystem::copy_file(path, torn, std::filesystem::copy_options::overwrite_existing);
+        {
+            auto raw = MemoryFile::make(torn, 2 * RecordFile::kSlotBytes, true).value();
+            raw.bytes()[at] ^= 0xff;
+        }
+        const StoreRecord read = RecordFile::open(torn).value().get();
+        EXPECT_TRUE(read == first || read == second) << at;
+        EXPECT_EQ(read.epoch, 7U) << at;
+    }
+}
+
+}  // namespace
+}  // namespace segue
