@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The command line of `segue`. CLI11 stays in this file.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+
+#include "cli/exit_code.h"
+#include "cli/invocation.h"
+#include "cli/migrate_flags.h"
+
+namespace segue::cli {
+namespace {
+
+constexpr const char* kDefaultUri = "qemu+unix:///system?socket=/run/segue/segue.sock";
+
+std::string default_uri() {
+    for (const char* name : {"SEGUE_URI", "LIBVIRT_DEFAULT_URI"}) {
+        const char* value = std::getenv(name);
+        if (value != nullptr && *value != '\0') return value;
+    }
+    return kDefaultUri;
+}
+
+// Declares the verbs on `app`; the one that is parsed leaves itself in `chosen`.
+class Verbs {
+  public:
+    Verbs(CLI::App& app, Verb& chosen) : app_(app), chosen_(chosen) {}
+
+    void declare_all() {
+        declare_life();
+        declare_queries();
+        declare_migrate();
+        declare_jobs();
+        declare_protection();
+        declare_host();
+    }
+
+  private:
+    template <class T>
+    CLI::App* verb(const char* name, const char* help, std::shared_ptr<T> value) {
+        CLI::App* command = app_.add_subcommand(name, help);
+        command->callback([this, value] { chosen_ = *value; });
+        return command;
+    }
+    static CLI::Option* domain_of(CLI::App* command, std::string& domain) {
+        return command->add_option("domain", domain, "Name, UUID or id")->required();
+    }
+
+    void declare_life() {
+        for (const bool start : {false, true}) {
+            auto define = std::make_shared<DefineDomain>();
+            define->start = start;
+            verb(start ? "create" : "define",
+                 start ? "Start a domain from XML, without keeping its definition"
+                       : "Keep the definition of a domain",
+                 define)
+                ->add_option("file", define->file, "Domain XML; - is standard input")
+                ->required();
+        }
+        using Act = ChangeLife::Act;
+        const std::pair<Act, std::pair<const char*, const char*>> acts[] = {
+            {Act::start, {"start", "Start a defined domain"}},
+            {Act::shutdown, {"shutdown", "Ask the guest to shut down"}},
+            {Act::reboot, {"reboot", "Ask the guest to reboot"}},
+            {Act::suspend, {"suspend", "Stop the guest's processors"}},
+            {Act::resume, {"resume", "Let them run again"}},
+            {Act::destroy, {"destroy", "End the domain at once"}},
+            {Act::undefine, {"undefine", "Forget the definition"}},
+        };
+        for (const auto& [act, text] : acts) {
+            auto change = std::make_shared<ChangeLife>();
+            change->act = act;
+            CLI::App* command = verb(text.first, text.second, change);
+            domain_of(command, change->domain);
+            if (act == Act::start) command->add_flag("--paused", change->paused, "Do not run yet");
+        }
+    }
+
+    void declare_queries() {
+        auto list = std::make_shared<ListDomains>();
+        verb("list", "The domains of the host", list)
+            ->add_flag("--all", list->all, "Also those that are shut off");
+        auto dump = std::make_shared<DumpXml>();
+        CLI::App* dump_command = verb("dumpxml", "The domain's XML", dump);
+        domain_of(dump_command, dump->domain);
+        dump_command->add_flag("--inactive", dump->inactive, "As it will be at the next start");
+        dump_command->add_flag("--security-info", dump->secure, "With passwords");
+        dump_command->add_flag("--migratable", dump->migratable, "As a migration sends it");
+        auto info = std::make_shared<ShowInfo>();
+        domain_of(verb("info", "What the domain is and does", info), info->domain);
+        auto display = std::make_shared<ShowDisplay>();
+        domain_of(verb("display", "Where a viewer connects", display), display->domain);
+        auto console = std::make_shared<OpenConsole>();
+        CLI::App* console_command = verb("console", "The serial console; ^] leaves it", console);
+        domain_of(console_command, console->domain);
+        console_command->add_option("--devname", console->device, "Alias of the device");
+    }
+
+    void declare_migrate() {
+        auto migrate = std::make_shared<Migrate>();
+        CLI::App* command = verb("migrate", "Move a running domain to another host", migrate);
+        domain_of(command, migrate->domain);
+        command->add_option("destination", migrate->destination, "URI of the other daemon")
+            ->required();
+        for (const MigrateFlag& flag : kMigrateFlags) {
+            command->add_flag_callback(
+                std::string("--").append(flag.option),
+                [migrate, bit = flag.bit] { migrate->flags |= bit; }, std::string(flag.help));
+        }
+        command->add_option("--dname", migrate->new_name, "Its name on the other host");
+        command->add_option("--xml", migrate->new_xml_file, "Its XML on the other host");
+        command->add_option("--persistent-xml", migrate->persistent_xml_file,
+                            "The definition that is kept there");
+        command->add_option("--migrateuri", migrate->migrate_uri, "tcp://HOST[:PORT] for the data");
+        command->add_option("--graphicsuri", migrate->graphics_uri,
+                            "spice://HOST:PORT for viewers");
+        command->add_option("--listen-address", migrate->listen_address,
+                            "Where the target listens");
+        command->add_option("--bandwidth", migrate->bandwidth_mib_s, "At most so many MiB/s");
+        command->add_option("--max-downtime", migrate->max_downtime_ms, "At most so many ms");
+        command
+            ->add_option("--parallel-connections", migrate->parallel_connections, "For --parallel")
+            ->check(CLI::Range(1, 255));
+        command->add_option("--timeout", migrate->timeout_s, "Suspend the guest after so many s");
+        command->add_option("--screen-wait", migrate->screen_wait_ms,
+                            "Wait at most so many ms for viewers to link to the target");
+        command->add_flag("--check", migrate->check_only,
+                          "Only print each precondition, with its remedy");
+    }
+
+    void declare_jobs() {
+        auto job = std::make_shared<ShowJob>();
+        CLI::App* job_command = verb("job", "The domain's job and its figures", job);
+        domain_of(job_command, job->domain);
+        job_command->add_flag("--completed", job->completed, "Of the last one that ended");
+        auto abort = std::make_shared<AbortJob>();
+        domain_of(verb("abort", "Cancel the domain's job", abort), abort->domain);
+        auto resolve = std::make_shared<Resolve>();
+        CLI::App* resolve_command =
+            verb("resolve", "Decide where a domain runs whose migration was torn apart", resolve);
+        domain_of(resolve_command, resolve->domain);
+        auto* where = resolve_command->add_option_group("where")->require_option(1);
+        where->add_flag("--runs-here", resolve->runs_here, "The copy of this host is the one");
+        where->add_flag("--runs-there")
+            ->description("The other host's copy is; this one is given up");
+    }
+
+    void declare_protection() {
+        auto protect = std::make_shared<Protect>();
+        CLI::App* command = verb("protect", "Keep a standby of a running domain", protect);
+        domain_of(command, protect->domain);
+        command->add_option("--standby", protect->standby, "URI of the standby's daemon")
+            ->required();
+        command->add_option("--witness", protect->witness, "URI of a third daemon that decides");
+        command->add_option("--interval", protect->interval_ms, "Milliseconds between checkpoints");
+        command->add_option("--on-loss", protect->on_loss, "What the standby does")
+            ->check(CLI::IsMember({"promote", "hold"}));
+        command->add_option("--gate", protect->gate, "Where output is held")
+            ->check(CLI::IsMember({"standby", "primary"}));
+        command->add_flag("--allow-tcg", protect->allow_tcg,
+                          "Accept a QEMU whose emulation loses dirty pages");
+        auto unprotect = std::make_shared<Unprotect>();
+        domain_of(verb("unprotect", "Give the standby up", unprotect), unprotect->domain);
+        auto failover = std::make_shared<Failover>();
+        CLI::App* failover_command = verb("failover", "Let the standby take over", failover);
+        domain_of(failover_command, failover->domain);
+        auto* planned = failover_command->add_flag("--planned", failover->planned, "Without loss");
+        failover_command->add_flag("--force", failover->force, "The primary is known to be dead")
+            ->excludes(planned);
+    }
+
+    void declare_host() {
+        auto status = std::make_shared<ShowStatus>();
+        verb("status", "Migration and protection of a domain, or of all", status)
+            ->add_option("domain", status->domain, "Name, UUID or id");
+        auto events = std::make_shared<FollowEvents>();
+        CLI::App* events_command = verb("events", "What happens, as it happens", events);
+        events_command->add_option("domain", events->domain, "Name, UUID or id");
+        events_command->add_option("--count", events->count, "End after so many");
+        verb("doctor", "Name what is missing on this host, and the remedy",
+             std::make_shared<Doctor>());
+        verb("report", "Everything a bug report needs, without secrets",
+             std::make_shared<Report>());
+    }
+
+    CLI::App& app_;
+    Verb& chosen_;
+};
+
+void declare_globals(CLI::App& app, Invocation& invocation) {
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_version_flag("--version", "segue " SEGUE_VERSION);
+    app.add_option("-c,--connect", invocation.uri, "The daemon")->type_name("URI");
+    app.add_flag("-q,--quiet", invocation.quiet, "No progress, no chatter");
+    app.add_option("--output", invocation.output, "table or json")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, Output>{{"table", Output::table}, {"json", Output::json}}));
+}
+
+}  // namespace
+
+Parsed parse_arguments(int argc, const char* const* argv) {
+    CLI::App app("segue: lists, moves and protects virtual machines");
+    Invocation invocation;
+    invocation.uri = default_uri();
+    declare_globals(app, invocation);
+    Verbs(app, invocation.verb).declare_all();
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        const bool is_usage_error = error.get_exit_code() != 0;
+        app.exit(error);
+        return {std::nullopt, is_usage_error ? static_cast<int>(ExitCode::usage) : 0};
+    }
+    return {std::move(invocation), 0};
+}
+
+std::vector<std::string> verb_names() {
+    CLI::App app;
+    Verb chosen;
+    Verbs(app, chosen).declare_all();
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands({}))
+        names.push_back(command->get_name());
+    return names;
+}
+
+}  // namespace segue::cli

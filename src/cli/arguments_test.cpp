@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cli/invocation.h"
+
+namespace segue::cli {
+namespace {
+
+Parsed parse(std::vector<const char*> words) {
+    words.insert(words.begin(), "segue");
+    return parse_arguments(static_cast<int>(words.size()), words.data());
+}
+
+TEST(Arguments, TheContractsVerbsAreAllThere) {
+    const auto names = verb_names();
+    for (const char* name :
+         {"list",     "define",  "create",   "start",   "shutdown", "reboot",  "suspend",
+          "resume",   "destroy", "undefine", "dumpxml", "info",     "display", "console",
+          "migrate",  "job",     "abort",    "resolve", "doctor",   "protect", "unprotect",
+          "failover", "status",  "events",   "report"}) {
+        EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
+    }
+}
+
+TEST(Arguments, GlobalOptionsMayStandBeforeOrAfterTheVerb) {
+    for (const auto& words : {std::vector<const char*>{"-c", "test:///x", "list", "--all"},
+                              std::vector<const char*>{"list", "--all", "-c", "test:///x"}}) {
+        const Parsed parsed = parse(words);
+        ASSERT_TRUE(parsed.invocation);
+        EXPECT_EQ(parsed.invocation->uri, "test:///x");
+        EXPECT_TRUE(std::get<ListDomains>(parsed.invocation->verb).all);
+    }
+}
+
+TEST(Arguments, MigrateCollectsItsFlags) {
+    const Parsed parsed = parse({"migrate", "vm", "qemu+tcp://b/system", "--persistent",
+                                 "--undefinesource", "--screen-wait", "0"});
+    ASSERT_TRUE(parsed.invocation);
+    const auto& migrate = std::get<Migrate>(parsed.invocation->verb);
+    EXPECT_EQ(migrate.flags, 8u | 16u);
+    EXPECT_EQ(migrate.screen_wait_ms, 0u);
+    EXPECT_EQ(migrate.destination, "qemu+tcp://b/system");
+}
+
+TEST(Arguments, UsageErrorsAreTwo) {
+    EXPECT_EQ(parse({}).exit_code, 2);
+    EXPECT_EQ(parse({"migrate", "vm"}).exit_code, 2);
+    EXPECT_EQ(parse({"fly", "vm"}).exit_code, 2);
+    EXPECT_EQ(parse({"resolve", "vm"}).exit_code, 2) << "one of --runs-here and --runs-there";
+    EXPECT_EQ(parse({"failover", "vm", "--planned", "--force"}).exit_code, 2);
+    EXPECT_EQ(parse({"--help"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace segue::cli
