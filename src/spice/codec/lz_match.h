@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What LZ and GLZ share: units of pixels, and how far two stretches of them agree.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+namespace segue::spice::codec {
+
+// A unit is one byte (palette indices, alpha), a 16-bit pixel, or a 32-bit pixel whose fourth byte
+// does not count.
+template <class Unit>
+struct LzUnit;
+
+template <>
+struct LzUnit<std::uint8_t> {
+    static constexpr std::uint64_t kMask = ~std::uint64_t{0};
+    static constexpr std::size_t kLiteral = 1;    // bytes of a literal on the wire
+    static constexpr std::size_t kBias = 2;       // a length of 1 on the wire means 1 + this
+    static constexpr std::size_t kFarLength = 5;  // least length that pays for a far distance
+    static constexpr std::size_t kHashed = 4;     // units that a hash covers
+};
+template <>
+struct LzUnit<std::uint16_t> {
+    static constexpr std::uint64_t kMask = 0x7fff7fff7fff7fff;
+    static constexpr std::size_t kLiteral = 2;
+    static constexpr std::size_t kBias = 1;
+    static constexpr std::size_t kFarLength = 3;
+    static constexpr std::size_t kHashed = 3;
+};
+template <>
+struct LzUnit<std::uint32_t> {
+    static constexpr std::uint64_t kMask = 0x00ffffff00ffffff;
+    static constexpr std::size_t kLiteral = 3;
+    static constexpr std::size_t kBias = 0;
+    static constexpr std::size_t kFarLength = 2;
+    static constexpr std::size_t kHashed = 2;
+};
+
+inline std::uint64_t load_u64(const void* from) {
+    std::uint64_t value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+template <class Unit>
+inline bool same_unit(Unit one, Unit other) {
+    return ((one ^ other) & static_cast<Unit>(LzUnit<Unit>::kMask)) == 0;
+}
+
+// How many units from `one` and `other` on agree; `other` < `one` may overlap; neither is read at
+// or behind `end` (the end for `one`).
+template <class Unit>
+inline std::size_t same_length(const Unit* one, const Unit* other, const Unit* end) {
+    constexpr std::size_t kStep = 8 / sizeof(Unit);
+    const Unit* const start = one;
+    while (static_cast<std::size_t>(end - one) >= kStep) {
+        const std::uint64_t differ = (load_u64(one) ^ load_u64(other)) & LzUnit<Unit>::kMask;
+        if (differ != 0) {
+            return static_cast<std::size_t>(one - start) +
+                   static_cast<std::size_t>(std::countr_zero(differ)) / (8 * sizeof(Unit));
+        }
+        one += kStep;
+        other += kStep;
+    }
+    while (one < end && same_unit(*one, *other)) {
+        ++one;
+        ++other;
+    }
+    return static_cast<std::size_t>(one - start);
+}
+
+// Literals: in groups of at most 32 behind their count.
+template <class Unit>
+inline std::uint8_t* put_literals(const Unit* from, std::size_t count, std::uint8_t* out) {
+    while (count > 0) {
+        const std::size_t group = count < 32 ? count : 32;
+        *out++ = static_cast<std::uint8_t>(group - 1);
+        if constexpr (sizeof(Unit) == 1) {
+            std::memcpy(out, from, group);
+            out += group;
+        } else if constexpr (sizeof(Unit) == 2) {
+            for (std::size_t i = 0; i < group; ++i) {
+                *out++ = static_cast<std::uint8_t>(from[i] >> 8);
+                *out++ = static_cast<std::uint8_t>(from[i]);
+            }
+        } else {
+            // Four bytes stored, three kept: the caller leaves room for one more.
+            for (std::size_t i = 0; i < group; ++i, out += 3)
+                std::memcpy(out, &from[i], 4);
+        }
+        from += group;
+        count -= group;
+    }
+    return out;
+}
+
+}  // namespace segue::spice::codec

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The stock codecs as the peer of our benches: a shared object made of spice-common's and
+// spice-server's objects (tests/bench/stock-codecs.sh builds it) and named by SEGUE_STOCK_CODECS.
+// Only the C interface is stated here.
+#pragma once
+
+#include <dlfcn.h>
+
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+namespace segue::spice::codec::stock {
+
+// The call-back tables have this order of members in lz.h and quic.h.
+struct User {
+    void (*error)(User*, const char*, ...);
+    void (*warn)(User*, const char*, ...);
+    void (*info)(User*, const char*, ...);
+    void* (*allocate)(User*, int);
+    void (*release)(User*, void*);
+    int (*more_space)(User*, std::uint8_t**);
+    int (*more_lines)(User*, std::uint8_t**);
+};
+
+inline void say(User*, const char* text, ...) {
+    std::fprintf(stderr, "stock codec: %s\n", text);
+    std::abort();
+}
+inline User& user() {
+    static User instance = {
+        say,
+        say,
+        say,
+        [](User*, int size) { return std::malloc(static_cast<std::size_t>(size)); },
+        [](User*, void* memory) { std::free(memory); },
+        [](User*, std::uint8_t**) { return 0; },
+        [](User*, std::uint8_t**) { return 0; }};
+    return instance;
+}
+
+inline void* library() {
+    static void* const handle = [] {
+        const char* path = std::getenv("SEGUE_STOCK_CODECS");
+        return path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
+    }();
+    return handle;
+}
+inline bool available() {
+    return library() != nullptr;
+}
+
+template <class Function>
+Function symbol(const char* name) {
+    auto* found = reinterpret_cast<Function>(dlsym(library(), name));
+    if (found == nullptr) say(nullptr, name);
+    return found;
+}
+
+struct Lz {
+    void* context = symbol<void* (*)(User*)>("lz_create")(&user());
+    int (*encode)(void*, int type, int width, int height, int top_down, std::uint8_t* lines,
+                  unsigned line_count, int stride, std::uint8_t* out,
+                  unsigned size) = symbol<decltype(encode)>("lz_encode");
+    void (*begin)(void*, std::uint8_t* in, unsigned size, int* type, int* width, int* height,
+                  int* pixels, int* top_down,
+                  const void* palette) = symbol<decltype(begin)>("lz_decode_begin");
+    void (*decode)(void*, int type, std::uint8_t* out) = symbol<decltype(decode)>("lz_decode");
+};
+
+}  // namespace segue::spice::codec::stock
