@@ -94,7 +94,8 @@ Result<Record> from_row(const Row& row) {
     const auto role = role_named(row.role);
     const auto phase = phase_named(row.phase);
     const auto right = right_named(row.right);
-    if (!role || !phase || !right || (row.protocol != 2 && row.protocol != 3)) {
+    if (!role || !phase || !right || (row.protocol != 2 && row.protocol != 3) ||
+        row.peer_port < 0 || row.peer_port > 65535) {
         return fail(ErrorCode::internal,
                     "migration record {} is damaged (role '{}', phase '{}', right '{}', protocol "
                     "{}): restore the state directory from a backup, or delete this record",

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One contract, both backends; then what only one of them has.
+#include "store/store.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "store/memory_store.h"
+
+namespace segue::store {
+namespace {
+
+struct Folder {
+    std::filesystem::path path;
+    Folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "segue-store-XXXXXX").string();
+        path = ::mkdtemp(name.data());
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+};
+
+Uuid numbered(std::uint8_t number) {
+    Uuid uuid;
+    uuid.bytes[15] = number;
+    return uuid;
+}
+
+DomainRecord domain(std::uint8_t number) {
+    return {numbered(number),
+            "guest'" + std::to_string(number),
+            "<domain>\n&amp;é</domain>",
+            "<live/>",
+            "incarnation-1",
+            number % 2 == 0};
+}
+
+MigrationRecord migration(std::uint8_t number, std::string role) {
+    MigrationRecord record;
+    record.id = numbered(number);
+    record.role = std::move(role);
+    record.protocol = 3;
+    record.domain = numbered(9);
+    record.domain_name = "g";
+    record.incarnation = "i";
+    record.phase = "perform3_done";
+    record.right = "given";
+    record.peer_to_peer = true;
+    record.run_guest = true;
+    record.peer_address = "10.0.0.2";
+    record.peer_port = 65535;
+    record.peer_key = "00ff";
+    record.peer_host = "hostb";
+    record.changed_ms = 1795275741931;
+    return record;
+}
+
+enum class Backend { memory, sqlite };
+
+class Contract : public testing::TestWithParam<Backend> {
+  protected:
+    void SetUp() override { reopen(); }
+    // As a daemon that crashed and starts again.
+    void reopen() {
+        if (GetParam() == Backend::memory) {
+            if (!store_) store_ = std::make_unique<MemoryStore>();
+            static_cast<MemoryStore&>(*store_).crash();
+            return;
+        }
+        store_.reset();
+        auto opened = open_sqlite_store(folder_.path.string());
+        ASSERT_TRUE(opened) << opened.error().message;
+        store_ = std::move(*opened);
+    }
+    Folder folder_;
+    std::unique_ptr<Store> store_;
+};
+
+TEST_P(Contract, IsEmptyAtFirst) {
+    EXPECT_TRUE(store_->domains()->empty());
+    EXPECT_TRUE(store_->migrations()->empty());
+    EXPECT_TRUE(store_->jobs()->empty());
+    EXPECT_TRUE(store_->protections()->empty());
+}
+
+TEST_P(Contract, FindsEverythingAgain) {
+    const JobRecord job{numbered(3), "migration out", "perform3", "DomainMigratePerform3", 17};
+    const ProtectionRecord protection{numbered(4),           "primary",
+                                      "protected",           1LL << 40,
+                                      "qemu+tls://b/system", "{\"interval_ms\":100}"};
+    ASSERT_TRUE(store_->commit({domain(2), domain(1), migration(1, "source"),
+                                migration(1, "destination"), job, protection}));
+    reopen();
+    EXPECT_EQ(*store_->domains(), (std::vector{domain(1), domain(2)}));
+    EXPECT_EQ(*store_->migrations(),
+              (std::vector{migration(1, "destination"), migration(1, "source")}));
+    EXPECT_EQ(*store_->jobs(), std::vector{job});
+    EXPECT_EQ(*store_->protections(), std::vector{protection});
+}
+
+TEST_P(Contract, WritesOverTheSameKey) {
+    ASSERT_TRUE(store_->commit({migration(1, "source")}));
+    MigrationRecord later = migration(1, "source");
+    later.right = "refused";
+    later.settled = true;
+    ASSERT_TRUE(store_->commit({later}));
+    reopen();
+    EXPECT_EQ(*store_->migrations(), std::vector{later});
+}
+
+TEST_P(Contract, ErasesByKey) {
+    ASSERT_TRUE(store_->commit({domain(1), domain(2), migration(1, "source"),
+                                migration(1, "destination"), JobRecord{numbered(1), "", "", "", 0},
+                                ProtectionRecord{numbered(1), "", "", 0, "", ""}}));
+    ASSERT_TRUE(store_->commit({EraseDomain{numbered(1)}, EraseMigration{numbered(1), "source"},
+                                EraseJob{numbered(1)}, EraseProtection{numbered(1)},
+                                EraseDomain{numbered(77)}}));
+    reopen();
+    EXPECT_EQ(*store_->domains(), std::vector{domain(2)});
+    EXPECT_EQ(*store_->migrations(), std::vector{migration(1, "destination")});
+    EXPECT_TRUE(store_->jobs()->empty());
+    EXPECT_TRUE(store_->protections()->empty());
+}
+
+TEST_P(Contract, KeepsTheOrderWithinABatch) {
+    ASSERT_TRUE(store_->commit({domain(1), EraseDomain{numbered(1)}}));
+    EXPECT_TRUE(store_->domains()->empty());
+    ASSERT_TRUE(store_->commit({EraseDomain{numbered(1)}, domain(1)}));
+    EXPECT_EQ(store_->domains()->size(), 1u);
+}
+
+TEST_P(Contract, IsReadableBeforeItIsDurable) {
+    ASSERT_TRUE(store_->write({domain(1)}));
+    EXPECT_EQ(store_->domains()->size(), 1u);
+    ASSERT_TRUE(store_->sync());
+    reopen();
+    EXPECT_EQ(store_->domains()->size(), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Contract, testing::Values(Backend::memory, Backend::sqlite),
+                         [](const auto& each) {
+                             return each.param == Backend::memory ? "memory" : "sqlite";
+                         });
+
+TEST(MemoryStore, ForgetsWhatWasNotSynced) {
+    MemoryStore store;
+    ASSERT_TRUE(store.commit({domain(1)}));
+    ASSERT_TRUE(store.write({domain(2)}));
+    ASSERT_TRUE(store.write({domain(3)}));
+    store.crash(1);
+    EXPECT_EQ(*store.domains(), (std::vector{domain(1), domain(2)}));
+    store.crash();
+    EXPECT_EQ(store.domains()->size(), 2u);
+    store.set_broken(true);
+    EXPECT_FALSE(store.write({domain(3)}));
+}
+
+TEST(SqliteStore, RefusesASecondDaemon) {
+    Folder folder;
+    auto first = open_sqlite_store(folder.path.string());
+    ASSERT_TRUE(first);
+    auto second = open_sqlite_store(folder.path.string());
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().message.find("another daemon"), std::string::npos)
+        << second.error().message;
+}
+
+TEST(SqliteStore, IsForItsOwnerOnly) {
+    Folder folder;
+    auto store = open_sqlite_store(folder.path.string());
+    ASSERT_TRUE(store);
+    ASSERT_TRUE((*store)->commit({domain(1)}));
+    for (const auto& file : std::filesystem::directory_iterator(folder.path)) {
+        struct stat status {};
+        ASSERT_EQ(::stat(file.path().c_str(), &status), 0);
+        EXPECT_EQ(status.st_mode & 077, 0u) << file.path();
+    }
+}
+
+TEST(SqliteStore, RefusesWhatItCannotRead) {
+    Folder folder;
+    { ASSERT_TRUE(open_sqlite_store(folder.path.string())); }
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open((folder.path / "segue.db").c_str(), &raw), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version = 999", nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(raw);
+    auto newer = open_sqlite_store(folder.path.string());
+    ASSERT_FALSE(newer);
+    EXPECT_NE(newer.error().message.find("schema version 999"), std::string::npos);
+
+    EXPECT_FALSE(open_sqlite_store((folder.path / "missing").string()));
+}
+
+TEST(SqliteStore, HasStrictTablesAndAVersion) {
+    Folder folder;
+    { ASSERT_TRUE(open_sqlite_store(folder.path.string())); }
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open((folder.path / "segue.db").c_str(), &raw), SQLITE_OK);
+    int strict = 0;
+    const auto count = [](void* to, int, char** values, char**) {
+        *static_cast<int*>(to) = std::atoi(values[0]);
+        return 0;
+    };
+    sqlite3_exec(raw, "SELECT count(*) FROM pragma_table_list WHERE strict", count, &strict,
+                 nullptr);
+    EXPECT_EQ(strict, 4);
+    int version = 0;
+    sqlite3_exec(raw, "PRAGMA user_version", count, &version, nullptr);
+    EXPECT_EQ(version, 1);
+    EXPECT_NE(sqlite3_exec(raw, "REPLACE INTO jobs VALUES ('a', 'b', 'c', 'd', 'not a number')",
+                           nullptr, nullptr, nullptr),
+              SQLITE_OK);
+    sqlite3_close(raw);
+}
+
+}  // namespace
+}  // namespace segue::store
