@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Our errors as libvirt's clients expect them, and theirs as ours.
+#pragma once
+
+#include "base/error.h"
+#include "rpc/header.schema.h"
+
+namespace segue::rpc {
+
+// Code and domain as libvirt numbers them, the message led by libvirt's words for the code ("Domain
+// not found: …"), so that users of virsh read what they know.
+RemoteError to_remote(const Error& error);
+
+// Codes that we have no name for become operation_failed; the number is kept in the message.
+Error from_remote(const RemoteError& error);
+
+}  // namespace segue::rpc

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rpc/server.h"
+
+#include "base/log.h"
+#include "rpc/connection_calls.h"
+#include "rpc/remote.schema.h"
+
+namespace segue::rpc {
+
+struct Server::Kind {
+    const SessionOptions* options;
+    std::shared_ptr<net::TlsContext> tls;
+};
+
+Server::Server(Loop& loop, Dispatcher& calls, ServerOptions options)
+    : loop_(loop),
+      calls_(calls),
+      options_(std::move(options)),
+      read_only_options_(options_.session) {
+    read_only_options_.read_only = true;
+    add_connection_calls(calls_);
+}
+
+Server::~Server() {
+    *alive_ = false;
+    listeners_.clear();
+    // Hooks of the sessions may look at the server: it is still whole here.
+    stop();
+}
+
+Result<> Server::listen(const ListenPoint& point) {
+    const bool is_tcp = point.address.transport == net::Transport::tcp;
+    const bool is_tls = point.address.transport == net::Transport::tls;
+    if (is_tls && !point.tls) {
+        return fail(ErrorCode::config_unsupported,
+                    "cannot listen on '{}': no TLS certificate is "
+                    "configured",
+                    point.address.text());
+    }
+    if (is_tcp) {
+        const auto local =
+            TRY(net::SocketAddress::of_numeric(point.address.host, point.address.port));
+        if (!local.is_loopback()) {
+            return fail(ErrorCode::config_unsupported,
+                        "cannot listen on '{}': TCP without authentication is for loopback only; "
+                        "use tls:{}:{}",
+                        point.address.text(), point.address.host, point.address.port);
+        }
+    }
+    auto kind = std::make_unique<Kind>();
+    kind->options = point.read_only ? &read_only_options_ : &options_.session;
+    kind->tls = is_tls ? point.tls : nullptr;
+    const Kind* const shared = kind.get();
+    kinds_.push_back(std::move(kind));
+    listeners_.push_back(TRY(net::Listener::make(
+        loop_, point.address, point.options,
+        [this, shared](net::Descriptor descriptor, const net::SocketAddress& peer) {
+            accept(*shared, std::move(descriptor), peer);
+        })));
+    log_info("rpc", "serving {}", point.address.text());
+    return {};
+}
+
+std::vector<net::SocketAddress> Server::addresses() const {
+    std::vector<net::SocketAddress> all;
+    for (const auto& listener : listeners_)
+        all.push_back(listener->local());
+    return all;
+}
+
+void Server::accept(const Kind& kind, net::Descriptor descriptor, const net::SocketAddress& peer) {
+    if (sessions_.size() >= options_.max_connections) return refuse(std::move(descriptor), peer);
+    refusing_ = false;
+    std::optional<NetLink::Tls> tls;
+    if (kind.tls) {
+        auto filter = kind.tls->make_filter({});
+        if (!filter) return log_warning("rpc", "{}: {}", peer.text(), filter.error().message);
+        tls = NetLink::Tls{std::move(*filter), true};
+    }
+    add(std::make_unique<NetLink>(loop_, std::move(descriptor), std::move(tls)), *kind.options);
+}
+
+// The client sees its connection end; the log says why, once for each time the limit is reached.
+void Server::refuse(net::Descriptor descriptor, const net::SocketAddress& peer) {
+    descriptor.reset();
+    if (std::exchange(refusing_, true)) return;
+    log_warning("rpc",
+                "{}: refused: there are {} connections, which is the limit; close some or raise "
+                "max_connections",
+                peer.text().empty() ? "unix" : peer.text(), sessions_.size());
+}
+
+std::shared_ptr<Session> Server::adopt(std::unique_ptr<Link> link, bool read_only) {
+    return add(std::move(link), read_only ? read_only_options_ : options_.session);
+}
+
+std::shared_ptr<Session> Server::add(std::unique_ptr<Link> link, const SessionOptions& options) {
+    const std::uint64_t id = next_id_++;
+    auto session = std::make_shared<Session>(loop_, std::move(link), calls_, options, id);
+    sessions_[id] = session;
+    session->start([this, id] {
+        // The session is in the middle of a callback: it goes when that has returned.
+        loop_.post([this, alive = alive_, id] {
+            if (*alive) sessions_.erase(id);
+        });
+    });
+    return session;
+}
+
+std::shared_ptr<Session> Server::find(std::uint64_t id) const {
+    const auto found = sessions_.find(id);
+    return found == sessions_.end() ? nullptr : found->second;
+}
+
+void Server::stop(std::int32_t close_reason) {
+    listeners_.clear();
+    const auto sessions = sessions_;
+    for (const auto& [id, session] : sessions) {
+        if (session->wants_close_notice()) {
+            session->send_event<remote::ConnectEventConnectionClosed>({close_reason});
+        }
+        session->close({ErrorCode::connection_lost, "the server stops"});
+    }
+}
+
+}  // namespace segue::rpc
