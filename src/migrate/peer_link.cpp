@@ -76,6 +76,10 @@ void PeerLink::accept() {
     send(Kind::ready);
 }
 
+void PeerLink::refuse() {
+    send(Kind::unknown);
+}
+
 void PeerLink::send(Kind kind) {
     frame(kind, rpc::Nothing{});
 }
@@ -152,13 +156,14 @@ Result<> PeerLink::check_order(const PeerMessage& message) {
                     name_of(kind));
     }
     const bool first = role_ == Role::destination ? !greeted_ : !ready_;
+    const bool unknown = role_ == Role::source && kind == Kind::unknown;
     const Kind greeting = role_ == Role::destination ? Kind::hello : Kind::ready;
-    if (first != (kind == greeting)) {
+    if (first != (kind == greeting) && !unknown) {
         return fail(ErrorCode::protocol, "'{}' came {} the greeting of a peer link", name_of(kind),
                     first ? "before" : "after");
     }
     greeted_ = true;
-    if (role_ == Role::source) ready_ = true;
+    if (kind == Kind::ready) ready_ = true;
     // A destination that has not accepted yet stops here: nothing else may come in between.
     if (role_ == Role::destination && !first && !ready_) {
         return fail(ErrorCode::protocol, "'{}' came before the hello was accepted", name_of(kind));

@@ -38,14 +38,16 @@ class PeerLink {
   public:
     // The source's end. output() has the hello at once; a `ready` must come before all else.
     static PeerLink dialled(const Uuid& migration, const PeerKey& key);
-    // The destination's end. The first message is a hello: find the machine, ask key_fits(), and
-    // call accept(), or close the connection.
+    // The destination's end. The first message is a hello: find the machine by its id and ask
+    // key_fits(). Then accept(); or, where there is no such machine, refuse() and close; or, with a
+    // wrong key, close without a word.
     static PeerLink accepted();
 
     // The messages that these bytes complete. After an error the connection is to be closed.
     Result<std::vector<PeerMessage>> receive(ByteView bytes);
 
     void accept();  // the destination answers `ready`
+    void refuse();  // the destination answers `unknown` instead
     void send(peer::Kind kind);
     void give(const GivenRight& right);
     void tell_linked(LinkedChannel channel);

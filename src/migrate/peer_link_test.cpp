@@ -62,6 +62,17 @@ TEST(PeerLink, CarriesEveryMessage) {
     EXPECT_FALSE((*heard)[4].source_event());
 }
 
+TEST(PeerLink, SaysSoWhenTheMigrationIsUnknown) {
+    Pair pair;
+    ASSERT_TRUE(pair.destination.receive(pair.source.output()));
+    pair.destination.refuse();
+    auto heard = pair.source.receive(pair.destination.output());
+    ASSERT_TRUE(heard);
+    ASSERT_EQ(heard->size(), 1u);
+    EXPECT_EQ((*heard)[0].source_event(), SourceEvent::peer_unknown);
+    EXPECT_FALSE(pair.source.ready());
+}
+
 TEST(PeerLink, TakesBytesInAnyPieces) {
     for (std::size_t piece = 1; piece < 80; ++piece) {
         Pair pair;
