@@ -50,6 +50,11 @@ class SecondarySession final : private StreamEvents {
     }
     bool is_protected() const;
 
+    // An earlier process promoted: nothing is held, and primaries are refused for ever.
+    void adopt_promoted() {
+        machine_ = colo::Machine<colo::Secondary>(colo::Secondary::promoted, colo::Mode::periodic);
+    }
+
     // A primary has connected. False: it must be refused.
     bool connected();
     // Where its next bytes belong.

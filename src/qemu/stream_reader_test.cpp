@@ -84,7 +84,9 @@ TEST(StreamReader, IsNeverDoneWithATruncatedStream) {
         StreamReader reader;
         ImageEvents events;
         const auto result = feed(reader, events, ByteView(whole).first(size), kWhole);
-        if (!result) EXPECT_THAT(result.error().message, HasSubstr("bytes used"));
+        if (!result) {
+            EXPECT_THAT(result.error().message, HasSubstr("bytes used"));
+        }
         EXPECT_EQ(events.first_states, 0) << size;
         EXPECT_GE(reader.wanted(), 1U);
     }

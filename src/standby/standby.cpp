@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/standby.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+
+namespace segue::standby {
+namespace {
+
+constexpr Duration kTick = 100ms;
+
+}  // namespace
+
+Result<std::unique_ptr<Standby>> Standby::make(RunLoop& loop, Options options) {
+    auto state = TRY(StateDirectory::open(options.state));
+    std::unique_ptr<Standby> standby(new Standby(loop, std::move(options), std::move(state)));
+    TRY(standby->open());
+    TRY(standby->listen());
+    standby->events_.print(Json::object({{"event", "listening"}}));
+    return standby;
+}
+
+Standby::Standby(RunLoop& loop, Options options, StateDirectory state)
+    : loop_(loop), options_(std::move(options)), state_(std::move(state)), events_(STDOUT_FILENO) {}
+
+Standby::~Standby() = default;
+
+std::int64_t Standby::wall_ms() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               loop_.clock().wall().time_since_epoch())
+        .count();
+}
+
+Result<> Standby::open() {
+    const bool promoted = state_.facts().promoted;
+    if (!promoted) StandbyVm::end_leftover(vm_files());
+    store_ = TRY(PageStore::open(state_.memory()));
+    SecondarySession::Owner& owner = *this;
+    session_ = std::make_unique<SecondarySession>(*store_, owner, [this] { return wall_ms(); });
+    if (promoted) {
+        session_->adopt_promoted();
+        log_info("standby", "promoted at epoch {} earlier: primaries are refused",
+                 state_.facts().epoch);
+    } else if (store_->content() == StoreRecord::Content::committed) {
+        stale_ = true;
+        Facts facts = state_.facts();
+        facts.epoch = store_->epoch();
+        if (facts.lost_at_ms == 0) facts.lost_at_ms = store_->committed_at_ms();
+        TRY(state_.save(facts));
+        log_warning("standby", "holds epoch {} of an earlier process: stale", facts.epoch);
+    }
+    if (!promoted && !options_.vm.empty()) TRY(prepare_vm());
+    return {};
+}
+
+Places Standby::places() const {
+    Places places;
+    places.operator_qmp = state_.file("qmp.sock");
+    places.own_qmp = state_.file("own-qmp.sock");
+    places.network_vm = state_.file("vm-net.sock");
+    places.network_gate = state_.file("gate-net.sock");
+    places.disk = state_.file("disk.sock");
+    places.with_network = options_.network.has_value();
+    places.with_disk = options_.disk.has_value();
+    places.image_path = [this](std::string_view block) { return store_->image_path(block); };
+    return places;
+}
+
+StandbyVm::Files Standby::vm_files() const {
+    return {state_.file("own-qmp.sock"), state_.file("incoming.sock"), state_.file("qemu.log"),
+            state_.file("qemu.pid")};
+}
+
+Result<> Standby::prepare_vm() {
+    VmCommand command = TRY(promoted_command(options_.vm, places()));
+    for (const std::string& note : command.notes)
+        log_info("standby", "{}", note);
+    // A QEMU that is started first maps the same files that the session will fill.
+    if (options_.prestart && !stale_) {
+        for (const SharedBlock& block : command.shared)
+            TRY(store_->prepare_image(block.name, block.bytes));
+    }
+    vm_ = std::make_unique<StandbyVm>(
+        loop_, std::move(command), vm_files(),
+        [this](const std::string& how) { print_error("QEMU ended: " + how); });
+    return options_.prestart ? vm_->start() : Result<>();
+}
+
+Result<> Standby::listen() {
+    std::shared_ptr<net::TlsContext> tls;
+    if (!options_.tls.empty()) {
+        const std::string& directory = options_.tls;
+        tls = TRY(net::TlsContext::make(net::TlsSide::server,
+                                        {directory + "/ca-cert.pem", directory + "/server-cert.pem",
+                                         directory + "/server-key.pem"},
+                                        true));
+    }
+    control_ = TRY(ControlSocket::make(loop_, state_.file("control.sock"),
+                                       [this](const Json& request, ControlSocket::Reply reply) {
+                                           on_request(request, std::move(reply));
+                                       }));
+    MigrationPort::Handlers handlers;
+    handlers.connected = [this] { return session_->connected(); };
+    handlers.space = [this] { return session_->space(); };
+    handlers.received = [this](std::size_t bytes) {
+        last_progress_ = loop_.now();
+        return session_->received(bytes);
+    };
+    handlers.lost = [this](const Error& reason, bool at_fault) { link_ended(reason, at_fault); };
+    migration_ = TRY(MigrationPort::make(loop_, options_.listen, tls, std::move(handlers)));
+    tick_ = loop_.make_timer([this] { watch_time(); });
+    tick_->start(kTick);
+    return {};
+}
+
+void Standby::send(ColoMessage message) {
+    migration_->send(message);
+}
+
+void Standby::pass_output() {}
+void Standby::hold_output() {}
+void Standby::seal_output() {}
+
+void Standby::begin_commit(std::uint64_t) {
+    commit_began_ = loop_.now();
+    const auto committed = session_->committed();
+    if (!committed) fail_session(committed.error());
+}
+
+void Standby::release_output(std::uint64_t) {}
+
+// From inside the session: it must return first.
+void Standby::fail_session(const Error& error) {
+    loop_.post([this, error] {
+        migration_->drop();
+        link_ended(error, false);
+    });
+}
+
+void Standby::drop_link() {
+    migration_->drop();
+}
+
+void Standby::tell_protected() {
+    stale_ = false;
+    Facts facts;
+    facts.epoch = store_->epoch();
+    const auto saved = state_.save(facts);
+    if (!saved) print_error(saved.error().message);
+    events_.print(Json::object({{"event", "protected"}, {"epoch", store_->epoch()}}));
+}
+
+void Standby::tell_checkpoint(const SecondarySession::CheckpointFacts& facts) {
+    last_commit_us_ = to_us(loop_.now() - commit_began_);
+    checkpoints_ += 1;
+    events_.print(Json::object({{"event", "checkpoint"},
+                                {"epoch", facts.epoch},
+                                {"pages", facts.pages},
+                                {"bytes", facts.bytes},
+                                {"commit_us", last_commit_us_}}));
+}
+
+void Standby::tell_lost(const std::string& reason) {
+    Facts facts;
+    facts.epoch = store_->epoch();
+    facts.lost_at_ms = wall_ms();
+    const auto saved = state_.save(facts);
+    if (!saved) print_error(saved.error().message);
+    events_.print(
+        Json::object({{"event", "lost"}, {"epoch", store_->epoch()}, {"reason", reason}}));
+    if (options_.on_loss == Options::OnLoss::promote) {
+        loop_.post([this] { ask_promotion(true, [](const Result<Json>&) {}); });
+    }
+}
+
+void Standby::link_ended(const Error& reason, bool at_fault) {
+    if (at_fault) print_error(reason.message);
+    const bool first = !session_->is_protected() && session_->state() != colo::Secondary::relinking;
+    if (first && !at_fault) {
+        print_error("the primary's link ended before its first whole state: " + reason.message);
+    }
+    session_->link_lost(reason.message);
+}
+
+// One coarse look instead of a timer for each wait: a checkpoint must not pay for it.
+void Standby::watch_time() {
+    if (session_->state() != watched_state_) {
+        watched_state_ = session_->state();
+        last_progress_ = loop_.now();
+    }
+    const auto limit = session_->limit(limits_);
+    if (limit && loop_.now() - last_progress_ > *limit) {
+        if (session_->state() == colo::Secondary::promoting) {
+            promotion_ended(
+                fail(ErrorCode::timeout, "QEMU did not run within {} s", to_ms(*limit) / 1000));
+        } else {
+            session_->time_up();
+        }
+    }
+    tick_->start(kTick);
+}
+
+void Standby::print_error(std::string_view message) {
+    log_error("standby", "{}", message);
+    events_.print(Json::object({{"event", "error"}, {"message", message}}));
+}
+
+}  // namespace segue::standby

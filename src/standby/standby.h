@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segue-standby: the session, the link, the gate, the disk, the VM and the operator, in one
+// process.
+#pragma once
+
+#include <memory>
+
+#include "protect/secondary_session.h"
+#include "standby/control_socket.h"
+#include "standby/event_printer.h"
+#include "standby/migration_port.h"
+#include "standby/standby_options.h"
+#include "standby/standby_vm.h"
+#include "standby/state_directory.h"
+
+namespace segue::standby {
+
+class Standby final : private SecondarySession::Owner {
+  public:
+    // Listens when it returns. Errors name what could not be had.
+    static Result<std::unique_ptr<Standby>> make(RunLoop& loop, Options options);
+    ~Standby() override;
+
+  private:
+    Standby(RunLoop& loop, Options options, StateDirectory state);
+    Result<> open();
+    Result<> listen();
+    Result<> prepare_vm();
+    Places places() const;
+    StandbyVm::Files vm_files() const;
+
+    // SecondarySession::Owner
+    void send(ColoMessage message) override;
+    void pass_output() override;
+    void hold_output() override;
+    void seal_output() override;
+    void begin_commit(std::uint64_t epoch) override;
+    void release_output(std::uint64_t epoch) override;
+    void drop_link() override;
+    void tell_protected() override;
+    void tell_checkpoint(const SecondarySession::CheckpointFacts& facts) override;
+    void tell_lost(const std::string& reason) override;
+    void promote_vm() override;
+
+    void link_ended(const Error& reason, bool at_fault);
+    void watch_time();
+    void fail_session(const Error& error);
+
+    void on_request(const Json& request, ControlSocket::Reply reply);
+    Json status() const;
+    Result<Json> dump(const Json& request);
+    void ask_promotion(bool force, ControlSocket::Reply reply);
+    Result<> may_promote(bool force) const;
+    std::unique_ptr<FailoverStream> make_stream() const;
+    void promotion_ended(const Result<>& outcome);
+    void print_error(std::string_view message);
+    std::int64_t wall_ms() const;
+
+    RunLoop& loop_;
+    Options options_;
+    StateDirectory state_;
+    EventPrinter events_;
+    std::unique_ptr<PageStore> store_;
+    std::unique_ptr<SecondarySession> session_;
+    std::unique_ptr<MigrationPort> migration_;
+    std::unique_ptr<ControlSocket> control_;
+    std::unique_ptr<StandbyVm> vm_;
+    std::unique_ptr<Timer> tick_;
+    colo::Limits limits_;
+    // Held from an earlier process: the primary may have gone on.
+    bool stale_ = false;
+    colo::Secondary watched_state_ = colo::Secondary::idle;
+    Instant last_progress_{};
+    Instant commit_began_{};
+    Instant promotion_began_{};
+    std::int64_t last_commit_us_ = 0;
+    std::uint64_t checkpoints_ = 0;
+    ControlSocket::Reply promotion_reply_;
+};
+
+}  // namespace segue::standby

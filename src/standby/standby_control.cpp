@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segue-standby toward its operator: status, dump, promote.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "base/log.h"
+#include "standby/standby.h"
+
+namespace segue::standby {
+namespace {
+
+using colo::Secondary;
+
+// "2026-11-21T16:05:09.123Z"
+std::string utc_text(std::int64_t wall_ms) {
+    const auto seconds = static_cast<std::time_t>(wall_ms / 1000);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    char text[32];
+    const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    return fmt::format("{}.{:03}Z", std::string_view(text, size), wall_ms % 1000);
+}
+
+Result<> write_file(const std::string& path, ByteView bytes) {
+    const net::Descriptor file(
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!file) return fail_errno("open", path, errno);
+    std::size_t at = 0;
+    while (at < bytes.size()) {
+        const ssize_t written = ::write(file.get(), bytes.data() + at, bytes.size() - at);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return fail_errno("write", path, errno);
+        at += static_cast<std::size_t>(written);
+    }
+    return {};
+}
+
+}  // namespace
+
+void Standby::on_request(const Json& request, ControlSocket::Reply reply) {
+    const std::string_view command = request.text("cmd");
+    if (command == "status") return reply(status());
+    if (command == "dump") return reply(dump(request));
+    if (command == "promote") return ask_promotion(request.flag("force"), std::move(reply));
+    if (command == "checkpoint") {
+        return reply(fail(ErrorCode::operation_unsupported,
+                          "no agent is connected: a bare QEMU takes a checkpoint at once when its "
+                          "x-checkpoint-delay is set again"));
+    }
+    reply(fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, promote, checkpoint, dump)",
+               command));
+}
+
+Json Standby::status() const {
+    const Secondary state = session_->state();
+    std::string_view name = "none";
+    if (state == Secondary::promoted || state == Secondary::promoting) {
+        name = colo::name_of(state);
+    } else if (session_->is_protected()) {
+        name = "protected";
+    } else if (state == Secondary::synchronising || state == Secondary::committing_first) {
+        name = "syncing";
+    } else if (state != Secondary::idle) {
+        name = stale_ ? "stale" : "lost";
+    }
+    const bool held = store_->content() == StoreRecord::Content::committed;
+    const std::uint64_t epoch = held ? store_->epoch() : state_.facts().epoch;
+    Json json = Json::object(
+        {{"state", name},
+         {"step", colo::name_of(state)},
+         {"epoch", epoch},
+         {"checkpoints", checkpoints_},
+         {"commit_us", last_commit_us_},
+         {"on_loss", options_.on_loss == Options::OnLoss::promote ? "promote" : "hold"}});
+    if (state_.facts().lost_at_ms != 0) json.set("lost_at", utc_text(state_.facts().lost_at_ms));
+    if (vm_) json.set("prestarted", vm_->is_prepared());
+    Json blocks = Json::array();
+    if (held) {
+        for (const RamBlock& block : store_->head().blocks)
+            blocks.push(Json::object({{"name", block.name}, {"bytes", block.length}}));
+    }
+    json.set("blocks", std::move(blocks));
+    return json;
+}
+
+Result<Json> Standby::dump(const Json& request) {
+    const std::string block(request.text("block"));
+    const std::string path(request.text("path"));
+    if (block.empty() || path.empty()) {
+        return fail(ErrorCode::invalid_argument, "dump needs \"block\" and \"path\"");
+    }
+    if (store_->content() != StoreRecord::Content::committed ||
+        session_->state() == Secondary::promoted) {
+        return fail(ErrorCode::operation_invalid, "no committed image is held (state {})",
+                    colo::name_of(session_->state()));
+    }
+    const auto& blocks = store_->head().blocks;
+    for (std::size_t index = 0; index < blocks.size(); ++index) {
+        if (blocks[index].name != block) continue;
+        TRY(write_file(path, store_->image(index)));
+        return Json::object({{"epoch", store_->epoch()}, {"bytes", blocks[index].length}});
+    }
+    return fail(ErrorCode::invalid_argument, "no RAM block '{}' (status names them)", block);
+}
+
+Result<> Standby::may_promote(bool force) const {
+    if (!vm_) {
+        return fail(ErrorCode::operation_invalid,
+                    "no QEMU command line was given after --: nothing can be promoted");
+    }
+    if (force) return {};
+    const std::uint64_t epoch = store_->epoch();
+    const bool holds = options_.on_loss == Options::OnLoss::hold;
+    if (session_->is_protected()) {
+        if (!holds) return {};
+        return fail(ErrorCode::operation_invalid,
+                    "the primary is alive, at epoch {}: \"force\":true cuts it off and promotes",
+                    epoch);
+    }
+    if (store_->content() != StoreRecord::Content::committed || (!holds && !stale_)) return {};
+    return fail(ErrorCode::operation_invalid,
+                "epoch {} is {} since {}: the primary may have gone on, and only the operator can "
+                "know that it is dead: \"force\":true promotes",
+                epoch, stale_ ? "stale" : "lost", utc_text(state_.facts().lost_at_ms));
+}
+
+void Standby::ask_promotion(bool force, ControlSocket::Reply reply) {
+    const auto allowed = may_promote(force);
+    if (!allowed) return reply(tl::make_unexpected(allowed.error()));
+    if (force && stale_) {
+        log_warning("standby", "promotion of the stale epoch {} was forced", store_->epoch());
+    }
+    promotion_began_ = loop_.now();
+    promotion_reply_ = std::move(reply);
+    const auto begun = session_->promote();
+    if (!begun && promotion_reply_) {
+        std::exchange(promotion_reply_, nullptr)(tl::make_unexpected(begun.error()));
+    }
+}
+
+void Standby::promote_vm() {
+    // The fence first, on disk: whatever happens from here, the old primary stays refused.
+    Facts facts = state_.facts();
+    facts.promoted = true;
+    facts.epoch = store_->epoch();
+    const auto fenced = state_.save(facts);
+    if (!fenced) {
+        return loop_.post([this, fenced] { promotion_ended(fenced); });
+    }
+    vm_->promote([this] { return make_stream(); },
+                 [this](const Result<>& outcome) { promotion_ended(outcome); });
+}
+
+std::unique_ptr<FailoverStream> Standby::make_stream() const {
+    const StreamHead& head = store_->head();
+    std::vector<FailoverStream::Block> blocks;
+    for (std::size_t index = 0; index < head.blocks.size(); ++index) {
+        bool shared = false;
+        for (const SharedBlock& block : vm_->command().shared)
+            shared = shared || block.name == head.blocks[index].name;
+        blocks.push_back({store_->image(index), shared});
+    }
+    return std::make_unique<FailoverStream>(head, std::move(blocks), store_->device_state());
+}
+
+void Standby::promotion_ended(const Result<>& outcome) {
+    const std::uint64_t epoch = store_->epoch();
+    if (!outcome) {
+        session_->promotion_failed();
+        print_error("promotion failed: " + outcome.error().message);
+        vm_->stop();
+        if (promotion_reply_) {
+            std::exchange(promotion_reply_, nullptr)(tl::make_unexpected(outcome.error()));
+        }
+        return;
+    }
+    session_->promotion_done();
+    const std::int64_t took_us = to_us(loop_.now() - promotion_began_);
+    const std::string qmp = state_.file("qmp.sock");
+    events_.print(Json::object(
+        {{"event", "promoted"}, {"epoch", epoch}, {"qmp", qmp}, {"took_us", took_us}}));
+    if (promotion_reply_) {
+        std::exchange(promotion_reply_, nullptr)(
+            Json::object({{"epoch", epoch}, {"qmp", qmp}, {"took_us", took_us}}));
+    }
+    // QEMU has them mapped; their memory goes when it ends.
+    store_->remove_files();
+}
+
+}  // namespace segue::standby

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The command line of segue-standby.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/address.h"
+
+namespace segue::standby {
+
+struct Options {
+    enum class OnLoss { hold, promote };
+    struct Disk {
+        net::Address address;
+        std::string image;
+    };
+    struct Net {
+        // Exactly one of the two: a stream listener, or the path of a datagram socket.
+        std::optional<net::Address> stream;
+        std::string datagram_path;
+    };
+
+    net::Address listen;
+    std::string state;
+    std::optional<Net> network;
+    std::string network_out;  // path of a unix socket
+    std::optional<Disk> disk;
+    std::string tls;  // directory with ca-cert.pem, server-cert.pem, server-key.pem
+    OnLoss on_loss = OnLoss::hold;
+    bool prestart = false;
+    std::vector<std::string> vm;  // the emulator and its arguments; may be empty
+};
+
+// What the program must do: run with options, or print `text` and exit with `exit_code`.
+struct Parsed {
+    std::optional<Options> options;
+    std::string text;
+    int exit_code = 0;
+};
+Parsed parse_command_line(int argc, const char* const* argv);
+
+}  // namespace segue::standby

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The QEMU that a standby promotes: started paused (ahead, or at the promotion), fed the stream of
+// the committed state, and let go. It outlives the standby once it runs.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/loop.h"
+#include "net/descriptor.h"
+#include "qemu/qmp_connection.h"
+#include "qemu/stream_writer.h"
+#include "standby/vm_command.h"
+
+namespace segue::standby {
+
+class StandbyVm {
+  public:
+    struct Files {
+        std::string own_qmp;
+        std::string incoming;  // unix socket of the stream
+        std::string log;       // QEMU's own output
+        std::string pid;       // for a standby that is started again
+    };
+    // The process ended; not called after stop(). May not destroy the VM.
+    using OnExit = std::function<void(const std::string& how)>;
+
+    StandbyVm(Loop& loop, VmCommand command, Files files, OnExit on_exit);
+    // Ends the process unless it runs the guest.
+    ~StandbyVm();
+
+    // Starts the process; it then prepares itself for a stream.
+    Result<> start();
+    bool is_started() const { return process_ > 0; }
+    bool is_prepared() const { return prepared_; }
+    bool is_running() const { return running_; }
+    pid_t process() const { return process_; }
+    const VmCommand& command() const { return command_; }
+
+    // Feeds the stream as soon as QEMU is prepared, and lets the guest run. The makers of stream
+    // and outcome are called on the loop. Once.
+    void promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
+                 std::function<void(Result<>)> outcome);
+    void stop();
+
+    // Ends a process that an earlier standby left in the pid file, if it is still the same.
+    static void end_leftover(const Files& files);
+
+  private:
+    void watch_exit();
+    void prepare();
+    void feed();
+    Result<> write_stream(FailoverStream& stream);
+    void on_event(const QmpEvent& event);
+    void fail_promotion(const Error& error);
+
+    Loop& loop_;
+    VmCommand command_;
+    Files files_;
+    OnExit on_exit_;
+    pid_t process_ = -1;
+    net::Descriptor process_handle_;
+    std::unique_ptr<Watch> exit_watch_;
+    std::unique_ptr<QmpConnection> qmp_;
+    bool prepared_ = false;
+    bool running_ = false;
+    bool fed_ = false;
+    std::function<std::unique_ptr<FailoverStream>()> make_stream_;
+    std::function<void(Result<>)> outcome_;
+};
+
+}  // namespace segue::standby

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/state_directory.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/json.h"
+#include "protect/stored_head.h"
+
+namespace segue::standby {
+namespace {
+
+Result<> make_own_directory(const std::string& path) {
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+        return fail_errno("make directory", path, errno);
+    }
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) return fail_errno("look at", path, errno);
+    if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0) {
+        return fail(ErrorCode::denied,
+                    "'{}' is not a directory of our own that nobody else may write", path);
+    }
+    return {};
+}
+
+// A name that stays the same for the same state directory.
+std::uint64_t hash_of(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char letter : text)
+        hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
+    return hash;
+}
+
+Result<std::string> make_memory_directory(const std::string& state) {
+    struct statfs system {};
+    if (::statfs(state.c_str(), &system) != 0) return fail_errno("look at", state, errno);
+    const std::string path =
+        system.f_type == TMPFS_MAGIC
+            ? state + "/memory"
+            : fmt::format("/dev/shm/segue-standby-{}-{:016x}", ::geteuid(), hash_of(state));
+    TRY(make_own_directory(path));
+    return path;
+}
+
+Result<> sync_file(const std::string& path) {
+    const net::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file || ::fsync(file.get()) != 0) return fail_errno("sync", path, errno);
+    return {};
+}
+
+}  // namespace
+
+Result<StateDirectory> StateDirectory::open(const std::string& path) {
+    StateDirectory state;
+    std::error_code error;
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+    TRY(make_own_directory(path));
+    state.path_ = std::filesystem::canonical(path, error).string();
+    const std::string lock = state.file("lock");
+    state.lock_.reset(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!state.lock_) return fail_errno("open", lock, errno);
+    if (::flock(state.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+        return fail(ErrorCode::exists, "'{}' belongs to another segue-standby that runs",
+                    state.path_);
+    }
+    state.memory_ = TRY(make_memory_directory(state.path_));
+
+    std::ifstream file(state.file("state.json"), std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (!text.empty()) {
+        const Json json = TRY(Json::parse(text));
+        state.facts_.promoted = json.flag("promoted");
+        state.facts_.epoch = json.u64("epoch");
+        state.facts_.lost_at_ms = json.i64("lost_at_ms");
+    }
+    return state;
+}
+
+std::string StateDirectory::file(std::string_view name) const {
+    return fmt::format("{}/{}", path_, name);
+}
+
+Result<> StateDirectory::save(const Facts& facts) {
+    const Json json = Json::object(
+        {{"promoted", facts.promoted}, {"epoch", facts.epoch}, {"lost_at_ms", facts.lost_at_ms}});
+    const std::string text = json.dump() + '\n';
+    const std::string path = file("state.json");
+    TRY(save_bytes(path, as_bytes(text)));
+    TRY(sync_file(path));
+    TRY(sync_file(path_));
+    facts_ = facts;
+    return {};
+}
+
+}  // namespace segue::standby

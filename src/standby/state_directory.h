@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// --state DIR: the lock, the facts that must outlive the process, and where the memory images are.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "net/descriptor.h"
+
+namespace segue::standby {
+
+// What a standby that is started again must know. Synced to disk whenever it changes.
+struct Facts {
+    // Set before anything of a promotion is done, for ever: the old primary stays refused.
+    bool promoted = false;
+    std::uint64_t epoch = 0;
+    std::int64_t lost_at_ms = 0;  // wall clock; 0: not lost
+};
+
+class StateDirectory {
+  public:
+    // Makes it when it is missing. Error exists: another standby has it.
+    static Result<StateDirectory> open(const std::string& path);
+
+    const std::string& path() const { return path_; }
+    std::string file(std::string_view name) const;
+    // A directory on a tmpfs, ours alone: inside DIR when that is one, else under /dev/shm.
+    const std::string& memory() const { return memory_; }
+
+    const Facts& facts() const { return facts_; }
+    Result<> save(const Facts& facts);
+
+  private:
+    std::string path_;
+    std::string memory_;
+    net::Descriptor lock_;
+    Facts facts_;
+};
+
+}  // namespace segue::standby

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From the primary's QEMU command line to the one of the promoted VM: what names the primary's own
+// sockets and life goes, memory becomes the standby's image, network and disk point at the standby.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace segue::standby {
+
+// Where the standby's own ends are.
+struct Places {
+    std::string operator_qmp;  // for whoever runs the VM afterwards
+    std::string own_qmp;       // for the standby
+    std::string network_vm;    // datagram sockets: the VM's, and the gate's that it sends to
+    std::string network_gate;
+    std::string disk;  // NBD
+    bool with_network = false;
+    bool with_disk = false;
+    // The image file of a RAM block.
+    std::function<std::string(std::string_view block)> image_path;
+};
+
+struct SharedBlock {
+    std::string name;  // as the stream names it
+    std::uint64_t bytes = 0;
+    friend bool operator==(const SharedBlock&, const SharedBlock&) = default;
+};
+
+struct VmCommand {
+    std::vector<std::string> words;
+    std::vector<std::string> notes;   // what was changed, for the log
+    std::vector<SharedBlock> shared;  // blocks that the VM maps from their images
+};
+
+// Errors: invalid_argument, config_unsupported; they name the option.
+Result<VmCommand> promoted_command(const std::vector<std::string>& primary, const Places& places);
+
+// "256", "256M", "1G", "size=1G,…": bytes. A number alone counts in units of `suffix`: 'M' for -m,
+// 'B' for -object.
+std::optional<std::uint64_t> memory_size(std::string_view text, char suffix = 'M');
+
+}  // namespace segue::standby
