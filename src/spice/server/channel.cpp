@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/channel.h"
+
+#include "base/log.h"
+
+namespace segue::spice::server {
+namespace {
+
+using wire::SharedBytes;
+namespace common = wire::common;
+
+// Messages below this number are the same on every channel (SPICE_MSGC_FIRST_AVAIL).
+constexpr std::uint16_t kFirstOfType = 101;
+
+}  // namespace
+
+std::string name_of(ChannelKey key) {
+    return fmt::format("{}:{}", wire::name_of(key.type), key.id);
+}
+
+Channel::Channel(const ChannelSetup& setup, ChannelOutput& output)
+    : setup_(setup),
+      output_(output),
+      reader_(setup.header, setup.expects_data ? kMostMigrateData : kMostMessage),
+      writer_(setup.header),
+      expects_data_(setup.expects_data),
+      waits_for_data_(setup.expects_data) {}
+
+Result<> Channel::receive(ByteView bytes) {
+    reader_.feed(bytes);
+    while (const std::optional<wire::IncomingMessage> message = TRY(reader_.next())) {
+        if (message->number < kFirstOfType) {
+            TRY(handle_common(message->number, message->body));
+        } else {
+            TRY(handle(message->number, message->body));
+        }
+    }
+    return {};
+}
+
+Result<> Channel::handle_common(std::uint16_t number, const SharedBytes& body) {
+    struct Handler {
+        Channel& channel;
+        Result<> operator()(const common::AckSync& sync) {
+            channel.acks_.synced(sync.generation);
+            return {};
+        }
+        Result<> operator()(const common::Ack&) {
+            if (channel.acks_.acked()) channel.on_room();
+            return {};
+        }
+        Result<> operator()(const common::Pong& pong) {
+            channel.ponged(pong.id, pong.timestamp);
+            return {};
+        }
+        Result<> operator()(const common::MigrateFlushMark&) { return channel.flush_mark(); }
+        Result<> operator()(const common::MigrateData& message) {
+            return channel.data_came(message.data.contiguous());
+        }
+        Result<> operator()(const common::Disconnecting&) { return {}; }
+    };
+    return common::dispatch_from_client(number, body, Handler{*this});
+}
+
+void Channel::use_ack_window(std::uint32_t window) {
+    common::SetAck message;
+    message.generation = acks_.restart(window);
+    message.window = window;
+    send(message);
+}
+
+bool Channel::can_send() const {
+    return stage_ == Stage::open && acks_.is_open() && output_.waiting() < kMostWaiting;
+}
+
+void Channel::send_encoded(wire::EncodedMessage message) {
+    if (stage_ == Stage::open) write_message(std::move(message));
+}
+
+void Channel::write_message(wire::EncodedMessage message) {
+    std::vector<SharedBytes> pieces;
+    if (!writer_.frame(std::move(message), pieces)) return;
+    acks_.sent();
+    output_.write(std::move(pieces));
+}
+
+// --- The hand-over ------------------------------------------------------------------------------
+
+void Channel::migrate() {
+    if (stage_ != Stage::open) return;
+    common::Migrate message;
+    message.flags = static_cast<common::MigrateFlags>(migrate_flags());
+    send(message);
+    if (wire::has(message.flags, common::MigrateFlags::need_flush)) {
+        stage_ = Stage::flushing;
+        return;
+    }
+    stage_ = Stage::gone;
+    if (wire::has(message.flags, common::MigrateFlags::need_data_transfer)) send_migrate_data();
+}
+
+Result<> Channel::flush_mark() {
+    if (stage_ != Stage::flushing)
+        return fail(ErrorCode::protocol, "{}: a flush mark that was not asked for", name_of(key()));
+    stage_ = Stage::gone;
+    send_migrate_data();
+    return {};
+}
+
+void Channel::send_migrate_data() {
+    common::MigrateData message;
+    message.data = SharedBytes::take(migrate_data());
+    write_message(wire::encode_from_server(message));
+}
+
+Result<> Channel::data_came(const SharedBytes& blob) {
+    if (!expects_data_) {
+        return fail(ErrorCode::protocol, "{}: migration data that was not expected",
+                    name_of(key()));
+    }
+    expects_data_ = false;
+    TRY(restore(blob));
+    on_room();
+    return {};
+}
+
+void Channel::stop_waiting() {
+    if (!is_held()) return;
+    waits_for_data_ = false;
+    go_without_data();
+    on_room();
+}
+
+Result<> Channel::restore(const SharedBytes&) {
+    return fail(ErrorCode::protocol, "{}: this channel has no state to take over", name_of(key()));
+}
+
+}  // namespace segue::spice::server

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One channel of one client: the messages that every channel has (acknowledgements, pings, the
+// hand-over), around those of its own type. It does no I/O: bytes come in through receive(), bytes
+// go out through a ChannelOutput, and a returned error means that this connection must be closed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "spice/server/ack_window.h"
+#include "spice/wire/common.schema.h"
+#include "spice/wire/link.h"
+
+namespace segue::spice::server {
+
+namespace wire = segue::spice::wire;
+using wire::operator|;  // of flag sets, whose own namespaces are deeper
+using wire::operator&;
+
+struct ChannelKey {
+    wire::ChannelType type{};
+    std::uint8_t id = 0;
+    friend auto operator<=>(const ChannelKey&, const ChannelKey&) = default;
+};
+std::string name_of(ChannelKey key);
+
+// What the link handshake agreed on.
+struct ChannelSetup {
+    ChannelKey key;
+    wire::HeaderKind header = wire::HeaderKind::mini;
+    wire::Capabilities client_caps;  // of this channel type
+    // A seamless migration: the channel goes on where another server stopped, once its MIGRATE_DATA
+    // has come.
+    bool expects_data = false;
+};
+
+class ChannelOutput {
+  public:
+    virtual ~ChannelOutput() = default;
+    virtual void write(std::vector<wire::SharedBytes> pieces) = 0;
+    // Bytes written that have not left this host's process.
+    virtual std::size_t waiting() const = 0;
+};
+
+class Channel {
+  public:
+    // A message of a client above this is refused, but for migration data.
+    static constexpr std::uint32_t kMostMessage = 256u << 10;
+    static constexpr std::uint32_t kMostMigrateData = 16u << 20;
+    // can_send() is false while more than this waits: what is newer then waits where it is made.
+    static constexpr std::size_t kMostWaiting = 192u << 10;
+
+    Channel(const ChannelSetup& setup, ChannelOutput& output);
+    virtual ~Channel() = default;
+    Channel(const Channel&) = delete;
+    Channel& operator=(const Channel&) = delete;
+
+    // The channel is linked and may talk: the first messages of its type. A channel that expects
+    // data sends only what does not depend on it.
+    virtual void start() {}
+    // Room has come in the output or in the acknowledgement window.
+    virtual void on_room() {}
+
+    Result<> receive(ByteView bytes);
+
+    // The hand-over at the source: MIGRATE goes out; what the channel sends later is dropped. With
+    // the flag need_flush the state is written when the client's flush mark comes.
+    void migrate();
+    bool is_migrating() const { return stage_ != Stage::open; }
+    // The hand-over at the target is still to come.
+    bool expects_data() const { return expects_data_; }
+    // Goes on without the state; the data, if it comes later, only adds knowledge.
+    void stop_waiting();
+
+    const ChannelSetup& setup() const { return setup_; }
+    ChannelKey key() const { return setup_.key; }
+    std::uint64_t messages_sent() const { return writer_.serial(); }
+
+  protected:
+    template <class Message>
+    void send(const Message& message) {
+        send_encoded(wire::encode_from_server(message));
+    }
+    void send_encoded(wire::EncodedMessage message);
+    // Room for another bulky message.
+    bool can_send() const;
+    // Bulky messages are only sent as fast as the client acknowledges them.
+    void use_ack_window(std::uint32_t window);
+    // Held until the state of the source has come or stop_waiting() was called.
+    bool is_held() const { return expects_data_ && waits_for_data_; }
+
+    virtual Result<> handle(std::uint16_t number, const wire::SharedBytes& body) = 0;
+    // SPICE_MIGRATE_NEED_* of this type; what travels with it; and the way back.
+    virtual std::uint32_t migrate_flags() const { return 0; }
+    virtual Bytes migrate_data() { return {}; }
+    virtual Result<> restore(const wire::SharedBytes& blob);
+    // The state did not come in time.
+    virtual void go_without_data() {}
+    virtual void ponged(std::uint32_t /*id*/, std::uint64_t /*timestamp*/) {}
+    void set_serial(std::uint64_t serial) { writer_.set_serial(serial); }
+
+  private:
+    enum class Stage { open, flushing, gone };
+
+    Result<> handle_common(std::uint16_t number, const wire::SharedBytes& body);
+    Result<> flush_mark();
+    Result<> data_came(const wire::SharedBytes& blob);
+    void write_message(wire::EncodedMessage message);
+    void send_migrate_data();
+
+    ChannelSetup setup_;
+    ChannelOutput& output_;
+    wire::MessageReader reader_;
+    wire::MessageWriter writer_;
+    AckWindow acks_;
+    Stage stage_ = Stage::open;
+    bool expects_data_;
+    bool waits_for_data_;
+};
+
+}  // namespace segue::spice::server

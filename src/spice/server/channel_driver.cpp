@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/channel_driver.h"
+
+#include "base/log.h"
+
+namespace segue::spice::server {
+
+ChannelDriver::ChannelDriver(Loop& loop, std::unique_ptr<Transport> transport, const Make& make,
+                             OnLost on_lost)
+    : loop_(loop),
+      transport_(std::move(transport)),
+      on_lost_(std::move(on_lost)),
+      channel_(make(*this)) {}
+
+ChannelDriver::~ChannelDriver() {
+    *alive_ = false;
+    transport_->detach();
+}
+
+void ChannelDriver::start() {
+    Transport::Handlers handlers;
+    handlers.on_input = [this](ByteView bytes) { return on_input(bytes); };
+    handlers.on_drained = [this] { channel_->on_room(); };
+    handlers.on_lost = [this](const std::string& reason) { lose(reason); };
+    transport_->attach(loop_, std::move(handlers));
+    channel_->start();
+}
+
+void ChannelDriver::write(std::vector<wire::SharedBytes> pieces) {
+    if (!lost_) transport_->send(std::move(pieces));
+}
+
+std::size_t ChannelDriver::on_input(ByteView bytes) {
+    if (lost_) return bytes.size();
+    if (const Result<> done = channel_->receive(bytes); !done) {
+        log_warning("spice", "{}: the connection is closed: {}", name_of(channel_->key()),
+                    done.error().message);
+        lose(done.error().message);
+    }
+    return bytes.size();
+}
+
+// Told from the loop: whoever is on the stack now may still use us.
+void ChannelDriver::lose(std::string reason) {
+    if (lost_) return;
+    lost_ = true;
+    loop_.post([this, alive = alive_, reason = std::move(reason)] {
+        if (!*alive) return;
+        const OnLost on_lost = on_lost_;
+        on_lost(reason);
+    });
+}
+
+}  // namespace segue::spice::server

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/client.h"
+
+#include "base/log.h"
+#include "spice/server/inputs/inputs_channel.h"
+#include "spice/server/server.h"
+
+namespace segue::spice::server {
+namespace {
+
+namespace main_wire = wire::main;
+
+// A client that answers no ping for so long is gone: nobody else can tell a pulled cable.
+constexpr Duration kPingInterval = 10s;
+constexpr int kMostUnanswered = 3;
+// State that a client brings from another server, counted from its DO_SEAMLESS: the machine may
+// still be copied for long.
+constexpr Duration kStatePatience = 300s;
+
+main_wire::Destination destination_of(const MigrationDestination& destination) {
+    constexpr std::uint16_t kNone = 0xffff;
+    main_wire::Destination made;
+    made.port = destination.port < 0 ? kNone : static_cast<std::uint16_t>(destination.port);
+    made.secure_port =
+        destination.secure_port < 0 ? kNone : static_cast<std::uint16_t>(destination.secure_port);
+    made.host = destination.host;
+    made.certificate_subject = destination.certificate_subject;
+    return made;
+}
+
+}  // namespace
+
+Client::Client(Server& server, ClientId id, LinkedSocket main)
+    : server_(server), id_(id), connection_id_(main.connection_id), main_peer_(main.peer) {
+    if (main.is_migration_target) target_.emplace();
+    ChannelSetup setup = main.setup;
+    // The main channel runs while the client is parked; its state comes only in a seamless move.
+    setup.expects_data = main.is_migration_target;
+    MainEvents& events = *this;
+    main_driver_ = std::make_unique<ChannelDriver>(
+        server_.home(), std::move(main.transport),
+        [&](ChannelOutput& output) {
+            auto channel = std::make_unique<MainChannel>(setup, output, events, server_.clock());
+            main_ = channel.get();
+            return channel;
+        },
+        [this](const std::string& reason) { server_.drop_client(id_, reason); });
+}
+
+Client::~Client() {
+    for (auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) channel.display->disconnect(link);
+        server_.peer_event(PeerEvent::disconnected, *channel.peer);
+    }
+    for (const LinkedSocket& socket : parked_)
+        server_.peer_event(PeerEvent::disconnected, *socket.peer);
+    server_.peer_event(PeerEvent::disconnected, *main_peer_);
+}
+
+void Client::start() {
+    server_.peer_event(PeerEvent::initialized, *main_peer_);
+    main_driver_->start();
+    if (!target_) begin_session();
+}
+
+// INIT and what follows it: at login, and when a client has moved here.
+void Client::begin_session() {
+    const Server::Session session = server_.session();
+    main_wire::Init init;
+    init.session_id = connection_id_;
+    init.display_channels_hint = session.displays;
+    init.supported_mouse_modes = static_cast<std::uint32_t>(session.supported_modes);
+    init.current_mouse_mode = static_cast<std::uint32_t>(session.mode);
+    init.multi_media_time = session.multi_media_time;
+    main_->say(init);
+    if (main_->setup().client_caps.has(main_wire::Capability::name_and_uuid)) {
+        if (!server_.options().name.empty()) {
+            main_wire::Name name;
+            name.name = server_.options().name;
+            main_->say(name);
+        }
+        if (server_.options().uuid) {
+            main_wire::Uuid uuid;
+            uuid.uuid = *server_.options().uuid;
+            main_->say(uuid);
+        }
+    }
+    alive_timer_ = server_.home().make_timer([this] { check_alive(); });
+    alive_timer_->start(kPingInterval);
+    main_->ping();
+}
+
+void Client::check_alive() {
+    unanswered_pings_ = main_->is_ping_answered() ? 0 : unanswered_pings_ + 1;
+    if (unanswered_pings_ >= kMostUnanswered && !main_->is_migrating()) {
+        server_.drop_client(id_, "it answers no ping");
+        return;
+    }
+    main_->ping();
+    alive_timer_->start(kPingInterval);
+}
+
+Result<> Client::attach_channels() {
+    main_wire::ChannelsList list;
+    for (const ChannelKey& key : server_.session().channels) {
+        main_wire::ChannelId id;
+        id.type = key.type;
+        id.id = key.id;
+        list.channels.push_back(id);
+    }
+    main_->say(list);
+    return {};
+}
+
+// --- Channels -----------------------------------------------------------------------------------
+
+void Client::channel_linked(LinkedSocket socket) {
+    server_.peer_event(PeerEvent::initialized, *socket.peer);
+    if (!target_) return connect(std::move(socket), false);
+    const auto actions = target_->channel_linked(parked_.size());
+    if (!actions) {
+        log_warning("spice", "{}", actions.error().message);
+        server_.peer_event(PeerEvent::disconnected, *socket.peer);
+        return;
+    }
+    for (const MigrationTarget::Action& action : *actions) {
+        if (const auto* connecting = std::get_if<MigrationTarget::Connect>(&action))
+            return connect(std::move(socket), connecting->expects_data);
+    }
+    parked_.push_back(std::move(socket));
+}
+
+void Client::connect(LinkedSocket socket, bool expects_data) {
+    const LinkId link = socket.id;
+    socket.setup.expects_data = expects_data;
+    // A client links a channel once. A second link is its new attempt: the old one is dead.
+    for (const auto& [old_link, old] : channels_) {
+        if (old.key != socket.setup.key) continue;
+        if (old.display != nullptr) old.display->disconnect(old_link);
+        channel_lost(old_link);
+        break;
+    }
+    ClientChannel& channel = channels_[link];
+    channel.key = socket.setup.key;
+    channel.peer = socket.peer;
+    switch (channel.key.type) {
+        case wire::ChannelType::display:
+        case wire::ChannelType::cursor: {
+            channel.display = server_.display_of(channel.key.id);
+            if (channel.display == nullptr) return channel_lost(link);
+            const EncoderOptions options = server_.encoder_options(socket.setup);
+            channel.display->connect(std::move(socket), options);
+            return;
+        }
+        case wire::ChannelType::inputs: {
+            const ChannelSetup setup = socket.setup;
+            channel.driver = std::make_unique<ChannelDriver>(
+                server_.home(), std::move(socket.transport),
+                [&](ChannelOutput& output) {
+                    auto inputs = std::make_unique<InputsChannel>(setup, output, server_.inputs());
+                    channel.inputs = inputs.get();
+                    return inputs;
+                },
+                [this, link](const std::string&) { channel_lost(link); });
+            channel.driver->start();
+            return;
+        }
+        default: channel_lost(link);
+    }
+}
+
+void Client::connect_parked(bool expects_data) {
+    std::vector<LinkedSocket> waiting = std::move(parked_);
+    parked_.clear();
+    for (LinkedSocket& socket : waiting)
+        connect(std::move(socket), expects_data);
+}
+
+void Client::channel_lost(LinkId link) {
+    const auto found = channels_.find(link);
+    if (found == channels_.end()) return;
+    const std::shared_ptr<PeerInfo> peer = found->second.peer;
+    channels_.erase(found);
+    server_.peer_event(PeerEvent::disconnected, *peer);
+}
+
+void Client::leds_changed(std::uint8_t leds) {
+    for (auto& [link, channel] : channels_) {
+        if (channel.inputs != nullptr) channel.inputs->leds_changed(leds);
+    }
+}
+
+void Client::display_removed(Display* display) {
+    std::vector<LinkId> gone;
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display == display) gone.push_back(link);
+    }
+    for (const LinkId link : gone)
+        channel_lost(link);
+}
+
+// --- Mouse and agent ----------------------------------------------------------------------------
+
+void Client::mouse_mode_changed() {
+    if (!is_settled()) return;
+    const Server::Session session = server_.session();
+    main_wire::MouseModeChanged message;
+    message.supported_modes = session.supported_modes;
+    message.current_mode = session.mode;
+    main_->say(message);
+}
+
+Result<> Client::want_mouse_mode(main_wire::MouseMode mode) {
+    server_.want_mouse_mode(mode);
+    return {};
+}
+
+// Without an agent in the guest its messages have no receiver.
+Result<> Client::agent_start(std::uint32_t) {
+    return {};
+}
+Result<> Client::agent_data(const wire::SharedBytes&) {
+    return {};
+}
+Result<> Client::agent_tokens(std::uint32_t) {
+    return {};
+}
+
+// --- Source of a hand-over ----------------------------------------------------------------------
+
+MigrationSource::Ability Client::ability() const {
+    const wire::Capabilities& caps = main_->setup().client_caps;
+    if (caps.has(main_wire::Capability::seamless_migrate) &&
+        caps.has(main_wire::Capability::agent_connected_tokens)) {
+        return MigrationSource::Ability::seamless;
+    }
+    return caps.has(main_wire::Capability::semi_seamless_migrate)
+               ? MigrationSource::Ability::semi_seamless
+               : MigrationSource::Ability::switch_host;
+}
+
+void Client::send_begin(const MigrationDestination& destination, bool seamless) {
+    if (seamless) {
+        main_wire::MigrateBeginSeamless begin;
+        begin.destination = destination_of(destination);
+        begin.source_version = MigrationTarget::kProtocolVersion;
+        main_->say(begin);
+        return;
+    }
+    main_wire::MigrateBegin begin;
+    begin.destination = destination_of(destination);
+    main_->say(begin);
+}
+
+void Client::send_switch_host(const MigrationDestination& destination) {
+    main_wire::MigrateSwitchHost message;
+    message.destination = destination_of(destination);
+    main_->say(message);
+}
+
+Result<> Client::migrate_linked(Linked linked) {
+    const auto answer = linked == Linked::seamless        ? MigrationSource::Answer::seamless
+                        : linked == Linked::semi_seamless ? MigrationSource::Answer::semi_seamless
+                                                          : MigrationSource::Answer::failed;
+    server_.client_answered(id_, answer);
+    return {};
+}
+
+void Client::migrate_channels() {
+    for (auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) {
+            channel.display->migrate(link);
+        } else {
+            channel.driver->channel().migrate();
+        }
+    }
+    main_->migrate();
+}
+
+wire::migration::Main Client::main_state() {
+    // No agent: its part says so.
+    return {};
+}
+
+// --- Target of a hand-over ----------------------------------------------------------------------
+
+Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
+    if (!target_)
+        return fail(ErrorCode::protocol, "main: DO_SEAMLESS from a client that is no migration");
+    perform(TRY(target_->do_seamless(source_version)));
+    return {};
+}
+
+Result<> Client::migrate_end() {
+    if (!target_)
+        return fail(ErrorCode::protocol, "main: MIGRATE_END from a client that is no migration");
+    perform(TRY(target_->migrate_end()));
+    return {};
+}
+
+Result<> Client::restore_main(const wire::migration::Main&) {
+    if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
+    perform(TRY(target_->state_came()));
+    main_wire::MultiMediaTime time;
+    time.time = server_.session().multi_media_time;
+    main_->say(time);
+    mouse_mode_changed();
+    return {};
+}
+
+void Client::perform(const MigrationTarget::Actions& actions) {
+    for (const MigrationTarget::Action& action : actions) {
+        if (const auto* parked = std::get_if<MigrationTarget::ConnectParked>(&action)) {
+            connect_parked(parked->expects_data);
+            if (!parked->expects_data) continue;
+            state_timer_ = server_.home().make_timer([this] {
+                if (const auto late = target_->late()) perform(*late);
+            });
+            state_timer_->start(kStatePatience);
+        } else if (std::holds_alternative<MigrationTarget::SendAck>(action)) {
+            main_->say(main_wire::MigrateDstSeamlessAck{});
+        } else if (std::holds_alternative<MigrationTarget::SendNack>(action)) {
+            main_->say(main_wire::MigrateDstSeamlessNack{});
+        } else if (std::holds_alternative<MigrationTarget::SendInit>(action)) {
+            begin_session();
+        } else if (std::holds_alternative<MigrationTarget::Settled>(action)) {
+            state_timer_.reset();
+            if (alive_timer_) continue;
+            alive_timer_ = server_.home().make_timer([this] { check_alive(); });
+            alive_timer_->start(kPingInterval);
+        }
+    }
+}
+
+}  // namespace segue::spice::server

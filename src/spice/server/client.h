@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One client: its session, its channels, and its part of a hand-over. Home thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "spice/server/channel_driver.h"
+#include "spice/server/linked_socket.h"
+#include "spice/server/main/main_channel.h"
+#include "spice/server/migration/source.h"
+#include "spice/server/migration/target.h"
+
+namespace segue::spice::server {
+
+class Server;
+class Display;
+class InputsChannel;
+
+// One channel of a client, as the home thread knows it. Display and pointer live on the worker of
+// their device; the others here.
+struct ClientChannel {
+    ChannelKey key;
+    std::shared_ptr<PeerInfo> peer;
+    Display* display = nullptr;
+    std::unique_ptr<ChannelDriver> driver;
+    InputsChannel* inputs = nullptr;
+};
+
+class Client final : private MainEvents {
+  public:
+    Client(Server& server, ClientId id, LinkedSocket main);
+    ~Client() override;
+
+    void start();
+    // Another channel of this session was linked.
+    void channel_linked(LinkedSocket socket);
+    // The connection of a channel other than main is over.
+    void channel_lost(LinkId link);
+
+    ClientId id() const { return id_; }
+    std::uint32_t connection_id() const { return connection_id_; }
+    MainChannel& main() { return *main_; }
+    const std::map<LinkId, ClientChannel>& channels() const { return channels_; }
+    std::size_t parked() const { return parked_.size(); }
+    bool is_settled() const {
+        return !target_ || target_->state() == MigrationTarget::State::settled;
+    }
+    MigrationSource::Ability ability() const;
+    std::optional<Duration> round_trip_time() const { return round_trip_; }
+    std::uint64_t bytes_sent() const { return main_driver_->transport().bytes_sent(); }
+
+    // --- Source of a hand-over ---
+    void send_begin(const MigrationDestination& destination, bool seamless);
+    void send_cancel() { main_->say(wire::main::MigrateCancel{}); }
+    void send_end() { main_->say(wire::main::MigrateEnd{}); }
+    void send_switch_host(const MigrationDestination& destination);
+    void migrate_channels();
+
+    // --- What changes for all clients ---
+    void mouse_mode_changed();
+    void leds_changed(std::uint8_t leds);
+    void display_removed(Display* display);
+
+  private:
+    Result<> attach_channels() override;
+    Result<> want_mouse_mode(wire::main::MouseMode mode) override;
+    Result<> agent_start(std::uint32_t tokens) override;
+    Result<> agent_data(const wire::SharedBytes& data) override;
+    Result<> agent_tokens(std::uint32_t tokens) override;
+    Result<> migrate_linked(Linked linked) override;
+    Result<> migrate_end() override;
+    Result<> migrate_do_seamless(std::uint32_t source_version) override;
+    Result<> restore_main(const wire::migration::Main& state) override;
+    wire::migration::Main main_state() override;
+    void round_trip(Duration time) override { round_trip_ = time; }
+
+    void perform(const MigrationTarget::Actions& actions);
+    void begin_session();
+    void connect(LinkedSocket socket, bool expects_data);
+    void connect_parked(bool expects_data);
+    void check_alive();
+
+    Server& server_;
+    const ClientId id_;
+    const std::uint32_t connection_id_;
+    std::shared_ptr<PeerInfo> main_peer_;
+    std::unique_ptr<ChannelDriver> main_driver_;
+    MainChannel* main_ = nullptr;
+    std::map<LinkId, ClientChannel> channels_;
+    // Of a client that moves here: linked, but not running yet.
+    std::optional<MigrationTarget> target_;
+    std::vector<LinkedSocket> parked_;
+    std::unique_ptr<Timer> alive_timer_;
+    std::unique_ptr<Timer> state_timer_;
+    int unanswered_pings_ = 0;
+    std::optional<Duration> round_trip_;
+};
+
+}  // namespace segue::spice::server

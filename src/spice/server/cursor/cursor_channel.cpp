@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/cursor/cursor_channel.h"
+
+namespace segue::spice::server {
+namespace {
+
+namespace cursor = wire::cursor;
+
+constexpr std::uint32_t kAckWindow = 20;
+
+wire::Point16 point(std::int16_t x, std::int16_t y) {
+    wire::Point16 made;
+    made.x = x;
+    made.y = y;
+    return made;
+}
+
+}  // namespace
+
+CursorChannel::CursorChannel(const ChannelSetup& setup, ChannelOutput& output,
+                             const GuestDisplay& guest)
+    : Channel(setup, output), guest_(guest) {}
+
+void CursorChannel::start() {
+    use_ack_window(kAckWindow);
+    if (expects_data()) {
+        // This channel carries no state: the client keeps its shape, and learns what changes.
+        stop_waiting();
+        return;
+    }
+    cursor::Init init;
+    init.position = point(guest_.cursor().x, guest_.cursor().y);
+    init.trail_length = guest_.cursor().trail_length;
+    init.trail_frequency = guest_.cursor().trail_frequency;
+    init.visible = guest_.cursor().visible;
+    init.cursor = cursor_on_wire();
+    send(init);
+}
+
+Result<> CursorChannel::handle(std::uint16_t number, const wire::SharedBytes&) {
+    return fail(ErrorCode::protocol, "{}: message {}: clients send none here", name_of(key()),
+                number);
+}
+
+cursor::Cursor CursorChannel::cursor_on_wire() const {
+    cursor::Cursor made;
+    const std::shared_ptr<const CursorShape>& shape = guest_.cursor().shape;
+    // A shape whose bounds no client accepts is not sent.
+    if (!shape || shape->width > cursor::kCursorSide || shape->height > cursor::kCursorSide ||
+        !is_known(static_cast<cursor::CursorType>(shape->type))) {
+        made.flags = cursor::CursorFlags::none;
+        return made;
+    }
+    made.header.unique = shape->unique;
+    made.header.type = static_cast<cursor::CursorType>(shape->type);
+    made.header.width = shape->width;
+    made.header.height = shape->height;
+    made.header.hot_spot_x = shape->hot_spot_x;
+    made.header.hot_spot_y = shape->hot_spot_y;
+    made.data = wire::SharedBytes::owned(shape, shape->data);
+    return made;
+}
+
+void CursorChannel::changed(const CursorCommand& command) {
+    switch (command.kind) {
+        case CursorCommand::Kind::set: shape_changed_ = true; break;
+        case CursorCommand::Kind::move:
+        case CursorCommand::Kind::hide: place_changed_ = true; break;
+        case CursorCommand::Kind::trail: trail_changed_ = true; break;
+    }
+}
+
+void CursorChannel::reset() {
+    shape_changed_ = place_changed_ = trail_changed_ = false;
+    send(cursor::Reset{});
+}
+
+void CursorChannel::pump() {
+    const CursorState& now = guest_.cursor();
+    if (shape_changed_ && can_send()) {
+        cursor::Set set;
+        set.position = point(now.x, now.y);
+        set.visible = now.visible;
+        set.cursor = cursor_on_wire();
+        send(set);
+        shape_changed_ = place_changed_ = false;
+    }
+    if (place_changed_ && can_send()) {
+        if (now.visible) {
+            cursor::Move move;
+            move.position = point(now.x, now.y);
+            send(move);
+        } else {
+            send(cursor::Hide{});
+        }
+        place_changed_ = false;
+    }
+    if (trail_changed_ && can_send()) {
+        cursor::Trail trail;
+        trail.length = now.trail_length;
+        trail.frequency = now.trail_frequency;
+        send(trail);
+        trail_changed_ = false;
+    }
+}
+
+}  // namespace segue::spice::server

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The state of a display channel as it travels from server to server: the "DCMD" blob of version 1,
+// and behind it what only our servers read.
+#pragma once
+
+#include "base/result.h"
+#include "spice/server/display/client/knowledge.h"
+#include "spice/wire/shared_bytes.h"
+
+namespace segue::spice::server {
+
+namespace wire = segue::spice::wire;
+
+struct DisplayBlob {
+    std::uint64_t message_serial = 0;
+    Knowledge knowledge;
+};
+
+Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_serial);
+
+// Surfaces from a server that does not say their sizes have the size 0x0: they must be made again.
+Result<DisplayBlob> read_display_blob(const wire::SharedBytes& blob);
+
+}  // namespace segue::spice::server

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Everything that a client has of a display, as one value: what may be left out when something is
+// drawn, what must still be sent, and what a hand-over to another server carries.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "spice/canvas/geometry.h"
+#include "spice/server/display/guest/guest_display.h"
+
+namespace segue::spice::server {
+
+struct SurfaceKnowledge {
+    // What the client made it as. 0x0 when another server made it and did not say.
+    std::int32_t width = 0;
+    std::int32_t height = 0;
+    std::uint32_t format = 0;
+    // Where the client's pixels are not those of the surface. Whatever is drawn there meanwhile,
+    // only the newest is ever sent.
+    canvas::Region stale;
+    // The client was told that it may show the surface.
+    bool marked = false;
+
+    bool fits(const Surface& surface) const {
+        return width == surface.image.width() && height == surface.image.height() &&
+               format == surface.format;
+    }
+    friend bool operator==(const SurfaceKnowledge&, const SurfaceKnowledge&) = default;
+};
+
+struct Knowledge {
+    std::map<std::uint32_t, SurfaceKnowledge> surfaces;
+    std::optional<MonitorsConfig> monitors;
+
+    // The caches that the client announced (DISPLAY_INIT).
+    std::uint8_t pixmap_cache_id = 0;
+    std::int64_t pixmap_cache_size = 0;  // pixels
+    std::uint8_t glz_dictionary_id = 0;
+    std::uint32_t glz_window = 0;  // pixels
+    std::uint64_t glz_last_image_id = 0;
+
+    friend bool operator==(const Knowledge&, const Knowledge&) = default;
+};
+
+}  // namespace segue::spice::server

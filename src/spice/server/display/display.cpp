@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/display/display.h"
+
+#include "base/log.h"
+
+namespace segue::spice::server {
+namespace {
+
+// Commands taken before the sockets of the worker get their turn.
+constexpr int kCommandsInARow = 512;
+// While a guest draws without a pause, its clients are sent what is new at this pace.
+constexpr Duration kFrame = 12ms;
+// A surface that is replaced within this time is never seen as gone.
+constexpr Duration kSurfaceGone = 60ms;
+// A client's state that comes later than this after the link only adds knowledge (a hand-over
+// through the client, with the machine running here already).
+constexpr Duration kStatePatience = 2s;
+
+}  // namespace
+
+Result<std::unique_ptr<Display>> Display::make(std::unique_ptr<DisplayDevice> device, Loop& home,
+                                               OnLost on_lost) {
+    std::unique_ptr<Display> display(new Display(std::move(device), home, std::move(on_lost)));
+    TRY(display->open());
+    return display;
+}
+
+Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, OnLost on_lost)
+    : device_(std::move(device)),
+      id_(static_cast<std::uint8_t>(device_->id())),
+      home_(home),
+      on_lost_(std::move(on_lost)) {}
+
+Result<> Display::open() {
+    guest_ = TRY(GuestDisplay::make(*device_, device_->geometry(), *this));
+    pump_timer_ = worker_.loop().make_timer([this] { pump(); });
+    return worker_.start("SPICE Worker");
+}
+
+Display::~Display() {
+    alive_->store(false);
+    worker_.call([this] {
+        clients_.clear();
+        pump_timer_.reset();
+    });
+    worker_.stop();
+}
+
+// --- The machine --------------------------------------------------------------------------------
+
+void Display::start() {
+    worker_.post([this] {
+        guest_->set_running(true);
+        tell_capabilities();
+        for (auto& [link, client] : clients_) {
+            if (client.patience) client.patience->start(kStatePatience);
+        }
+        take_commands();
+    });
+}
+
+void Display::stop() {
+    worker_.call([this] {
+        guest_->set_running(false);
+        // Everything is drawn already; what clients lack stays in their knowledge.
+        pump();
+    });
+}
+
+void Display::wakeup() {
+    if (wake_pending_.exchange(true)) return;
+    worker_.post([this] {
+        wake_pending_.store(false);
+        take_commands();
+    });
+}
+
+// Commands are given back as they are drawn: the guest only lacks what stands in its ring.
+void Display::out_of_memory() {
+    worker_.post([this] {
+        take_commands();
+        device_->flush_released();
+    });
+}
+
+void Display::take_commands() {
+    if (!guest_->is_running()) return;
+    const bool more = guest_->take_commands(kCommandsInARow);
+    if (more && !more_commands_) {
+        more_commands_ = true;
+        worker_.post([this] {
+            more_commands_ = false;
+            take_commands();
+        });
+    }
+    const Duration since = worker_.loop().now() - last_pump_;
+    if (!more && since >= kFrame) {
+        pump();
+    } else {
+        pump_soon();
+    }
+}
+
+void Display::pump_soon() {
+    if (pump_pending_) return;
+    pump_pending_ = true;
+    const Duration since = worker_.loop().now() - last_pump_;
+    pump_timer_->start(since >= kFrame ? Duration{} : kFrame - since);
+}
+
+void Display::pump() {
+    pump_pending_ = false;
+    last_pump_ = worker_.loop().now();
+    for (auto& [link, client] : clients_) {
+        if (client.display != nullptr) client.display->pump();
+        if (client.cursor != nullptr) client.cursor->pump();
+    }
+}
+
+// --- What the guest's driver asks for -----------------------------------------------------------
+
+void Display::report(const Result<>& done) {
+    if (!done) log_warning("spice", "display {}: {}", id_, done.error().message);
+}
+
+void Display::async(std::uint64_t cookie, std::function<void()> work) {
+    worker_.post([this, cookie, work = std::move(work)] {
+        work();
+        device_->complete(cookie);
+    });
+}
+
+void Display::update_area(std::uint32_t surface, const QXLRect& area, std::span<QXLRect> dirty,
+                          bool clear) {
+    worker_.call([&] {
+        const std::vector<QXLRect> rects = guest_->update_area(surface, area, clear);
+        for (std::size_t at = 0; at < dirty.size(); ++at)
+            dirty[at] = at < rects.size() ? rects[at] : QXLRect{};
+        pump_soon();
+    });
+}
+
+void Display::update_area_async(std::uint32_t surface, const QXLRect& area, bool clear,
+                                std::uint64_t cookie) {
+    async(cookie, [this, surface, area, clear] {
+        device_->updated(surface, guest_->update_area(surface, area, clear));
+        pump_soon();
+    });
+}
+
+void Display::add_slot(const MemorySlot& slot) {
+    worker_.call([&] { report(guest_->add_slot(slot)); });
+}
+void Display::add_slot_async(const MemorySlot& slot, std::uint64_t cookie) {
+    async(cookie, [this, slot] { report(guest_->add_slot(slot)); });
+}
+void Display::remove_slot(std::uint32_t group, std::uint32_t slot) {
+    worker_.call([&] { guest_->remove_slot(group, slot); });
+}
+void Display::reset_slots() {
+    worker_.call([&] { guest_->reset_slots(); });
+}
+
+void Display::create_primary(std::uint32_t id, const PrimarySurface& primary) {
+    worker_.call([&] { report(guest_->create_primary(id, primary)); });
+}
+void Display::create_primary_async(std::uint32_t id, const PrimarySurface& primary,
+                                   std::uint64_t cookie) {
+    async(cookie, [this, id, primary] { report(guest_->create_primary(id, primary)); });
+}
+void Display::destroy_primary(std::uint32_t id) {
+    worker_.call([&] { guest_->destroy_primary(id); });
+}
+void Display::destroy_primary_async(std::uint32_t id, std::uint64_t cookie) {
+    async(cookie, [this, id] { guest_->destroy_primary(id); });
+}
+void Display::destroy_surface(std::uint32_t id) {
+    worker_.call([&] { guest_->destroy_surface(id); });
+}
+void Display::destroy_surface_async(std::uint32_t id, std::uint64_t cookie) {
+    async(cookie, [this, id] { guest_->destroy_surface(id); });
+}
+void Display::destroy_surfaces() {
+    worker_.call([&] { guest_->destroy_surfaces(); });
+}
+void Display::destroy_surfaces_async(std::uint64_t cookie) {
+    async(cookie, [this] { guest_->destroy_surfaces(); });
+}
+void Display::flush_surfaces_async(std::uint64_t cookie) {
+    async(cookie, [this] { guest_->drain(); });
+}
+void Display::gl_draw_async(std::uint64_t cookie) {
+    async(cookie, [] {});
+}
+
+void Display::set_monitors_async(QXLPHYSICAL config, std::uint32_t group, std::uint64_t cookie) {
+    async(cookie, [this, config, group] {
+        report(guest_->set_monitors(group, config, most_monitors_));
+        pump_soon();
+    });
+}
+
+void Display::set_most_monitors(unsigned most) {
+    worker_.post([this, most] { most_monitors_ = std::max(1u, most); });
+}
+
+void Display::driver_unload() {
+    worker_.post([this] { guest_->reset_monitors(most_monitors_); });
+}
+void Display::reset_image_cache() {
+    worker_.call([this] { guest_->reset_image_cache(); });
+}
+void Display::reset_cursor() {
+    worker_.call([this] { guest_->reset_cursor(); });
+}
+void Display::load(std::vector<QXLCommandExt> commands) {
+    worker_.call([&] { guest_->load(commands); });
+}
+
+// --- What the guest half tells ------------------------------------------------------------------
+
+template <class Action>
+void Display::for_displays(const Action& action) {
+    for (auto& [link, client] : clients_) {
+        if (client.display != nullptr) action(*client.display);
+    }
+}
+
+void Display::surface_created(const Surface& surface) {
+    if (surface.id == 0) guest_->reset_monitors(most_monitors_);
+    for_displays([&](DisplayChannel& channel) { channel.surface_created(surface.id); });
+    pump_soon();
+}
+
+void Display::surface_destroyed(std::uint32_t) {
+    if (pump_pending_) return;
+    pump_pending_ = true;
+    pump_timer_->start(kSurfaceGone);
+}
+
+void Display::drawn(const Drawing& drawing) {
+    for_displays([&](DisplayChannel& channel) { channel.drawn(drawing); });
+}
+
+void Display::monitors_changed(const MonitorsConfig&) {
+    pump_soon();
+}
+
+void Display::cursor_changed(const CursorCommand& command) {
+    for (auto& [link, client] : clients_) {
+        if (client.cursor != nullptr) client.cursor->changed(command);
+    }
+}
+
+void Display::cursor_reset() {
+    for (auto& [link, client] : clients_) {
+        if (client.cursor != nullptr) client.cursor->reset();
+    }
+}
+
+void Display::image_cache_reset() {
+    for_displays([](DisplayChannel& channel) { channel.image_cache_reset(); });
+}
+
+// --- Clients ------------------------------------------------------------------------------------
+
+void Display::connect(LinkedSocket socket, const EncoderOptions& options) {
+    auto shared = std::make_shared<LinkedSocket>(std::move(socket));
+    worker_.post([this, shared, options] {
+        const LinkId link = shared->id;
+        const ChannelSetup setup = shared->setup;
+        Client& client = clients_[link];
+        const auto make = [&](ChannelOutput& output) -> std::unique_ptr<Channel> {
+            if (setup.key.type == wire::ChannelType::cursor) {
+                auto cursor = std::make_unique<CursorChannel>(setup, output, *guest_);
+                client.cursor = cursor.get();
+                return cursor;
+            }
+            auto display = std::make_unique<DisplayChannel>(setup, output, *guest_, options);
+            client.display = display.get();
+            return display;
+        };
+        client.driver =
+            std::make_unique<ChannelDriver>(worker_.loop(), std::move(shared->transport), make,
+                                            [this, link](const std::string&) { lost(link); });
+        client.driver->start();
+        if (setup.expects_data && client.display != nullptr) {
+            client.patience = worker_.loop().make_timer([this, link] {
+                const auto late = clients_.find(link);
+                if (late != clients_.end()) late->second.driver->channel().stop_waiting();
+            });
+            if (guest_->is_running()) client.patience->start(kStatePatience);
+        }
+        if (client.display != nullptr) tell_capabilities();
+    });
+}
+
+void Display::lost(LinkId link) {
+    const auto found = clients_.find(link);
+    if (found == clients_.end()) return;
+    const bool was_display = found->second.display != nullptr;
+    clients_.erase(found);
+    if (was_display) tell_capabilities();
+    home_.post([on_lost = on_lost_, alive = alive_, link] {
+        if (alive->load()) on_lost(link);
+    });
+}
+
+void Display::disconnect(LinkId link) {
+    worker_.post([this, link] { lost(link); });
+}
+
+void Display::migrate(LinkId link) {
+    worker_.post([this, link] {
+        const auto found = clients_.find(link);
+        if (found != clients_.end()) found->second.driver->channel().migrate();
+    });
+}
+
+void Display::stop_waiting(LinkId link) {
+    worker_.post([this, link] {
+        const auto found = clients_.find(link);
+        if (found != clients_.end()) found->second.driver->channel().stop_waiting();
+    });
+}
+
+void Display::set_compression(ImageCompression compression) {
+    worker_.post([this, compression] {
+        for_displays([&](DisplayChannel& channel) {
+            EncoderOptions options = channel.encoder().options();
+            options.compression = compression;
+            channel.set_options(options);
+        });
+    });
+}
+
+// The guest's driver may use what all clients can show, and wants to know that there is one.
+void Display::tell_capabilities() {
+    if (!guest_->is_running()) return;
+    std::array<std::uint8_t, 58> caps{};
+    bool present = false;
+    for_displays([&](DisplayChannel& channel) {
+        std::array<std::uint8_t, 58> own{};
+        const std::vector<std::uint32_t>& words = channel.setup().client_caps.words();
+        for (std::size_t at = 0; at < own.size() && at / 4 < words.size(); ++at)
+            own[at] = static_cast<std::uint8_t>(words[at / 4] >> (8 * (at % 4)));
+        for (std::size_t at = 0; at < caps.size(); ++at)
+            caps[at] = present ? caps[at] & own[at] : own[at];
+        present = true;
+    });
+    device_->set_client_capabilities(present, caps);
+}
+
+}  // namespace segue::spice::server

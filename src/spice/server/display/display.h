@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A display device and its worker thread: the guest half, the client half of each client, and the
+// pointer. Calls come from the embedder's threads; those that answer at once wait for the worker,
+// which itself waits for nobody.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "spice/server/channel_driver.h"
+#include "spice/server/cursor/cursor_channel.h"
+#include "spice/server/display/client/display_channel.h"
+#include "spice/server/display/guest/guest_display.h"
+#include "spice/server/linked_socket.h"
+#include "spice/server/loop_thread.h"
+
+namespace segue::spice::server {
+
+class Display final : private DisplayListener {
+  public:
+    // Home thread. `on_lost(link)` is called on the home loop when the connection of a client's
+    // channel is over.
+    using OnLost = std::function<void(LinkId link)>;
+    static Result<std::unique_ptr<Display>> make(std::unique_ptr<DisplayDevice> device, Loop& home,
+                                                 OnLost on_lost);
+    ~Display() override;
+
+    DisplayDevice& device() { return *device_; }
+    std::uint8_t id() const { return id_; }
+
+    // --- The machine -----------------------------------------------------------------------------
+    void start();
+    // Returns when the surfaces hold everything that was drawn; never waits for a client.
+    void stop();
+
+    // --- What the guest's driver asks for (spice_qxl_*) ------------------------------------------
+    void wakeup();
+    void out_of_memory();
+    void update_area(std::uint32_t surface, const QXLRect& area, std::span<QXLRect> dirty,
+                     bool clear);
+    void update_area_async(std::uint32_t surface, const QXLRect& area, bool clear,
+                           std::uint64_t cookie);
+    void add_slot(const MemorySlot& slot);
+    void remove_slot(std::uint32_t group, std::uint32_t slot);
+    void reset_slots();
+    void create_primary(std::uint32_t id, const PrimarySurface& primary);
+    void destroy_primary(std::uint32_t id);
+    void destroy_surface(std::uint32_t id);
+    void destroy_surfaces();
+    void reset_image_cache();
+    void reset_cursor();
+    void load(std::vector<QXLCommandExt> commands);
+    void driver_unload();
+    // The work, then complete(cookie) to the device.
+    void add_slot_async(const MemorySlot& slot, std::uint64_t cookie);
+    void create_primary_async(std::uint32_t id, const PrimarySurface& primary,
+                              std::uint64_t cookie);
+    void destroy_primary_async(std::uint32_t id, std::uint64_t cookie);
+    void destroy_surface_async(std::uint32_t id, std::uint64_t cookie);
+    void destroy_surfaces_async(std::uint64_t cookie);
+    void flush_surfaces_async(std::uint64_t cookie);
+    void set_monitors_async(QXLPHYSICAL config, std::uint32_t group, std::uint64_t cookie);
+    // No client of ours shows such a scanout: drawing is complete at once.
+    void gl_draw_async(std::uint64_t cookie);
+    void set_most_monitors(unsigned most);
+
+    // --- Clients (home thread) -------------------------------------------------------------------
+    void connect(LinkedSocket socket, const EncoderOptions& options);
+    void disconnect(LinkId link);
+    void migrate(LinkId link);
+    // The state that the channel waits for is late: it goes on without.
+    void stop_waiting(LinkId link);
+    void set_compression(ImageCompression compression);
+    struct Counters {
+        std::uint64_t commands = 0;
+        std::uint64_t images = 0;
+        std::uint64_t raw_bytes = 0;
+        std::uint64_t encoded_bytes = 0;
+    };
+
+  private:
+    Display(std::unique_ptr<DisplayDevice> device, Loop& home, OnLost on_lost);
+    Result<> open();
+
+    void surface_created(const Surface& surface) override;
+    void surface_destroyed(std::uint32_t surface) override;
+    void drawn(const Drawing& drawing) override;
+    void monitors_changed(const MonitorsConfig& config) override;
+    void cursor_changed(const CursorCommand& command) override;
+    void cursor_reset() override;
+    void image_cache_reset() override;
+
+    void async(std::uint64_t cookie, std::function<void()> work);
+    void take_commands();
+    void pump();
+    void pump_soon();
+    void lost(LinkId link);
+    void tell_capabilities();
+    void report(const Result<>& done);
+    template <class Action>
+    void for_displays(const Action& action);
+
+    std::unique_ptr<DisplayDevice> device_;
+    const std::uint8_t id_;
+    Loop& home_;
+    const OnLost on_lost_;
+    std::atomic<bool> wake_pending_{false};
+    // Cleared when this object goes: tasks on the home loop look at it.
+    std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
+
+    LoopThread worker_;
+    // From here on: the worker's own.
+    std::unique_ptr<GuestDisplay> guest_;
+    std::unique_ptr<Timer> pump_timer_;
+    bool pump_pending_ = false;
+    Instant last_pump_{};
+    bool more_commands_ = false;
+    unsigned most_monitors_ = 16;
+    struct Client {
+        std::unique_ptr<ChannelDriver> driver;
+        DisplayChannel* display = nullptr;  // one of the two
+        CursorChannel* cursor = nullptr;
+        // Destroyed first: a late state is given up.
+        std::unique_ptr<Timer> patience;
+    };
+    std::map<LinkId, Client> clients_;
+};
+
+}  // namespace segue::spice::server

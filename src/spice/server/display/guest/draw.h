@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Executes the drawing commands of a guest on its surfaces.
+#pragma once
+
+#include "base/result.h"
+#include "spice/canvas/geometry.h"
+#include "spice/server/display/guest/guest_memory.h"
+#include "spice/server/display/guest/surfaces.h"
+
+namespace segue::spice::server {
+
+// What a command did, as far as a client could repeat it on its own copy of the surface.
+struct Drawing {
+    enum class Kind : std::uint8_t {
+        nothing,  // it lies outside the surface or its clip
+        pixels,   // new pixels: only the surface has them
+        fill,     // one colour everywhere in the region
+        move,     // the surface's own pixels, from elsewhere on it
+    };
+    Kind kind = Kind::nothing;
+    Surface* surface = nullptr;
+    canvas::Region region;
+    std::uint32_t color = 0;  // fill: the surface's own pixel value
+    canvas::Rect box;         // move: where the pixels went before clipping
+    canvas::Point from;       // move: what came to the corner of the box
+};
+
+// `address` names a QXLDrawable. An error leaves the surface as it was, or partly drawn when it
+// comes in the middle of an operation of several steps.
+Result<Drawing> draw(const GuestMemory& memory, Surfaces& surfaces, QXLPHYSICAL address);
+
+}  // namespace segue::spice::server

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/display/guest/guest_display.h"
+
+#include <spice/enums.h>
+
+#include "base/log.h"
+
+namespace segue::spice::server {
+namespace {
+
+// More heads than a surface's monitors message may have (QXLRom has place for 64).
+constexpr std::uint16_t kMostHeads = 64;
+// A broken driver must not fill the log: after so many refusals only the count goes on.
+constexpr std::uint64_t kMostRefusalLines = 20;
+
+// A guest that goes on queueing while it asks must not keep the asker.
+constexpr int kMostInDrain = 8192;
+
+// Each command starts with its release info; its address is what the device gets back.
+Result<QXLReleaseInfoExt> release_info_of(const MemorySlots& slots, const QXLCommandExt& command) {
+    std::uint8_t* at =
+        TRY(slots.translate(command.group_id, command.cmd.data, sizeof(QXLReleaseInfo)));
+    return QXLReleaseInfoExt{reinterpret_cast<QXLReleaseInfo*>(at), command.group_id};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<GuestDisplay>> GuestDisplay::make(DisplayDevice& device,
+                                                         const DisplayGeometry& geometry,
+                                                         DisplayListener& listener) {
+    MemorySlots slots = TRY(MemorySlots::make(geometry));
+    return std::unique_ptr<GuestDisplay>(
+        new GuestDisplay(device, std::move(slots), geometry.surfaces, listener));
+}
+
+GuestDisplay::GuestDisplay(DisplayDevice& device, MemorySlots slots, std::uint32_t surfaces,
+                           DisplayListener& listener)
+    : device_(device), listener_(listener), slots_(std::move(slots)), surfaces_(surfaces) {}
+
+bool GuestDisplay::take_commands(int budget) {
+    QXLCommandExt command;
+    bool cursor_empty = false;
+    bool empty = false;
+    for (int taken = 0; taken < budget; ++taken) {
+        if (!cursor_empty) {
+            if (device_.next_cursor_command(command)) {
+                take_cursor(command);
+                continue;
+            }
+            cursor_empty = device_.request_cursor_notice();
+            if (!cursor_empty) continue;
+        }
+        if (device_.next_command(command)) {
+            take(command);
+            continue;
+        }
+        empty = device_.request_command_notice();
+        if (empty) return false;
+    }
+    return true;
+}
+
+void GuestDisplay::drain() {
+    QXLCommandExt command;
+    for (int taken = 0; running_ && taken < kMostInDrain && device_.next_command(command); ++taken)
+        take(command);
+}
+
+void GuestDisplay::take(const QXLCommandExt& command) {
+    ++commands_taken_;
+    const Result<QXLReleaseInfoExt> release = release_info_of(slots_, command);
+    if (!release) {  // nothing that could be given back
+        refused(release.error());
+        return;
+    }
+    const Result<bool> kept = perform(command, *release);
+    if (!kept) refused(kept.error());
+    if (!kept || !*kept) device_.release(*release);
+}
+
+// True: the command is kept and will be released later.
+Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoExt release) {
+    const GuestMemory memory(slots_, command.group_id);
+    switch (command.cmd.type) {
+        case QXL_CMD_DRAW: {
+            if ((command.flags & QXL_COMMAND_FLAG_COMPAT) != 0) {
+                return fail(ErrorCode::no_support,
+                            "guest drawing: a driver of before 2010 (compat mode)");
+            }
+            const Drawing drawing = TRY(draw(memory, surfaces_, command.cmd.data));
+            if (drawing.kind != Drawing::Kind::nothing) {
+                drawing.surface->drawn.unite(drawing.region);
+                listener_.drawn(drawing);
+            }
+            return false;
+        }
+        case QXL_CMD_SURFACE: return surface_command(memory, command.cmd.data, release);
+        // UPDATE asks us to draw what we have: that is done always. MESSAGE is a line for a log.
+        case QXL_CMD_UPDATE:
+        case QXL_CMD_MESSAGE:
+        case QXL_CMD_NOP: return false;
+        default:
+            return fail(ErrorCode::protocol, "guest command: type {} does not exist",
+                        command.cmd.type);
+    }
+}
+
+Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICAL address,
+                                           QXLReleaseInfoExt release) {
+    const auto command = TRY(memory.read<QXLSurfaceCmd>(address));
+    if (command.type == QXL_SURFACE_CMD_DESTROY) {
+        if (surfaces_.find(command.surface_id) == nullptr) {
+            return fail(ErrorCode::protocol, "guest surface {}: destroyed, but does not exist",
+                        command.surface_id);
+        }
+        erase_surface(command.surface_id);
+        return false;
+    }
+    if (command.type != QXL_SURFACE_CMD_CREATE)
+        return fail(ErrorCode::protocol, "guest surface: command {}", command.type);
+    const QXLSurface& made = command.u.surface_create;
+    SurfaceMemory place;
+    place.width = made.width;
+    place.height = made.height;
+    place.stride = made.stride;
+    place.format = made.format;
+    place.group = memory.group();
+    place.address = made.data;
+    Surface* surface = TRY(surfaces_.create(command.surface_id, place, slots_));
+    surface->creator = release;
+    listener_.surface_created(*surface);
+    return true;
+}
+
+void GuestDisplay::take_cursor(const QXLCommandExt& command) {
+    ++commands_taken_;
+    const Result<QXLReleaseInfoExt> release = release_info_of(slots_, command);
+    if (!release) {
+        refused(release.error());
+        return;
+    }
+    const GuestMemory memory(slots_, command.group_id);
+    const Result<bool> kept =
+        read_cursor_command(memory, command.cmd.data).and_then([&](const CursorCommand& read) {
+            return apply_cursor(read, *release);
+        });
+    if (!kept) refused(kept.error());
+    if (!kept || !*kept) device_.release(*release);
+}
+
+Result<bool> GuestDisplay::apply_cursor(const CursorCommand& command, QXLReleaseInfoExt release) {
+    bool kept = false;
+    switch (command.kind) {
+        case CursorCommand::Kind::set:
+            cursor_.visible = command.visible;
+            cursor_.x = command.x;
+            cursor_.y = command.y;
+            cursor_.shape = command.shape;
+            if (cursor_creator_) device_.release(*cursor_creator_);
+            cursor_creator_ = release;
+            kept = true;
+            break;
+        case CursorCommand::Kind::move:
+            cursor_.visible = true;
+            cursor_.x = command.x;
+            cursor_.y = command.y;
+            break;
+        case CursorCommand::Kind::hide: cursor_.visible = false; break;
+        case CursorCommand::Kind::trail:
+            cursor_.trail_length = command.trail_length;
+            cursor_.trail_frequency = command.trail_frequency;
+            break;
+    }
+    listener_.cursor_changed(command);
+    return kept;
+}
+
+void GuestDisplay::reset_cursor() {
+    cursor_ = {};
+    if (cursor_creator_) device_.release(*std::exchange(cursor_creator_, std::nullopt));
+    listener_.cursor_reset();
+}
+
+Result<> GuestDisplay::create_primary(std::uint32_t id, const PrimarySurface& primary) {
+    SurfaceMemory place;
+    place.width = primary.width;
+    place.height = primary.height;
+    place.stride = primary.stride;
+    place.format = primary.format;
+    place.group = primary.group;
+    place.address = primary.memory;
+    Surface* surface = TRY(surfaces_.create(id, place, slots_));
+    if (!primary.keep_data) {
+        for (std::int32_t y = 0; y < surface->image.height(); ++y)
+            std::memset(surface->image.line(y), 0, surface->image.line_bytes());
+    }
+    listener_.surface_created(*surface);
+    return {};
+}
+
+void GuestDisplay::destroy_primary(std::uint32_t id) {
+    drain();
+    erase_surface(id);
+}
+
+void GuestDisplay::destroy_surface(std::uint32_t id) {
+    drain();
+    erase_surface(id);
+}
+
+void GuestDisplay::destroy_surfaces() {
+    drain();
+    while (!surfaces_.all().empty())
+        erase_surface(surfaces_.all().begin()->first);
+}
+
+void GuestDisplay::erase_surface(std::uint32_t id) {
+    Surface* surface = surfaces_.find(id);
+    if (surface == nullptr) return;
+    const std::optional<QXLReleaseInfoExt> creator = surface->creator;
+    surfaces_.erase(id);
+    listener_.surface_destroyed(id);
+    if (creator) device_.release(*creator);
+}
+
+std::vector<QXLRect> GuestDisplay::update_area(std::uint32_t id, const QXLRect& area, bool clear) {
+    drain();
+    std::vector<QXLRect> dirty;
+    Surface* surface = surfaces_.find(id);
+    if (surface == nullptr) return dirty;
+    canvas::Region asked = surface->drawn;
+    asked.intersect(canvas::Rect{area.left, area.top, area.right, area.bottom});
+    for (const canvas::Rect& rect : asked.rects())
+        dirty.push_back({rect.top, rect.left, rect.bottom, rect.right});
+    if (clear) surface->drawn.subtract(asked);
+    return dirty;
+}
+
+void GuestDisplay::load(std::span<const QXLCommandExt> commands) {
+    for (const QXLCommandExt& command : commands) {
+        if (command.cmd.type == QXL_CMD_CURSOR) {
+            take_cursor(command);
+        } else if (command.cmd.type == QXL_CMD_SURFACE) {
+            take(command);
+        } else {
+            refused(Error{ErrorCode::protocol, "a migrated device replays a drawing command"});
+        }
+    }
+}
+
+Result<> GuestDisplay::set_monitors(std::uint32_t group, QXLPHYSICAL address, std::uint32_t most) {
+    const GuestMemory memory(slots_, group);
+    const auto header = TRY(memory.read<QXLMonitorsConfig>(address));
+    if (header.count == 0 || header.count > kMostHeads) {
+        return fail(ErrorCode::protocol, "guest monitors: {} heads, 1 to {} allowed", header.count,
+                    kMostHeads);
+    }
+    const std::uint8_t* heads =
+        TRY(memory.view(address + sizeof(QXLMonitorsConfig), header.count * sizeof(QXLHead)));
+    MonitorsConfig config;
+    config.most = header.max_allowed == 0
+                      ? static_cast<std::uint16_t>(most)
+                      : std::min(header.max_allowed, static_cast<std::uint16_t>(most));
+    for (std::uint16_t at = 0; at < header.count; ++at) {
+        QXLHead head;
+        std::memcpy(&head, heads + at * sizeof head, sizeof head);
+        config.heads.push_back(
+            {head.id, head.surface_id, head.width, head.height, head.x, head.y, head.flags});
+    }
+    monitors_ = std::move(config);
+    listener_.monitors_changed(*monitors_);
+    return {};
+}
+
+void GuestDisplay::reset_monitors(std::uint32_t most) {
+    const Surface* primary = surfaces_.find(0);
+    if (primary == nullptr) return;
+    MonitorsConfig config;
+    config.most = static_cast<std::uint16_t>(most);
+    config.heads.push_back({0, 0, static_cast<std::uint32_t>(primary->image.width()),
+                            static_cast<std::uint32_t>(primary->image.height()), 0, 0, 0});
+    monitors_ = std::move(config);
+    listener_.monitors_changed(*monitors_);
+}
+
+void GuestDisplay::refused(const Error& error) {
+    ++commands_refused_;
+    if (commands_refused_ <= kMostRefusalLines) log_warning("spice", "{}", error.message);
+}
+
+}  // namespace segue::spice::server

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The surfaces of a display device. Their pixels live in the embedder's memory (the guest's video
+// memory, or QEMU's own buffer for a simple display); we draw into it and read from it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "base/result.h"
+#include "spice/canvas/image.h"
+#include "spice/server/device.h"
+#include "spice/server/display/guest/memslots.h"
+
+namespace segue::spice::server {
+
+struct Surface {
+    std::uint32_t id = 0;
+    std::uint32_t format = 0;  // SPICE_SURFACE_FMT_*
+    canvas::Image image;       // a view of the embedder's memory
+    // Drawn since update_area last cleared it.
+    canvas::Region drawn;
+    // The command that created it, given back when the surface goes: a guest saves its address and
+    // has it replayed after a migration.
+    std::optional<QXLReleaseInfoExt> creator;
+};
+
+// The canvas format of a SPICE_SURFACE_FMT_*.
+Result<canvas::Format> canvas_format(std::uint32_t surface_format);
+
+// Where the pixels of a surface are to be found.
+struct SurfaceMemory {
+    std::uint32_t width = 0;
+    std::uint32_t height = 0;
+    std::int32_t stride = 0;
+    std::uint32_t format = 0;
+    std::uint32_t group = 0;
+    QXLPHYSICAL address = 0;
+};
+
+class Surfaces {
+  public:
+    explicit Surfaces(std::uint32_t most) : most_(most) {}
+
+    // Fails when the id is taken or out of range, or the memory does not hold the surface.
+    Result<Surface*> create(std::uint32_t id, const SurfaceMemory& memory,
+                            const MemorySlots& slots);
+    Surface* find(std::uint32_t id);
+    const Surface* find(std::uint32_t id) const;
+    bool erase(std::uint32_t id) { return by_id_.erase(id) > 0; }
+
+    const std::map<std::uint32_t, Surface>& all() const { return by_id_; }
+    std::map<std::uint32_t, Surface>& all() { return by_id_; }
+
+  private:
+    std::uint32_t most_;
+    std::map<std::uint32_t, Surface> by_id_;
+};
+
+}  // namespace segue::spice::server

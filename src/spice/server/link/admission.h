@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Who may link what: the rules that the home thread sets and the I/O thread follows, so that links
+// are answered although the home thread is busy.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "base/random.h"
+#include "spice/server/channel.h"
+#include "spice/server/options.h"
+
+namespace segue::spice::server {
+
+// One state of the rules, immutable.
+struct LinkRules {
+    bool authenticate = true;
+    bool sasl = false;
+    Ticket ticket;
+    struct ChannelRule {
+        wire::Capabilities caps;  // what we offer
+        int security = ChannelSecurity::kEither;
+    };
+    std::map<ChannelKey, ChannelRule> channels;
+};
+
+class Admission {
+  public:
+    void set_rules(LinkRules rules);
+    std::shared_ptr<const LinkRules> rules() const;
+
+    // Sessions that channels may link to. A new one gets a number that nobody can guess.
+    std::uint32_t open_session(Random& random);
+    // Of a client that comes from another server, with that server's number.
+    void adopt_session(std::uint32_t connection_id);
+    void close_session(std::uint32_t connection_id);
+    bool has_session(std::uint32_t connection_id) const;
+
+  private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const LinkRules> rules_ = std::make_shared<LinkRules>();
+    std::multiset<std::uint32_t> sessions_;
+};
+
+}  // namespace segue::spice::server

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/link/link_server.h"
+
+#include <openssl/crypto.h>
+
+#include "base/log.h"
+#include "net/socket.h"
+
+namespace segue::spice::server {
+namespace {
+
+using wire::LinkError;
+
+template <class... Parts>
+struct Overloaded : Parts... {
+    using Parts::operator()...;
+};
+template <class... Parts>
+Overloaded(Parts...) -> Overloaded<Parts...>;
+
+bool same_password(const std::string& one, const std::string& other) {
+    return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
+}
+
+}  // namespace
+
+// One connection on its way through the handshake.
+class LinkServer::Session {
+  public:
+    Session(LinkServer& server, LinkId id, std::unique_ptr<Transport> transport, bool tls,
+            bool skip_auth)
+        : server_(server), id_(id), transport_(std::move(transport)), skip_auth_(skip_auth) {
+        peer_ = std::make_shared<PeerInfo>();
+        peer_->tls = tls;
+        const auto local = net::SocketAddress::local_of(transport_->descriptor());
+        const auto remote = net::SocketAddress::peer_of(transport_->descriptor());
+        peer_->local = local.storage;
+        peer_->local_size = local.size;
+        peer_->remote = remote.storage;
+        peer_->remote_size = remote.size;
+        name_ = remote.text();
+    }
+    ~Session() {
+        if (transport_) transport_->detach();
+        if (told_connected_) tell(PeerEvent::disconnected);
+    }
+
+    void start() {
+        told_connected_ = true;
+        tell(PeerEvent::connected);
+        timer_ = server_.io_.loop().make_timer([this] {
+            log_info("spice", "{}: not linked within {} ms: closed", name_, to_ms(kLinkTime));
+            server_.drop(id_);
+        });
+        timer_->start(kLinkTime);
+        Transport::Handlers handlers;
+        handlers.on_input = [this](ByteView bytes) { return on_input(bytes); };
+        handlers.on_lost = [this](const std::string&) { server_.drop(id_); };
+        transport_->attach(server_.io_.loop(), std::move(handlers));
+    }
+
+  private:
+    std::size_t on_input(ByteView bytes) {
+        // Once it is decided, what comes belongs to the channel.
+        if (leaving_) return 0;
+        run(link_.feed(bytes));
+        return bytes.size();
+    }
+
+    void run(const wire::LinkActions& actions) {
+        for (const wire::LinkAction& action : actions) {
+            std::visit(Overloaded{
+                           [&](const wire::SendBytes& send) { transport_->send(send.bytes); },
+                           [&](const wire::LinkRequested& asked) { decide(asked); },
+                           [&](const wire::CheckTicket& check) { judge(check.ticket); },
+                           [&](const wire::Linked& linked) { hand_over(linked); },
+                           [&](const wire::CloseLink& close) { end(close); },
+                           [](const auto&) {},
+                       },
+                       action);
+        }
+    }
+
+    void decide(const wire::LinkRequested& asked) {
+        rules_ = server_.admission_->rules();
+        asked_ = asked;
+        const ChannelKey key{asked.channel_type, asked.channel_id};
+        const auto rule = rules_->channels.find(key);
+        if (rule != rules_->channels.end()) {
+            const int security = rule->second.security;
+            if (!peer_->tls && (security & ChannelSecurity::kNone) == 0)
+                return run(link_.reject(LinkError::need_secured, "the channel is for TLS only"));
+            if (peer_->tls && (security & ChannelSecurity::kTls) == 0)
+                return run(link_.reject(LinkError::need_unsecured, "the channel is without TLS"));
+        }
+        Result<std::shared_ptr<const TicketKey>> ticket_key = server_.keys_.take();
+        server_.key_timer_->start(Duration{});
+        if (!ticket_key) return run(link_.reject(LinkError::error, ticket_key.error().message));
+        ticket_key_ = std::move(*ticket_key);
+        wire::ServerLink::Offer offer;
+        offer.public_key = ticket_key_->public_key();
+        offer.common = wire::Capabilities::of({wire::CommonCapability::auth_selection,
+                                               wire::CommonCapability::auth_spice,
+                                               wire::CommonCapability::mini_header});
+        if (rule != rules_->channels.end()) offer.channel = rule->second.caps;
+        run(link_.accept(offer));
+    }
+
+    void judge(const wire::Ticket& ticket) { run(link_.ticket_verdict(verdict(ticket))); }
+
+    LinkError verdict(const wire::Ticket& ticket) {
+        if (rules_->authenticate && !skip_auth_) {
+            const std::optional<std::string> password = ticket_key_->decrypt(ticket);
+            const Ticket& expected = rules_->ticket;
+            if (expected.password.empty()) {
+                log_warning("spice", "{}: refused: no ticket is set; set_ticket lets clients in",
+                            name_);
+                return LinkError::permission_denied;
+            }
+            if (expected.expiry && server_.io_.loop().now() >= *expected.expiry) {
+                log_warning("spice", "{}: refused: the ticket has expired", name_);
+                return LinkError::permission_denied;
+            }
+            if (!password || !same_password(*password, expected.password)) {
+                log_warning("spice", "{}: refused: wrong password", name_);
+                return LinkError::permission_denied;
+            }
+        }
+        const ChannelKey key{asked_.channel_type, asked_.channel_id};
+        if (key.type != wire::ChannelType::main &&
+            !server_.admission_->has_session(asked_.connection_id))
+            return LinkError::bad_connection_id;
+        if (rules_->channels.count(key) == 0) return LinkError::channel_not_available;
+        return LinkError::ok;
+    }
+
+    void hand_over(const wire::Linked& linked) {
+        leaving_ = true;
+        timer_.reset();
+        LinkedSocket socket;
+        socket.id = id_;
+        socket.setup.key = {asked_.channel_type, asked_.channel_id};
+        socket.setup.header = linked.header;
+        socket.setup.client_caps = asked_.channel;
+        socket.connection_id = asked_.connection_id;
+        if (asked_.channel_type == wire::ChannelType::main) {
+            socket.is_migration_target = asked_.connection_id != 0;
+            if (socket.is_migration_target) {
+                server_.admission_->adopt_session(asked_.connection_id);
+            } else {
+                socket.connection_id = server_.admission_->open_session(server_.random_);
+            }
+        }
+        peer_->connection_id = socket.connection_id;
+        peer_->type = static_cast<std::uint8_t>(asked_.channel_type);
+        peer_->id = asked_.channel_id;
+        linked_ = std::make_shared<LinkedSocket>(std::move(socket));
+        // Not from inside the transport's own callback.
+        server_.io_.post([this, alive = std::weak_ptr<LinkedSocket>(linked_)] {
+            if (!alive.expired()) leave();
+        });
+    }
+
+    void leave() {
+        transport_->detach();
+        transport_->unread(link_.take_rest());
+        linked_->transport = std::move(transport_);
+        linked_->peer = peer_;
+        told_connected_ = false;  // its end is told by the channel
+        server_.home_.post([handlers = server_.handlers_, socket = linked_] {
+            if (handlers->on_linked) handlers->on_linked(std::move(*socket));
+        });
+        server_.drop(id_);
+    }
+
+    void end(const wire::CloseLink& close) {
+        log_info("spice", "{}: link refused: {}", name_, close.reason.message);
+        leaving_ = true;
+        // The refusal goes out first; a peer that does not read it is cut by the timer.
+        server_.io_.post([this, alive = std::weak_ptr<PeerInfo>(peer_)] {
+            if (!alive.expired()) server_.drop(id_);
+        });
+    }
+
+    void tell(PeerEvent event) {
+        server_.home_.post([handlers = server_.handlers_, event, peer = peer_] {
+            if (handlers->on_peer) handlers->on_peer(event, peer);
+        });
+    }
+
+    LinkServer& server_;
+    const LinkId id_;
+    std::unique_ptr<Transport> transport_;
+    const bool skip_auth_;
+    bool told_connected_ = false;
+    bool leaving_ = false;
+    std::string name_;
+    std::shared_ptr<PeerInfo> peer_;
+    std::unique_ptr<Timer> timer_;
+    wire::ServerLink link_;
+    wire::LinkRequested asked_;
+    std::shared_ptr<const LinkRules> rules_;
+    std::shared_ptr<const TicketKey> ticket_key_;
+    std::shared_ptr<LinkedSocket> linked_;
+};
+
+LinkServer::LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers)
+    : admission_(std::move(admission)),
+      home_(home),
+      handlers_(std::make_shared<Handlers>(std::move(handlers))) {}
+
+LinkServer::~LinkServer() {
+    *handlers_ = {};
+    io_.call([this] {
+        sessions_.clear();
+        listeners_.clear();
+        key_timer_.reset();
+    });
+    io_.stop();
+}
+
+Result<> LinkServer::start() {
+    key_timer_ = io_.loop().make_timer([this] { make_keys(); });
+    key_timer_->start(Duration{});
+    return io_.start("SPICE I/O");
+}
+
+void LinkServer::set_tls(std::shared_ptr<net::TlsContext> tls) {
+    io_.post([this, tls = std::move(tls)] { tls_ = tls; });
+}
+
+void LinkServer::listen(net::Descriptor socket, bool tls) {
+    auto shared = std::make_shared<net::Descriptor>(std::move(socket));
+    io_.post([this, shared, tls] {
+        auto listener =
+            net::Listener::adopt(io_.loop(), std::move(*shared),
+                                 [this, tls](net::Descriptor accepted, const net::SocketAddress&) {
+                                     accept(std::move(accepted), tls, false);
+                                 });
+        if (listener) {
+            listeners_.push_back(std::move(*listener));
+        } else {
+            log_error("spice", "cannot listen: {}", listener.error().message);
+        }
+    });
+}
+
+void LinkServer::add(net::Descriptor socket, bool tls, bool skip_auth) {
+    auto shared = std::make_shared<net::Descriptor>(std::move(socket));
+    io_.post([this, shared, tls, skip_auth] { accept(std::move(*shared), tls, skip_auth); });
+}
+
+void LinkServer::accept(net::Descriptor socket, bool tls, bool skip_auth) {
+    if (sessions_.size() >= kMostLinking) {
+        log_warning("spice", "more than {} connections wait for their link: the oldest is closed",
+                    kMostLinking);
+        sessions_.erase(sessions_.begin());
+    }
+    net::set_tcp_options(socket.get());
+    auto transport = std::make_unique<Transport>(std::move(socket));
+    if (tls) {
+        if (!tls_) {
+            log_error("spice", "a TLS connection without certificates: closed");
+            return;
+        }
+        auto filter = tls_->make_filter("");
+        if (!filter) {
+            log_error("spice", "a TLS connection: {}", filter.error().message);
+            return;
+        }
+        transport->set_filter(std::move(*filter));
+    }
+    const LinkId id = ++last_link_;
+    auto& session = sessions_[id];
+    session = std::make_unique<Session>(*this, id, std::move(transport), tls, skip_auth);
+    session->start();
+}
+
+void LinkServer::drop(LinkId link) {
+    sessions_.erase(link);
+}
+
+// One at a time, so that a link that comes meanwhile waits for one key at most.
+void LinkServer::make_keys() {
+    if (keys_.make_one_ahead()) key_timer_->start(Duration{1ms});
+}
+
+}  // namespace segue::spice::server

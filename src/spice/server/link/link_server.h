@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The I/O thread of a server: accepts connections, runs their link handshake, and hands those that
+// passed it to the home thread. It waits for nobody there.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/random.h"
+#include "net/listen.h"
+#include "net/tls.h"
+#include "spice/server/link/admission.h"
+#include "spice/server/link/ticket_key.h"
+#include "spice/server/linked_socket.h"
+#include "spice/server/loop_thread.h"
+
+namespace segue::spice::server {
+
+class LinkServer {
+  public:
+    // Connections in their handshake; the oldest gives way to a new one.
+    static constexpr std::size_t kMostLinking = 128;
+    static constexpr Duration kLinkTime = 20s;
+
+    // Called on the home loop.
+    struct Handlers {
+        std::function<void(LinkedSocket)> on_linked;
+        std::function<void(PeerEvent, std::shared_ptr<PeerInfo>)> on_peer;
+    };
+
+    LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers);
+    ~LinkServer();
+
+    Result<> start();
+    void set_tls(std::shared_ptr<net::TlsContext> tls);
+    // Takes a socket that is bound and listens.
+    void listen(net::Descriptor socket, bool tls);
+    // A connection that the embedder accepted itself.
+    void add(net::Descriptor socket, bool tls, bool skip_auth);
+
+  private:
+    class Session;
+
+    void accept(net::Descriptor socket, bool tls, bool skip_auth);
+    void drop(LinkId link);
+    void make_keys();
+
+    const std::shared_ptr<Admission> admission_;
+    Loop& home_;
+    // Shared with tasks on the home loop, which find it empty when the server is gone.
+    std::shared_ptr<Handlers> handlers_;
+    LoopThread io_;
+    // From here on: the I/O thread's own.
+    SystemRandom random_;
+    TicketKeys keys_;
+    std::shared_ptr<net::TlsContext> tls_;
+    std::vector<std::unique_ptr<net::Listener>> listeners_;
+    std::map<LinkId, std::unique_ptr<Session>> sessions_;
+    LinkId last_link_ = 0;
+    std::unique_ptr<Timer> key_timer_;
+};
+
+}  // namespace segue::spice::server

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/main/main_channel.h"
+
+namespace segue::spice::server {
+namespace {
+
+namespace main_wire = wire::main;
+
+}  // namespace
+
+struct MainChannel::Handler {
+    MainEvents& events;
+
+    Result<> operator()(const main_wire::AttachChannels&) { return events.attach_channels(); }
+    Result<> operator()(const main_wire::MouseModeRequest& wanted) {
+        return events.want_mouse_mode(wanted.mode);
+    }
+    Result<> operator()(const main_wire::AgentStart& agent) {
+        return events.agent_start(agent.tokens);
+    }
+    Result<> operator()(const main_wire::AgentData& agent) {
+        return events.agent_data(agent.data.contiguous());
+    }
+    Result<> operator()(const main_wire::AgentToken& agent) {
+        return events.agent_tokens(agent.tokens);
+    }
+    Result<> operator()(const main_wire::MigrateConnected&) {
+        return events.migrate_linked(MainEvents::Linked::semi_seamless);
+    }
+    Result<> operator()(const main_wire::MigrateConnectedSeamless&) {
+        return events.migrate_linked(MainEvents::Linked::seamless);
+    }
+    Result<> operator()(const main_wire::MigrateConnectError&) {
+        return events.migrate_linked(MainEvents::Linked::no);
+    }
+    Result<> operator()(const main_wire::MigrateEnd&) { return events.migrate_end(); }
+    Result<> operator()(const main_wire::MigrateDstDoSeamless& wanted) {
+        return events.migrate_do_seamless(wanted.source_version);
+    }
+    // Sizes of a cache that no client has had for years, and hints that nothing here uses.
+    Result<> operator()(const main_wire::ClientInfo&) { return {}; }
+    Result<> operator()(const main_wire::QualityIndicator&) { return {}; }
+};
+
+Result<> MainChannel::handle(std::uint16_t number, const wire::SharedBytes& body) {
+    return main_wire::dispatch_from_client(number, body, Handler{events_});
+}
+
+void MainChannel::ping() {
+    if (!ping_answered_) return;
+    wire::common::Ping message;
+    message.id = ++ping_id_;
+    message.timestamp = static_cast<std::uint64_t>(to_us(clock_.now().since_start));
+    ping_answered_ = false;
+    send(message);
+}
+
+void MainChannel::ponged(std::uint32_t id, std::uint64_t timestamp) {
+    const auto now = static_cast<std::uint64_t>(to_us(clock_.now().since_start));
+    if (id != ping_id_ || ping_answered_ || timestamp > now) return;
+    ping_answered_ = true;
+    events_.round_trip(std::chrono::microseconds(now - timestamp));
+}
+
+std::uint32_t MainChannel::migrate_flags() const {
+    return static_cast<std::uint32_t>(wire::common::MigrateFlags::need_flush |
+                                      wire::common::MigrateFlags::need_data_transfer);
+}
+
+Bytes MainChannel::migrate_data() {
+    return wire::encode(0, events_.main_state()).body();
+}
+
+Result<> MainChannel::restore(const wire::SharedBytes& blob) {
+    return events_.restore_main(TRY(wire::parse<wire::migration::Main>(blob)));
+}
+
+}  // namespace segue::spice::server

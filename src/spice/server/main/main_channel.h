@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The main channel of one client: the session, the mouse mode, the agent, the hand-over.
+#pragma once
+
+#include <string>
+
+#include "base/time.h"
+#include "spice/server/channel.h"
+#include "spice/wire/main.schema.h"
+#include "spice/wire/migration.schema.h"
+
+namespace segue::spice::server {
+
+// What the client says; the session answers. An error closes the connection.
+class MainEvents {
+  public:
+    virtual ~MainEvents() = default;
+    virtual Result<> attach_channels() = 0;
+    virtual Result<> want_mouse_mode(wire::main::MouseMode mode) = 0;
+    virtual Result<> agent_start(std::uint32_t tokens) = 0;
+    virtual Result<> agent_data(const wire::SharedBytes& data) = 0;
+    virtual Result<> agent_tokens(std::uint32_t tokens) = 0;
+    enum class Linked { no, semi_seamless, seamless };
+    // The client's answer to MIGRATE_BEGIN.
+    virtual Result<> migrate_linked(Linked linked) = 0;
+    // The client has moved here from another server.
+    virtual Result<> migrate_end() = 0;
+    virtual Result<> migrate_do_seamless(std::uint32_t source_version) = 0;
+    virtual Result<> restore_main(const wire::migration::Main& state) = 0;
+    virtual wire::migration::Main main_state() = 0;
+    virtual void round_trip(Duration time) = 0;
+};
+
+class MainChannel final : public Channel {
+  public:
+    // The clock is for the time of pings.
+    MainChannel(const ChannelSetup& setup, ChannelOutput& output, MainEvents& events,
+                const Clock& clock)
+        : Channel(setup, output), events_(events), clock_(clock) {}
+
+    template <class Message>
+    void say(const Message& message) {
+        send(message);
+    }
+    // Measures the way there and back; nothing while one is under way.
+    void ping();
+    bool is_ping_answered() const { return ping_answered_; }
+
+  private:
+    struct Handler;
+    Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
+    std::uint32_t migrate_flags() const override;
+    Bytes migrate_data() override;
+    Result<> restore(const wire::SharedBytes& blob) override;
+    void ponged(std::uint32_t id, std::uint64_t timestamp) override;
+
+    MainEvents& events_;
+    const Clock& clock_;
+    std::uint32_t ping_id_ = 0;
+    bool ping_answered_ = true;
+};
+
+}  // namespace segue::spice::server

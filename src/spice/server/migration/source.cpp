@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/migration/source.h"
+
+#include <utility>
+
+namespace segue::spice::server {
+namespace {
+
+using State = MigrationSource::State;
+using Event = MigrationSource::Event;
+
+constexpr int kStates = 5;
+constexpr int kEvents = 6;
+
+// Rows: states; columns: connect, start, answered, timer, end, client_left. A late answer (in
+// linked, and after the end) is heard; a timer that rings late is not.
+constexpr bool kTable[kStates][kEvents] = {
+    /* idle     */ {true, false, true, false, true, true},
+    /* linking  */ {true, true, true, true, true, true},
+    /* linked   */ {true, true, true, false, true, true},
+    /* trailing */ {false, false, true, true, false, true},
+    /* leaving  */ {false, false, true, true, false, true},
+};
+
+tl::unexpected<Error> refused(State state, Event event) {
+    return fail(ErrorCode::operation_invalid, "migration of clients: '{}' while {}", name_of(event),
+                name_of(state));
+}
+
+}  // namespace
+
+std::string_view name_of(State state) {
+    switch (state) {
+        case State::idle: return "idle";
+        case State::linking: return "linking";
+        case State::linked: return "linked";
+        case State::trailing: return "trailing";
+        case State::leaving: return "leaving";
+    }
+    return "unknown";
+}
+
+std::string_view name_of(Event event) {
+    switch (event) {
+        case Event::connect: return "connect";
+        case Event::start: return "start";
+        case Event::answered: return "answered";
+        case Event::timer: return "timer";
+        case Event::end: return "end";
+        case Event::client_left: return "client left";
+    }
+    return "unknown";
+}
+
+bool MigrationSource::allows(State state, Event event) {
+    return kTable[static_cast<int>(state)][static_cast<int>(event)];
+}
+
+Result<MigrationSource::Actions> MigrationSource::connect(const MigrationDestination& destination,
+                                                          const std::vector<Candidate>& clients,
+                                                          bool seamless_allowed) {
+    if (!allows(state_, Event::connect)) return refused(state_, Event::connect);
+    if (destination.host.empty() || (destination.port < 0 && destination.secure_port < 0)) {
+        return fail(ErrorCode::invalid_argument,
+                    "migration of clients: the destination '{}' needs a host and a port",
+                    destination.host);
+    }
+    Actions actions;
+    // An earlier destination is given up: whoever linked there is called back.
+    for (const auto& [client, progress] : clients_) {
+        if (progress != Progress::failed) actions.push_back(SendCancel{client});
+    }
+    if (state_ == State::linking) actions.push_back(StopTimer{});
+    if (owes_connect_complete_) actions.push_back(ConnectComplete{});
+    clients_.clear();
+    started_ = false;
+    destination_ = destination;
+    owes_connect_complete_ = true;
+    state_ = State::linking;
+    for (const Candidate& client : clients) {
+        if (client.ability == Ability::switch_host) {
+            clients_[client.id] = Progress::failed;
+            continue;
+        }
+        clients_[client.id] = Progress::linking;
+        actions.push_back(
+            SendBegin{client.id, seamless_allowed && client.ability == Ability::seamless});
+    }
+    if (anyone(Progress::linking)) {
+        actions.push_back(StartTimer{kLinkTime});
+    } else {
+        finish_linking(actions);
+    }
+    return actions;
+}
+
+Result<> MigrationSource::start() {
+    if (!allows(state_, Event::start)) return refused(state_, Event::start);
+    if (started_) {
+        return fail(ErrorCode::operation_invalid,
+                    "migration of clients: it has been started already");
+    }
+    started_ = true;
+    return {};
+}
+
+void MigrationSource::finish_linking(Actions& actions) {
+    state_ = State::linked;
+    std::size_t linked = 0;
+    for (const auto& [client, progress] : clients_) {
+        if (progress == Progress::semi_seamless || progress == Progress::seamless) ++linked;
+    }
+    actions.push_back(ClientsLinked{linked, clients_.size() - linked});
+    if (std::exchange(owes_connect_complete_, false)) actions.push_back(ConnectComplete{});
+}
+
+Result<MigrationSource::Actions> MigrationSource::answered(ClientId client, Answer answer) {
+    Actions actions;
+    const auto found = clients_.find(client);
+    const bool expected = found != clients_.end() && found->second == Progress::linking;
+    if (!expected) {
+        // Nobody asked, or not any more: it must not sit between two servers.
+        if (answer != Answer::failed && (found == clients_.end() || state_ == State::idle))
+            actions.push_back(SendCancel{client});
+        return actions;
+    }
+    found->second = answer == Answer::seamless        ? Progress::seamless
+                    : answer == Answer::semi_seamless ? Progress::semi_seamless
+                                                      : Progress::failed;
+    if (state_ == State::linking && !anyone(Progress::linking)) {
+        actions.push_back(StopTimer{});
+        finish_linking(actions);
+    } else if (state_ == State::trailing) {
+        tell(client, found->second, actions);
+        leave_or_finish(actions);
+    }
+    return actions;
+}
+
+MigrationSource::Actions MigrationSource::timer() {
+    Actions actions;
+    if (!allows(state_, Event::timer)) return actions;
+    if (state_ == State::linking) {
+        // The embedder goes on; the clients may still answer before the machine has moved.
+        finish_linking(actions);
+        return actions;
+    }
+    if (state_ == State::trailing) {
+        for (auto& [client, progress] : clients_) {
+            if (progress == Progress::linking) tell(client, Progress::failed, actions);
+        }
+        leave_or_finish(actions);
+        return actions;
+    }
+    for (const auto& [client, progress] : clients_)
+        actions.push_back(Disconnect{client});
+    clients_.clear();
+    finish(actions);
+    return actions;
+}
+
+MigrationSource::Actions MigrationSource::end(bool moved, const std::vector<ClientId>& present) {
+    Actions actions;
+    if (!allows(state_, Event::end)) return actions;
+    if (state_ == State::linking) actions.push_back(StopTimer{});
+    if (std::exchange(owes_connect_complete_, false)) actions.push_back(ConnectComplete{});
+    if (!moved) {
+        for (const auto& [client, progress] : clients_) {
+            if (progress != Progress::failed) actions.push_back(SendCancel{client});
+        }
+        clients_.clear();
+        destination_.reset();
+        started_ = false;
+        state_ = State::idle;
+        return actions;
+    }
+    if (!destination_) {
+        // Nobody told the clients where to: the machine is gone, and so is their reason to stay.
+        for (const ClientId client : present)
+            actions.push_back(Disconnect{client});
+        finish(actions);
+        return actions;
+    }
+    std::map<ClientId, Progress> still_here;
+    for (const ClientId client : present) {
+        const auto found = clients_.find(client);
+        still_here[client] = found == clients_.end() ? Progress::failed : found->second;
+    }
+    clients_ = std::move(still_here);
+    for (auto& [client, progress] : clients_) {
+        if (progress != Progress::linking) tell(client, progress, actions);
+    }
+    if (anyone(Progress::linking)) {
+        state_ = State::trailing;
+        actions.push_back(StartTimer{kTrailTime});
+    } else {
+        state_ = State::trailing;
+        leave_or_finish(actions);
+    }
+    return actions;
+}
+
+void MigrationSource::tell(ClientId client, Progress progress, Actions& actions) {
+    switch (progress) {
+        case Progress::seamless: actions.push_back(MigrateChannels{client}); break;
+        case Progress::semi_seamless: actions.push_back(SendEnd{client}); break;
+        default: actions.push_back(SendSwitchHost{client}); break;
+    }
+    clients_[client] = Progress::told;
+}
+
+// After the last client was told: wait until they have left.
+void MigrationSource::leave_or_finish(Actions& actions) {
+    if (anyone(Progress::linking)) return;
+    if (clients_.empty()) {
+        if (state_ == State::trailing) actions.push_back(StopTimer{});
+        finish(actions);
+        return;
+    }
+    state_ = State::leaving;
+    actions.push_back(StartTimer{kLeaveTime});
+}
+
+void MigrationSource::finish(Actions& actions) {
+    state_ = State::idle;
+    destination_.reset();
+    started_ = false;
+    actions.push_back(EndComplete{});
+}
+
+MigrationSource::Actions MigrationSource::client_left(ClientId client) {
+    Actions actions;
+    if (clients_.erase(client) == 0) return actions;
+    if (state_ == State::linking && !anyone(Progress::linking)) {
+        actions.push_back(StopTimer{});
+        finish_linking(actions);
+    } else if (state_ == State::trailing) {
+        leave_or_finish(actions);
+    } else if (state_ == State::leaving && clients_.empty()) {
+        actions.push_back(StopTimer{});
+        finish(actions);
+    }
+    return actions;
+}
+
+bool MigrationSource::anyone(Progress progress) const {
+    for (const auto& [client, own] : clients_) {
+        if (own == progress) return true;
+    }
+    return false;
+}
+
+bool MigrationSource::has_linked(ClientId client) const {
+    const auto found = clients_.find(client);
+    return found != clients_.end() &&
+           (found->second == Progress::semi_seamless || found->second == Progress::seamless);
+}
+
+}  // namespace segue::spice::server

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The clients' part of a migration at the source, as a table without I/O. Events go in; what they
+// return is to be carried out in order. The machine's own move is QEMU's business: it waits for
+// nothing here.
+//
+//   idle --connect--> linking --all answered, or late--> linked --end(true)--> leaving --all
+//   gone--> idle
+//                        \--end(true)--> trailing (a bounded wait for those who still link) --/
+//   end(false) from anywhere: the clients stay.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace segue::spice::server {
+
+using ClientId = std::uint64_t;
+
+struct MigrationDestination {
+    std::string host;
+    int port = -1;
+    int secure_port = -1;
+    std::string certificate_subject;
+};
+
+class MigrationSource {
+  public:
+    enum class State : std::uint8_t { idle, linking, linked, trailing, leaving };
+    enum class Event : std::uint8_t { connect, start, answered, timer, end, client_left };
+
+    // How long the embedder waits for the clients' answers, how long a client that is still linking
+    // when the machine has moved may take, and how long clients may take to leave.
+    static constexpr Duration kLinkTime = 10s;
+    static constexpr Duration kTrailTime = 4s;
+    static constexpr Duration kLeaveTime = 10s;
+
+    // What a client can do, as its main channel said.
+    enum class Ability : std::uint8_t { switch_host, semi_seamless, seamless };
+    enum class Answer : std::uint8_t { failed, semi_seamless, seamless };
+
+    // --- Actions ---
+    struct SendBegin {
+        ClientId client;
+        bool seamless;
+    };
+    struct SendCancel {
+        ClientId client;
+    };
+    struct SendEnd {
+        ClientId client;
+    };
+    struct SendSwitchHost {
+        ClientId client;
+    };
+    struct MigrateChannels {
+        ClientId client;
+    };
+    struct Disconnect {
+        ClientId client;
+    };
+    struct StartTimer {
+        Duration delay;
+    };
+    struct StopTimer {};
+    struct ConnectComplete {};
+    struct EndComplete {};
+    // All clients that can be are linked to the target.
+    struct ClientsLinked {
+        std::size_t linked;
+        std::size_t failed;
+    };
+    using Action =
+        std::variant<SendBegin, SendCancel, SendEnd, SendSwitchHost, MigrateChannels, Disconnect,
+                     StartTimer, StopTimer, ConnectComplete, EndComplete, ClientsLinked>;
+    using Actions = std::vector<Action>;
+
+    struct Candidate {
+        ClientId id;
+        Ability ability;
+    };
+
+    // Whether the event has a meaning in the state; where it has none it is refused by name.
+    static bool allows(State state, Event event);
+
+    // The embedder says where the machine will go. A connect while another one is under way
+    // replaces it. connect_complete is among the actions, now or later, exactly once.
+    Result<Actions> connect(const MigrationDestination& destination,
+                            const std::vector<Candidate>& clients, bool seamless_allowed);
+    // The machine begins to move. Fails without a destination, and when it has begun already.
+    Result<> start();
+    // A client answered MIGRATE_BEGIN.
+    Result<Actions> answered(ClientId client, Answer answer);
+    Actions timer();
+    // The machine has moved (or not). `present` are the clients connected now.
+    Actions end(bool moved, const std::vector<ClientId>& present);
+    Actions client_left(ClientId client);
+
+    State state() const { return state_; }
+    const std::optional<MigrationDestination>& destination() const { return destination_; }
+    bool has_linked(ClientId client) const;
+
+  private:
+    enum class Progress : std::uint8_t { linking, failed, semi_seamless, seamless, told };
+
+    void finish_linking(Actions& actions);
+    void tell(ClientId client, Progress progress, Actions& actions);
+    void finish(Actions& actions);
+    bool anyone(Progress progress) const;
+    void leave_or_finish(Actions& actions);
+
+    State state_ = State::idle;
+    std::optional<MigrationDestination> destination_;
+    bool started_ = false;
+    bool owes_connect_complete_ = false;
+    std::map<ClientId, Progress> clients_;
+};
+
+std::string_view name_of(MigrationSource::State state);
+std::string_view name_of(MigrationSource::Event event);
+
+}  // namespace segue::spice::server

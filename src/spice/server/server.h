@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A SPICE server: the devices of one machine, and the clients that use them. Everything here is
+// called on the home thread (the one that called start()), or with the embedder's lock held, which
+// keeps the home thread out.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "spice/server/client.h"
+#include "spice/server/display/display.h"
+#include "spice/server/inputs/inputs_channel.h"
+#include "spice/server/link/link_server.h"
+#include "spice/server/migration/source.h"
+#include "spice/server/options.h"
+
+namespace segue::spice::server {
+
+class Server final : private InputSink {
+  public:
+    Server();
+    ~Server() override;
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // Changes of the options count from the next apply_options() on; start() applies them too.
+    Options& options() { return options_; }
+    void apply_options();
+
+    // Binds the ports and starts the I/O thread. `home` and `events` outlive the server.
+    Result<> start(Loop& home, HostEvents& events);
+    bool is_started() const { return home_ != nullptr; }
+    Loop& home() { return *home_; }
+
+    // --- Devices ---------------------------------------------------------------------------------
+    Result<Display*> add_display(std::unique_ptr<DisplayDevice> device);
+    void remove_display(Display* display);
+    Result<> set_keyboard(std::unique_ptr<KeyboardDevice> keyboard);
+    Result<> set_mouse(std::unique_ptr<MouseDevice> mouse);
+    // Null takes the tablet away.
+    Result<> set_tablet(std::unique_ptr<TabletDevice> tablet);
+    void set_migration_observer(std::unique_ptr<MigrationObserver> observer);
+    void leds_changed(std::uint8_t leds);
+    // The primary surface of a display was made: the pointer's space is its size.
+    void primary_changed(int width, int height, bool mouse_mode);
+    void set_image_compression(ImageCompression compression);
+
+    // --- The machine -----------------------------------------------------------------------------
+    void vm_start();
+    void vm_stop();
+
+    // --- Clients ---------------------------------------------------------------------------------
+    // Takes the socket over when it succeeds.
+    Result<> add_connection(int socket, bool tls, bool skip_auth);
+    int client_count() const { return static_cast<int>(clients_.size()); }
+    Result<> set_ticket(Ticket ticket, bool fail_if_connected, bool disconnect_if_connected);
+    bool is_server_mouse() const { return mouse_mode_ == wire::main::MouseMode::server; }
+
+    // --- Migration -------------------------------------------------------------------------------
+    Result<> migrate_connect(const MigrationDestination& destination);
+    Result<> migrate_start();
+    // False: nobody told the clients where to go.
+    bool migrate_end(bool moved);
+    // The old way (before 2011): a destination, and all clients sent there.
+    Result<> migrate_info(const MigrationDestination& destination);
+    Result<> migrate_switch();
+
+    // --- For Client ------------------------------------------------------------------------------
+    struct Session {
+        std::vector<ChannelKey> channels;
+        wire::main::MouseMode supported_modes{};
+        wire::main::MouseMode mode{};
+        std::uint32_t multi_media_time = 0;
+        std::uint32_t displays = 0;
+    };
+    Session session() const;
+    EncoderOptions encoder_options(const ChannelSetup& setup) const;
+    Display* display_of(std::uint8_t id);
+    InputSink& inputs() { return *this; }
+    const Clock& clock() const { return home_->clock(); }
+    void want_mouse_mode(wire::main::MouseMode mode);
+    void client_answered(ClientId client, MigrationSource::Answer answer);
+    // The client goes as soon as nothing of it is on the stack.
+    void drop_client(ClientId client, const std::string& reason);
+    void peer_event(PeerEvent event, const PeerInfo& peer);
+
+  private:
+    void scancode(std::uint8_t byte) override;
+    std::uint8_t leds() override;
+    void mouse_motion(int dx, int dy, int dz, std::uint32_t buttons) override;
+    void mouse_buttons(std::uint32_t buttons) override;
+    void tablet_position(int x, int y, std::uint32_t buttons, std::uint8_t display) override;
+    void tablet_wheel(int motion, std::uint32_t buttons) override;
+    void tablet_buttons(std::uint32_t buttons) override;
+    bool absolute_pointer() const override;
+
+    void on_linked(LinkedSocket socket);
+    void remove_client(ClientId client, const std::string& reason);
+    Client* find_session(std::uint32_t connection_id);
+    Client* find_client(ClientId client);
+    void channel_lost(LinkId link);
+    void refuse(LinkedSocket socket, const std::string& why);
+    void update_mouse_mode();
+    Result<> listen_all();
+    Result<> load_tls();
+    void perform(const MigrationSource::Actions& actions,
+                 const std::optional<MigrationDestination>& destination);
+    std::vector<ClientId> present() const;
+
+    Options options_;
+    Loop* home_ = nullptr;
+    HostEvents* events_ = nullptr;
+    std::shared_ptr<Admission> admission_ = std::make_shared<Admission>();
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    Instant started_{};
+
+    std::unique_ptr<KeyboardDevice> keyboard_;
+    std::unique_ptr<MouseDevice> mouse_;
+    std::unique_ptr<TabletDevice> tablet_;
+    std::unique_ptr<MigrationObserver> migration_observer_;
+    std::vector<std::unique_ptr<Display>> displays_;
+    bool running_ = false;
+
+    bool primary_allows_tablet_ = true;
+    int pointer_width_ = 0;
+    int pointer_height_ = 0;
+    wire::main::MouseMode mouse_mode_ = wire::main::MouseMode::server;
+
+    MigrationSource source_;
+    std::unique_ptr<Timer> source_timer_;
+    std::optional<MigrationDestination> switch_destination_;
+
+    std::vector<std::unique_ptr<Client>> clients_;
+    ClientId last_client_ = 0;
+    std::unique_ptr<LinkServer> links_;
+};
+
+}  // namespace segue::spice::server

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/transport.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace segue::spice::server {
+namespace {
+
+constexpr std::size_t kReadSize = 64u << 10;
+// Reads of one readiness before other sockets get their turn.
+constexpr int kReadsInARow = 4;
+
+}  // namespace
+
+Transport::Transport(net::Descriptor socket) : socket_(std::move(socket)) {
+    const int flags = ::fcntl(socket_.get(), F_GETFL);
+    if (flags >= 0) ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK);
+}
+
+Transport::~Transport() {
+    detach();
+}
+
+void Transport::attach(Loop& loop, Handlers handlers) {
+    loop_ = &loop;
+    handlers_ = std::move(handlers);
+    attached_ = std::make_shared<bool>(true);
+    watch_ = loop.watch(socket_.get(), [this](Loop::Ready ready) { on_ready(ready); });
+    writable_interest_ = waiting_ > 0;
+    update_interest();
+    if (!input_.empty()) {
+        loop.post([this, attached = attached_] {
+            if (*attached) deliver();
+        });
+    }
+}
+
+void Transport::detach() {
+    if (attached_) *attached_ = false;
+    attached_.reset();
+    watch_.reset();
+    handlers_ = {};
+    loop_ = nullptr;
+}
+
+void Transport::send(std::vector<wire::SharedBytes> pieces) {
+    if (lost_) return;
+    for (wire::SharedBytes& piece : pieces) {
+        if (!filter_) {
+            enqueue(std::move(piece));
+            continue;
+        }
+        Bytes sealed;
+        if (Result<> done = filter_->send(piece.view(), sealed); !done) {
+            lose(done.error().message);
+            return;
+        }
+        enqueue(wire::SharedBytes::take(std::move(sealed)));
+    }
+    if (loop_ != nullptr && !writable_interest_) write_some();
+}
+
+void Transport::enqueue(wire::SharedBytes bytes) {
+    if (bytes.empty()) return;
+    waiting_ += bytes.size();
+    output_.push_back(std::move(bytes));
+}
+
+void Transport::set_reading(bool reading) {
+    if (reading_ == reading) return;
+    reading_ = reading;
+    update_interest();
+}
+
+void Transport::on_ready(Loop::Ready ready) {
+    const std::shared_ptr<bool> attached = attached_;
+    if (ready.writable) {
+        const bool had_output = waiting_ > 0;
+        if (!write_some() || !*attached) return;
+        if (had_output && waiting_ == 0 && handlers_.on_drained) {
+            const auto on_drained = handlers_.on_drained;
+            on_drained();
+            if (!*attached) return;
+        }
+    }
+    if (!ready.readable) return;
+    for (int turn = 0; turn < kReadsInARow && reading_; ++turn) {
+        if (!read_some() || !*attached) return;
+    }
+}
+
+// False when there is nothing more to read now.
+bool Transport::read_some() {
+    std::array<std::uint8_t, kReadSize> buffer;
+    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
+        lose(std::strerror(errno));
+        return false;
+    }
+    if (got == 0) {
+        lose("the peer closed the connection");
+        return false;
+    }
+    const ByteView bytes(buffer.data(), static_cast<std::size_t>(got));
+    bytes_received_ += bytes.size();
+    if (!filter_) {
+        input_.insert(input_.end(), bytes.begin(), bytes.end());
+    } else {
+        Bytes to_peer;
+        const Result<> done = filter_->receive(bytes, input_, to_peer);
+        if (!to_peer.empty()) {
+            enqueue(wire::SharedBytes::take(std::move(to_peer)));
+            write_some();
+        }
+        if (!done) {
+            lose(done.error().message);
+            return false;
+        }
+    }
+    deliver();
+    return bytes.size() == kReadSize;
+}
+
+void Transport::deliver() {
+    if (input_.empty() || !handlers_.on_input) return;
+    // The handler may detach or destroy us: it works on bytes that are its own for the while.
+    const std::shared_ptr<bool> attached = attached_;
+    const auto on_input = handlers_.on_input;
+    Bytes taken = std::move(input_);
+    input_.clear();
+    bool* still_attached = attached.get();
+    const std::size_t used = on_input(taken);
+    if (!*still_attached) return;
+    if (used < taken.size()) {
+        taken.erase(taken.begin(), taken.begin() + static_cast<std::ptrdiff_t>(used));
+        input_ = std::move(taken);
+    }
+}
+
+// False when the transport was lost.
+bool Transport::write_some() {
+    while (!output_.empty()) {
+        std::array<iovec, 32> parts;
+        std::size_t count = 0;
+        for (const wire::SharedBytes& bytes : output_) {
+            if (count == parts.size()) break;
+            const std::size_t skip = count == 0 ? first_offset_ : 0;
+            parts[count++] = {const_cast<std::uint8_t*>(bytes.data()) + skip, bytes.size() - skip};
+        }
+        msghdr message{};
+        message.msg_iov = parts.data();
+        message.msg_iovlen = count;
+        const ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            if (errno == EINTR) continue;
+            if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+            lose(std::strerror(errno));
+            return false;
+        }
+        bytes_sent_ += static_cast<std::uint64_t>(sent);
+        waiting_ -= static_cast<std::size_t>(sent);
+        std::size_t left = static_cast<std::size_t>(sent);
+        while (left > 0) {
+            const std::size_t rest = output_.front().size() - first_offset_;
+            if (left < rest) {
+                first_offset_ += left;
+                break;
+            }
+            left -= rest;
+            first_offset_ = 0;
+            output_.pop_front();
+        }
+    }
+    if (writable_interest_ != !output_.empty()) {
+        writable_interest_ = !output_.empty();
+        update_interest();
+    }
+    return true;
+}
+
+// Told from the loop, never from inside a caller's send().
+void Transport::lose(std::string reason) {
+    if (lost_) return;
+    lost_ = true;
+    output_.clear();
+    waiting_ = 0;
+    watch_.reset();
+    if (loop_ == nullptr) return;
+    loop_->post([this, attached = attached_, reason = std::move(reason)] {
+        if (!*attached || !handlers_.on_lost) return;
+        const auto on_lost = handlers_.on_lost;
+        on_lost(reason);
+    });
+}
+
+void Transport::update_interest() {
+    if (watch_) watch_->set_interest(reading_, writable_interest_);
+}
+
+}  // namespace segue::spice::server

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A client's socket, plain or under a filter (TLS, SASL's security layer). It is linked on the I/O
+// thread and then moves to the thread of its channel: attach() binds it to a loop, detach() frees
+// it again with everything that was read and not used, and everything that was not yet written.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/loop.h"
+#include "base/result.h"
+#include "net/descriptor.h"
+#include "net/filter.h"
+#include "spice/wire/shared_bytes.h"
+
+namespace segue::spice::server {
+
+class Transport {
+  public:
+    struct Handlers {
+        // Bytes came; returns how many were used. The rest is shown again when more come, or to the
+        // next owner. It must not detach or destroy the transport, except to drop the connection.
+        std::function<std::size_t(ByteView)> on_input;
+        // Everything queued has left for the socket.
+        std::function<void()> on_drained;
+        // The peer ended the stream, or the socket failed. The last callback; it may destroy us.
+        std::function<void(const std::string& reason)> on_lost;
+    };
+
+    explicit Transport(net::Descriptor socket);
+    ~Transport();
+    Transport(const Transport&) = delete;
+    Transport& operator=(const Transport&) = delete;
+
+    // Before the first attach, or when nothing is queued.
+    void set_filter(std::unique_ptr<net::ByteFilter> filter) { filter_ = std::move(filter); }
+    const net::ByteFilter* filter() const { return filter_.get(); }
+
+    void attach(Loop& loop, Handlers handlers);
+    // Bytes that a former owner read and did not use: the next owner gets them first.
+    void unread(ByteView bytes) { input_.insert(input_.begin(), bytes.begin(), bytes.end()); }
+    // After this no handler runs; the socket may be attached to a loop of another thread.
+    void detach();
+
+    // Queues, and writes what the socket takes now. A failure is told by on_lost, later.
+    void send(std::vector<wire::SharedBytes> pieces);
+    void send(Bytes bytes) { send({wire::SharedBytes::take(std::move(bytes))}); }
+    // Bytes queued that the socket has not taken.
+    std::size_t waiting() const { return waiting_; }
+    // Not reading is back-pressure toward the peer; its end is then not noticed either.
+    void set_reading(bool reading);
+
+    int descriptor() const { return socket_.get(); }
+    std::uint64_t bytes_sent() const { return bytes_sent_; }
+    std::uint64_t bytes_received() const { return bytes_received_; }
+
+  private:
+    void on_ready(Loop::Ready ready);
+    bool read_some();
+    bool write_some();
+    void deliver();
+    void lose(std::string reason);
+    void update_interest();
+    void enqueue(wire::SharedBytes bytes);
+
+    net::Descriptor socket_;
+    std::unique_ptr<net::ByteFilter> filter_;
+    Loop* loop_ = nullptr;
+    Handlers handlers_;
+    std::unique_ptr<Watch> watch_;
+    Bytes input_;
+    std::deque<wire::SharedBytes> output_;
+    std::size_t first_offset_ = 0;
+    std::size_t waiting_ = 0;
+    std::uint64_t bytes_sent_ = 0;
+    std::uint64_t bytes_received_ = 0;
+    bool reading_ = true;
+    bool writable_interest_ = false;
+    bool lost_ = false;
+    // False once destroyed or detached: callbacks that are under way look at it before they go on.
+    std::shared_ptr<bool> attached_;
+};
+
+}  // namespace segue::spice::server
