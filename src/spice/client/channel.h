@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What all channels have in common: acknowledgement windows, pings, notices, the migration of one
+// channel, and a queue for what cannot be sent yet. A channel does no I/O: it is fed messages and
+// sends through whatever wire the session gives it.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "base/log.h"
+#include "spice/client/settings.h"
+#include "spice/wire/capabilities.h"
+#include "spice/wire/common.schema.h"
+#include "spice/wire/framing.h"
+
+namespace segue::spice::client {
+
+// What a channel asks of its session.
+class ChannelHost {
+  public:
+    virtual ~ChannelHost() = default;
+    // MIGRATE came: the session decides, and calls begin_move() when the channel is to go.
+    virtual void on_migrate(ChannelKey key, wire::common::MigrateFlags flags) = 0;
+    // The channel's state has come (or none is needed): the session gives it the other wire.
+    virtual void on_ready_to_move(ChannelKey key) = 0;
+    // A message must wait until that message of another channel was handled.
+    virtual bool is_done(const wire::WaitForChannel& wait) = 0;
+    // The server said why it ends this channel.
+    virtual void on_disconnecting(ChannelKey key, wire::LinkError reason) = 0;
+};
+
+// Why a channel starts anew.
+enum class ResetReason {
+    switching,  // semi-seamless: what the user sees stays until the new server has drawn it
+    fresh,      // a new session with the same user
+    gone,       // the channel is over for good
+};
+
+class Channel {
+  public:
+    using SendMessage = std::function<void(wire::EncodedMessage)>;
+
+    Channel(ChannelKey key, ChannelHost& host) : key_(key), host_(host) {}
+    virtual ~Channel() = default;
+    Channel(const Channel&) = delete;
+    Channel& operator=(const Channel&) = delete;
+
+    ChannelKey key() const { return key_; }
+    virtual wire::Capabilities capabilities() const { return {}; }
+
+    // The wire is linked: what is queued goes out, after what on_up() says. `anew`: the server
+    // knows nothing of this channel yet (false behind a seamless move).
+    void attach(SendMessage send, const wire::Capabilities& server, bool anew);
+    void detach() { send_ = nullptr; }
+    bool is_attached() const { return send_ != nullptr; }
+
+    // A message from the server. An error ends the channel's connection.
+    Result<> receive(const wire::IncomingMessage& message);
+    // Handles what waited for other channels, as far as they are done now.
+    Result<> resume();
+    bool is_waiting() const { return !waits_.empty(); }
+    std::uint64_t last_serial() const { return last_serial_; }
+
+    // Seamless: sends the flush mark if asked for; nothing follows it on the old wire.
+    void begin_move(wire::common::MigrateFlags flags);
+    bool is_moving() const { return moving_; }
+    // The channel's state for the target; empty payload if there is none.
+    std::optional<wire::common::MigrateData> take_state() { return std::exchange(state_, {}); }
+
+    // Forgets what the server was told and what it told us.
+    void reset(ResetReason reason);
+
+    void send(wire::EncodedMessage message);
+    template <class Message>
+    void say(const Message& message) {
+        send(wire::encode_from_client(message));
+    }
+
+  protected:
+    virtual Result<> handle(const wire::IncomingMessage& message) = 0;
+    virtual void on_up(const wire::Capabilities& server) { (void)server; }
+    virtual void on_reset(ResetReason reason) { (void)reason; }
+    // Acknowledgements are held back while this is true: the server then stops by itself.
+    virtual bool is_overloaded() const { return false; }
+    // The load has gone down: acknowledgements that were held back leave.
+    void acknowledge();
+
+    ChannelHost& host() { return host_; }
+
+  private:
+    Result<> handle_common(const wire::IncomingMessage& message);
+    void say_now(wire::EncodedMessage message);
+
+    static constexpr std::size_t kMaxQueued = 4096;
+    static constexpr std::size_t kMaxBacklogBytes = std::size_t{64} << 20;
+
+    const ChannelKey key_;
+    ChannelHost& host_;
+    SendMessage send_;
+    std::deque<wire::EncodedMessage> queue_;
+    bool queue_overflow_logged_ = false;
+    // Acknowledgements.
+    std::uint32_t window_ = 0;  // 0: none are wanted
+    std::uint32_t unacknowledged_ = 0;
+    std::uint64_t last_serial_ = 0;
+    // Messages behind a WAIT_FOR_CHANNELS.
+    std::vector<wire::WaitForChannel> waits_;
+    std::deque<wire::IncomingMessage> backlog_;
+    std::size_t backlog_bytes_ = 0;
+    // Moving.
+    bool moving_ = false;
+    bool state_expected_ = false;
+    std::optional<wire::common::MigrateData> state_;
+};
+
+}  // namespace segue::spice::client

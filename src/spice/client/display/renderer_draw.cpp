@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Each drawing command: its surface, its region, its pictures, and the canvas.
+#include "spice/client/display/convert.h"
+#include "spice/client/display/renderer.h"
+
+namespace segue::spice::client {
+
+namespace display = wire::display;
+using canvas::Rop;
+using canvas::RopInput;
+using wire::has;
+
+namespace {
+
+std::span<const canvas::Rect> const* clip_pointer(const std::span<const canvas::Rect>& rects,
+                                                  bool clipped) {
+    return clipped ? &rects : nullptr;
+}
+
+Rop rop_of(display::Ropd descriptor, RopInput source, RopInput destination) {
+    return canvas::rop_from_descriptor(static_cast<std::uint16_t>(descriptor), source, destination);
+}
+
+unsigned bits_of(display::CompositeFlags flags, int first, int count) {
+    return static_cast<std::uint32_t>(flags) >> first & ((1u << count) - 1);
+}
+
+void set_transform(canvas::CompositeOperand& operand, const display::Transform& transform) {
+    operand.transformed = true;
+    const std::uint32_t cells[] = {transform.t00, transform.t01, transform.t02,
+                                   transform.t10, transform.t11, transform.t12};
+    for (int index = 0; index < 6; ++index)
+        operand.transform[index] = static_cast<std::int32_t>(cells[index]);
+}
+
+template <class Glyphs>
+void add_glyphs(canvas::Text& text, const Glyphs& glyphs) {
+    for (const auto& glyph : glyphs) {
+        text.glyphs.push_back({to_canvas(glyph.render_position), to_canvas(glyph.origin),
+                               glyph.width, glyph.height, glyph.data});
+    }
+}
+
+}  // namespace
+
+Result<Renderer::Drawing> Renderer::begin(const display::DrawBase& base,
+                                          const display::Mask* mask) {
+    Drawing drawing;
+    drawing.target = TRY(surfaces_.find(base.surface_id));
+    drawing.box = to_canvas(base.box);
+    const std::vector<canvas::Rect> rects = to_canvas(base.clip.rects);
+    const std::span<const canvas::Rect> clip(rects);
+    canvas::Mask cut;
+    if (mask != nullptr && mask->bitmap) {
+        drawing.mask = TRY(images_.get_mask(*mask->bitmap));
+        cut.bitmap = drawing.mask.get();
+        cut.inverted = has(mask->flags, display::MaskFlags::invers);
+        cut.origin = to_canvas(mask->position);
+    }
+    drawing.region =
+        canvas::draw_region(*drawing.target, drawing.box,
+                            clip_pointer(clip, base.clip.type == display::ClipType::rects), cut);
+    return drawing;
+}
+
+Result<Renderer::HeldBrush> Renderer::brush_of(const display::Brush& brush,
+                                               const canvas::Image& target) {
+    HeldBrush held;
+    held.brush.color = brush.color;
+    if (brush.type == display::BrushType::solid) held.brush.kind = canvas::Brush::Kind::solid;
+    if (brush.type != display::BrushType::pattern) return held;
+    held.brush.kind = canvas::Brush::Kind::pattern;
+    held.tile = TRY(images_.get(brush.pattern.image, target));
+    if (bits_per_pixel(held.tile.get()->format()) != bits_per_pixel(target.format())) {
+        held.tile = ImageHolder(std::make_shared<const canvas::Image>(
+            TRY(held.tile.get()->converted(target.format()))));
+    }
+    held.brush.tile = held.tile.get();
+    held.brush.tile_origin = to_canvas(brush.pattern.position);
+    return held;
+}
+
+void Renderer::finish(const display::DrawBase& base, const Drawing& drawing) {
+    if (surfaces_.is_primary(base.surface_id)) surfaces_.drawn(drawing.region);
+}
+
+Result<> Renderer::on(const display::CopyBits& message) {
+    const Drawing drawing = TRY(begin(message.base));
+    canvas::copy_bits(*drawing.target, drawing.region, drawing.box, to_canvas(message.source));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawFill& message) {
+    const Drawing drawing = TRY(begin(message.base, &message.mask));
+    const HeldBrush brush = TRY(brush_of(message.brush, *drawing.target));
+    canvas::fill(*drawing.target, drawing.region, brush.brush,
+                 rop_of(message.rop, RopInput::brush, RopInput::destination));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::fill_with(const display::DrawBase& base, const display::Mask& mask, Rop rop) {
+    const Drawing drawing = TRY(begin(base, &mask));
+    canvas::fill(*drawing.target, drawing.region, {}, rop);
+    finish(base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawBlackness& message) {
+    return fill_with(message.base, message.mask, Rop::clear);
+}
+
+Result<> Renderer::on(const display::DrawWhiteness& message) {
+    return fill_with(message.base, message.mask, Rop::set);
+}
+
+Result<> Renderer::on(const display::DrawInvers& message) {
+    return fill_with(message.base, message.mask, Rop::invert);
+}
+
+template <class Message>
+Result<> Renderer::copy_picture(const Message& message) {
+    const Drawing drawing = TRY(begin(message.base, &message.mask));
+    const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    TRY(canvas::copy(*drawing.target, drawing.region, drawing.box,
+                     {image.get(), to_canvas(message.source_area), to_canvas(message.scale_mode)},
+                     rop_of(message.rop, RopInput::source, RopInput::destination)));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawCopy& message) {
+    return copy_picture(message);
+}
+
+Result<> Renderer::on(const display::DrawBlend& message) {
+    return copy_picture(message);
+}
+
+Result<> Renderer::on(const display::DrawOpaque& message) {
+    const Drawing drawing = TRY(begin(message.base, &message.mask));
+    const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    const HeldBrush brush = TRY(brush_of(message.brush, *drawing.target));
+    TRY(canvas::opaque(*drawing.target, drawing.region, drawing.box,
+                       {image.get(), to_canvas(message.source_area), to_canvas(message.scale_mode)},
+                       brush.brush, rop_of(message.rop, RopInput::brush, RopInput::source)));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawRop3& message) {
+    const Drawing drawing = TRY(begin(message.base, &message.mask));
+    const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    const HeldBrush brush = TRY(brush_of(message.brush, *drawing.target));
+    TRY(canvas::rop3(*drawing.target, drawing.region, drawing.box,
+                     {image.get(), to_canvas(message.source_area), to_canvas(message.scale_mode)},
+                     brush.brush, message.rop3));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawTransparent& message) {
+    const Drawing drawing = TRY(begin(message.base));
+    const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    TRY(canvas::transparent(
+        *drawing.target, drawing.region, drawing.box,
+        {image.get(), to_canvas(message.source_area), canvas::ScaleMode::nearest},
+        message.true_color));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawAlphaBlend& message) {
+    const Drawing drawing = TRY(begin(message.base));
+    const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    canvas::Alpha alpha;
+    alpha.overall = message.alpha;
+    alpha.target_has_alpha = has(message.alpha_flags, display::AlphaFlags::dest_has_alpha);
+    // Pictures say themselves whether they have alpha; surfaces are told by the flag.
+    alpha.source_has_alpha = message.source.type == display::ImageType::surface &&
+                             has(message.alpha_flags, display::AlphaFlags::src_surface_has_alpha);
+    canvas::alpha_blend(*drawing.target, drawing.region, drawing.box,
+                        {image.get(), to_canvas(message.source_area), canvas::ScaleMode::nearest},
+                        alpha);
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawComposite& message) {
+    using display::CompositeFlags;
+    const Drawing drawing = TRY(begin(message.base));
+    const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    canvas::CompositeOperand source;
+    source.image = image.get();
+    source.origin = {message.source_origin.x, message.source_origin.y};
+    source.filter = static_cast<std::uint8_t>(bits_of(message.flags, 8, 3));
+    source.repeat = static_cast<std::uint8_t>(bits_of(message.flags, 14, 2));
+    source.opaque = message.source.type == display::ImageType::surface &&
+                    has(message.flags, CompositeFlags::source_opaque);
+    if (has(message.flags, CompositeFlags::has_src_transform))
+        set_transform(source, message.source_transform);
+    canvas::CompositeOperand mask;
+    ImageHolder mask_image;
+    if (message.mask) {
+        mask_image = TRY(images_.get(*message.mask, *drawing.target));
+        mask.image = mask_image.get();
+        mask.origin = {message.mask_origin.x, message.mask_origin.y};
+        mask.filter = static_cast<std::uint8_t>(bits_of(message.flags, 11, 3));
+        mask.repeat = static_cast<std::uint8_t>(bits_of(message.flags, 16, 2));
+        mask.component_alpha = has(message.flags, CompositeFlags::component_alpha);
+        if (has(message.flags, CompositeFlags::has_mask_transform))
+            set_transform(mask, message.mask_transform);
+    }
+    TRY(canvas::composite(*drawing.target, drawing.region, drawing.box,
+                          static_cast<std::uint8_t>(bits_of(message.flags, 0, 8)), source, mask,
+                          has(message.flags, CompositeFlags::dest_opaque)));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawStroke& message) {
+    const Drawing drawing = TRY(begin(message.base));
+    const HeldBrush brush = TRY(brush_of(message.brush, *drawing.target));
+    canvas::Stroke stroke;
+    for (const display::PathSegment& segment : message.path.segments) {
+        canvas::PathSegment& to = stroke.path.emplace_back();
+        to.flags = static_cast<std::uint8_t>(segment.flags);
+        for (const display::PointFixed& point : segment.points)
+            to.points.push_back({point.x, point.y});
+    }
+    if (has(message.attributes.flags, display::LineFlags::styled))
+        stroke.dashes = message.attributes.style;
+    stroke.start_with_gap = has(message.attributes.flags, display::LineFlags::start_with_gap);
+    stroke.brush = brush.brush;
+    stroke.rop =
+        canvas::rop_from_descriptor(message.fore_mode, RopInput::brush, RopInput::destination);
+    TRY(canvas::stroke(*drawing.target, drawing.region, stroke));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::on(const display::DrawText& message) {
+    const Drawing drawing = TRY(begin(message.base));
+    const HeldBrush fore = TRY(brush_of(message.fore_brush, *drawing.target));
+    const HeldBrush back = TRY(brush_of(message.back_brush, *drawing.target));
+    canvas::Text text;
+    text.fore_brush = fore.brush;
+    text.back_brush = back.brush;
+    text.back_area = to_canvas(message.back_area);
+    using display::StringFlags;
+    if (has(message.text.flags, StringFlags::raster_a1)) {
+        text.glyph_bits = 1;
+        add_glyphs(text, message.text.glyphs_a1);
+    } else if (has(message.text.flags, StringFlags::raster_a4)) {
+        text.glyph_bits = 4;
+        add_glyphs(text, message.text.glyphs_a4);
+    } else {
+        text.glyph_bits = 8;
+        add_glyphs(text, message.text.glyphs_a8);
+    }
+    TRY(canvas::text(*drawing.target, drawing.region, text));
+    finish(message.base, drawing);
+    return {};
+}
+
+Result<> Renderer::show_frame(Stream& stream, ByteView data, const canvas::Rect& where) {
+    canvas::Image* target = TRY(surfaces_.find(stream.surface_id));
+    const canvas::Image frame = TRY(images_.decode_frame(data, stream.top_down));
+    const std::span<const canvas::Rect> clip(stream.clip);
+    const canvas::Region region =
+        canvas::draw_region(*target, where, clip_pointer(clip, stream.clipped));
+    TRY(canvas::copy(*target, region, where, {&frame, frame.bounds(), canvas::ScaleMode::nearest},
+                     Rop::copy));
+    if (surfaces_.is_primary(stream.surface_id)) surfaces_.drawn(region);
+    return {};
+}
+
+}  // namespace segue::spice::client

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the display channels of one session share: pictures that the server may name again.
+// Used on the drawing thread only.
+#pragma once
+
+#include <map>
+
+#include "spice/canvas/image.h"
+
+namespace segue::spice::client {
+
+// By the server's picture id. The server keeps count of the size that DISPLAY_INIT announced.
+class ImageCache {
+  public:
+    explicit ImageCache(std::int64_t max_pixels) : max_pixels_(max_pixels) {}
+
+    // Null when it is not there.
+    canvas::SharedImage find(std::uint64_t id) const {
+        const auto found = images_.find(id);
+        return found == images_.end() ? nullptr : found->second;
+    }
+    // Errors: limit_exceeded when the server has put in more than was announced.
+    Result<> put(std::uint64_t id, canvas::SharedImage image);
+    void erase(std::uint64_t id);
+    void clear();
+    std::int64_t pixels() const { return pixels_; }
+
+  private:
+    // A lossless picture may stand beside what it replaces for a moment.
+    static constexpr std::int64_t kSlack = std::int64_t{1} << 24;
+
+    std::int64_t max_pixels_;
+    std::int64_t pixels_ = 0;
+    std::map<std::uint64_t, canvas::SharedImage> images_;
+};
+
+struct SharedCaches {
+    explicit SharedCaches(std::int64_t image_cache_pixels) : images(image_cache_pixels) {}
+
+    void clear() { images.clear(); }
+
+    ImageCache images;
+};
+
+}  // namespace segue::spice::client

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/client/display/surface_store.h"
+
+namespace segue::spice::client {
+
+Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint32_t width,
+                              std::uint32_t height, bool primary) {
+    if (surfaces_.contains(id)) {
+        return fail(ErrorCode::protocol, "surface {} is created twice", id);
+    }
+    const std::int64_t pixels = std::int64_t{width} * height;
+    if (surfaces_.size() >= kMaxSurfaces || pixels_ + pixels > kMaxPixels) {
+        return fail(ErrorCode::limit_exceeded,
+                    "surfaces: at most {} of together {} pixels are kept for a server",
+                    kMaxSurfaces, kMaxPixels);
+    }
+    canvas::Image image = TRY(canvas::Image::create(format, width, height));
+    if (primary) {
+        primary_ = id;
+        covered_ = {};
+        damage_ = canvas::Region(image.bounds());
+    }
+    pixels_ += pixels;
+    surfaces_.emplace(id, std::move(image));
+    return {};
+}
+
+Result<> SurfaceStore::destroy(std::uint32_t id) {
+    const auto found = surfaces_.find(id);
+    if (found == surfaces_.end()) {
+        return fail(ErrorCode::protocol, "surface {} is destroyed and does not exist", id);
+    }
+    pixels_ -= std::int64_t{found->second.width()} * found->second.height();
+    surfaces_.erase(found);
+    if (is_primary(id)) primary_.reset();
+    return {};
+}
+
+Result<canvas::Image*> SurfaceStore::find(std::uint32_t id) {
+    const auto found = surfaces_.find(id);
+    if (found == surfaces_.end()) {
+        return fail(ErrorCode::protocol, "surface {} does not exist", id);
+    }
+    return &found->second;
+}
+
+void SurfaceStore::clear(bool keep_picture) {
+    if (!keep_picture) {
+        kept_ = {};
+    } else if (primary_ && kept_.empty()) {
+        kept_ = std::move(surfaces_.at(*primary_));
+    }
+    surfaces_.clear();
+    pixels_ = 0;
+    primary_.reset();
+    covered_ = {};
+}
+
+void SurfaceStore::drawn(const canvas::Region& region) {
+    // A list of many small parts costs more than their box.
+    constexpr std::size_t kMaxParts = 64;
+    damage_.unite(region);
+    if (damage_.rects().size() > kMaxParts) damage_ = canvas::Region(damage_.extents());
+    if (kept_.empty() || !primary_) return;
+    covered_.unite(region);
+    if (covered_.covers(surfaces_.at(*primary_).bounds())) complete();
+}
+
+void SurfaceStore::complete() {
+    if (kept_.empty()) return;
+    const canvas::Rect whole = canvas::bounding(
+        kept_.bounds(), primary_ ? surfaces_.at(*primary_).bounds() : canvas::Rect{});
+    kept_ = {};
+    covered_ = {};
+    damage_ = canvas::Region(primary_ ? surfaces_.at(*primary_).bounds() : whole);
+}
+
+const canvas::Image* SurfaceStore::shown() const {
+    if (!kept_.empty()) return &kept_;
+    return primary_ ? &surfaces_.at(*primary_) : nullptr;
+}
+
+canvas::Region SurfaceStore::take_damage() {
+    if (!kept_.empty()) return {};
+    return std::exchange(damage_, {});
+}
+
+}  // namespace segue::spice::client

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The surfaces of one display channel, by id; one of them may be the primary one, which is what the
+// user sees. When the channel starts anew behind a migration, the shown picture stays until the new
+// primary surface is complete.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "spice/canvas/image.h"
+
+namespace segue::spice::client {
+
+class SurfaceStore {
+  public:
+    static constexpr std::size_t kMaxSurfaces = 16384;
+    static constexpr std::int64_t kMaxPixels = std::int64_t{1} << 27;
+
+    // Errors: protocol for an id in use, limit_exceeded for too many or too large ones.
+    Result<> create(std::uint32_t id, canvas::Format format, std::uint32_t width,
+                    std::uint32_t height, bool primary);
+    // Errors: protocol for an unknown id.
+    Result<> destroy(std::uint32_t id);
+    // Errors: protocol for an unknown id.
+    Result<canvas::Image*> find(std::uint32_t id);
+
+    bool has_primary() const { return primary_.has_value(); }
+    bool is_primary(std::uint32_t id) const { return primary_ && *primary_ == id; }
+
+    // Destroys all. With `keep_picture` the shown picture stays until the next one is complete.
+    void clear(bool keep_picture);
+
+    // Something was drawn on the primary surface.
+    void drawn(const canvas::Region& region);
+    // No more waiting: what the primary surface has now is shown.
+    void complete();
+    bool is_waiting_for_picture() const { return !kept_.empty(); }
+
+    // What the user is to see; null: nothing.
+    const canvas::Image* shown() const;
+    // What has changed of it since the last call.
+    canvas::Region take_damage();
+
+  private:
+    std::map<std::uint32_t, canvas::Image> surfaces_;
+    std::int64_t pixels_ = 0;
+    std::optional<std::uint32_t> primary_;
+    canvas::Image kept_;  // shown until `covered_` is the whole primary surface
+    canvas::Region covered_;
+    canvas::Region damage_;
+};
+
+}  // namespace segue::spice::client

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The display channel on the loop's thread: it says what we can, and passes the rest to the
+// painter.
+#pragma once
+
+#include "spice/client/channel.h"
+#include "spice/client/display/painter.h"
+
+namespace segue::spice::client {
+
+class DisplayChannel final : public Channel {
+  public:
+    using OnNews = std::function<void(ChannelKey, const DisplayNews&)>;
+
+    DisplayChannel(ChannelKey key, ChannelHost& host, const Settings& settings, Loop& loop,
+                   DrawingQueue& queue, std::shared_ptr<SharedCaches> shared, OnNews on_news);
+    ~DisplayChannel() override { painter_->stop(); }
+
+    wire::Capabilities capabilities() const override;
+
+    Painter& painter() { return *painter_; }
+    // Messages from now on are of this server.
+    void set_generation(std::uint64_t generation) { generation_ = generation; }
+    // A hand-over waits for the new server's picture.
+    bool is_waiting_for_picture() const { return waiting_for_picture_; }
+
+  private:
+    Result<> handle(const wire::IncomingMessage& message) override;
+    void on_up(const wire::Capabilities& server) override;
+    void on_reset(ResetReason reason) override;
+    bool is_overloaded() const override;
+    void on_news(const DisplayNews& news);
+
+    // Beyond this the server is not acknowledged, and stops after two windows.
+    static constexpr std::size_t kMaxPendingBytes = std::size_t{32} << 20;
+    static constexpr std::size_t kMaxPendingMessages = 1024;
+
+    const Settings& settings_;
+    OnNews on_news_;
+    std::shared_ptr<Painter> painter_;
+    std::uint64_t generation_ = 0;
+    std::size_t pending_bytes_ = 0;
+    std::size_t pending_messages_ = 0;
+    bool waiting_for_picture_ = false;
+};
+
+}  // namespace segue::spice::client

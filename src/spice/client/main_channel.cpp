@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/client/main_channel.h"
+
+namespace segue::spice::client {
+
+namespace main = wire::main;
+using wire::has;
+
+wire::Capabilities MainChannel::capabilities() const {
+    using main::Capability;
+    wire::Capabilities offered;
+    for (const Capability one :
+         {Capability::semi_seamless_migrate, Capability::name_and_uuid,
+          Capability::agent_connected_tokens, Capability::seamless_migrate}) {
+        if (!(settings_.masked_main_capabilities >> static_cast<unsigned>(one) & 1))
+            offered.add(one);
+    }
+    return offered;
+}
+
+Result<> MainChannel::handle(const wire::IncomingMessage& message) {
+    return main::dispatch_from_server(message.number, message.body,
+                                      [this](const auto& parsed) { return on(parsed); });
+}
+
+void MainChannel::on_reset(ResetReason reason) {
+    (void)reason;
+    has_init_ = false;
+    set_agent(false, 0);
+}
+
+Result<> MainChannel::on(const main::Init& init) {
+    if (has_init_) return fail(ErrorCode::protocol, "a second INIT in one session");
+    has_init_ = true;
+    supported_modes_ = static_cast<main::MouseMode>(init.supported_mouse_modes);
+    mouse_mode_ = static_cast<main::MouseMode>(init.current_mouse_mode);
+    listener_.on_init(init);
+    listener_.on_media_time(init.multi_media_time);
+    listener_.on_mouse_mode(mouse_mode_);
+    if (init.agent_connected) set_agent(true, init.agent_tokens);
+    if (!settings_.read_only) request_mouse_mode(main::MouseMode::client);
+    return {};
+}
+
+Result<> MainChannel::on(const main::ChannelsList& list) {
+    std::vector<ChannelKey> keys;
+    for (const main::ChannelId& channel : list.channels)
+        keys.push_back({channel.type, channel.id});
+    listener_.on_channels(keys);
+    return {};
+}
+
+void MainChannel::request_mouse_mode(main::MouseMode mode) {
+    if (mouse_mode_ == mode || !has(supported_modes_, mode)) return;
+    say(main::MouseModeRequest{mode});
+}
+
+Result<> MainChannel::on(const main::MouseModeChanged& changed) {
+    supported_modes_ = changed.supported_modes;
+    mouse_mode_ = changed.current_mode;
+    listener_.on_mouse_mode(mouse_mode_);
+    if (!settings_.read_only) request_mouse_mode(main::MouseMode::client);
+    return {};
+}
+
+Result<> MainChannel::on(const main::MultiMediaTime& message) {
+    listener_.on_media_time(message.time);
+    return {};
+}
+
+void MainChannel::set_agent(bool connected, std::uint32_t tokens) {
+    agent_tokens_ = connected ? tokens : 0;
+    if (connected && !agent_connected_) say(main::AgentStart{kAgentTokens});
+    if (!connected) {
+        agent_queue_.clear();
+        agent_queue_bytes_ = 0;
+    }
+    if (std::exchange(agent_connected_, connected) != connected) listener_.on_agent(connected);
+}
+
+Result<> MainChannel::on(const main::AgentConnected&) {
+    set_agent(true, agent_tokens_);
+    return {};
+}
+
+Result<> MainChannel::on(const main::AgentConnectedTokens& message) {
+    set_agent(true, message.tokens);
+    return {};
+}
+
+Result<> MainChannel::on(const main::AgentDisconnected&) {
+    set_agent(false, 0);
+    return {};
+}
+
+Result<> MainChannel::on(const main::AgentData& message) {
+    const wire::SharedBytes chunk = message.data.contiguous();
+    say(main::AgentToken{1});
+    listener_.on_agent_data(chunk.view());
+    return {};
+}
+
+Result<> MainChannel::on(const main::AgentToken& message) {
+    // Stock servers grant what the agent has taken: the sum stays far below 2^32.
+    agent_tokens_ += message.tokens;
+    send_waiting_agent_data();
+    return {};
+}
+
+Result<> MainChannel::send_agent(ByteView bytes) {
+    if (!agent_connected_) return fail(ErrorCode::operation_invalid, "the guest has no agent");
+    if (agent_queue_bytes_ + bytes.size() > kMaxAgentQueue) {
+        return fail(ErrorCode::limit_exceeded, "more than {} bytes wait for the guest's agent",
+                    kMaxAgentQueue);
+    }
+    while (!bytes.empty()) {
+        const std::size_t size = std::min<std::size_t>(bytes.size(), main::kAgentChunk);
+        agent_queue_.emplace_back(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+        agent_queue_bytes_ += size;
+        bytes = bytes.subspan(size);
+    }
+    send_waiting_agent_data();
+    return {};
+}
+
+void MainChannel::send_waiting_agent_data() {
+    while (agent_tokens_ > 0 && !agent_queue_.empty()) {
+        --agent_tokens_;
+        main::AgentData data;
+        agent_queue_bytes_ -= agent_queue_.front().size();
+        data.data.append(wire::SharedBytes::take(std::move(agent_queue_.front())));
+        agent_queue_.pop_front();
+        say(data);
+    }
+}
+
+Result<> MainChannel::on(const main::Name& message) {
+    listener_.on_name(message.name);
+    return {};
+}
+
+Result<> MainChannel::on(const main::Uuid&) {
+    return {};
+}
+
+Result<> MainChannel::on(const main::MigrateBegin& message) {
+    listener_.on_migrate_begin(message.destination, std::nullopt);
+    return {};
+}
+
+Result<> MainChannel::on(const main::MigrateBeginSeamless& message) {
+    listener_.on_migrate_begin(message.destination, message.source_version);
+    return {};
+}
+
+Result<> MainChannel::on(const main::MigrateCancel&) {
+    listener_.on_migrate_cancel();
+    return {};
+}
+
+Result<> MainChannel::on(const main::MigrateEnd&) {
+    listener_.on_migrate_end();
+    return {};
+}
+
+Result<> MainChannel::on(const main::MigrateSwitchHost& message) {
+    listener_.on_switch_host(message.destination);
+    return {};
+}
+
+// Only a target that was asked says these, and the session reads them itself.
+Result<> MainChannel::on(const main::MigrateDstSeamlessAck&) {
+    return fail(ErrorCode::protocol, "a seamless acknowledgement nobody asked for");
+}
+
+Result<> MainChannel::on(const main::MigrateDstSeamlessNack&) {
+    return fail(ErrorCode::protocol, "a seamless refusal nobody asked for");
+}
+
+}  // namespace segue::spice::client

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The session's life with one server: connections, channels, and what is up.
+#include "spice/client/session.h"
+
+namespace segue::spice::client {
+
+using wire::ChannelType;
+
+namespace {
+
+// After a hand-over the old picture is shown at most this much longer than the new server needs for
+// its first one.
+constexpr Duration kPictureBound = 400ms;
+// The same while the new server has no surface at all: the guest's screen may be off.
+constexpr Duration kBlankBound = 2s;
+constexpr int kMaxRelinks = 3;
+constexpr Duration kRelinkDelay = 200ms;
+
+// What nearly every server with a screen has: connected while the main channel is being linked.
+constexpr ChannelKey kUsual[] = {
+    {ChannelType::display, 0}, {ChannelType::inputs, 0}, {ChannelType::cursor, 0}};
+
+}  // namespace
+
+std::string_view name_of(MoveManner manner) {
+    switch (manner) {
+        case MoveManner::seamless: return "seamless";
+        case MoveManner::semi_seamless: return "semi-seamless";
+        case MoveManner::switch_host: return "switch-host";
+    }
+    return "unknown";
+}
+
+Session::Session(Environment& environment, Settings settings, SessionListener& listener)
+    : environment_(environment),
+      settings_(std::move(settings)),
+      listener_(listener),
+      caches_(std::make_shared<SharedCaches>(settings_.image_cache_pixels)),
+      patience_(environment.loop.make_timer([this] { happen({FollowerEvent::patience_over}); })),
+      retry_(environment.loop.make_timer([this] { happen({FollowerEvent::retry_due}); })),
+      picture_bound_(environment.loop.make_timer([this] {
+          for (const auto& [key, channel] : channels_) {
+              if (key.type == ChannelType::display)
+                  static_cast<DisplayChannel&>(*channel).painter().complete_picture();
+          }
+      })) {}
+
+Session::~Session() {
+    for (const auto& [key, wire] : wires_)
+        wire->close();
+    close_target();
+}
+
+void Session::start() {
+    open_fresh({settings_.endpoint, settings_.trust});
+}
+
+void Session::close() {
+    last_error_.reset();
+    happen({FollowerEvent::close});
+}
+
+DisplayChannel* Session::display(std::uint8_t id) {
+    const auto found = channels_.find({ChannelType::display, id});
+    return found == channels_.end() ? nullptr : static_cast<DisplayChannel*>(found->second.get());
+}
+
+InputsChannel* Session::inputs() {
+    const auto found = channels_.find({ChannelType::inputs, 0});
+    return found == channels_.end() ? nullptr : static_cast<InputsChannel*>(found->second.get());
+}
+
+MainChannel& Session::main() {
+    return static_cast<MainChannel&>(*make_channel(kMain));
+}
+
+bool Session::is_secure() const {
+    return !wires_.empty() && std::all_of(wires_.begin(), wires_.end(), [](const auto& entry) {
+        return entry.second->is_secure();
+    });
+}
+
+std::uint64_t Session::bytes_received() const {
+    std::uint64_t total = 0;
+    for (const auto& [key, wire] : wires_)
+        total += wire->bytes_received();
+    return total;
+}
+
+// --- Channels and their wires --------------------------------------------------------------------
+
+bool Session::is_wanted(ChannelKey key) const {
+    switch (key.type) {
+        case ChannelType::main:
+        case ChannelType::display:
+        case ChannelType::inputs:
+        case ChannelType::cursor: return true;
+        default: return false;
+    }
+}
+
+Channel* Session::make_channel(ChannelKey key) {
+    std::unique_ptr<Channel>& channel = channels_[key];
+    if (channel) return channel.get();
+    ChannelHost& host = *this;
+    MainListener& listener = *this;
+    switch (key.type) {
+        case ChannelType::main:
+            channel = std::make_unique<MainChannel>(key, host, listener, settings_);
+            break;
+        case ChannelType::display:
+            channel = std::make_unique<DisplayChannel>(
+                key, host, settings_, environment_.loop, drawing_, caches_,
+                [this](ChannelKey from, const DisplayNews& news) { on_display_news(from, news); });
+            static_cast<DisplayChannel&>(*channel).set_generation(generation_);
+            break;
+        case ChannelType::inputs:
+            channel = std::make_unique<InputsChannel>(
+                key, host, settings_.read_only,
+                [this](auto modifiers) { listener_.on_modifiers(modifiers); });
+            break;
+        default:
+            channel = std::make_unique<CursorChannel>(
+                key, host,
+                [this, key](const CursorState& state) { listener_.on_cursor(key, state); });
+    }
+    return channel.get();
+}
+
+WirePlan Session::plan_of(ChannelKey key, const Endpoint& endpoint, const Trust& trust,
+                          std::shared_ptr<TlsClient>& tls) const {
+    WirePlan plan;
+    plan.key = key;
+    plan.endpoint = endpoint;
+    plan.password = settings_.password;
+    plan.secure_first = secured_.contains(key);
+    // Once over TLS, never without it, whoever the server is.
+    plan.plain_allowed = !settings_.must_be_secure(key.type) && !secured_.contains(key);
+    plan.capabilities = channels_.at(key)->capabilities();
+    if (!endpoint.is_unix() && endpoint.tls_port != 0) {
+        if (!tls) {
+            if (auto made = TlsClient::make(trust, endpoint.host)) {
+                tls = std::move(*made);
+            } else {
+                listener_.on_problem(made.error());
+            }
+        }
+        plan.tls = tls;
+    }
+    return plan;
+}
+
+ChannelWire::Handlers Session::handlers_of(ChannelKey key) {
+    ChannelWire::Handlers handlers;
+    handlers.on_linked = [this, key] { on_wire_linked(key); };
+    handlers.on_message = [this, key](const wire::IncomingMessage& message) {
+        return on_wire_message(key, message);
+    };
+    handlers.on_closed = [this, key](const Error& error, bool denied) {
+        on_wire_closed(key, error, denied);
+    };
+    return handlers;
+}
+
+std::shared_ptr<ChannelWire> Session::make_wire(ChannelKey key) {
+    make_channel(key);
+    auto wire = ChannelWire::make(
+        environment_, plan_of(key, settings_.endpoint, settings_.trust, tls_), handlers_of(key));
+    wires_[key] = wire;
+    wire->connect();
+    return wire;
+}
+
+void Session::open_fresh(const Candidate& candidate) {
+    log_debug("spice", "a new session with {}", candidate.endpoint.text());
+    for (const auto& [key, wire] : wires_)
+        wire->close();
+    wires_.clear();
+    for (const auto& [key, channel] : channels_)
+        channel->detach();
+    settings_.endpoint = candidate.endpoint;
+    settings_.trust = candidate.trust;
+    tls_.reset();
+    has_init_ = has_list_ = is_up_ = false;
+    relinks_.clear();
+    make_wire(kMain)->link(0);
+    // The other connections are made meanwhile; their links wait for the session's id.
+    if (!environment_.connector) {
+        for (const ChannelKey key : kUsual)
+            make_wire(key);
+    }
+}
+
+void Session::connect_channel(ChannelKey key) {
+    if (!is_wanted(key)) return;
+    const auto found = wires_.find(key);
+    const auto wire =
+        found != wires_.end() && !found->second->is_closed() ? found->second : make_wire(key);
+    wire->link(session_id_);
+}
+
+void Session::drop_channel(ChannelKey key) {
+    if (const auto wire = wires_.find(key); wire != wires_.end()) {
+        wire->second->close();
+        wires_.erase(wire);
+    }
+    if (target_) {
+        if (const auto twin = target_->wires.find(key); twin != target_->wires.end()) {
+            twin->second->close();
+            target_->wires.erase(twin);
+            check_target_ready();
+        }
+    }
+    to_move_.erase(key);
+    const auto channel = channels_.find(key);
+    if (channel == channels_.end()) return;
+    channel->second->reset(ResetReason::gone);
+    // It may be on the stack.
+    environment_.loop.post([gone = std::shared_ptr<Channel>(std::move(channel->second))] {});
+    channels_.erase(channel);
+}
+
+void Session::attach(ChannelKey key, bool anew) {
+    const auto& wire = wires_.at(key);
+    Channel& channel = *channels_.at(key);
+    if (wire->is_secure()) secured_.insert(key);
+    channel.attach(
+        [wire = wire.get()](wire::EncodedMessage message) { wire->send(std::move(message)); },
+        wire->server_capabilities(), anew);
+}
+
+void Session::on_wire_linked(ChannelKey key) {
+    if (key == kMain) {
+        Channel& channel = *channels_.at(kMain);
+        channel.reset(ResetReason::fresh);
+        attach(key, true);
+        return;
+    }
+    relinks_.erase(key);
+    // A target that starts everything anew says INIT first; on_init() attaches what is linked then.
+    if (!has_init_) return;
+    attach(key, true);
+    wires_.at(key)->release();
+    if (target_ && !target_->wires.contains(key)) connect_to_target(key);
+    check_session_up();
+}
+
+Result<> Session::on_wire_message(ChannelKey key, const wire::IncomingMessage& message) {
+    const auto channel = channels_.find(key);
+    if (channel == channels_.end()) return {};
+    TRY(channel->second->receive(message));
+    resume_waiting_channels();
+    return {};
+}
+
+void Session::resume_waiting_channels() {
+    for (const auto& [key, channel] : channels_) {
+        if (!channel->is_waiting()) continue;
+        if (const Result<> resumed = channel->resume(); !resumed) {
+            on_wire_closed(key, resumed.error(), false);
+            return;
+        }
+    }
+}
+
+void Session::on_wire_closed(ChannelKey key, const Error& error, bool denied) {
+    if (key == kMain) {
+        last_error_ = error;
+        if (denied && state_ == FollowerState::starting) last_error_->code = ErrorCode::auth_failed;
+        happen({has_init_ ? FollowerEvent::source_lost : FollowerEvent::session_failed});
+        return;
+    }
+    if (channels_.contains(key)) channels_.at(key)->detach();
+    if (state_ == FollowerState::moving && to_move_.contains(key)) {
+        log_info("spice", "{}: lost before it could move", text_of(key));
+        drop_channel(key);
+        check_all_moved();
+        return;
+    }
+    // A connection made in advance that nobody listens to is no loss.
+    if (!has_list_) return;
+    last_error_ = error;
+    if (relinks_[key]++ >= kMaxRelinks) {
+        listener_.on_problem(error);
+        if (key.type == ChannelType::display) {
+            happen({FollowerEvent::source_lost});
+        } else {
+            drop_channel(key);
+            check_session_up();
+        }
+        return;
+    }
+    log_debug("spice", "{}; linked again", error.message);
+    auto timer = std::make_shared<std::unique_ptr<Timer>>();
+    *timer = environment_.loop.make_timer([this, key, timer] {
+        const auto keep = timer;
+        const auto wire = wires_.find(key);
+        const bool still = wire != wires_.end() && wire->second->is_closed() &&
+                           channels_.contains(key) && wires_.contains(kMain) &&
+                           wires_.at(kMain)->is_linked();
+        if (still) {
+            channels_.at(key)->reset(ResetReason::fresh);
+            connect_channel(key);
+        }
+        keep->reset();
+    });
+    (*timer)->start(kRelinkDelay);
+}
+
+// --- What the main channel says ------------------------------------------------------------------
+
+void Session::on_init(const wire::main::Init& init) {
+    has_init_ = true;
+    session_id_ = init.session_id;
+    if (state_ == FollowerState::switching) {
+        // The target starts every channel anew, on the connections that wait.
+        std::vector<ChannelKey> missing;
+        for (const auto& [key, channel] : channels_) {
+            if (key == kMain) continue;
+            const auto wire = wires_.find(key);
+            if (wire == wires_.end()) missing.push_back(key);
+            if (wire == wires_.end() || !wire->second->is_linked()) continue;
+            attach(key, true);
+            wire->second->release();
+        }
+        for (const ChannelKey key : missing)
+            connect_channel(key);
+        bound_picture(kBlankBound);
+        check_session_up();
+        return;
+    }
+    reset_channels(ResetReason::fresh, false);
+    main().attach_channels();
+    if (init.display_channels_hint == 0) return;
+    for (const ChannelKey key : kUsual) {
+        if (wires_.contains(key)) connect_channel(key);
+    }
+}
+
+void Session::on_channels(const std::vector<ChannelKey>& channels) {
+    has_list_ = true;
+    std::vector<ChannelKey> gone;
+    for (const auto& [key, channel] : channels_) {
+        if (key != kMain && std::find(channels.begin(), channels.end(), key) == channels.end())
+            gone.push_back(key);
+    }
+    for (const ChannelKey key : gone)
+        drop_channel(key);
+    for (const ChannelKey key : channels) {
+        if (key == kMain || !is_wanted(key)) continue;
+        connect_channel(key);
+    }
+    check_session_up();
+}
+
+void Session::reset_channels(ResetReason reason, bool with_main) {
+    ++generation_;
+    drawing_.post([caches = caches_] { caches->clear(); });
+    for (const auto& [key, channel] : channels_) {
+        if (key == kMain && !with_main) continue;
+        channel->reset(reason);
+        if (key.type == ChannelType::display)
+            static_cast<DisplayChannel&>(*channel).set_generation(generation_);
+    }
+}
+
+bool Session::shows_old_picture() const {
+    return std::any_of(channels_.begin(), channels_.end(), [](const auto& entry) {
+        return entry.first.type == ChannelType::display &&
+               static_cast<const DisplayChannel&>(*entry.second).is_waiting_for_picture();
+    });
+}
+
+void Session::check_session_up() {
+    if (is_up_ || !has_init_) return;
+    const bool switching = state_ == FollowerState::switching;
+    if (!switching && !has_list_) return;
+    for (const auto& [key, channel] : channels_) {
+        const auto wire = wires_.find(key);
+        if (wire == wires_.end() || !wire->second->is_linked() || !channel->is_attached()) return;
+    }
+    // Behind a hand-over the user still looks at the old host's last picture.
+    if (switching && shows_old_picture()) return;
+    is_up_ = true;
+    attempts_ = 0;
+    lost_since_.reset();
+    happen({FollowerEvent::session_up});
+}
+
+void Session::bound_picture(Duration bound) {
+    picture_bound_->start(bound);
+}
+
+void Session::on_display_news(ChannelKey key, const DisplayNews& news) {
+    if (news.error) {
+        const auto wire = wires_.find(key);
+        if (wire != wires_.end()) {
+            wire->second->close();
+            on_wire_closed(key, {news.error->code, text_of(key) + ": " + news.error->message},
+                           false);
+        }
+        return;
+    }
+    if (!news.waiting_for_picture) {
+        picture_bound_->cancel();
+        picture_is_bound_ = false;
+    } else if (news.has_primary && !std::exchange(picture_is_bound_, true)) {
+        bound_picture(kPictureBound);
+    }
+    const bool from_target =
+        awaits_target_picture_ && news.generation == generation_ && !news.damage.empty();
+    if (from_target) awaits_target_picture_ = false;
+    listener_.on_picture(key, news, from_target);
+    check_session_up();
+}
+
+void Session::on_mouse_mode(wire::main::MouseMode current) {
+    listener_.on_mouse_mode(current);
+}
+
+// Frames are shown as they come: nothing here waits for the media clock.
+void Session::on_media_time(std::uint32_t) {}
+
+void Session::on_name(const std::string& name) {
+    listener_.on_name(name);
+}
+
+void Session::on_agent(bool connected) {
+    listener_.on_agent(connected);
+}
+
+void Session::on_agent_data(ByteView chunk) {
+    listener_.on_agent_data(chunk);
+}
+
+bool Session::is_done(const wire::WaitForChannel& wait) {
+    const auto found = channels_.find({wait.channel_type, wait.channel_id});
+    return found == channels_.end() || found->second->last_serial() >= wait.message_serial;
+}
+
+void Session::on_disconnecting(ChannelKey key, wire::LinkError reason) {
+    log_info("spice", "{}: the server ends the channel, reason {}", text_of(key),
+             static_cast<std::uint32_t>(reason));
+}
+
+}  // namespace segue::spice::client

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One user's session with one virtual machine, wherever that runs: its channels, their connections,
+// and what the follower's table says when the machine moves.
+#pragma once
+
+#include <deque>
+#include <map>
+
+#include "base/random.h"
+#include "spice/client/channel_wire.h"
+#include "spice/client/cursor_channel.h"
+#include "spice/client/display_channel.h"
+#include "spice/client/follower.h"
+#include "spice/client/inputs_channel.h"
+#include "spice/client/main_channel.h"
+
+namespace segue::spice::client {
+
+enum class MoveManner { seamless, semi_seamless, switch_host };
+std::string_view name_of(MoveManner manner);
+
+// What the owner of a session is told, on the loop's thread. No call may destroy the session.
+class SessionListener {
+  public:
+    virtual ~SessionListener() = default;
+    // Every channel is open.
+    virtual void on_connected() = 0;
+    virtual void on_migrate_begin(const Endpoint& target, bool seamless) = 0;
+    virtual void on_target_connected(const Endpoint& target) = 0;
+    virtual void on_switch(const Endpoint& target, MoveManner manner) = 0;
+    virtual void on_migrate_done(const Endpoint& home, MoveManner manner) = 0;
+    virtual void on_migrate_cancelled() = 0;
+    // Something failed that is being tried again, or a channel that is not needed.
+    virtual void on_problem(const Error& error) = 0;
+    virtual void on_lost(const Error& error) = 0;
+    // The session is over: nothing follows. No error: it was closed.
+    virtual void on_over(const std::optional<Error>& error) = 0;
+
+    // `from_target`: the first picture of a new host since the switch.
+    virtual void on_picture(ChannelKey display, const DisplayNews& news, bool from_target) = 0;
+    virtual void on_cursor(ChannelKey cursor, const CursorState& state) {
+        (void)cursor, (void)state;
+    }
+    virtual void on_mouse_mode(wire::main::MouseMode mode) { (void)mode; }
+    virtual void on_modifiers(wire::inputs::KeyboardModifiers modifiers) { (void)modifiers; }
+    virtual void on_name(const std::string& name) { (void)name; }
+    virtual void on_agent(bool connected) { (void)connected; }
+    virtual void on_agent_data(ByteView bytes) { (void)bytes; }
+};
+
+class Session final : ChannelHost, MainListener {
+  public:
+    Session(Environment& environment, Settings settings, SessionListener& listener);
+    ~Session() override;
+
+    void start();
+    void close();
+
+    FollowerState state() const { return state_; }
+    const Settings& settings() const { return settings_; }
+    // Null while there is none.
+    DisplayChannel* display(std::uint8_t id);
+    InputsChannel* inputs();
+    MainChannel& main();
+    bool is_secure() const;
+    std::uint64_t bytes_received() const;
+
+  private:
+    // An event of the follower with what belongs to it.
+    struct Happening {
+        FollowerEvent event;
+        ChannelKey key{};
+        wire::common::MigrateFlags flags{};
+    };
+    // The announced target and the connections to it.
+    struct Target {
+        enum class Answer { not_asked, asked, accepted, refused };
+        Endpoint endpoint;
+        Trust trust;
+        std::optional<std::uint32_t> seamless_version;
+        std::shared_ptr<TlsClient> tls;
+        std::map<ChannelKey, std::shared_ptr<ChannelWire>> wires;
+        Answer answer = Answer::not_asked;
+    };
+    // Where a fresh session is tried.
+    struct Candidate {
+        Endpoint endpoint;
+        Trust trust;
+    };
+
+    // session.cpp: life, channels, fresh connections.
+    void open_fresh(const Candidate& candidate);
+    std::shared_ptr<ChannelWire> make_wire(ChannelKey key);
+    ChannelWire::Handlers handlers_of(ChannelKey key);
+    WirePlan plan_of(ChannelKey key, const Endpoint& endpoint, const Trust& trust,
+                     std::shared_ptr<TlsClient>& tls) const;
+    Channel* make_channel(ChannelKey key);
+    bool is_wanted(ChannelKey key) const;
+    void connect_channel(ChannelKey key);
+    void drop_channel(ChannelKey key);
+    void on_wire_linked(ChannelKey key);
+    Result<> on_wire_message(ChannelKey key, const wire::IncomingMessage& message);
+    void on_wire_closed(ChannelKey key, const Error& error, bool denied);
+    void attach(ChannelKey key, bool anew);
+    void check_session_up();
+    void reset_channels(ResetReason reason, bool with_main);
+    void on_display_news(ChannelKey key, const DisplayNews& news);
+    void resume_waiting_channels();
+    bool shows_old_picture() const;
+    // The old host's picture goes after this time, complete or not.
+    void bound_picture(Duration bound);
+
+    // session_migration.cpp: the follower's events and actions.
+    void happen(const Happening& happening);
+    void perform(FollowerAction action, const Happening& happening);
+    void perform_report(FollowerAction action);
+    void announce(const wire::main::Destination& to, std::optional<std::uint32_t> version);
+    void open_target();
+    void connect_to_target(ChannelKey key);
+    void close_target();
+    void on_target_linked(ChannelKey key);
+    Result<> on_target_message(const wire::IncomingMessage& message);
+    void ask_target();
+    void check_target_ready();
+    void move_channel(ChannelKey key, wire::common::MigrateFlags flags);
+    void check_all_moved();
+    void take_over();
+    void adopt_target();
+    void open_next_candidate();
+    void start_retry();
+    bool target_can_start_anew(const Endpoint& endpoint) const;
+
+    // ChannelHost
+    void on_migrate(ChannelKey key, wire::common::MigrateFlags flags) override;
+    void on_ready_to_move(ChannelKey key) override;
+    bool is_done(const wire::WaitForChannel& wait) override;
+    void on_disconnecting(ChannelKey key, wire::LinkError reason) override;
+    // MainListener
+    void on_init(const wire::main::Init& init) override;
+    void on_channels(const std::vector<ChannelKey>& channels) override;
+    void on_mouse_mode(wire::main::MouseMode current) override;
+    void on_media_time(std::uint32_t milliseconds) override;
+    void on_name(const std::string& name) override;
+    void on_migrate_begin(const wire::main::Destination& to,
+                          std::optional<std::uint32_t> seamless_version) override;
+    void on_migrate_cancel() override;
+    void on_migrate_end() override;
+    void on_switch_host(const wire::main::Destination& to) override;
+    void on_agent(bool connected) override;
+    void on_agent_data(ByteView chunk) override;
+
+    static constexpr ChannelKey kMain{wire::ChannelType::main, 0};
+
+    Environment& environment_;
+    Settings settings_;
+    SessionListener& listener_;
+    FollowerState state_ = FollowerState::starting;
+    std::deque<Happening> happenings_;
+    bool in_happening_ = false;
+    std::optional<Error> last_error_;
+
+    DrawingThread drawing_;
+    std::shared_ptr<SharedCaches> caches_;
+    std::map<ChannelKey, std::unique_ptr<Channel>> channels_;
+    std::map<ChannelKey, std::shared_ptr<ChannelWire>> wires_;
+    std::shared_ptr<TlsClient> tls_;
+    // Channels that a server refused without TLS, or that run over it: never without it again.
+    std::set<ChannelKey> secured_;
+    std::uint32_t session_id_ = 0;
+    bool has_init_ = false;
+    bool has_list_ = false;
+    bool is_up_ = false;
+    std::map<ChannelKey, int> relinks_;
+
+    std::unique_ptr<Target> target_;
+    MoveManner manner_ = MoveManner::switch_host;
+    std::set<ChannelKey> to_move_;
+    std::uint64_t generation_ = 0;  // counts the servers
+    bool awaits_target_picture_ = false;
+    bool picture_is_bound_ = false;
+    // Announced while the last move was not over.
+    std::optional<std::pair<wire::main::Destination, std::optional<std::uint32_t>>> deferred_;
+    std::vector<Candidate> candidates_;
+    std::size_t next_candidate_ = 0;
+    int attempts_ = 0;
+    std::optional<Instant> lost_since_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks on the loop
+    std::unique_ptr<Timer> patience_;
+    std::unique_ptr<Timer> retry_;
+    std::unique_ptr<Timer> picture_bound_;
+};
+
+}  // namespace segue::spice::client

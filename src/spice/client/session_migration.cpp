@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The follower's events and actions: where its table meets connections and channels.
+#include "spice/client/session.h"
+
+namespace segue::spice::client {
+
+using wire::ChannelType;
+namespace main = wire::main;
+
+namespace {
+
+// Stock servers wait 10 s for the client's answer to MIGRATE_BEGIN.
+constexpr Duration kPatience = 9s;
+constexpr Duration kFirstBackOff = 100ms;
+constexpr Duration kLastBackOff = 2s;
+// QEMU announces -1 for a port it does not have.
+constexpr std::uint16_t kNoPort = 65535;
+
+std::uint16_t port_of(std::uint16_t announced) {
+    return announced == kNoPort ? std::uint16_t{0} : announced;
+}
+
+Endpoint endpoint_of(const main::Destination& to, const std::string& host_override) {
+    Endpoint endpoint;
+    endpoint.host = host_override.empty() ? to.host : host_override;
+    endpoint.port = port_of(to.port);
+    endpoint.tls_port = port_of(to.secure_port);
+    return endpoint;
+}
+
+// Security at the target: the same authority; the announced subject if there is one, else the
+// host's name. A pinned key stays pinned.
+Trust trust_of(const main::Destination& to, const Trust& ours) {
+    Trust trust = ours;
+    trust.subject = to.certificate_subject;
+    return trust;
+}
+
+}  // namespace
+
+void Session::happen(const Happening& happening) {
+    happenings_.push_back(happening);
+    if (std::exchange(in_happening_, true)) return;
+    while (!happenings_.empty()) {
+        const Happening next = happenings_.front();
+        happenings_.pop_front();
+        const FollowerStep step = follow(state_, next.event);
+        if (step.misstep != Misstep::none) {
+            log_debug("spice", "{} in {}: {}", name_of(next.event), name_of(state_),
+                      name_of(step.misstep));
+            continue;
+        }
+        if (state_ != step.next) {
+            log_debug("spice", "{}: {} -> {}", name_of(next.event), name_of(state_),
+                      name_of(step.next));
+        }
+        state_ = step.next;
+        for (const FollowerAction action : step.actions)
+            perform(action, next);
+    }
+    in_happening_ = false;
+}
+
+void Session::perform(FollowerAction action, const Happening& happening) {
+    switch (action) {
+        case FollowerAction::open_target: return open_target();
+        case FollowerAction::close_target: return close_target();
+        case FollowerAction::start_patience: return patience_->start(kPatience);
+        case FollowerAction::stop_patience: return patience_->cancel();
+        case FollowerAction::start_retry: return start_retry();
+        case FollowerAction::stop_retry: return retry_->cancel();
+        case FollowerAction::say_connected:
+            this->main().say(wire::main::MigrateConnected{});
+            return;
+        case FollowerAction::say_seamless:
+            this->main().say(wire::main::MigrateConnectedSeamless{});
+            return;
+        case FollowerAction::say_error: this->main().say(wire::main::MigrateConnectError{}); return;
+        case FollowerAction::move_channel: return move_channel(happening.key, happening.flags);
+        case FollowerAction::take_over: return take_over();
+        case FollowerAction::adopt_target: return adopt_target();
+        case FollowerAction::open_fresh: return open_next_candidate();
+        default: return perform_report(action);
+    }
+}
+
+void Session::perform_report(FollowerAction action) {
+    const Endpoint target = target_ ? target_->endpoint : settings_.endpoint;
+    switch (action) {
+        case FollowerAction::report_connected: return listener_.on_connected();
+        case FollowerAction::report_begin:
+            attempts_ = 0;
+            return listener_.on_migrate_begin(target,
+                                              target_ && target_->seamless_version.has_value());
+        case FollowerAction::report_target_ready: return listener_.on_target_connected(target);
+        case FollowerAction::report_switch:
+            awaits_target_picture_ = true;
+            manner_ = state_ == FollowerState::moving      ? MoveManner::seamless
+                      : state_ == FollowerState::switching ? MoveManner::semi_seamless
+                                                           : MoveManner::switch_host;
+            return listener_.on_switch(target, manner_);
+        case FollowerAction::report_done:
+            return listener_.on_migrate_done(settings_.endpoint, manner_);
+        case FollowerAction::report_cancelled: return listener_.on_migrate_cancelled();
+        case FollowerAction::report_lost:
+            candidates_ = {{settings_.endpoint, settings_.trust}};
+            next_candidate_ = 0;
+            return listener_.on_lost(
+                last_error_.value_or(Error{ErrorCode::connection_lost, "the connection is lost"}));
+        case FollowerAction::report_over:
+            for (const auto& [key, wire] : wires_)
+                wire->close();
+            return listener_.on_over(last_error_);
+        default: return;
+    }
+}
+
+// --- What servers say ----------------------------------------------------------------------------
+
+void Session::announce(const main::Destination& to, std::optional<std::uint32_t> version) {
+    // Connections to an earlier target go before they are forgotten.
+    close_target();
+    target_ = std::make_unique<Target>();
+    target_->endpoint = endpoint_of(to, settings_.migration_host);
+    target_->trust = trust_of(to, settings_.trust);
+    target_->seamless_version = version;
+    candidates_ = {{target_->endpoint, target_->trust}, {settings_.endpoint, settings_.trust}};
+    next_candidate_ = 0;
+}
+
+void Session::on_migrate_begin(const main::Destination& to, std::optional<std::uint32_t> version) {
+    if (state_ == FollowerState::moving) {
+        // The target has all it needs of us; what is left is channels without state.
+        deferred_.emplace(to, version);
+        return;
+    }
+    announce(to, version);
+    happen({version ? FollowerEvent::begin_seamless : FollowerEvent::begin});
+}
+
+void Session::on_migrate_cancel() {
+    happen({FollowerEvent::cancel});
+}
+
+void Session::on_migrate_end() {
+    happen({FollowerEvent::migrate_end});
+}
+
+void Session::on_switch_host(const main::Destination& to) {
+    const Endpoint endpoint = endpoint_of(to, settings_.migration_host);
+    if (target_can_start_anew(endpoint)) return happen({FollowerEvent::switch_host_here});
+    if (!target_ || target_->endpoint != endpoint) announce(to, std::nullopt);
+    happen({FollowerEvent::switch_host});
+}
+
+// A main connection that waits there and was not promised our channels' state.
+bool Session::target_can_start_anew(const Endpoint& endpoint) const {
+    if (!target_ || target_->endpoint != endpoint) return false;
+    if (target_->answer != Target::Answer::not_asked && target_->answer != Target::Answer::refused)
+        return false;
+    const auto wire = target_->wires.find(kMain);
+    return wire != target_->wires.end() && wire->second->is_linked();
+}
+
+void Session::on_migrate(ChannelKey key, wire::common::MigrateFlags flags) {
+    happen({FollowerEvent::channel_migrate, key, flags});
+}
+
+// --- Connections to the target -------------------------------------------------------------------
+
+void Session::open_target() {
+    close_target();
+    target_->answer = Target::Answer::not_asked;
+    for (const auto& [key, channel] : channels_)
+        connect_to_target(key);
+}
+
+void Session::connect_to_target(ChannelKey key) {
+    if (!channels_.contains(key)) return;
+    ChannelWire::Handlers handlers;
+    handlers.on_linked = [this, key] { on_target_linked(key); };
+    handlers.on_message = [this](const wire::IncomingMessage& message) {
+        return on_target_message(message);
+    };
+    handlers.on_closed = [this, key](const Error& error, bool) {
+        listener_.on_problem(error);
+        if (key != kMain && state_ == FollowerState::switching)
+            return on_wire_closed(key, error, false);
+        happen({FollowerEvent::target_failed});
+    };
+    auto wire = ChannelWire::make(environment_,
+                                  plan_of(key, target_->endpoint, target_->trust, target_->tls),
+                                  std::move(handlers));
+    target_->wires[key] = wire;
+    if (key != kMain) wire->hold();
+    wire->connect();
+    // Stock servers know the session only when its main channel is linked.
+    const auto main_wire = target_->wires.find(kMain);
+    const bool main_linked = main_wire != target_->wires.end() && main_wire->second->is_linked();
+    if (key == kMain || main_linked) wire->link(session_id_);
+}
+
+void Session::close_target() {
+    if (!target_) return;
+    for (const auto& [key, wire] : target_->wires)
+        wire->close();
+    target_->wires.clear();
+}
+
+void Session::on_target_linked(ChannelKey key) {
+    if (key == kMain) {
+        for (const auto& [other, wire] : target_->wires) {
+            if (other != kMain) wire->link(session_id_);
+        }
+        if (target_->seamless_version && state_ == FollowerState::linking_seamless) ask_target();
+    }
+    check_target_ready();
+}
+
+void Session::ask_target() {
+    const auto& wire = target_->wires.at(kMain);
+    if (!wire->server_capabilities().has(main::Capability::seamless_migrate)) {
+        target_->answer = Target::Answer::refused;
+        return happen({FollowerEvent::seamless_refused});
+    }
+    target_->answer = Target::Answer::asked;
+    wire->send(wire::encode_from_client(main::MigrateDstDoSeamless{*target_->seamless_version}));
+}
+
+// On the waiting main connection only the answer is legal, and pings.
+Result<> Session::on_target_message(const wire::IncomingMessage& message) {
+    const auto& wire = target_->wires.at(kMain);
+    if (message.number == wire::common::Ping::kFromServer) {
+        const auto ping = TRY(wire::parse<wire::common::Ping>(message.body));
+        wire->send(wire::encode_from_client(wire::common::Pong{ping.id, ping.timestamp}));
+        return {};
+    }
+    const bool accepted = message.number == main::MigrateDstSeamlessAck::kFromServer;
+    const bool refused = message.number == main::MigrateDstSeamlessNack::kFromServer;
+    if (target_->answer != Target::Answer::asked || (!accepted && !refused)) {
+        return fail(ErrorCode::protocol, "the target said message {} before it was taken",
+                    message.number);
+    }
+    target_->answer = accepted ? Target::Answer::accepted : Target::Answer::refused;
+    // From here on everything belongs to the channel that will take this connection.
+    wire->hold();
+    if (refused) happen({FollowerEvent::seamless_refused});
+    check_target_ready();
+    return {};
+}
+
+void Session::check_target_ready() {
+    if (!target_ || target_->wires.empty()) return;
+    const bool all_linked =
+        std::all_of(target_->wires.begin(), target_->wires.end(),
+                    [](const auto& entry) { return entry.second->is_linked(); });
+    const bool answered =
+        state_ != FollowerState::linking_seamless || target_->answer == Target::Answer::accepted;
+    if (all_linked && answered) happen({FollowerEvent::target_ready});
+}
+
+// --- Seamless: channel by channel ----------------------------------------------------------------
+
+void Session::move_channel(ChannelKey key, wire::common::MigrateFlags flags) {
+    if (to_move_.empty()) {
+        for (const auto& [each, channel] : channels_)
+            to_move_.insert(each);
+        ++generation_;
+    }
+    if (channels_.contains(key)) channels_.at(key)->begin_move(flags);
+}
+
+void Session::on_ready_to_move(ChannelKey key) {
+    std::shared_ptr<ChannelWire> wire;
+    if (target_ && target_->wires.contains(key)) wire = target_->wires.at(key);
+    if (!wire || !wire->is_linked()) {
+        listener_.on_problem({ErrorCode::connection_lost,
+                              fmt::format("{} has no connection at the target", text_of(key))});
+        if (key == kMain) return happen({FollowerEvent::target_failed});
+        drop_channel(key);
+        return check_all_moved();
+    }
+    const std::shared_ptr<ChannelWire> old = wires_.at(key);
+    Channel& channel = *channels_.at(key);
+    wire->continue_serials_of(*old);
+    old->close();
+    wires_[key] = wire;
+    wire->set_handlers(handlers_of(key));
+    if (key.type == ChannelType::display)
+        static_cast<DisplayChannel&>(channel).set_generation(generation_);
+    // The state goes ahead of everything that waits in the queue.
+    if (const auto state = channel.take_state()) wire->send(wire::encode_from_client(*state));
+    attach(key, false);
+    wire->release();
+    to_move_.erase(key);
+    check_all_moved();
+}
+
+void Session::check_all_moved() {
+    if (!to_move_.empty() || state_ != FollowerState::moving) return;
+    happen({FollowerEvent::all_moved});
+    if (!deferred_) return;
+    environment_.loop.post([this, alive = std::weak_ptr(alive_)] {
+        if (alive.expired() || !deferred_) return;
+        const auto [to, version] = *std::exchange(deferred_, {});
+        on_migrate_begin(to, version);
+    });
+}
+
+// --- Semi-seamless: all at once ------------------------------------------------------------------
+
+void Session::take_over() {
+    reset_channels(ResetReason::switching, true);
+    for (const auto& [key, wire] : wires_)
+        wire->close();
+    wires_.clear();
+    has_init_ = is_up_ = false;
+    for (const auto& [key, wire] : target_->wires) {
+        if (!channels_.contains(key)) continue;
+        wires_[key] = wire;
+        wire->set_handlers(handlers_of(key));
+    }
+    adopt_target();
+    const auto& main_wire = wires_.at(kMain);
+    main_wire->send(wire::encode_from_client(main::MigrateEnd{}));
+    attach(kMain, true);
+    main_wire->release();
+}
+
+void Session::adopt_target() {
+    if (!target_) return;
+    settings_.endpoint = target_->endpoint;
+    settings_.trust = target_->trust;
+    if (target_->tls) tls_ = target_->tls;
+    for (auto& [key, wire] : target_->wires) {
+        const auto ours = wires_.find(key);
+        if (ours == wires_.end() || ours->second != wire) wire->close();
+    }
+    // Its wires are the session's now.
+    target_.reset();
+}
+
+// --- Fresh sessions ------------------------------------------------------------------------------
+
+void Session::open_next_candidate() {
+    if (candidates_.empty()) candidates_ = {{settings_.endpoint, settings_.trust}};
+    if (!lost_since_) lost_since_ = environment_.loop.now();
+    const Candidate candidate = candidates_[next_candidate_++ % candidates_.size()];
+    target_.reset();
+    to_move_.clear();
+    // Not from inside a callback of a connection that this closes.
+    open_fresh(candidate);
+}
+
+void Session::start_retry() {
+    const bool linking =
+        state_ >= FollowerState::linking_semi && state_ <= FollowerState::linked_late;
+    if (!linking) {
+        if (!lost_since_) lost_since_ = environment_.loop.now();
+        if (environment_.loop.now() - *lost_since_ >= settings_.reconnect_for)
+            return happen({FollowerEvent::give_up});
+        if (last_error_) listener_.on_problem(*last_error_);
+    }
+    Duration wait = kFirstBackOff * (1 << std::min(attempts_++, 5));
+    retry_->start(std::min(wait, kLastBackOff));
+}
+
+}  // namespace segue::spice::client
