@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// .vv files (application/x-virt-viewer): an INI file with a group [virt-viewer].
+#pragma once
+
+#include <string>
+
+#include "spice/client/settings.h"
+
+namespace segue::viewer {
+
+struct ConnectionFile {
+    std::string title;
+    bool fullscreen = false;
+    bool delete_after_reading = false;
+    std::string release_cursor;  // hotkeys in remote-viewer's notation, may be empty
+    std::string toggle_fullscreen;
+};
+
+// At most this much of a file is read.
+inline constexpr std::size_t kMaxConnectionFile = 1 << 20;
+
+// Unknown keys are ignored, since Proxmox and oVirt add their own. Errors: invalid_argument for a
+// missing type, another type than spice, or a value that cannot be read.
+Result<ConnectionFile> apply_connection_file(std::string_view text,
+                                             spice::client::Settings& settings);
+
+}  // namespace segue::viewer

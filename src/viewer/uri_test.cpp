@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "viewer/uri.h"
+
+#include <gtest/gtest.h>
+
+#include "viewer/connection_file.h"
+#include "viewer/events.h"
+#include "viewer/options.h"
+
+namespace segue::viewer {
+namespace {
+
+using spice::client::Settings;
+
+Settings parsed(std::string_view uri) {
+    Settings settings;
+    const Result<> result = apply_uri(uri, settings);
+    EXPECT_TRUE(result) << uri;
+    return settings;
+}
+
+TEST(UriTest, FormsOfSpiceGtk) {
+    EXPECT_EQ(parsed("spice://host:5900").endpoint.port, 5900);
+    EXPECT_EQ(parsed("spice://me@host:5900/ignored").endpoint.host, "host");
+    const Settings both = parsed("spice://host?port=1&tls-port=2;password=a%20b");
+    EXPECT_EQ(both.endpoint.port, 1);
+    EXPECT_EQ(both.endpoint.tls_port, 2);
+    EXPECT_EQ(both.password, "a b");
+    EXPECT_FALSE(both.all_secure);
+    const Settings tls = parsed("spice+tls://[::1]:5901?port=7");
+    EXPECT_EQ(tls.endpoint.host, "::1");
+    EXPECT_EQ(tls.endpoint.tls_port, 5901);
+    EXPECT_EQ(tls.endpoint.port, 0);
+    EXPECT_TRUE(tls.all_secure);
+    EXPECT_EQ(parsed("spice+unix:///run/a%41").endpoint.unix_path, "/run/aA");
+}
+
+TEST(UriTest, BrokenOnesAreErrors) {
+    for (const char* uri :
+         {"", "host:5900", "vnc://host:1", "spice://", "spice://host", "spice://host:0",
+          "spice://host:65536", "spice://host:12x", "spice://host?port=1&port=2",
+          "spice://host?colour=red", "spice://host?port", "spice://[::1", "spice://[::1]x",
+          "spice+unix://", "spice://host:1?password=%2", "spice://host:1?password=%00"}) {
+        Settings settings;
+        EXPECT_FALSE(apply_uri(uri, settings)) << uri;
+    }
+}
+
+TEST(ConnectionFileTest, KeysOfVirtViewer) {
+    Settings settings;
+    const auto file = apply_connection_file(
+        "# made by Proxmox\n[virt-viewer]\ntype=spice\nhost=pve\ntls-port=61000\nport = -1\n"
+        "password=s3cret\nca=-----BEGIN\\nxyz\\n\nhost-subject=OU=PVE,CN=pve\ntitle=VM 100\n"
+        "delete-this-file=1\nsecure-channels=main;inputs\nunknown=whatever\n[ovirt]\nhost=other\n",
+        settings);
+    ASSERT_TRUE(file);
+    EXPECT_EQ(settings.endpoint.host, "pve");
+    EXPECT_EQ(settings.endpoint.port, 0);
+    EXPECT_EQ(settings.endpoint.tls_port, 61000);
+    EXPECT_EQ(settings.password, "s3cret");
+    EXPECT_EQ(settings.trust.authority_pem, "-----BEGIN\nxyz\n");
+    EXPECT_EQ(settings.trust.subject, "OU=PVE,CN=pve");
+    EXPECT_TRUE(settings.must_be_secure(spice::wire::ChannelType::inputs));
+    EXPECT_FALSE(settings.must_be_secure(spice::wire::ChannelType::display));
+    EXPECT_EQ(file->title, "VM 100");
+    EXPECT_TRUE(file->delete_after_reading);
+}
+
+TEST(ConnectionFileTest, BrokenOnesAreErrors) {
+    for (const char* text :
+         {"", "[virt-viewer]\nhost=a\nport=1\n", "[virt-viewer]\ntype=vnc\n",
+          "[virt-viewer]\ntype=spice\nhost=a\n", "[virt-viewer]\ntype=spice\nhost=a\nport=99999\n",
+          "[virt-viewer]\ntype=spice\nhost=a\nport=1\nsecure-channels=x\n"}) {
+        Settings settings;
+        EXPECT_FALSE(apply_connection_file(text, settings)) << text;
+    }
+}
+
+TEST(OptionsTest, HeadlessLineOfTheContract) {
+    const char* arguments[] = {"segue-view",
+                               "--headless",
+                               "spice://h:1",
+                               "--events",
+                               "e",
+                               "--frames",
+                               "d",
+                               "--screenshot",
+                               "s.png",
+                               "--seconds",
+                               "2.5",
+                               "--read-only",
+                               "--spice-ca-file=ca.pem",
+                               "--spice-disable-audio"};
+    const CommandLine line = parse_command_line(std::size(arguments), arguments);
+    ASSERT_TRUE(line.options) << line.message;
+    EXPECT_TRUE(line.options->headless);
+    EXPECT_EQ(line.options->events_file, "e");
+    EXPECT_EQ(line.options->seconds, 2.5);
+    EXPECT_TRUE(line.options->settings.read_only);
+    EXPECT_EQ(line.options->settings.trust.authority_file, "ca.pem");
+}
+
+TEST(OptionsTest, MistakesAreExplained) {
+    const char* none[] = {"segue-view"};
+    EXPECT_NE(parse_command_line(1, none).exit_code, 0);
+    const char* bad[] = {"segue-view", "spice://h:1", "--spice-preferred-compression=zip"};
+    const CommandLine line = parse_command_line(3, bad);
+    EXPECT_EQ(line.exit_code, 2);
+    EXPECT_EQ(line.message, "segue-view: unknown compression 'zip'\n");
+}
+
+TEST(EventsTest, StringsAreEscaped) {
+    EXPECT_EQ(json_string("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+}
+
+}  // namespace
+}  // namespace segue::viewer
