@@ -10,6 +10,7 @@ std::string_view name_of(ErrorCode code) {
         case ErrorCode::no_support: return "no_support";
         case ErrorCode::invalid_argument: return "invalid_argument";
         case ErrorCode::operation_failed: return "operation_failed";
+        case ErrorCode::no_name: return "no_name";
         case ErrorCode::xml_invalid: return "xml_invalid";
         case ErrorCode::denied: return "denied";
         case ErrorCode::system: return "system";

@@ -17,6 +17,7 @@ enum class ErrorCode : std::uint16_t {
     no_support = 3,
     invalid_argument = 8,
     operation_failed = 9,
+    no_name = 21,
     xml_invalid = 27,
     denied = 29,
     system = 38,

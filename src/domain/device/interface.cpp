@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "domain/device/interface.h"
+
+#include "domain/choice.h"
+
+namespace segue {
+namespace {
+
+constexpr Choice<InterfaceType> kTypes[] = {{"user", InterfaceType::user},
+                                            {"mcast", InterfaceType::multicast},
+                                            {"client", InterfaceType::client},
+                                            {"server", InterfaceType::server},
+                                            {"udp", InterfaceType::udp}};
+
+constexpr std::string_view kHostTypes[] = {"network", "bridge",    "ethernet", "direct",
+                                           "hostdev", "vhostuser", "internal", "vdpa"};
+
+constexpr std::string_view kModels[] = {"virtio",
+                                        "virtio-transitional",
+                                        "virtio-non-transitional",
+                                        "e1000",
+                                        "e1000e",
+                                        "rtl8139",
+                                        "ne2k_pci",
+                                        "pcnet",
+                                        "i82550",
+                                        "i82557b",
+                                        "i82559er"};
+
+Result<std::uint16_t> port_of(XmlCursor& from) {
+    const auto port = TRY(from.number("port", 65535));
+    if (!port || *port == 0) {
+        return fail(ErrorCode::xml_invalid,
+                    "No <{}> 'port' attribute specified with socket "
+                    "interface",
+                    from.name());
+    }
+    return static_cast<std::uint16_t>(*port);
+}
+
+// What goes on QEMU's command line as HOST:PORT: no separators of it.
+Result<std::string> address_of(XmlCursor& from, bool required) {
+    const std::string address = from.attribute_or("address", "");
+    if (address.empty() && required) {
+        return fail(ErrorCode::xml_invalid,
+                    "No <source> 'address' attribute specified with socket interface");
+    }
+    if (address.find_first_of(",/ \t\n") != std::string::npos) {
+        return fail(ErrorCode::xml_invalid, "'{}' is no address of a socket interface", address);
+    }
+    return address;
+}
+
+Result<> parse_source(XmlCursor& from, Interface& interface) {
+    interface.source_address = TRY(address_of(from, interface.type != InterfaceType::server));
+    interface.source_port = TRY(port_of(from));
+    if (interface.type != InterfaceType::udp) return {};
+    XmlCursor* local = from.child("local");
+    if (!local) {
+        return fail(ErrorCode::xml_invalid, "No <local> element specified with socket interface");
+    }
+    interface.local_address = TRY(address_of(*local, true));
+    interface.local_port = TRY(port_of(*local));
+    return {};
+}
+
+}  // namespace
+
+std::string_view name_of(InterfaceType type) {
+    return name_in(kTypes, type);
+}
+
+Result<Interface> parse_interface(XmlCursor& from) {
+    Interface interface;
+    const std::string type = from.attribute_or("type", "user");
+    for (const std::string_view host_type : kHostTypes) {
+        if (type == host_type) {
+            return fail(ErrorCode::config_unsupported,
+                        "interface type '{}' is not supported: it needs a network of the host; "
+                        "use user, mcast, client, server or udp",
+                        type);
+        }
+    }
+    interface.type = TRY(choice(from, "type", kTypes)).value_or(InterfaceType::user);
+    if (XmlCursor* mac = from.child("mac")) {
+        interface.mac = TRY(parse_mac(mac->attribute_or("address", "")));
+    }
+    XmlCursor* source = from.child("source");
+    if (interface.type != InterfaceType::user) {
+        if (!source) {
+            return fail(ErrorCode::xml_invalid,
+                        "No <source> element specified with socket interface");
+        }
+        TRY(parse_source(*source, interface));
+    }
+    if (XmlCursor* model = from.child("model")) {
+        interface.model = TRY(choice(*model, "type", kModels)).value_or("");
+    }
+    if (XmlCursor* link = from.child("link")) {
+        const std::string state = link->attribute_or("state", "");
+        if (state != "up" && state != "down") return bad_choice(*link, "state", state);
+        interface.link_up = state == "up";
+    }
+    TRY(parse_device(from, interface));
+    return interface;
+}
+
+XmlElement format_interface(const Interface& interface, const FormatOptions& options) {
+    XmlElement out;
+    out.name = "interface";
+    out.set("type", name_of(interface.type));
+    out.add("mac").set("address", interface.mac);
+    if (interface.type != InterfaceType::user) {
+        XmlElement& source = out.add("source");
+        if (!interface.source_address.empty()) source.set("address", interface.source_address);
+        source.set("port", interface.source_port);
+        if (interface.type == InterfaceType::udp) {
+            source.add("local")
+                .set("address", interface.local_address)
+                .set("port", interface.local_port);
+        }
+    }
+    out.add("model").set("type", interface.model);
+    if (interface.link_up) out.add("link").set("state", *interface.link_up ? "up" : "down");
+    format_device(interface, out, options);
+    return out;
+}
+
+}  // namespace segue
