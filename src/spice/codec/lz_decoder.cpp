@@ -12,31 +12,37 @@ tl::unexpected<Error> broken(std::string_view what) {
     return fail(ErrorCode::protocol, "LZ picture: {}", what);
 }
 
-// Decoding one pass. `in` moves over the input; both ends are hard.
+constexpr const char* kEndsEarly = "the data ends early";
+
+// Decoding one pass. `in` moves over the input; both ends are hard. What is wrong comes back as
+// text, null if nothing: an Error per step would cost more than the step.
 template <class Unit>
 class Pass {
   public:
     Pass(const std::uint8_t*& in, const std::uint8_t* in_end, Unit* out, std::size_t count)
         : in_(in), in_end_(in_end), start_(out), out_(out), out_end_(out + count) {}
 
-    Result<> run() {
+    const char* run() {
         while (out_ < out_end_) {
-            if (in_ == in_end_) return broken("the data ends early");
+            if (in_ == in_end_) return kEndsEarly;
             const std::uint8_t control = *in_++;
-            const Result<> done = control < 32 ? literals(control + 1u) : match(control);
-            if (!done) return done;
+            const char* wrong = control < 32 ? literals(control + 1u) : match(control);
+            if (wrong != nullptr) return wrong;
         }
-        return {};
+        return nullptr;
     }
 
   private:
     using Kind = LzUnit<Unit>;
+    // Copies go in steps of 16 bytes where so much room is left; what they write too much is
+    // overwritten later.
+    static constexpr std::size_t kStep = 16 / sizeof(Unit);
     std::size_t room() const { return static_cast<std::size_t>(out_end_ - out_); }
     std::size_t left() const { return static_cast<std::size_t>(in_end_ - in_); }
 
-    Result<> literals(std::size_t count) {
-        if (count > room()) return broken("more literals than pixels");
-        if (count * Kind::kLiteral > left()) return broken("the data ends early");
+    const char* literals(std::size_t count) {
+        if (count > room()) return "more literals than pixels";
+        if (count * Kind::kLiteral > left()) return kEndsEarly;
         if constexpr (sizeof(Unit) == 1) {
             std::memcpy(out_, in_, count);
         } else if constexpr (sizeof(Unit) == 2) {
@@ -48,7 +54,7 @@ class Pass {
         }
         in_ += count * Kind::kLiteral;
         out_ += count;
-        return {};
+        return nullptr;
     }
 
     void wide_literals(std::size_t count) {
@@ -64,47 +70,52 @@ class Pass {
         }
     }
 
-    Result<> match(std::uint8_t control) {
+    const char* match(std::uint8_t control) {
         std::size_t length = control >> 5;
         if (length == 7) {
             std::uint8_t more;
             do {
-                if (in_ == in_end_) return broken("the data ends early");
+                if (in_ == in_end_) return kEndsEarly;
                 more = *in_++;
                 length += more;
             } while (more == 255);
         }
-        if (in_ == in_end_) return broken("the data ends early");
+        if (in_ == in_end_) return kEndsEarly;
         std::size_t distance = std::size_t{control & 31u} << 8 | *in_++;
         if (distance == 8191) {
-            if (left() < 2) return broken("the data ends early");
+            if (left() < 2) return kEndsEarly;
             distance += static_cast<std::size_t>(in_[0] << 8 | in_[1]);
             in_ += 2;
         }
         distance += 1;
         length += Kind::kBias;
         if (distance > static_cast<std::size_t>(out_ - start_)) {
-            return broken("a match starts before the picture");
+            return "a match starts before the picture";
         }
-        if (length > room()) return broken("a match is longer than the picture");
+        if (length > room()) return "a match is longer than the picture";
         copy(distance, length);
-        return {};
+        return nullptr;
     }
 
     void copy(std::size_t distance, std::size_t length) {
-        constexpr std::size_t kStep = 16 / sizeof(Unit);
         const Unit* from = out_ - distance;
-        if (distance == 1) {
-            std::fill_n(out_, length, *from);
-        } else if (distance >= kStep && length + kStep <= room()) {
-            // Whole steps; what they write too much is overwritten later.
+        Unit* const to = out_;
+        out_ += length;
+        if (room() < kStep) {
+            for (std::size_t i = 0; i < length; ++i)
+                to[i] = from[i];
+        } else if (distance >= kStep) {
             for (std::size_t i = 0; i < length; i += kStep)
-                std::memcpy(out_ + i, from + i, 16);
+                std::memcpy(to + i, from + i, 16);
+        } else if (distance == 1) {
+            Unit step[kStep];
+            std::fill_n(step, kStep, *from);
+            for (std::size_t i = 0; i < length; i += kStep)
+                std::memcpy(to + i, step, 16);
         } else {
             for (std::size_t i = 0; i < length; ++i)
-                out_[i] = from[i];
+                to[i] = from[i];
         }
-        out_ += length;
     }
 
     const std::uint8_t*& in_;
@@ -114,14 +125,43 @@ class Pass {
     Unit* out_end_;
 };
 
-Result<> alpha_pass(const std::uint8_t*& in, const std::uint8_t* in_end,
-                    std::span<std::uint8_t> pixels) {
+template <class Unit>
+const char* decode_pass(const std::uint8_t*& in, const std::uint8_t* in_end,
+                        std::span<std::uint8_t> pixels) {
+    return Pass<Unit>(in, in_end, reinterpret_cast<Unit*>(pixels.data()),
+                      pixels.size() / sizeof(Unit))
+        .run();
+}
+
+const char* alpha_pass(const std::uint8_t*& in, const std::uint8_t* in_end,
+                       std::span<std::uint8_t> pixels) {
     Bytes alpha(pixels.size() / 4);
-    const Result<> done = Pass<std::uint8_t>(in, in_end, alpha.data(), alpha.size()).run();
-    if (!done) return done;
+    const char* wrong = decode_pass<std::uint8_t>(in, in_end, alpha);
+    if (wrong != nullptr) return wrong;
     for (std::size_t i = 0; i < alpha.size(); ++i)
         pixels[4 * i + 3] = alpha[i];
-    return {};
+    return nullptr;
+}
+
+const char* decode_all(LzType type, const std::uint8_t* in, const std::uint8_t* end,
+                       std::span<std::uint8_t> pixels) {
+    switch (type) {
+        case LzType::one_bit_le:
+        case LzType::one_bit_be:
+        case LzType::four_bit_le:
+        case LzType::four_bit_be:
+        case LzType::eight_bit:
+        case LzType::alpha8: return decode_pass<std::uint8_t>(in, end, pixels);
+        case LzType::rgb16: return decode_pass<std::uint16_t>(in, end, pixels);
+        case LzType::rgb24:
+        case LzType::rgb32: return decode_pass<std::uint32_t>(in, end, pixels);
+        case LzType::rgba: {
+            const char* wrong = decode_pass<std::uint32_t>(in, end, pixels);
+            return wrong != nullptr ? wrong : alpha_pass(in, end, pixels);
+        }
+        case LzType::alpha_only: return alpha_pass(in, end, pixels);
+    }
+    return nullptr;
 }
 
 }  // namespace
@@ -173,33 +213,9 @@ Result<> lz_decode(ByteView data, std::span<std::uint8_t> pixels) {
                     "LZ picture: room for {} bytes, {} at a multiple of 4 are needed",
                     pixels.size(), header.pixel_bytes());
     }
-    const std::uint8_t* in = data.data() + kHeaderSize;
-    const std::uint8_t* const end = data.data() + data.size();
-    const std::size_t count = std::size_t{header.width} * header.height;
-    switch (header.type) {
-        case LzType::one_bit_le:
-        case LzType::one_bit_be:
-        case LzType::four_bit_le:
-        case LzType::four_bit_be:
-        case LzType::eight_bit:
-        case LzType::alpha8: return Pass<std::uint8_t>(in, end, pixels.data(), pixels.size()).run();
-        case LzType::rgb16:
-            return Pass<std::uint16_t>(in, end, reinterpret_cast<std::uint16_t*>(pixels.data()),
-                                       count)
-                .run();
-        case LzType::rgb24:
-        case LzType::rgb32:
-            return Pass<std::uint32_t>(in, end, reinterpret_cast<std::uint32_t*>(pixels.data()),
-                                       count)
-                .run();
-        case LzType::rgba: {
-            const Result<> colours =
-                Pass<std::uint32_t>(in, end, reinterpret_cast<std::uint32_t*>(pixels.data()), count)
-                    .run();
-            return colours ? alpha_pass(in, end, pixels) : colours;
-        }
-        case LzType::alpha_only: return alpha_pass(in, end, pixels);
-    }
+    const char* wrong =
+        decode_all(header.type, data.data() + kHeaderSize, data.data() + data.size(), pixels);
+    if (wrong != nullptr) return broken(wrong);
     return {};
 }
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
 #include "spice/codec/lz.h"
 #include "spice/codec/lz_match.h"
 
@@ -9,7 +11,6 @@ namespace {
 constexpr std::size_t kMaxLiterals = 32;
 constexpr std::uint32_t kNearDistance = 8191;             // biased by one: 0 is the unit before
 constexpr std::uint32_t kFarDistance = 8191 + 65535 - 2;  // what every decoder takes
-constexpr std::uint64_t kHashFactor = 0x9e3779b97f4a7c15;
 
 std::uint8_t* put_match(std::size_t length, std::uint32_t distance, std::uint8_t* out) {
     const bool is_far = distance >= kNearDistance;
@@ -41,49 +42,50 @@ struct LzPass {
     std::uint32_t* table;
     std::uint32_t base;
 
-    static std::uint32_t hash(const Unit* at) {
-        constexpr std::uint64_t kKept =
-            Kind::kHashed * sizeof(Unit) == 8
-                ? ~std::uint64_t{0}
-                : (std::uint64_t{1} << Kind::kHashed * sizeof(Unit) * 8) - 1;
-        const std::uint64_t value = load_u64(at) & Kind::kMask & kKept;
-        return static_cast<std::uint32_t>(value * kHashFactor >> (64 - LzEncoder::kTableBits));
+    struct Match {
+        std::size_t length = 0;
+        std::uint32_t distance = 0;  // biased by one
+    };
+
+    std::uint32_t& entry(const Unit* at) const {
+        return table[hash_units(at, LzEncoder::kTableBits)];
+    }
+    std::uint32_t position(const Unit* at) const {
+        return base + static_cast<std::uint32_t>(at - units);
+    }
+
+    Match find(const Unit* at) const {
+        if (same_unit(at[0], at[-1]) && same_unit(at[1], at[0]) && same_unit(at[2], at[0])) {
+            return {same_length(at, at - 1, end), 0};
+        }
+        std::uint32_t& seen = entry(at);
+        const std::uint32_t distance = position(at) - seen - 1;
+        const bool is_new = seen < base || distance > kFarDistance;
+        seen = position(at);
+        if (is_new) return {};
+        const std::size_t length = same_length(at, at - distance - 1, end);
+        const std::size_t least = distance >= kNearDistance ? Kind::kFarLength : Kind::kBias + 1;
+        return length < least ? Match{} : Match{length, distance};
     }
 
     std::uint8_t* run(std::uint8_t* out) {
         const Unit* literals = units;
         const Unit* at = units + 1;
-        // A hash reads 8 bytes.
-        const Unit* const last = end - 8 / sizeof(Unit);
+        const Unit* const last = end - kHashedUnits;
         while (at <= last) {
-            std::size_t length;
-            std::uint32_t distance;
-            if (same_unit(at[0], at[-1]) && same_unit(at[1], at[0]) &&
-                same_unit(at[2 % (8 / sizeof(Unit))], at[0])) {
-                distance = 0;
-                length = same_length(at, at - 1, end);
-            } else {
-                std::uint32_t& entry = table[hash(at)];
-                const std::uint32_t here = base + static_cast<std::uint32_t>(at - units);
-                const std::uint32_t seen = entry;
-                entry = here;
-                distance = here - seen - 1;
-                if (seen < base || distance > kFarDistance) {
-                    ++at;
-                    continue;
-                }
-                length = same_length(at, at - distance - 1, end);
-                if (length < (distance >= kNearDistance ? Kind::kFarLength : Kind::kBias + 1)) {
-                    ++at;
-                    continue;
-                }
+            const Match match = find(at);
+            if (match.length == 0) {
+                // Where nothing has matched for long, not every unit is tried.
+                at += 1 + std::min<std::size_t>(static_cast<std::size_t>(at - literals) >> 6, 7);
+                continue;
             }
             out = put_literals(literals, static_cast<std::size_t>(at - literals), out);
-            out = put_match(length - Kind::kBias, distance, out);
-            at += length;
+            out = put_match(match.length - Kind::kBias, match.distance, out);
+            at += match.length;
             literals = at;
             if (at <= last) {
-                table[hash(at - 1)] = base + static_cast<std::uint32_t>(at - 1 - units);
+                entry(at - 2) = position(at - 2);
+                entry(at - 1) = position(at - 1);
             }
         }
         return put_literals(literals, static_cast<std::size_t>(end - literals), out);

@@ -19,7 +19,6 @@ struct LzUnit<std::uint8_t> {
     static constexpr std::size_t kLiteral = 1;    // bytes of a literal on the wire
     static constexpr std::size_t kBias = 2;       // a length of 1 on the wire means 1 + this
     static constexpr std::size_t kFarLength = 5;  // least length that pays for a far distance
-    static constexpr std::size_t kHashed = 4;     // units that a hash covers
 };
 template <>
 struct LzUnit<std::uint16_t> {
@@ -27,7 +26,6 @@ struct LzUnit<std::uint16_t> {
     static constexpr std::size_t kLiteral = 2;
     static constexpr std::size_t kBias = 1;
     static constexpr std::size_t kFarLength = 3;
-    static constexpr std::size_t kHashed = 3;
 };
 template <>
 struct LzUnit<std::uint32_t> {
@@ -35,7 +33,6 @@ struct LzUnit<std::uint32_t> {
     static constexpr std::size_t kLiteral = 3;
     static constexpr std::size_t kBias = 0;
     static constexpr std::size_t kFarLength = 2;
-    static constexpr std::size_t kHashed = 2;
 };
 
 inline std::uint64_t load_u64(const void* from) {
@@ -69,6 +66,26 @@ inline std::size_t same_length(const Unit* one, const Unit* other, const Unit* e
         ++other;
     }
     return static_cast<std::size_t>(one - start);
+}
+
+// A hash of the four units at `at`, of `bits` bits. Four are enough for the matches that pay, and
+// make them longer than three do: less output and fewer steps.
+inline constexpr std::size_t kHashedUnits = 4;
+template <class Unit>
+inline std::uint32_t hash_units(const Unit* at, unsigned bits) {
+    constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15;
+    std::uint64_t value;
+    if constexpr (sizeof(Unit) == 1) {
+        std::uint32_t four;
+        std::memcpy(&four, at, sizeof four);
+        value = four * kFactor;
+    } else {
+        value = (load_u64(at) & LzUnit<Unit>::kMask) * kFactor;
+        if constexpr (sizeof(Unit) == 4) {
+            value ^= (load_u64(at + 2) & LzUnit<Unit>::kMask) * 0xc2b2ae3d27d4eb4f;
+        }
+    }
+    return static_cast<std::uint32_t>(value >> (64 - bits));
 }
 
 // Literals: in groups of at most 32 behind their count.
