@@ -46,12 +46,22 @@ inline bool same_unit(Unit one, Unit other) {
     return ((one ^ other) & static_cast<Unit>(LzUnit<Unit>::kMask)) == 0;
 }
 
-// How many units from `one` and `other` on agree; `other` < `one` may overlap; neither is read at
-// or behind `end` (the end for `one`).
+// How many units from `one` and `other` on agree, up to `end` (the end for `one`; `other` has as
+// many units left). The two may overlap.
 template <class Unit>
 inline std::size_t same_length(const Unit* one, const Unit* other, const Unit* end) {
     constexpr std::size_t kStep = 8 / sizeof(Unit);
     const Unit* const start = one;
+    // Four words at a time as long as all of them agree.
+    while (static_cast<std::size_t>(end - one) >= 4 * kStep) {
+        std::uint64_t differ = 0;
+        for (std::size_t i = 0; i < 4; ++i) {
+            differ |= load_u64(one + i * kStep) ^ load_u64(other + i * kStep);
+        }
+        if ((differ & LzUnit<Unit>::kMask) != 0) break;
+        one += 4 * kStep;
+        other += 4 * kStep;
+    }
     while (static_cast<std::size_t>(end - one) >= kStep) {
         const std::uint64_t differ = (load_u64(one) ^ load_u64(other)) & LzUnit<Unit>::kMask;
         if (differ != 0) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -66,6 +67,24 @@ struct PictureView {
         return rows + static_cast<std::ptrdiff_t>(y) * stride;
     }
     bool is_contiguous() const { return stride == static_cast<std::ptrdiff_t>(row_bytes()); }
+};
+
+// Memory for pixels that are about to be written: not cleared first.
+class PixelBuffer {
+  public:
+    PixelBuffer() = default;
+    explicit PixelBuffer(std::size_t size)
+        : bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(size)), size_(size) {}
+
+    std::uint8_t* data() { return bytes_.get(); }
+    const std::uint8_t* data() const { return bytes_.get(); }
+    std::size_t size() const { return size_; }
+    std::span<std::uint8_t> span() { return {bytes_.get(), size_}; }
+    ByteView view() const { return {bytes_.get(), size_}; }
+
+  private:
+    std::unique_ptr<std::uint8_t[]> bytes_;
+    std::size_t size_ = 0;
 };
 
 // For access by whole pixels.

@@ -69,4 +69,32 @@ struct Lz {
     void (*decode)(void*, int type, std::uint8_t* out) = symbol<decltype(decode)>("lz_decode");
 };
 
+// GLZ's call-back table: no call for a warning's space, one more for a picture that left the
+// window.
+struct GlzUser {
+    void (*error)(User*, const char*, ...) = say;
+    void (*warn)(User*, const char*, ...) = say;
+    void (*info)(User*, const char*, ...) = say;
+    void* (*allocate)(User*, int) = user().allocate;
+    void (*release)(User*, void*) = user().release;
+    int (*more_lines)(User*, std::uint8_t**) = user().more_lines;
+    int (*more_space)(User*, std::uint8_t**) = user().more_space;
+    void (*free_picture)(User*, void*) = [](User*, void*) {};
+};
+
+struct Glz {
+    GlzUser calls;
+    void* dictionary = symbol<void* (*)(std::uint32_t, std::uint32_t, GlzUser*)>(
+        "glz_enc_dictionary_create")(8 * 1024 * 1024, 4, &calls);
+    void* context = symbol<void* (*)(std::uint8_t, void*, GlzUser*)>("glz_encoder_create")(
+        0, dictionary, &calls);
+    int (*encode)(void*, int type, int width, int height, int top_down, std::uint8_t* lines,
+                  unsigned line_count, int stride, std::uint8_t* out, unsigned size, void* owner,
+                  void** picture) = symbol<decltype(encode)>("glz_encode");
+    ~Glz() {
+        symbol<void (*)(void*)>("glz_encoder_destroy")(context);
+        symbol<void (*)(void*, GlzUser*)>("glz_enc_dictionary_destroy")(dictionary, &calls);
+    }
+};
+
 }  // namespace segue::spice::codec::stock
