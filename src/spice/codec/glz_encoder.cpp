@@ -85,37 +85,39 @@ struct GlzPass {
         std::uint32_t picture = 0;
         std::ptrdiff_t shift = 0;
     };
-    Follow follow;
+    Follow still;   // the newest picture of the same width, at the same place
+    Follow follow;  // of the last long match with another shift
     static constexpr std::size_t kFollowLength = 16;
 
-    // At the start: the newest picture of the same width, at the same place.
-    void guess() {
+    void find_still() {
         const auto& newest_one = window.back();
         for (std::size_t back = 1; back < std::min<std::size_t>(window.size(), 64); ++back) {
             const auto& older = window[window.size() - 1 - back];
             if (older.width == newest_one.width && older.unit_size == sizeof(Unit)) {
-                follow = {reinterpret_cast<const Unit*>(older.pixels), older.count,
-                          static_cast<std::uint32_t>(back), 0};
+                still = {reinterpret_cast<const Unit*>(older.pixels), older.count,
+                         static_cast<std::uint32_t>(back), 0};
                 return;
             }
         }
     }
 
-    Match find_followed(const Unit* at) const {
-        const std::ptrdiff_t index = at - units + follow.shift;
-        if (index < 0 || static_cast<std::size_t>(index) >= follow.count) return {};
-        const Unit* const older = follow.pixels + index;
+    Match find_followed(const Unit* at, const Follow& one) const {
+        const std::ptrdiff_t index = at - units + one.shift;
+        if (index < 0 || static_cast<std::size_t>(index) >= one.count) return {};
+        const Unit* const older = one.pixels + index;
         if (!same_unit(*at, *older)) return {};
-        const std::size_t left = std::min<std::size_t>(
-            static_cast<std::size_t>(end - at), follow.count - static_cast<std::size_t>(index));
-        const Place place{follow.picture, static_cast<std::uint32_t>(index)};
+        const std::size_t left = std::min<std::size_t>(static_cast<std::size_t>(end - at),
+                                                       one.count - static_cast<std::size_t>(index));
+        const Place place{one.picture, static_cast<std::uint32_t>(index)};
         const std::size_t length = same_length(at, older, at + left);
         return length < kFollowLength || place.pixel >= kFar ? Match{} : Match{length, place};
     }
 
     Match find(const Unit* at) {
-        const Match followed = find_followed(at);
-        if (followed.length != 0) return followed;
+        for (const Follow* one : {&follow, &still}) {
+            const Match followed = find_followed(at, *one);
+            if (followed.length != 0) return followed;
+        }
         if (at != units && same_unit(at[0], at[-1]) && same_unit(at[1], at[0]) &&
             same_unit(at[2], at[0])) {
             return {same_length(at, at - 1, end), {}};
@@ -146,7 +148,8 @@ struct GlzPass {
                           match.length > Kind::kBias && match.place.pixel < kFar;
         if (!pays) return {};
         const std::ptrdiff_t shift = static_cast<std::ptrdiff_t>(seen.at) - (at - units);
-        if (match.length >= kFollowLength && match.place.picture != 0 && shift != follow.shift) {
+        if (match.length >= kFollowLength && match.place.picture != 0 && shift != follow.shift &&
+            shift != still.shift) {
             const auto& older = window[window.size() - 1 - match.place.picture];
             follow = {reinterpret_cast<const Unit*>(older.pixels), older.count, match.place.picture,
                       shift};
@@ -158,7 +161,7 @@ struct GlzPass {
         const Unit* literals = units;
         const Unit* at = units;
         const Unit* const last = end - kHashedUnits;
-        guess();
+        find_still();
         while (at <= last) {
             const Match match = find(at);
             if (match.length == 0) {
