@@ -73,8 +73,9 @@ def check(schema, struct):
 
 def header(schema, include_of):
     lines = ["// SPDX-License-Identifier: LGPL-2.1-or-later",
-             f"// Generated from {include_of(schema)} by src/schema/emit_xdr.py.", "#pragma once", "",
-             "#include <array>", "#include <cstdint>", "#include <optional>", "#include <span>",
+             f"// Generated from {include_of(schema)} by src/schema/emit_xdr.py.",
+             "#pragma once", "", "#include <array>", "#include <cstdint>", "#include <optional>",
+             "#include <span>",
              "#include <string>", "#include <string_view>", "#include <variant>",
              "#include <vector>", "", '#include "base/bytes.h"', '#include "base/id.h"',
              '#include "rpc/procedure.h"', '#include "rpc/xdr.h"']
@@ -103,8 +104,9 @@ def declare_struct(schema, struct):
     for field in struct.fields:
         lines += cpp.comment(field.doc, "    ")
         lines.append(f"    {type_name(field.type, schema)} {identifier(field.name)}{{}};")
-    lines += ["", f"    friend bool operator==(const {struct.name}&, const {struct.name}&) = default;",
-              "};", f"void read(rpc::XdrReader& reader, {struct.name}& value);",
+    name = struct.name
+    lines += ["", f"    friend bool operator==(const {name}&, const {name}&) = default;", "};",
+              f"void read(rpc::XdrReader& reader, {struct.name}& value);",
               f"void write(rpc::XdrWriter& writer, const {struct.name}& value);", ""]
     return lines
 
@@ -124,7 +126,8 @@ def declare_procedure(schema, declaration):
         lines.append("    static constexpr std::uint32_t kProgram = "
                      f"{cpp.namespace(schema)}::kProgram;")
     lines += [f"    static constexpr std::int32_t kNumber = {declaration.number};",
-              f'    static constexpr std::string_view kName = "{snake(declaration.name)}";', "};", ""]
+              f'    static constexpr std::string_view kName = "{snake(declaration.name)}";',
+              "};", ""]
     return lines
 
 
@@ -262,7 +265,8 @@ def samples(schema, include_of):
     """Random values of every struct within its limits, and a visitor over all of them."""
     lines = ["// SPDX-License-Identifier: LGPL-2.1-or-later",
              f"// Generated from {include_of(schema)} by src/schema/emit_xdr.py: for tests.",
-             "#pragma once", "", f'#include "{include_of(schema)}.h"', '#include "rpc/xdr_sample.h"']
+             "#pragma once", "", f'#include "{include_of(schema)}.h"',
+             '#include "rpc/xdr_sample.h"']
     lines += [f'#include "{include_of(each)}_samples.h"' for each in schema.imports
               if structs(each)]
     lines += ["", f"namespace {cpp.namespace(schema)} {{", ""]

@@ -124,8 +124,8 @@ event Told = 6 carries Call
         files = emit_xdr.emit(load(self.TEXT), lambda each: "main.schema")
         self.assertIn("using Call = Call;", files[".h"])
         self.assertIn("using Reply = Nothing;", files[".h"])
-        self.assertIn('{5, "hello", Access::write, StreamKind::both},', files[".cpp"])
-        self.assertIn('{6, "told", Access::event, StreamKind::none},', files[".cpp"])
+        self.assertIn('{5, "hello", rpc::Access::write, rpc::StreamKind::both},', files[".cpp"])
+        self.assertIn('{6, "told", rpc::Access::event, rpc::StreamKind::none},', files[".cpp"])
 
     def test_an_absent_text_is_not_an_empty_one(self):
         files = emit_xdr.emit(load(self.TEXT), lambda each: "main.schema")
