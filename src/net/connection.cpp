@@ -18,10 +18,14 @@ constexpr std::size_t kReadSize = 64u << 10;
 constexpr int kReadsAtOnce = 4;
 constexpr std::size_t kIovecs = 64;
 
+std::string name_of_peer(const SocketAddress& peer) {
+    const std::string text = peer.text();
+    return text.empty() ? "the local peer" : text;
+}
+
 Error lost(const SocketAddress& peer, std::string_view how) {
-    const std::string name = peer.text();
     return {ErrorCode::connection_lost,
-            fmt::format("connection with {} {}", name.empty() ? "the local peer" : name, how)};
+            fmt::format("connection with {} {}", name_of_peer(peer), how)};
 }
 
 Error lost(const SocketAddress& peer, int error) {
@@ -98,7 +102,7 @@ void Connection::read_some() {
                 return fail_with({ErrorCode::limit_exceeded,
                                   fmt::format("{} sent more than {} descriptors that no message "
                                               "announced",
-                                              peer_.text(), kMaxDescriptors)});
+                                              name_of_peer(peer_), kMaxDescriptors)});
             }
         }
         if (size == 0) return end_of_input();
@@ -290,8 +294,8 @@ void Connection::after_write() {
         loop_.post([this, alive = alive_, waiting = waiting_] {
             if (!*alive || !socket_) return;
             fail_with({ErrorCode::limit_exceeded,
-                       fmt::format("{} does not read: {} bytes wait, the limit is {}", peer_.text(),
-                                   waiting, output_limit_)});
+                       fmt::format("{} does not read: {} bytes wait, the limit is {}",
+                                   name_of_peer(peer_), waiting, output_limit_)});
         });
     }
     if (output_.empty() && ending_) {

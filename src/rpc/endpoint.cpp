@@ -31,9 +31,14 @@ void Endpoint::start(Handlers handlers) {
 
 void Endpoint::on_input(ByteView bytes) {
     keepalive_.heard();
+    take_all(bytes);
+}
+
+// One portion of input may hold thousands of calls: a hold works from the very next one on.
+void Endpoint::take_all(ByteView bytes) {
     framer_.feed(bytes);
     const auto alive = alive_;
-    for (;;) {
+    while (holds_ == 0) {
         Packet packet;
         const auto found = framer_.next(packet);
         if (!found) return close(found.error());
@@ -85,6 +90,13 @@ void Endpoint::hold_reading(bool hold) {
     if (closed_) return;
     link_->set_reading(holds_ == 0);
     keepalive_.set_listening(holds_ == 0);
+    if (holds_ != 0 || std::exchange(resumes_, true)) return;
+    // What was read before the hold began; through the loop, because a handler may be running.
+    loop_.post([this, alive = alive_] {
+        if (!*alive) return;
+        resumes_ = false;
+        if (!closed_ && holds_ == 0 && framer_.kept() != 0) take_all({});
+    });
 }
 
 std::shared_ptr<Stream> Endpoint::add_stream(const Header& header, Stream::Handlers handlers) {

@@ -54,6 +54,7 @@ class Endpoint final : public StreamCarrier {
 
   private:
     void on_input(ByteView bytes);
+    void take_all(ByteView bytes);
     Result<> take(const Packet& packet);
     void take_keepalive(const Header& header);
     void send_keepalive(std::int32_t procedure);
@@ -67,6 +68,7 @@ class Endpoint final : public StreamCarrier {
     Handlers handlers_;
     std::map<std::uint32_t, std::shared_ptr<Stream>> streams_;
     int holds_ = 0;
+    bool resumes_ = false;  // a look at what was kept is on its way
     bool closed_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -57,13 +57,13 @@ Result<> Session::on_packet(const Packet& packet) {
     if (header.version != kProgramVersion || !calls_.knows_program(header.program)) {
         pending.answer_error({ErrorCode::protocol, fmt::format("Cannot find program {} version {}",
                                                                header.program, header.version)});
+    } else if (read_only_ && entry != nullptr && entry->info.access == Access::write) {
+        pending.answer_error(
+            {ErrorCode::denied, fmt::format("read only access prevents {}", name)});
     } else if (entry == nullptr || !entry->serve) {
         pending.answer_error(
             {ErrorCode::no_support, entry == nullptr ? fmt::format("procedure {}", header.procedure)
                                                      : std::string(entry->info.name)});
-    } else if (read_only_ && entry->info.access == Access::write) {
-        pending.answer_error(
-            {ErrorCode::denied, fmt::format("read only access prevents {}", name)});
     } else {
         entry->serve(*this, packet.payload, std::move(pending));
     }
