@@ -245,6 +245,7 @@ void GlzDictionary::put_colours(const Kept& picture, Bytes& out) {
                        table_.data(),
                        window_,
                        static_cast<std::uint32_t>(next_id_) + 1,
+                       {},
                        {}};
     const std::uint8_t* const end = pass.run(scratch_.data());
     out.insert(out.end(), static_cast<const std::uint8_t*>(scratch_.data()), end);
@@ -263,7 +264,7 @@ void GlzDictionary::put_alpha(const PictureView& picture, Bytes& out) {
     scratch_.resize(std::max(scratch_.size(), plane.size() + plane.size() / 32 + 8));
     const std::deque<Kept> alone(1);
     GlzPass<std::uint8_t> pass{
-        plane.data(), plane.data() + plane.size(), table.data(), alone, 1, {}};
+        plane.data(), plane.data() + plane.size(), table.data(), alone, 1, {}, {}};
     const std::uint8_t* const end = pass.run(scratch_.data());
     out.insert(out.end(), static_cast<const std::uint8_t*>(scratch_.data()), end);
 }
