@@ -23,7 +23,7 @@
 //      (Cookie::right) when action.record.right is `given`; the destination's reply to Prepare puts
 //      its offer there (Cookie::offer).
 //   6. write_record must be durable before record_stored is fed. Convert with to_row() to
-//      store::MigrationRecord. Nothing later in the same list of actions depends on it, except on
+//      storage::MigrationRecord. Nothing later in the same list of actions depends on it, except on
 //      the destination's last one ("settled"), which may be lost without harm.
 //   7. At start, for each stored record: SourceMachine::restored(record, guest_alive) or
 //      DestinationMachine::restored(…), then feed `restarted`. Records of the destination that are

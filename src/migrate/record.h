@@ -56,7 +56,7 @@ struct Record {
     friend bool operator==(const Record&, const Record&) = default;
 };
 
-// This room never sees the store: Row is store::MigrationRecord, whose columns are plain text and
+// This room never sees the store: Row is storage::MigrationRecord, whose columns are plain text and
 // numbers of the same names.
 template <class Row>
 Row to_row(const Record& record);

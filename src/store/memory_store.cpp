@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "store/memory_store.h"
 
-namespace segue::store {
+namespace segue::storage {
 namespace {
 
 template <class Map>
@@ -73,4 +73,4 @@ Result<std::vector<ProtectionRecord>> MemoryStore::protections() {
     return values_of(visible_.protections);
 }
 
-}  // namespace segue::store
+}  // namespace segue::storage

@@ -8,7 +8,7 @@
 
 #include "store/store.h"
 
-namespace segue::store {
+namespace segue::storage {
 
 class MemoryStore final : public Store {
   public:
@@ -39,4 +39,4 @@ class MemoryStore final : public Store {
     bool broken_ = false;
 };
 
-}  // namespace segue::store
+}  // namespace segue::storage

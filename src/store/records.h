@@ -8,7 +8,7 @@
 
 #include "base/id.h"
 
-namespace segue::store {
+namespace segue::storage {
 
 struct DomainRecord {
     Uuid uuid;
@@ -141,4 +141,4 @@ void each_column(Record& record, Visitor&& visit) {
     }
 }
 
-}  // namespace segue::store
+}  // namespace segue::storage

@@ -3,7 +3,7 @@
 
 #include <sqlite3.h>
 
-namespace segue::store {
+namespace segue::storage {
 namespace {
 
 std::string_view remedy_of(int code) {
@@ -117,4 +117,4 @@ Result<std::int64_t> Database::pragma(const char* name) {
     return value;
 }
 
-}  // namespace segue::store
+}  // namespace segue::storage

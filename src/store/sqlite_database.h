@@ -12,7 +12,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace segue::store {
+namespace segue::storage {
 
 class Statement {
   public:
@@ -62,4 +62,4 @@ class Database {
     std::string path_;
 };
 
-}  // namespace segue::store
+}  // namespace segue::storage

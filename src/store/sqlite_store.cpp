@@ -9,7 +9,7 @@
 #include "store/sqlite_database.h"
 #include "store/store.h"
 
-namespace segue::store {
+namespace segue::storage {
 namespace {
 
 // Step N brings version N to N + 1. Steps are history: never edited, only added.
@@ -179,4 +179,4 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory) {
     return std::make_unique<SqliteStore>(std::move(database));
 }
 
-}  // namespace segue::store
+}  // namespace segue::storage

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// (The namespace is `storage`: segue::store() is a function of base/bytes.h.)
 // The store: read whole when a daemon starts, written through afterwards. One daemon owns it.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include "base/result.h"
 #include "store/records.h"
 
-namespace segue::store {
+namespace segue::storage {
 
 // Erasing what is not there is no error.
 struct EraseDomain {
@@ -58,4 +59,4 @@ class Store {
 // daemon holds, is refused.
 Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory);
 
-}  // namespace segue::store
+}  // namespace segue::storage

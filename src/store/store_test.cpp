@@ -11,7 +11,7 @@
 
 #include "store/memory_store.h"
 
-namespace segue::store {
+namespace segue::storage {
 namespace {
 
 struct Folder {
@@ -217,4 +217,4 @@ TEST(SqliteStore, HasStrictTablesAndAVersion) {
 }
 
 }  // namespace
-}  // namespace segue::store
+}  // namespace segue::storage
