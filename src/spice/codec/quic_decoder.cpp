@@ -9,102 +9,93 @@ namespace segue::spice::codec {
 namespace quic {
 namespace {
 
-// Bits, the first one highest, of little-endian words. Behind the end come zeros; `overran()` says
-// whether any were used.
-class BitReader {
+// The bits of little-endian words, the first one highest, as bytes in reading order. Zeros follow:
+// a damaged picture reads them until `overran()` is asked.
+class BitSource {
   public:
-    explicit BitReader(ByteView words) : at_(words.data()), end_(words.data() + words.size()) {
-        left_ = static_cast<std::int64_t>(words.size()) * 8;
-        refill();
+    explicit BitSource(ByteView words)
+        : bytes_(words.size() / 4 * 4 + 8), size_(bytes_.size() - 8) {
+        for (std::size_t at = 0; at < size_; at += 4) {
+            const auto word = load<ByteOrder::little, std::uint32_t>(words.data() + at);
+            store<ByteOrder::big>(bytes_.data() + at, word);
+        }
     }
 
-    // The next 32 bits.
-    std::uint32_t peek() const { return static_cast<std::uint32_t>(window_ >> 32); }
-    // At most 32.
-    void skip(unsigned count) {
-        window_ <<= count;
-        valid_ -= static_cast<int>(count);
-        left_ -= count;
-        if (valid_ < 32) refill();
+    // At least 57 bits from `position` on, the first one highest.
+    std::uint64_t window(std::uint64_t position) const {
+        const std::uint64_t at = std::min<std::uint64_t>(position >> 3, size_);
+        return load<ByteOrder::big, std::uint64_t>(bytes_.data() + at) << (position & 7);
     }
-    std::uint32_t take(unsigned count) {
-        if (count == 0) return 0;
-        const std::uint32_t bits = peek() >> (32 - count);
-        skip(count);
-        return bits;
-    }
-    bool overran() const { return left_ < 0; }
+    bool overran(std::uint64_t position) const { return position > size_ * 8; }
 
   private:
-    void refill() {
-        do {
-            std::uint64_t word = 0;
-            if (end_ - at_ >= 4) {
-                word = load<ByteOrder::little, std::uint32_t>(at_);
-                at_ += 4;
-            }
-            window_ |= word << (32 - valid_);
-            valid_ += 32;
-        } while (valid_ < 32);
-    }
-
-    const std::uint8_t* at_;
-    const std::uint8_t* end_;
-    std::uint64_t window_ = 0;
-    int valid_ = 0;
-    std::int64_t left_ = 0;
+    Bytes bytes_;
+    std::size_t size_;
 };
 
 template <unsigned kBits, unsigned kParts>
 class RowDecoder {
   public:
-    RowDecoder(unsigned width, BitReader& bits) : width_(width), bits_(bits), coder_(width) {}
+    RowDecoder(unsigned width, const BitSource& bits) : width_(width), bits_(bits), coder_(width) {}
 
-    // Null above for the first row. False: a run is longer than the row.
-    bool row(const std::uint32_t* above, std::uint32_t* row) {
+    // Null above for the first row. `position` moves on. False: a run is longer than the row.
+    bool row(const std::uint32_t* above, std::uint32_t* row, std::uint64_t& position) {
         coder_.start_row(above == nullptr);
+        position_ = position;
         bool is_good = true;
         for_segments(coder_.pace, width_, [&](unsigned from, unsigned to) {
             is_good = is_good && segment(above, row, from, to);
         });
+        position = position_;
         return is_good;
     }
 
   private:
     using Math = Arithmetic<kBits>;
 
-    std::uint32_t value(unsigned code) {
+    // Takes one value from the top of the window; returns it and moves `used` on.
+    static std::uint32_t value(std::uint64_t& window, unsigned& used, unsigned code) {
         const auto& codes = kCodes<kBits>;
-        const std::uint32_t bits = bits_.peek();
-        const auto zeros = static_cast<unsigned>(std::countl_zero(bits));
-        std::uint32_t number;
-        unsigned length;
+        const auto zeros = static_cast<unsigned>(std::countl_zero(window));
+        unsigned length = zeros + 1 + code;
+        // What stands in front of the first one, and of the fixed form's number, is zeros.
+        std::uint64_t number;
         if (zeros < codes.other_prefix[code]) {
-            length = zeros + 1 + code;
-            number = zeros << code | ((bits >> (32 - length)) & ((1u << code) - 1));
+            number = (window >> (64 - length)) + ((std::uint64_t{zeros} - 1) << code);
         } else {
             length = codes.other_length[code];
-            const unsigned suffix = length - codes.other_prefix[code];
-            number = codes.rice_words[code] + ((bits >> (32 - length)) & ((1u << suffix) - 1));
+            number = codes.rice_words[code] + (window >> (64 - length));
         }
-        bits_.skip(length);
-        return number & (Math::kLevels - 1);
+        window <<= length;
+        used += length;
+        return static_cast<std::uint32_t>(number) & (Math::kLevels - 1);
     }
 
-    std::uint32_t pixel(unsigned at) {
-        const auto& context = coder_.contexts[at];
+    std::uint32_t pixel(std::uint64_t& position, unsigned at) {
+        const std::uint32_t context = coder_.contexts[at];
+        std::uint64_t window = bits_.window(position);
+        unsigned used = 0;
         std::uint32_t folded = 0;
         for (unsigned part = kParts; part-- > 0;) {
-            folded |= value(coder_.models[part].best(context[part])) << (8 * part);
+            // The window holds two of the longest words; seldom are three of them longer.
+            if (used > 57 - Codes<kBits>::kLimit) {
+                position += used;
+                used = 0;
+                window = bits_.window(position);
+            }
+            const unsigned best = coder_.models[part].best(context >> (8 * part) & 255);
+            folded |= value(window, used, best) << (8 * part);
         }
-        coder_.remember(at, folded);
+        position += used;
+        coder_.contexts[at + 1] = folded;
         return folded;
     }
 
     bool segment(const std::uint32_t* above, std::uint32_t* row, unsigned at, unsigned end) {
         Pace& pace = coder_.pace;
+        std::uint64_t position = position_;  // here it lives in a register
         if (at == 0) {
-            const std::uint32_t folded = pixel(0);
+            const std::uint32_t folded = pixel(position, 0);
             row[0] = Math::add(Math::unfold(folded), above ? above[0] : 0);
             if (pace.wait > 0) {
                 --pace.wait;
@@ -119,19 +110,15 @@ class RowDecoder {
         while (at < end) {
             if (above != nullptr && run_starts(above, row, at, last_run)) {
                 const unsigned wait = stop - at;
-                const unsigned length = take_run(end - at);
+                const unsigned length = take_run(position, end - at);
                 if (length > end - at) return false;
                 last_run = at;
                 std::fill_n(row + at, length, row[at - 1]);
                 at += length;
-                if (at == end) {
-                    pace.wait = wait;
-                    return true;
-                }
                 stop = at + wait;
                 continue;
             }
-            const std::uint32_t folded = pixel(at);
+            const std::uint32_t folded = pixel(position, at);
             const std::uint32_t expected =
                 above ? Math::average(row[at - 1], above[at]) : row[at - 1];
             row[at] = Math::add(Math::unfold(folded), expected);
@@ -142,25 +129,37 @@ class RowDecoder {
             ++at;
         }
         pace.wait = stop - end;
+        position_ = position;
         return true;
     }
 
+    // A run starts where the row above repeats, and so did this row just before.
+    static bool run_starts(const std::uint32_t* above, const std::uint32_t* row, unsigned at,
+                           unsigned last_run) {
+        return above[at - 1] == above[at] && last_run != at && at > 2 && row[at - 1] == row[at - 2];
+    }
+
     // More than `most`: the run is broken.
-    unsigned take_run(unsigned most) {
+    unsigned take_run(std::uint64_t& position, unsigned most) {
         Pace& pace = coder_.pace;
         unsigned length = 0;
-        while (bits_.take(1) != 0) {
+        while (bits_.window(position) >> 63 != 0) {
+            ++position;
             length += 1u << pace.run_order();
             if (length > most) return length;
             pace.run_longer();
         }
-        length += bits_.take(pace.run_order());
+        ++position;
+        const unsigned order = pace.run_order();
+        if (order > 0) length += static_cast<unsigned>(bits_.window(position) >> (64 - order));
+        position += order;
         pace.run_shorter();
         return length;
     }
 
     unsigned width_;
-    BitReader& bits_;
+    const BitSource& bits_;
+    std::uint64_t position_ = 0;
     Coder<kBits, kParts> coder_;
 };
 
@@ -189,7 +188,8 @@ const char* kEndsEarly = "the data ends early";
 
 // Null, or what is wrong.
 template <unsigned kBits, unsigned kParts>
-const char* decode(const QuicHeader& header, BitReader& bits, std::uint8_t* pixels) {
+const char* decode(const QuicHeader& header, const BitSource& bits, std::uint8_t* pixels) {
+    std::uint64_t position = 0;
     RowDecoder<kBits, kParts> rows(header.width, bits);
     const bool has_alpha = header.type == QuicType::rgba;
     RowDecoder<8, 1> alpha_rows(has_alpha ? header.width : 0, bits);
@@ -199,18 +199,18 @@ const char* decode(const QuicHeader& header, BitReader& bits, std::uint8_t* pixe
     std::uint32_t* alpha_above = row + header.width;
     std::uint32_t* alpha = alpha_above + header.width;
     for (std::uint32_t y = 0; y < header.height; ++y) {
-        if (!rows.row(y == 0 ? nullptr : above, row)) return kBadRun;
+        if (!rows.row(y == 0 ? nullptr : above, row, position)) return kBadRun;
         std::uint8_t* to = pixels + y * header.row_bytes();
         pack(header, row, to);
         if (has_alpha) {
-            if (!alpha_rows.row(y == 0 ? nullptr : alpha_above, alpha)) return kBadRun;
+            if (!alpha_rows.row(y == 0 ? nullptr : alpha_above, alpha, position)) return kBadRun;
             for (std::uint32_t x = 0; x < header.width; ++x) {
                 to[4 * std::size_t{x} + 3] = static_cast<std::uint8_t>(alpha[x]);
             }
             std::swap(alpha, alpha_above);
         }
         std::swap(row, above);
-        if (bits.overran()) return kEndsEarly;
+        if (bits.overran(position)) return kEndsEarly;
     }
     return nullptr;
 }
@@ -260,7 +260,7 @@ Result<> quic_decode(ByteView data, std::span<std::uint8_t> pixels) {
         return fail(ErrorCode::invalid_argument, "QUIC picture: room for {} bytes, {} are needed",
                     pixels.size(), header.pixel_bytes());
     }
-    quic::BitReader bits(data.subspan(quic::kHeaderSize));
+    const quic::BitSource bits(data.subspan(quic::kHeaderSize));
     const char* wrong = nullptr;
     switch (header.type) {
         case QuicType::gray: wrong = quic::decode<8, 1>(header, bits, pixels.data()); break;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
 
+#include "spice/codec/lz_match.h"
 #include "spice/codec/quic.h"
 #include "spice/codec/quic_model.h"
 
@@ -9,32 +10,18 @@ namespace segue::spice::codec {
 namespace quic {
 namespace {
 
-// Bits, the first one highest, in little-endian words. Room is asked for a row at a time.
+// Bits, the first one highest, in little-endian words. It writes where there is room: OutBuffer.
 class BitWriter {
   public:
-    void start() {
-        out_ = buffer_.get();
-        pending_ = 0;
-        count_ = 0;
-    }
-    void reserve(std::size_t size) {
-        const auto used = static_cast<std::size_t>(out_ - buffer_.get());
-        if (capacity_ - used >= size) return;
-        capacity_ = std::max(2 * capacity_, used + size);
-        auto larger = std::make_unique_for_overwrite<std::uint8_t[]>(capacity_);
-        if (used > 0) std::memcpy(larger.get(), buffer_.get(), used);
-        buffer_ = std::move(larger);
-        out_ = buffer_.get() + used;
-    }
+    explicit BitWriter(std::uint8_t* out = nullptr) : out_(out) {}
 
     // At most 32 bits.
     void put(std::uint32_t word, unsigned length) {
         pending_ = pending_ << length | word;
         count_ += length;
         // A word is stored at each call and kept if it is full: cheaper than to ask.
-        const bool is_full = count_ >= 32;
         store<ByteOrder::little>(out_, static_cast<std::uint32_t>(pending_ >> (count_ & 31)));
-        out_ += is_full ? 4 : 0;
+        out_ += count_ >> 5 << 2;
         count_ &= 31;
     }
     void put_ones(unsigned count) {
@@ -43,113 +30,156 @@ class BitWriter {
         if (count > 0) put((1u << count) - 1, count);
     }
     // Fills the last word; one word of zeros follows, which decoders read ahead.
-    ByteView finish() {
+    void finish() {
         if (count_ > 0) put(0, 32 - count_);
         put(0, 32);
-        return {buffer_.get(), static_cast<std::size_t>(out_ - buffer_.get())};
+    }
+
+    std::uint8_t* position() const { return out_; }
+    void move_to(std::uint8_t* out) { out_ = out; }
+
+  private:
+    std::uint8_t* out_;
+    std::uint64_t pending_ = 0;
+    unsigned count_ = 0;
+};
+
+// Memory for a BitWriter; room is asked for a row at a time.
+class OutBuffer {
+  public:
+    std::uint8_t* data() { return bytes_.get(); }
+    void reserve(BitWriter& bits, std::size_t size) {
+        const std::size_t used = bits.position() ? used_by(bits) : 0;
+        if (capacity_ - used < size) {
+            capacity_ = std::max(2 * capacity_, used + size);
+            auto larger = std::make_unique_for_overwrite<std::uint8_t[]>(capacity_);
+            if (used > 0) std::memcpy(larger.get(), bytes_.get(), used);
+            bytes_ = std::move(larger);
+            bits.move_to(bytes_.get() + used);
+        }
+    }
+    std::size_t used_by(const BitWriter& bits) const {
+        return static_cast<std::size_t>(bits.position() - bytes_.get());
     }
 
   private:
-    std::unique_ptr<std::uint8_t[]> buffer_;
+    std::unique_ptr<std::uint8_t[]> bytes_;
     std::size_t capacity_ = 0;
-    std::uint8_t* out_ = nullptr;
-    std::uint64_t pending_ = 0;
-    unsigned count_ = 0;
 };
 
 template <unsigned kBits, unsigned kParts>
 class RowEncoder {
   public:
-    RowEncoder(unsigned width, BitWriter& bits)
-        : width_(width), bits_(bits), coder_(width), folded_(width) {}
+    RowEncoder(unsigned width, BitWriter& bits) : width_(width), bits_(bits), coder_(width) {}
 
-    // Null above for the first row.
+    // Null above for the first row. Bytes of a pixel that are no component may hold anything.
     void row(const std::uint32_t* above, const std::uint32_t* row) {
         coder_.start_row(above == nullptr);
-        fold_row(above, row);
-        for_segments(coder_.pace, width_,
-                     [&](unsigned from, unsigned to) { segment(above, row, from, to); });
+        for_segments(coder_.pace, width_, [&](unsigned from, unsigned to) {
+            above == nullptr ? segment<true>(above, row, from, to)
+                             : segment<false>(above, row, from, to);
+        });
     }
 
   private:
     using Math = Arithmetic<kBits>;
+    static constexpr std::uint32_t kUsed = kParts == 1 ? Math::kMask & 255 : Math::kMask & 0xffffff;
 
-    // What is to be coded depends on the pixels alone: the whole row first.
-    void fold_row(const std::uint32_t* above, const std::uint32_t* row) {
-        folded_[0] = Math::fold(above ? Math::subtract(row[0], above[0]) : row[0]);
-        if (above == nullptr) {
-            for (unsigned x = 1; x < width_; ++x) {
-                folded_[x] = Math::fold(Math::subtract(row[x], row[x - 1]));
-            }
-            return;
-        }
-        for (unsigned x = 1; x < width_; ++x) {
-            folded_[x] = Math::fold(Math::subtract(row[x], Math::average(row[x - 1], above[x])));
-        }
+    static bool same(std::uint32_t one, std::uint32_t other) {
+        return ((one ^ other) & kUsed) == 0;
     }
 
-    void pixel(unsigned at) {
-        const std::uint32_t folded = folded_[at];
-        const auto& context = coder_.contexts[at];
+    template <bool kIsFirst>
+    static std::uint32_t fold(const std::uint32_t* above, const std::uint32_t* row, unsigned at) {
+        std::uint32_t expected;
+        if (at == 0) {
+            expected = kIsFirst ? 0 : above[0] & kUsed;
+        } else {
+            expected = row[at - 1] & kUsed;
+            if (!kIsFirst) expected = Math::average(expected, above[at] & kUsed);
+        }
+        return Math::fold(Math::subtract(row[at] & kUsed, expected)) & kUsed;
+    }
+
+    // Writes what was folded; the context is that of the column.
+    void pixel(BitWriter& bits, std::uint32_t context, std::uint32_t folded) const {
         std::uint64_t word = 0;
         unsigned length = 0;
         std::uint32_t packed[kParts];
-        for (unsigned part = kParts; part-- > 0;) {
-            const unsigned best = coder_.models[part].best(context[part]);
+        for (unsigned part = 0; part < kParts; ++part) {
+            const unsigned best = coder_.models[part].best(context >> (8 * part) & 255);
             packed[part] = kCodes<kBits>.packed[best][folded >> (8 * part) & 255];
-            const unsigned size = packed[part] & 31;
-            word = word << size | packed[part] >> 5;
-            length += size;
+            word |= std::uint64_t{packed[part] >> 5} << length;
+            length += packed[part] & 31;
         }
         if (length <= 32) {
-            bits_.put(static_cast<std::uint32_t>(word), length);
+            bits.put(static_cast<std::uint32_t>(word), length);
         } else {
             for (unsigned part = kParts; part-- > 0;) {
-                bits_.put(packed[part] >> 5, packed[part] & 31);
+                bits.put(packed[part] >> 5, packed[part] & 31);
             }
         }
-        coder_.remember(at, folded);
     }
 
+    static bool run_starts(const std::uint32_t* above, const std::uint32_t* row, unsigned at,
+                           unsigned last_run) {
+        return same(above[at - 1], above[at]) && last_run != at && at > 2 &&
+               same(row[at - 1], row[at - 2]);
+    }
+
+    template <bool kIsFirst>
     void segment(const std::uint32_t* above, const std::uint32_t* row, unsigned at, unsigned end) {
         Pace& pace = coder_.pace;
+        // Here they live in registers.
+        std::uint32_t* const contexts = coder_.contexts.data();
+        BitWriter bits = bits_;
         if (at == 0) {
-            pixel(0);
+            const std::uint32_t folded = fold<kIsFirst>(above, row, 0);
+            pixel(bits, contexts[0], folded);
+            contexts[1] = folded;
             if (pace.wait > 0) {
                 --pace.wait;
             } else {
                 pace.wait = pace.next_wait();
-                coder_.learn(0, folded_[0]);
+                coder_.learn(0, folded);
             }
             at = 1;
         }
         unsigned stop = at + pace.wait;
         unsigned last_run = 0;
         while (at < end) {
-            if (above != nullptr && run_starts(above, row, at, last_run)) {
+            if (!kIsFirst && run_starts(above, row, at, last_run)) {
                 const unsigned wait = stop - at;
                 last_run = at;
-                while (at < end && row[at] == row[at - 1])
-                    ++at;
-                put_run(at - last_run);
-                if (at == end) {
-                    pace.wait = wait;
-                    return;
-                }
+                at += run_length(row, at, end);
+                put_run(bits, at - last_run);
                 stop = at + wait;
                 continue;  // another run, of no length, may start here at once
             }
-            pixel(at);
+            const std::uint32_t folded = fold<kIsFirst>(above, row, at);
+            pixel(bits, contexts[at], folded);
+            contexts[at + 1] = folded;
             if (at == stop) {
-                coder_.learn(at, folded_[at]);
+                coder_.learn(at, folded);
                 stop = at + 1 + pace.next_wait();
             }
             ++at;
         }
         pace.wait = stop - end;
+        bits_ = bits;
     }
 
-    void put_run(unsigned length) {
+    static unsigned run_length(const std::uint32_t* row, unsigned at, unsigned end) {
+        const std::uint64_t used = std::uint64_t{kUsed} << 32 | kUsed;
+        unsigned to = at;
+        while (to + 2 <= end && ((load_u64(row + to) ^ load_u64(row + to - 1)) & used) == 0)
+            to += 2;
+        while (to < end && same(row[to], row[to - 1]))
+            ++to;
+        return to - at;
+    }
+
+    void put_run(BitWriter& bits, unsigned length) {
         Pace& pace = coder_.pace;
         unsigned hits = 0;
         while (length >= 1u << pace.run_order()) {
@@ -157,18 +187,17 @@ class RowEncoder {
             ++hits;
             pace.run_longer();
         }
-        bits_.put_ones(hits);
-        bits_.put(length, pace.run_order() + 1);
+        bits.put_ones(hits);
+        bits.put(length, pace.run_order() + 1);
         pace.run_shorter();
     }
 
     unsigned width_;
     BitWriter& bits_;
     Coder<kBits, kParts> coder_;
-    std::vector<std::uint32_t> folded_;
 };
 
-// A row as words with a component in each byte.
+// A row as words with a component in each byte; the fourth byte of 32-bit pixels stays.
 void unpack(const PictureView& picture, std::uint32_t y, std::uint32_t* to) {
     const std::uint8_t* from = picture.row(y);
     switch (picture.format) {
@@ -187,10 +216,7 @@ void unpack(const PictureView& picture, std::uint32_t y, std::uint32_t* to) {
             for (std::uint32_t x = 0; x < picture.width; ++x)
                 to[x] = from[x];
             break;
-        default:
-            for (std::uint32_t x = 0; x < picture.width; ++x, from += 4) {
-                to[x] = load<ByteOrder::little, std::uint32_t>(from) & 0xffffff;
-            }
+        default: std::memcpy(to, from, std::size_t{picture.width} * 4);
     }
 }
 
@@ -200,31 +226,46 @@ void unpack_alpha(const PictureView& picture, std::uint32_t y, std::uint32_t* to
         to[x] = from[4 * std::size_t{x}];
 }
 
-// Two rows: the one above and this one.
-struct Rows {
-    std::vector<std::uint32_t> rows[2];
-    bool is_second = false;
-    bool has_above = false;
-
+// Hands out a picture's rows as words; of 32-bit pixels where they stand, of others in two rows of
+// its own in turn.
+class Rows {
+  public:
     void start(std::size_t width) {
-        for (auto& row : rows)
+        for (auto& row : rows_)
             row.resize(std::max(row.size(), width));
-        is_second = has_above = false;
+        above_ = nullptr;
     }
-    std::uint32_t* row() { return rows[is_second ? 1 : 0].data(); }
-    const std::uint32_t* above() const {
-        return has_above ? rows[is_second ? 0 : 1].data() : nullptr;
+    // The row handed out last; null before the first.
+    const std::uint32_t* above() const { return above_; }
+
+    const std::uint32_t* take(const PictureView& picture, std::uint32_t y) {
+        if (bits_per_pixel(picture.format) == 32 && is_aligned(picture.row(y))) {
+            above_ = reinterpret_cast<const std::uint32_t*>(picture.row(y));
+        } else {
+            std::uint32_t* const to = other();
+            unpack(picture, y, to);
+            above_ = to;
+        }
+        return above_;
     }
-    void next() {
-        is_second = !is_second;
-        has_above = true;
+    const std::uint32_t* take_alpha(const PictureView& picture, std::uint32_t y) {
+        std::uint32_t* const to = other();
+        unpack_alpha(picture, y, to);
+        return above_ = to;
     }
+
+  private:
+    std::uint32_t* other() { return rows_[above_ == rows_[0].data() ? 1 : 0].data(); }
+
+    std::vector<std::uint32_t> rows_[2];
+    const std::uint32_t* above_ = nullptr;
 };
 
 }  // namespace
 }  // namespace quic
 
 struct QuicEncoder::Work {
+    quic::OutBuffer buffer;
     quic::BitWriter bits;
     quic::Rows colours;
     quic::Rows alpha;
@@ -233,10 +274,10 @@ struct QuicEncoder::Work {
     void encode(const PictureView& picture) {
         quic::RowEncoder<kBits, kParts> rows(picture.width, bits);
         colours.start(picture.width);
-        for (std::uint32_t y = 0; y < picture.height; ++y, colours.next()) {
+        for (std::uint32_t y = 0; y < picture.height; ++y) {
             make_room(picture);
-            quic::unpack(picture, y, colours.row());
-            rows.row(colours.above(), colours.row());
+            const std::uint32_t* above = colours.above();
+            rows.row(above, colours.take(picture, y));
         }
     }
     void encode_with_alpha(const PictureView& picture) {
@@ -244,17 +285,17 @@ struct QuicEncoder::Work {
         quic::RowEncoder<8, 1> alpha_rows(picture.width, bits);
         colours.start(picture.width);
         alpha.start(picture.width);
-        for (std::uint32_t y = 0; y < picture.height; ++y, colours.next(), alpha.next()) {
+        for (std::uint32_t y = 0; y < picture.height; ++y) {
             make_room(picture);
-            quic::unpack(picture, y, colours.row());
-            rows.row(colours.above(), colours.row());
-            quic::unpack_alpha(picture, y, alpha.row());
-            alpha_rows.row(alpha.above(), alpha.row());
+            const std::uint32_t* above = colours.above();
+            rows.row(above, colours.take(picture, y));
+            above = alpha.above();
+            alpha_rows.row(above, alpha.take_alpha(picture, y));
         }
     }
     // Four components of 26 bits and two empty runs of 17 are the most a pixel takes.
     void make_room(const PictureView& picture) {
-        bits.reserve(std::size_t{picture.width} * 18 + 64);
+        buffer.reserve(bits, std::size_t{picture.width} * 18 + 64);
     }
 };
 
@@ -281,7 +322,7 @@ Result<> QuicEncoder::encode(const PictureView& picture, Bytes& out) {
     header.u32(picture.height);
     out.insert(out.end(), header.view().begin(), header.view().end());
 
-    work_->bits.start();
+    work_->bits = quic::BitWriter(work_->buffer.data());
     work_->make_room(picture);
     switch (type) {
         case QuicType::gray: work_->encode<8, 1>(picture); break;
@@ -290,9 +331,9 @@ Result<> QuicEncoder::encode(const PictureView& picture, Bytes& out) {
         case QuicType::rgb32: work_->encode<8, 3>(picture); break;
         case QuicType::rgba: work_->encode_with_alpha(picture); break;
     }
-    work_->bits.reserve(64);
-    const ByteView data = work_->bits.finish();
-    out.insert(out.end(), data.begin(), data.end());
+    work_->make_room(picture);
+    work_->bits.finish();
+    out.insert(out.end(), work_->buffer.data(), work_->bits.position());
     return {};
 }
 

@@ -109,24 +109,35 @@ template <unsigned kBits>
 class Model {
   public:
     Model() { best_.fill(kBits - 1); }
-    unsigned best(unsigned bucket) const { return best_[bucket]; }
+    // The code that the bucket of this context prefers.
+    unsigned best(unsigned context) const { return best_[context]; }
 
-    void learn(unsigned bucket, unsigned value, unsigned trigger) {
+    void learn(unsigned context, unsigned value, unsigned trigger) {
+        const unsigned bucket = kBuckets<kBits>.of[context];
         auto& counters = counters_[bucket];
         unsigned best = kBits - 1;
+        std::uint32_t least = UINT32_MAX;
         for (unsigned code = kBits; code-- > 0;) {
             counters[code] += kCodes<kBits>.length[code][value];
-            if (counters[code] < counters[best]) best = code;
+            if (counters[code] < least) {
+                least = counters[code];
+                best = code;
+            }
         }
-        best_[bucket] = static_cast<std::uint8_t>(best);
-        if (counters[best] > trigger) {
+        // Asked for at each pixel and changed seldom: by context, not by bucket.
+        const unsigned first = (1u << bucket) - 1;
+        if (best_[first] != best) {
+            const unsigned end = bucket + 1 >= Buckets<kBits>::kCount ? 256 : 2 * first + 1;
+            std::fill(best_.begin() + first, best_.begin() + end, static_cast<std::uint8_t>(best));
+        }
+        if (least > trigger) {
             for (auto& counter : counters)
                 counter >>= 1;
         }
     }
 
   private:
-    std::array<std::uint8_t, Buckets<kBits>::kCount> best_{};
+    std::array<std::uint8_t, 256> best_{};
     std::array<std::array<std::uint32_t, kBits>, Buckets<kBits>::kCount> counters_{};
 };
 
@@ -221,30 +232,19 @@ struct Coder {
 
     Pace pace;
     std::array<Model<kBits>, kParts> models;
-    // Buckets of the components by column, one column late: [x] is the context of column x. Columns
-    // inside runs keep what an earlier row has left.
-    std::vector<std::array<std::uint8_t, kParts>> contexts;
+    // What was coded, by column and one column late: [x] is the context of column x. Columns inside
+    // runs keep what an earlier row has left.
+    std::vector<std::uint32_t> contexts;
 
-    // The context of a row's first pixel is that of the first pixel above.
-    void start_row(bool is_first) {
-        contexts[0] = is_first ? std::array<std::uint8_t, kParts>{} : contexts[1];
-    }
+    // The context of a row's first pixel is the first pixel above.
+    void start_row(bool is_first) { contexts[0] = is_first ? 0 : contexts[1]; }
+
     void learn(unsigned column, std::uint32_t folded) {
         for (unsigned part = 0; part < kParts; ++part) {
-            models[part].learn(contexts[column][part], folded >> (8 * part) & 255, pace.trigger());
-        }
-    }
-    void remember(unsigned column, std::uint32_t folded) {
-        for (unsigned part = 0; part < kParts; ++part) {
-            contexts[column + 1][part] = kBuckets<kBits>.of[folded >> (8 * part) & 255];
+            models[part].learn(contexts[column] >> (8 * part) & 255, folded >> (8 * part) & 255,
+                               pace.trigger());
         }
     }
 };
-
-// A run starts where the row above repeats, and so did this row just before.
-inline bool run_starts(const std::uint32_t* above, const std::uint32_t* row, unsigned at,
-                       unsigned last_run) {
-    return above[at - 1] == above[at] && last_run != at && at > 2 && row[at - 1] == row[at - 2];
-}
 
 }  // namespace segue::spice::codec::quic
