@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The command line of `segue`. CLI11 stays in this file.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -8,7 +10,7 @@
 
 #include "cli/exit_code.h"
 #include "cli/invocation.h"
-#include "cli/migrate_flags.h"
+#include "migrate/options.h"
 
 namespace segue::cli {
 namespace {
@@ -99,34 +101,33 @@ class Verbs {
     }
 
     void declare_migrate() {
-        auto migrate = std::make_shared<Migrate>();
-        CLI::App* command = verb("migrate", "Move a running domain to another host", migrate);
-        domain_of(command, migrate->domain);
-        command->add_option("destination", migrate->destination, "URI of the other daemon")
+        auto wanted = std::make_shared<Migrate>();
+        CLI::App* command = verb("migrate", "Move a running domain to another host", wanted);
+        domain_of(command, wanted->domain);
+        command->add_option("destination", wanted->destination, "URI of the other daemon")
             ->required();
-        for (const MigrateFlag& flag : kMigrateFlags) {
+        for (const migrate::FlagInfo& flag : migrate::migrate_flags()) {
+            if (!flag.refusal.empty()) continue;
             command->add_flag_callback(
-                std::string("--").append(flag.option),
-                [migrate, bit = flag.bit] { migrate->flags |= bit; }, std::string(flag.help));
+                std::string(flag.option), [wanted, bit = flag.flag] { wanted->flags |= bit; },
+                fmt::format("As in virsh: VIR_MIGRATE_{}", flag.name));
         }
-        command->add_option("--dname", migrate->new_name, "Its name on the other host");
-        command->add_option("--xml", migrate->new_xml_file, "Its XML on the other host");
-        command->add_option("--persistent-xml", migrate->persistent_xml_file,
+        command->add_option("--dname", wanted->new_name, "Its name on the other host");
+        command->add_option("--xml", wanted->new_xml_file, "Its XML on the other host");
+        command->add_option("--persistent-xml", wanted->persistent_xml_file,
                             "The definition that is kept there");
-        command->add_option("--migrateuri", migrate->migrate_uri, "tcp://HOST[:PORT] for the data");
-        command->add_option("--graphicsuri", migrate->graphics_uri,
-                            "spice://HOST:PORT for viewers");
-        command->add_option("--listen-address", migrate->listen_address,
-                            "Where the target listens");
-        command->add_option("--bandwidth", migrate->bandwidth_mib_s, "At most so many MiB/s");
-        command->add_option("--max-downtime", migrate->max_downtime_ms, "At most so many ms");
+        command->add_option("--migrateuri", wanted->migrate_uri, "tcp://HOST[:PORT] for the data");
+        command->add_option("--graphicsuri", wanted->graphics_uri, "spice://HOST:PORT for viewers");
+        command->add_option("--listen-address", wanted->listen_address, "Where the target listens");
+        command->add_option("--bandwidth", wanted->bandwidth_mib_s, "At most so many MiB/s");
+        command->add_option("--max-downtime", wanted->max_downtime_ms, "At most so many ms");
         command
-            ->add_option("--parallel-connections", migrate->parallel_connections, "For --parallel")
+            ->add_option("--parallel-connections", wanted->parallel_connections, "For --parallel")
             ->check(CLI::Range(1, 255));
-        command->add_option("--timeout", migrate->timeout_s, "Suspend the guest after so many s");
-        command->add_option("--screen-wait", migrate->screen_wait_ms,
+        command->add_option("--timeout", wanted->timeout_s, "Suspend the guest after so many s");
+        command->add_option("--screen-wait", wanted->screen_wait_ms,
                             "Wait at most so many ms for viewers to link to the target");
-        command->add_flag("--check", migrate->check_only,
+        command->add_flag("--check", wanted->check_only,
                           "Only print each precondition, with its remedy");
     }
 

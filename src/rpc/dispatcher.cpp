@@ -3,7 +3,9 @@
 
 #include "base/check.h"
 #include "rpc/event.schema.h"
+#include "rpc/extension.schema.h"
 #include "rpc/migration.schema.h"
+#include "rpc/neighbours.schema.h"
 #include "rpc/qemu.schema.h"
 #include "rpc/remote.schema.h"
 
@@ -25,6 +27,8 @@ Dispatcher::Dispatcher() {
     learn(migration::kProgram, migration::procedures());
     learn(event::kProgram, event::procedures());
     learn(qemu::kProgram, qemu::procedures());
+    learn(neighbours::kProgram, neighbours::procedures());
+    learn(extension::kProgram, extension::procedures());
 }
 
 Dispatcher::Entry& Dispatcher::entry(std::uint32_t program, std::int32_t procedure) {
@@ -39,7 +43,8 @@ const Dispatcher::Entry* Dispatcher::find(std::uint32_t program, std::int32_t pr
 }
 
 bool Dispatcher::knows_program(std::uint32_t program) const {
-    return program == remote::kProgram || program == qemu::kProgram;
+    return program == remote::kProgram || program == qemu::kProgram ||
+           program == extension::kProgram;
 }
 
 }  // namespace segue::rpc

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// job, abort, resolve.
+#include "cli/print.h"
+#include "cli/verbs/verbs.h"
+#include "cli/words.h"
+#include "rpc/migration.schema.h"
+
+namespace segue::cli {
+namespace {
+
+using namespace rpc::migration;
+constexpr std::uint32_t kCompleted = 1;      // VIR_DOMAIN_JOB_STATS_COMPLETED
+constexpr std::uint32_t kKeepCompleted = 2;  // VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+
+}  // namespace
+
+VerbResult run_verb(Context& context, const ShowJob& verb) {
+    const auto domain = TRY(context.daemon.find_domain(verb.domain));
+    const std::uint32_t flags = verb.completed ? kCompleted | kKeepCompleted : 0;
+    const auto job = TRY(context.daemon.call<DomainGetJobStats>({domain, flags}));
+    const Json figures = to_json(job.parameters);
+    if (context.as_json()) {
+        print_json(Json::object({{"job", job_word(job.type)}, {"figures", figures}}));
+        return ExitCode::ok;
+    }
+    Table table{{}, {{"Job", std::string(job_word(job.type))}}};
+    for (const auto& [name, value] : figures.members()) {
+        const auto text = value.as_text();
+        table.rows.push_back({name, text ? std::string(*text) : value.dump()});
+    }
+    print(table.text());
+    return ExitCode::ok;
+}
+
+VerbResult run_verb(Context& context, const AbortJob& verb) {
+    const auto domain = TRY(context.daemon.find_domain(verb.domain));
+    TRY(context.daemon.call<DomainAbortJob>({domain}));
+    if (!context.invocation.quiet && !context.as_json()) {
+        print(fmt::format("The job of domain '{}' is being cancelled\n", domain.name));
+    }
+    return ExitCode::ok;
+}
+
+VerbResult run_verb(Context& context, const Resolve& verb) {
+    const auto domain = TRY(context.daemon.find_domain(verb.domain));
+    const Json answer = TRY(context.daemon.command(
+        "resolve",
+        Json::object({{"domain", domain.name}, {"runs", verb.runs_here ? "here" : "there"}})));
+    if (context.as_json()) {
+        print_json(answer);
+    } else if (!context.invocation.quiet) {
+        print(fmt::format("Domain '{}': {}\n", domain.name, answer.text("outcome", "resolved")));
+    }
+    return ExitCode::ok;
+}
+
+}  // namespace segue::cli

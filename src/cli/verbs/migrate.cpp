@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// migrate: asks the source's daemon to move the domain peer to peer, so that nothing depends on
+// this process: the first Ctrl-C asks to cancel, the second leaves the migration to the daemons.
+#include <unistd.h>
+
+#include <csignal>
+#include <optional>
+
+#include "cli/print.h"
+#include "cli/verbs/verbs.h"
+#include "cli/words.h"
+#include "migrate/options.h"
+#include "rpc/migration.schema.h"
+#include "rpc/remote.schema.h"
+
+namespace segue::cli {
+namespace {
+
+using namespace rpc::migration;
+using rpc::remote::TypedParameter;
+
+constexpr Duration kPollEvery = 250ms;
+constexpr std::uint32_t kCompleted = 1;  // VIR_DOMAIN_JOB_STATS_COMPLETED
+
+Result<std::vector<TypedParameter>> parameters_of(const Migrate& verb) {
+    std::vector<TypedParameter> list;
+    const auto text = [&](const char* name, const std::string& value) {
+        if (!value.empty()) list.push_back({name, value});
+    };
+    text("destination_name", verb.new_name);
+    text("migrate_uri", verb.migrate_uri);
+    text("graphics_uri", verb.graphics_uri);
+    text("listen_address", verb.listen_address);
+    if (!verb.new_xml_file.empty()) {
+        text("destination_xml", TRY(read_text(verb.new_xml_file)));
+    }
+    if (!verb.persistent_xml_file.empty()) {
+        text("persistent_xml", TRY(read_text(verb.persistent_xml_file)));
+    }
+    if (verb.bandwidth_mib_s != 0) list.push_back({"bandwidth", verb.bandwidth_mib_s});
+    if (verb.parallel_connections != 0) {
+        list.push_back(
+            {"parallel.connections", static_cast<std::int32_t>(verb.parallel_connections)});
+    }
+    if (verb.screen_wait_ms) {
+        list.push_back({"segue.screen_wait", std::uint64_t{*verb.screen_wait_ms}});
+    }
+    return list;
+}
+
+// One migration, watched until its reply comes.
+class Watched {
+  public:
+    Watched(Context& context, const Migrate& verb, rpc::DomainRef domain)
+        : context_(context), verb_(verb), domain_(std::move(domain)) {}
+
+    VerbResult run() {
+        Perform3ParamsCall call;
+        call.domain = domain_;
+        call.connection_uri = verb_.destination;
+        call.parameters = TRY(parameters_of(verb_));
+        const std::uint64_t live =
+            (verb_.flags & migrate::kOffline) != 0 ? std::uint64_t{0} : migrate::kLive;
+        call.flags = static_cast<std::uint32_t>(verb_.flags | migrate::kPeerToPeer | live);
+
+        RunLoop& loop = context_.daemon.loop();
+        started_ = loop.now();
+        loop.on_signal(SIGINT, [this] { interrupted(); });
+        poll_ = loop.make_timer([this] { poll(); });
+        poll_->start(kPollEvery);
+        context_.daemon.client().call<DomainMigratePerform3Params>(
+            call, [this](rpc::Outcome<DomainMigratePerform3Params> outcome) {
+                outcome_ = std::move(outcome);
+                context_.daemon.loop().stop();
+            });
+        while (!outcome_ && !detached_)
+            loop.run();
+        poll_.reset();
+        clear_line();
+        return detached_ ? leave() : conclude();
+    }
+
+  private:
+    void interrupted() {
+        if (++interrupts_ > 1) {
+            detached_ = true;
+            context_.daemon.loop().stop();
+            return;
+        }
+        note("cancelling; once more leaves the migration to the daemons");
+        context_.daemon.client().call<DomainAbortJob>({domain_},
+                                                      [](rpc::Outcome<DomainAbortJob>) {});
+    }
+
+    void poll() {
+        poll_->start(kPollEvery);
+        tune_once();
+        context_.daemon.client().call<DomainGetJobStats>(
+            {domain_, 0}, [this](rpc::Outcome<DomainGetJobStats> stats) {
+                if (stats && !outcome_) show(to_json(stats->parameters));
+            });
+    }
+
+    // What can be asked only of a migration that runs.
+    void tune_once() {
+        rpc::Client& client = context_.daemon.client();
+        if (verb_.max_downtime_ms != 0 && !tuned_) {
+            tuned_ = true;
+            client.call<DomainMigrateSetMaxDowntime>(
+                {domain_, verb_.max_downtime_ms, 0}, [this](auto answer) {
+                    if (!answer) note("--max-downtime: " + answer.error().message);
+                });
+        }
+        const auto elapsed = context_.daemon.loop().now() - started_;
+        if (verb_.timeout_s != 0 && !suspended_ && elapsed > verb_.timeout_s * 1s) {
+            suspended_ = true;
+            note("the time is up: the guest is suspended, so that the migration ends");
+            client.call<rpc::remote::DomainSuspend>({domain_}, [](auto) {});
+        }
+    }
+
+    void show(const Json& figures) {
+        if (context_.invocation.quiet) return;
+        if (context_.as_json()) {
+            Json line = Json::object({{"event", "progress"}, {"domain", domain_.name}});
+            print_json(line.set("figures", figures));
+            return;
+        }
+        if (isatty(STDERR_FILENO) == 0) return;
+        const std::uint64_t total = figures.u64("memory_total");
+        const std::uint64_t remaining = figures.u64("memory_remaining");
+        const std::uint64_t done = total > remaining ? total - remaining : 0;
+        const int percent = total == 0 ? 0 : static_cast<int>(done * 100 / total);
+        const std::string bar(static_cast<std::size_t>(percent) / 5, '#');
+        std::fprintf(stderr, "\r\033[K%s: [%-20s] %3d %%  %s left  %s/s  downtime %s",
+                     domain_.name.c_str(), bar.c_str(), percent, size_text(remaining).c_str(),
+                     size_text(figures.u64("memory_bps")).c_str(),
+                     duration_text(figures.u64("downtime")).c_str());
+        std::fflush(stderr);
+        has_line_ = true;
+    }
+
+    void note(const std::string& text) {
+        clear_line();
+        std::fprintf(stderr, "segue: %s\n", text.c_str());
+    }
+    void clear_line() {
+        if (has_line_) std::fprintf(stderr, "\r\033[K");
+        has_line_ = false;
+    }
+
+    VerbResult leave() {
+        note("left: the daemons go on; `segue job` tells how");
+        return ExitCode::cancelled;
+    }
+
+    VerbResult conclude() {
+        if (!*outcome_) return tl::make_unexpected(outcome_->error());
+        Json answer = Json::object({{"event", "migrated"}, {"domain", domain_.name}});
+        answer.set("destination", verb_.destination);
+        answer.set("wall_ms", to_ms(context_.daemon.loop().now() - started_));
+        if (const auto job = context_.daemon.call<DomainGetJobStats>({domain_, kCompleted})) {
+            answer.set("figures", to_json(job->parameters));
+        }
+        const Json who = Json::object({{"domain", domain_.name}});
+        if (const auto timeline = context_.daemon.query("timeline", who)) {
+            answer.set("timeline", *timeline);
+        }
+        if (context_.as_json()) {
+            print_json(answer);
+        } else if (!context_.invocation.quiet) {
+            print(fmt::format("Domain '{}' runs on {} ({}, downtime {})\n", domain_.name,
+                              verb_.destination, duration_text(answer.u64("wall_ms")),
+                              duration_text(answer["figures"].u64("downtime"))));
+        }
+        return ExitCode::ok;
+    }
+
+    Context& context_;
+    const Migrate& verb_;
+    rpc::DomainRef domain_;
+    std::optional<rpc::Outcome<DomainMigratePerform3Params>> outcome_;
+    std::unique_ptr<Timer> poll_;
+    Instant started_;
+    int interrupts_ = 0;
+    bool detached_ = false;
+    bool tuned_ = false;
+    bool suspended_ = false;
+    bool has_line_ = false;
+};
+
+}  // namespace
+
+VerbResult run_verb(Context& context, const Migrate& verb) {
+    if (verb.check_only) return check_migration(context, verb);
+    auto domain = TRY(context.daemon.find_domain(verb.domain));
+    return Watched(context, verb, std::move(domain)).run();
+}
+
+}  // namespace segue::cli
