@@ -69,6 +69,28 @@ struct Lz {
     void (*decode)(void*, int type, std::uint8_t* out) = symbol<decltype(decode)>("lz_decode");
 };
 
+struct QuicUser {
+    void (*error)(User*, const char*, ...) = say;
+    void (*warn)(User*, const char*, ...) = say;
+    void (*info)(User*, const char*, ...) = say;
+    void* (*allocate)(User*, int) = user().allocate;
+    void (*release)(User*, void*) = user().release;
+    int (*more_space)(User*, std::uint32_t**, int) = [](User*, std::uint32_t**, int) { return 0; };
+    int (*more_lines)(User*, std::uint8_t**) = user().more_lines;
+};
+
+struct Quic {
+    QuicUser calls;
+    void* context = symbol<void* (*)(QuicUser*)>("quic_create")(&calls);
+    int (*encode)(void*, int type, int width, int height, std::uint8_t* lines, unsigned line_count,
+                  int stride, std::uint32_t* out,
+                  unsigned words) = symbol<decltype(encode)>("quic_encode");
+    int (*begin)(void*, std::uint32_t* in, unsigned words, int* type, int* width,
+                 int* height) = symbol<decltype(begin)>("quic_decode_begin");
+    int (*decode)(void*, int type, std::uint8_t* out,
+                  int stride) = symbol<decltype(decode)>("quic_decode");
+};
+
 // GLZ's call-back table: no call for a warning's space, one more for a picture that left the
 // window.
 struct GlzUser {

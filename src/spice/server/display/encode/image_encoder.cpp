@@ -47,6 +47,18 @@ Result<canvas::Image> snapshot(const canvas::Image& picture, const canvas::Rect&
     return copy.converted(wanted);
 }
 
+codec::PixelFormat codec_format(canvas::Format format) {
+    switch (format) {
+        case canvas::Format::rgb555: return codec::PixelFormat::rgb16;
+        case canvas::Format::argb32: return codec::PixelFormat::bgra32;
+        case canvas::Format::a8: return codec::PixelFormat::alpha8;
+        default: return codec::PixelFormat::bgrx32;
+    }
+}
+
+// Below this a header would cost more than any compression saves.
+constexpr std::size_t kLeastBytesToCompress = 54;
+
 display::BitmapData raw(const canvas::Image& image) {
     display::BitmapData data;
     data.format = bitmap_format(image.format());
@@ -64,14 +76,41 @@ display::BitmapData raw(const canvas::Image& image) {
 Result<display::Image> ImageEncoder::encode(const canvas::Image& picture,
                                             const canvas::Rect& rect) {
     const canvas::Image pixels = TRY(snapshot(picture, rect));
+    const std::size_t raw_size = pixels.line_bytes() * static_cast<std::size_t>(pixels.height());
+    ++images_;
+    raw_bytes_ += raw_size;
+    if (options_.compression != ImageCompression::off && raw_size >= kLeastBytesToCompress) {
+        if (std::optional<display::Image> image = encode_lz(pixels)) return std::move(*image);
+    }
     display::Image image;
-    image.id = image_id(++images_);
+    image.id = image_id(images_);
     image.width = static_cast<std::uint32_t>(pixels.width());
     image.height = static_cast<std::uint32_t>(pixels.height());
     image.type = display::ImageType::bitmap;
     display::BitmapData data = raw(pixels);
-    raw_bytes_ += data.data.size();
     encoded_bytes_ += data.data.size();
+    image.data = std::move(data);
+    return image;
+}
+
+// Nothing where LZ would make it larger.
+std::optional<display::Image> ImageEncoder::encode_lz(const canvas::Image& pixels) {
+    codec::PictureView view;
+    view.format = codec_format(pixels.format());
+    view.width = static_cast<std::uint32_t>(pixels.width());
+    view.height = static_cast<std::uint32_t>(pixels.height());
+    view.rows = pixels.line(0);
+    view.stride = pixels.stride();
+    Bytes out;
+    if (!lz_.encode(view, out) || out.size() >= view.bytes()) return std::nullopt;
+    display::Image image;
+    image.id = image_id(images_);
+    image.width = view.width;
+    image.height = view.height;
+    image.type = display::ImageType::lz_rgb;
+    display::BinaryData data;
+    encoded_bytes_ += out.size();
+    data.data = wire::SharedBytes::take(std::move(out));
     image.data = std::move(data);
     return image;
 }

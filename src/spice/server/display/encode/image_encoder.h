@@ -2,13 +2,17 @@
 // Makes images of parts of a surface, in the form that the options and the client allow.
 #pragma once
 
+#include <optional>
+
 #include "base/result.h"
 #include "spice/canvas/image.h"
+#include "spice/codec/lz.h"
 #include "spice/server/options.h"
 #include "spice/wire/display.schema.h"
 
 namespace segue::spice::server {
 
+namespace codec = segue::spice::codec;
 namespace wire = segue::spice::wire;
 
 struct EncoderOptions {
@@ -32,7 +36,10 @@ class ImageEncoder {
     std::uint64_t encoded_bytes() const { return encoded_bytes_; }
 
   private:
+    std::optional<wire::display::Image> encode_lz(const canvas::Image& pixels);
+
     EncoderOptions options_;
+    codec::LzEncoder lz_;
     std::uint64_t images_ = 0;
     std::uint64_t raw_bytes_ = 0;
     std::uint64_t encoded_bytes_ = 0;

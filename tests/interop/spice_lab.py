@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""QEMUs with SPICE on our library or on stock's, and stock clients beside them."""
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cells
+import guest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = Path(os.environ.get("SEGUE_SPICE_LIBRARY", ROOT / "build" / "release" / "lib"))
+CLIENT = Path(__file__).resolve().parent / "stock_client.py"
+
+
+def environment(library):
+    """QEMU's environment on "segue" or "stock"."""
+    env = dict(os.environ)
+    env.pop("LD_LIBRARY_PATH", None)
+    if library == "segue":
+        env["LD_LIBRARY_PATH"] = str(LIBRARY)
+    return env
+
+
+class Machine(guest.Qemu):
+    """A QEMU whose screen is served by SPICE on a unix socket, or on a TCP port the kernel gave."""
+
+    def __init__(self, directory, *arguments, library="segue", options="", tcp=False, vga="VGA",
+                 authentication="disable-ticketing=on", **more):
+        self.spice_path = Path(directory) / "spice.sock"
+        self.library = library
+        self.port = free_port() if tcp else None
+        where = (f"addr=127.0.0.1,port={self.port}" if tcp
+                 else f"unix=on,addr={self.spice_path}")
+        display = ["-spice", ",".join(filter(None, [where, authentication, options]))]
+        super().__init__(directory, "-device", vga, *arguments, display=display,
+                         environment=environment(library), **more)
+
+    @property
+    def uri(self):
+        return (f"spice://127.0.0.1:{self.port}" if self.port
+                else f"spice+unix://{self.spice_path}")
+
+    def channels(self):
+        """(type, id) of each channel that query-spice shows, sorted."""
+        shown = self.qmp("query-spice").get("channels", [])
+        return sorted((channel["channel-type"], channel["channel-id"]) for channel in shown)
+
+    def uses_our_library(self):
+        maps = Path(f"/proc/{self.process.pid}/maps").read_text()
+        return str(LIBRARY.resolve()) in maps
+
+
+def free_port():
+    """A TCP port that was free a moment ago (QEMU's -spice knows no port 0)."""
+    import socket
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Client:
+    """stock_client.py as a process; its events are kept in `events`."""
+
+    def __init__(self, uri, *arguments):
+        self.process = subprocess.Popen(
+            ["/usr/bin/python3", CLIENT, uri, *arguments], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.events = []
+        self.queue = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+        threading.Thread(target=lambda: self.process.stderr.read(), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(5)
+
+    def read(self):
+        for line in self.process.stdout:
+            self.queue.put(json.loads(line))
+        self.queue.put({"event": "eof", "t_us": int(time.monotonic() * 1e6)})
+
+    def wait(self, event, timeout=15, **fields):
+        """The next event of this name with these fields; what comes before is only recorded."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                got = self.queue.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                last = [e["event"] for e in self.events[-12:]]
+                raise TimeoutError(f"no '{event}' {fields} in {timeout} s; last: {last}") from None
+            self.events.append(got)
+            if got["event"] == event and fields.items() <= got.items():
+                return got
+
+    def drain(self):
+        while not self.queue.empty():
+            self.events.append(self.queue.get())
+        return self.events
+
+    def count(self, event, **fields):
+        self.drain()
+        return sum(e["event"] == event and fields.items() <= e.items() for e in self.events)
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.wait("done")
+
+    def picture(self, path):
+        """What the client shows, as a cells.Picture."""
+        done = self.tell(f"shot {path}")
+        assert "error" not in done, done
+        return cells.Picture.read(path)
+
+
+def same_picture(machine, client, directory, timeout=8):
+    """Whether client and machine show the same pixels, once both stand still. The machine must be
+    paused or idle."""
+    end = time.monotonic() + timeout
+    while True:
+        mine = machine.picture()
+        theirs = client.picture(Path(directory) / "client.ppm")
+        if (mine.width, mine.height, mine.data) == (theirs.width, theirs.height, theirs.data):
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+
+
+def migrate(source, target, client, directory, pause=1.0, wait=True):
+    """Moves the machine, as libvirt does it: tells the clients, then the machine. Returns the
+    seconds that it took."""
+    source.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1", port=target.port)
+    time.sleep(pause)
+    began = time.monotonic()
+    source.qmp("migrate", uri=f"unix:{directory}/migrate.sock")
+    if not wait:
+        return 0.0
+    end = time.monotonic() + 40
+    while True:
+        state = source.qmp("query-migrate").get("status")
+        if state == "completed":
+            return time.monotonic() - began
+        if state in ("failed", "cancelled") or time.monotonic() > end:
+            raise RuntimeError(f"the migration is {state}")
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    print(LIBRARY, sys.version)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Stock clients on Debian's QEMU, which runs on our libspice-server.so.1."""
+import re
+import subprocess
+import time
+
+import cells
+import guest
+import pytest
+
+from spice_lab import LIBRARY, Client, Machine, same_picture
+
+STOCK = "/usr/lib/x86_64-linux-gnu/libspice-server.so.1"
+
+
+def symbols(path):
+    """{name: version node} of the functions that a library defines."""
+    listing = subprocess.run(["nm", "-D", "--with-symbol-versions", "--defined-only", path],
+                             capture_output=True, text=True, check=True).stdout
+    return dict(re.findall(r" T (\w+)@@(\S+)", listing))
+
+
+def version_chain(path):
+    listing = subprocess.run(["readelf", "-V", path], capture_output=True, text=True,
+                             check=True).stdout
+    return re.findall(r"(?:Name|Parent \d+): (SPICE_SERVER_\S+)", listing)
+
+
+@pytest.mark.quick
+def test_symbols_and_versions_are_those_of_stock():
+    ours = LIBRARY / "libspice-server.so.1"
+    assert len(symbols(STOCK)) == 97
+    assert symbols(ours) == symbols(STOCK)
+    assert version_chain(ours) == version_chain(STOCK)
+    everything = subprocess.run(["nm", "-D", "--defined-only", ours], capture_output=True,
+                                text=True, check=True).stdout
+    assert not [line for line in everything.splitlines() if " _Z" in line], "C++ symbols leave"
+
+
+def screenshot(uri, path):
+    done = subprocess.run(["spicy-screenshot", f"--uri={uri}", "-o", path], timeout=20,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return cells.Picture.read(path)
+
+
+@pytest.mark.quick
+def test_a_console_is_seen_as_it_is(tmp_path):
+    disk = guest.boot_disk(tmp_path / "disk.img")
+    with Machine(tmp_path, *disk) as machine:
+        assert machine.uses_our_library()
+        machine.wait_frame(3)
+        machine.qmp("stop")
+        shown = screenshot(machine.uri, tmp_path / "shot.ppm")
+        dumped = machine.picture()
+        assert (shown.width, shown.height, shown.data) == (dumped.width, dumped.height, dumped.data)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("vga", ["VGA", "qxl-vga", "virtio-vga"])
+@pytest.mark.parametrize("compression", ["off", "auto_glz", "quic", "lz"])
+def test_pictures_are_exact(tmp_path, vga, compression):
+    disk = guest.boot_disk(tmp_path / "disk.img")
+    with Machine(tmp_path, *disk, vga=vga, options=f"image-compression={compression}") as machine:
+        machine.wait_frame(2)
+        with Client(machine.uri) as client:
+            client.wait("mark")
+            machine.wait_frame(machine.frame() + 5)
+            machine.qmp("stop")
+            assert same_picture(machine, client, tmp_path)
+            # One refresh is one or few images, not a column of 32 pixels each.
+            assert client.count("draw") < 400
+
+
+@pytest.mark.quick
+def test_the_ticket_is_asked_for(tmp_path):
+    disk = guest.boot_disk(tmp_path / "disk.img")
+    with Machine(tmp_path, *disk, authentication="") as machine:
+        with Client(machine.uri, "--password", "early") as client:
+            client.wait("channel-event", what="error-auth")
+        machine.qmp("set_password", protocol="spice", password="secret")
+        with Client(machine.uri, "--password", "wrong") as client:
+            client.wait("channel-event", what="error-auth")
+        with Client(machine.uri, "--password", "secret") as client:
+            client.wait("mark")
+            assert machine.qmp("query-spice")["auth"] == "spice"
+        machine.qmp("expire_password", protocol="spice", time="now")
+        with Client(machine.uri, "--password", "secret") as client:
+            client.wait("channel-event", what="error-auth")
+
+
+@pytest.mark.quick
+def test_the_second_client_takes_the_place_of_the_first(tmp_path):
+    with Machine(tmp_path, *guest.boot_disk(tmp_path / "disk.img")) as machine:
+        with Client(machine.uri) as first:
+            first.wait("mark")
+            with Client(machine.uri) as second:
+                second.wait("mark")
+                first.wait("disconnected")
+                end = time.monotonic() + 5
+                while len(machine.channels()) != 4 and time.monotonic() < end:
+                    time.sleep(0.05)
+                assert machine.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
+
+
+@pytest.mark.quick
+def test_events_of_a_client(tmp_path):
+    with Machine(tmp_path, *guest.boot_disk(tmp_path / "disk.img")) as machine:
+        with Client(machine.uri) as client:
+            client.wait("mark")
+            for name in ("SPICE_CONNECTED", "SPICE_INITIALIZED"):
+                for _ in range(4):
+                    event = machine.qmp.wait_event(name)
+                    assert event["data"]["client"]["family"] == "unix"
+        for _ in range(4):
+            machine.qmp.wait_event("SPICE_DISCONNECTED")
+        assert machine.channels() == []
+
+
+@pytest.mark.quick
+def test_keys_reach_the_machine(tmp_path):
+    with Machine(tmp_path, "-boot", "menu=on,splash-time=60000") as machine:
+        with Client(machine.uri) as client:
+            client.wait("channel-event", kind="InputsChannel", what="opened")
+            client.wait("mark")
+            time.sleep(1.5)  # the BIOS asks for ESC
+            before = machine.picture().data
+            client.tell("key 1")
+            end = time.monotonic() + 10
+            while machine.picture().data == before:
+                assert time.monotonic() < end, "the boot menu does not open"
+                time.sleep(0.1)
+            assert same_picture(machine, client, tmp_path)
+
+
+@pytest.mark.quick
+def test_the_sandbox_of_qemu_forbids_nothing_we_need(tmp_path):
+    disk = guest.boot_disk(tmp_path / "disk.img")
+    sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    with Machine(tmp_path, *disk, "-sandbox", sandbox) as machine:
+        machine.wait_frame(2)
+        machine.qmp("stop")
+        with Client(machine.uri) as client:
+            client.wait("mark")
+            assert same_picture(machine, client, tmp_path)
