@@ -141,6 +141,7 @@ Result<> apply_given(const Given& given, Options& options) {
         settings.preferred_compression = static_cast<std::uint8_t>(found->second);
     }
     if (const char* password = std::getenv("SEGUE_VIEW_PASSWORD")) settings.password = password;
+    if (const char* host = std::getenv("SPICE_MIG_HOST")) settings.migration_host = host;
     if (settings.trust.authority_file.empty() && settings.trust.authority_pem.empty()) {
         // Where spice-gtk looks, too.
         const char* home = std::getenv("HOME");

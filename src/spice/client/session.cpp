@@ -35,7 +35,8 @@ Session::Session(Environment& environment, Settings settings, SessionListener& l
     : environment_(environment),
       settings_(std::move(settings)),
       listener_(listener),
-      caches_(std::make_shared<SharedCaches>(settings_.image_cache_pixels)),
+      caches_(std::make_shared<SharedCaches>(settings_.image_cache_pixels,
+                                             settings_.glz_window_pixels)),
       patience_(environment.loop.make_timer([this] { happen({FollowerEvent::patience_over}); })),
       retry_(environment.loop.make_timer([this] { happen({FollowerEvent::retry_due}); })),
       picture_bound_(environment.loop.make_timer([this] {
@@ -236,7 +237,6 @@ void Session::on_wire_linked(ChannelKey key) {
         attach(key, true);
         return;
     }
-    relinks_.erase(key);
     // A target that starts everything anew says INIT first; on_init() attaches what is linked then.
     if (!has_init_) return;
     attach(key, true);
@@ -292,8 +292,9 @@ void Session::on_wire_closed(ChannelKey key, const Error& error, bool denied) {
     }
     log_debug("spice", "{}; linked again", error.message);
     auto timer = std::make_shared<std::unique_ptr<Timer>>();
-    *timer = environment_.loop.make_timer([this, key, timer] {
+    *timer = environment_.loop.make_timer([this, alive = std::weak_ptr(alive_), key, timer] {
         const auto keep = timer;
+        if (alive.expired()) return keep->reset();
         const auto wire = wires_.find(key);
         const bool still = wire != wires_.end() && wire->second->is_closed() &&
                            channels_.contains(key) && wires_.contains(kMain) &&
@@ -382,8 +383,7 @@ void Session::check_session_up() {
     // Behind a hand-over the user still looks at the old host's last picture.
     if (switching && shows_old_picture()) return;
     is_up_ = true;
-    attempts_ = 0;
-    lost_since_.reset();
+    up_since_ = environment_.loop.now();
     happen({FollowerEvent::session_up});
 }
 

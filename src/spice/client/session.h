@@ -184,6 +184,7 @@ class Session final : ChannelHost, MainListener {
     std::size_t next_candidate_ = 0;
     int attempts_ = 0;
     std::optional<Instant> lost_since_;
+    std::optional<Instant> up_since_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks on the loop
     std::unique_ptr<Timer> patience_;
     std::unique_ptr<Timer> retry_;

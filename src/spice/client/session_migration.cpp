@@ -13,6 +13,7 @@ namespace {
 constexpr Duration kPatience = 9s;
 constexpr Duration kFirstBackOff = 100ms;
 constexpr Duration kLastBackOff = 2s;
+constexpr Duration kStable = 5s;
 // QEMU announces -1 for a port it does not have.
 constexpr std::uint16_t kNoPort = 65535;
 
@@ -344,7 +345,6 @@ void Session::adopt_target() {
 
 void Session::open_next_candidate() {
     if (candidates_.empty()) candidates_ = {{settings_.endpoint, settings_.trust}};
-    if (!lost_since_) lost_since_ = environment_.loop.now();
     const Candidate candidate = candidates_[next_candidate_++ % candidates_.size()];
     target_.reset();
     to_move_.clear();
@@ -356,9 +356,15 @@ void Session::start_retry() {
     const bool linking =
         state_ >= FollowerState::linking_semi && state_ <= FollowerState::linked_late;
     if (!linking) {
-        if (!lost_since_) lost_since_ = environment_.loop.now();
-        if (environment_.loop.now() - *lost_since_ >= settings_.reconnect_for)
-            return happen({FollowerEvent::give_up});
+        // A session that broke soon after it was up is still the same trouble.
+        const Instant now = environment_.loop.now();
+        const bool was_stable = up_since_ && now - *up_since_ >= kStable;
+        if (!lost_since_ || was_stable) {
+            lost_since_ = now;
+            attempts_ = 0;
+        }
+        up_since_.reset();
+        if (now - *lost_since_ >= settings_.reconnect_for) return happen({FollowerEvent::give_up});
         if (last_error_) listener_.on_problem(*last_error_);
     }
     Duration wait = kFirstBackOff * (1 << std::min(attempts_++, 5));

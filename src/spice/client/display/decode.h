@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "spice/canvas/image.h"
+#include "spice/codec/glz.h"
 
 namespace segue::spice::client {
 
@@ -14,5 +15,16 @@ namespace segue::spice::client {
 // Errors: protocol or limit_exceeded, which say what is wrong with the data.
 Result<canvas::Image> decode_lz(ByteView data, std::span<const std::uint32_t> palette,
                                 canvas::Format palette_format);
+
+// JPEG; `top_down` of a stream. Without alpha.
+Result<canvas::Image> decode_jpeg(ByteView data, bool top_down);
+// JPEG_ALPHA: a JPEG of `jpeg_size` bytes, and the alpha plane behind it as LZ.
+Result<canvas::Image> decode_jpeg_alpha(ByteView data, std::size_t jpeg_size, bool top_down);
+Result<canvas::Image> decode_quic(ByteView data);
+// LZ4, whose size only the image itself says.
+Result<canvas::Image> decode_lz4(ByteView data, std::uint32_t width, std::uint32_t height);
+
+// A picture of the GLZ window as it stands there: nothing is copied where its lines allow it.
+Result<canvas::SharedImage> image_of_glz(const std::shared_ptr<const codec::GlzPicture>& picture);
 
 }  // namespace segue::spice::client

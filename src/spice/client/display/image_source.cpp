@@ -3,6 +3,7 @@
 
 #include "spice/canvas/bitmap.h"
 #include "spice/client/display/decode.h"
+#include "spice/codec/zlib_codec.h"
 
 namespace segue::spice::client {
 
@@ -13,14 +14,19 @@ using wire::has;
 
 namespace {
 
+canvas::SharedImage shared_image(canvas::Image image) {
+    return std::make_shared<const canvas::Image>(std::move(image));
+}
+
 // The flag says that the unused byte of each pixel is all ones: the picture has alpha then.
-void set_high_bits(canvas::Image& image) {
-    if (image.format() != canvas::Format::xrgb32) return;
-    for (std::int32_t y = 0; y < image.height(); ++y) {
-        auto* line = reinterpret_cast<std::uint32_t*>(image.line(y));
-        for (std::int32_t x = 0; x < image.width(); ++x)
+Result<canvas::SharedImage> with_high_bits(const canvas::Image& image) {
+    canvas::Image copy = TRY(image.copy());
+    for (std::int32_t y = 0; y < copy.height() && copy.format() == canvas::Format::xrgb32; ++y) {
+        auto* line = reinterpret_cast<std::uint32_t*>(copy.line(y));
+        for (std::int32_t x = 0; x < copy.width(); ++x)
             line[x] |= 0xff000000;
     }
+    return shared_image(std::move(copy));
 }
 
 canvas::Bitmap bitmap_of(const display::BitmapData& data, ByteView pixels,
@@ -46,10 +52,9 @@ Result<ImageHolder> ImageSource::get(const display::Image& image, const canvas::
     const bool cached =
         has(image.flags, ImageFlags::cache_me) || has(image.flags, ImageFlags::cache_replace_me);
     const bool sixteen_bits = canvas::bits_per_pixel(target.format()) == 16;
-    canvas::Image pixels =
+    canvas::SharedImage shared =
         TRY(decode(image, sixteen_bits && !cached ? target.format() : canvas::Format::xrgb32));
-    if (has(image.flags, ImageFlags::high_bits_set)) set_high_bits(pixels);
-    auto shared = std::make_shared<const canvas::Image>(std::move(pixels));
+    if (has(image.flags, ImageFlags::high_bits_set)) shared = TRY(with_high_bits(*shared));
     if (cached) TRY(shared_.images.put(image.id, shared));
     return ImageHolder(std::move(shared));
 }
@@ -95,29 +100,53 @@ Result<ImageSource::Entries> ImageSource::palette_of(
     return palette->entries;
 }
 
-Result<canvas::Image> ImageSource::decode(const display::Image& image,
-                                          canvas::Format palette_format) {
+Result<canvas::SharedImage> ImageSource::decode_glz(ByteView data) {
+    const codec::GlzDecoded decoded = TRY(shared_.glz.decode(data));
+    if (!decoded.picture) {
+        shared_.glz_waits_for = decoded.waits_for;
+        return fail(ErrorCode::operation_invalid, "a GLZ picture waits for picture {}",
+                    decoded.waits_for.value_or(0));
+    }
+    ++shared_.glz_decoded;
+    return image_of_glz(decoded.picture);
+}
+
+Result<canvas::SharedImage> ImageSource::decode(const display::Image& image,
+                                                canvas::Format palette_format) {
     if (const auto* data = std::get_if<display::BitmapData>(&image.data)) {
         const Entries palette = TRY(palette_of(data->flags, data->palette_id, data->palette));
         const wire::SharedBytes bytes = data->data.contiguous();
-        return canvas::image_of(bitmap_of(*data, bytes.view(), palette), palette_format);
+        return shared_image(
+            TRY(canvas::image_of(bitmap_of(*data, bytes.view(), palette), palette_format)));
     }
     if (const auto* data = std::get_if<display::LzPaletteData>(&image.data)) {
         const Entries palette = TRY(palette_of(data->flags, data->palette_id, data->palette));
         const wire::SharedBytes bytes = data->data.contiguous();
-        return decode_lz(bytes.view(), palette, palette_format);
+        return shared_image(TRY(decode_lz(bytes.view(), palette, palette_format)));
     }
     if (const auto* data = std::get_if<display::BinaryData>(&image.data)) {
         const wire::SharedBytes bytes = data->data.contiguous();
-        if (image.type == ImageType::lz_rgb) return decode_lz(bytes.view(), {}, palette_format);
+        if (image.type == ImageType::lz_rgb)
+            return shared_image(TRY(decode_lz(bytes.view(), {}, palette_format)));
+        if (image.type == ImageType::quic) return shared_image(TRY(decode_quic(bytes.view())));
+        if (image.type == ImageType::glz_rgb) return decode_glz(bytes.view());
+        if (image.type == ImageType::jpeg)
+            return shared_image(TRY(decode_jpeg(bytes.view(), true)));
+        if (image.type == ImageType::lz4)
+            return shared_image(TRY(decode_lz4(bytes.view(), image.width, image.height)));
+    }
+    if (const auto* data = std::get_if<display::ZlibGlzData>(&image.data)) {
+        const wire::SharedBytes bytes = data->data.contiguous();
+        const Bytes glz = TRY(codec::zlib_decode(bytes.view(), data->glz_data_size));
+        return decode_glz(glz);
+    }
+    if (const auto* data = std::get_if<display::JpegAlphaData>(&image.data)) {
+        const wire::SharedBytes bytes = data->data.contiguous();
+        const bool top_down = has(data->flags, display::JpegAlphaFlags::top_down);
+        return shared_image(TRY(decode_jpeg_alpha(bytes.view(), data->jpeg_size, top_down)));
     }
     return fail(ErrorCode::no_support, "image {:#x} is of type {}, which is not decoded here",
                 image.id, static_cast<int>(image.type));
-}
-
-Result<canvas::Image> ImageSource::decode_frame(ByteView jpeg, bool top_down) {
-    (void)jpeg, (void)top_down;
-    return fail(ErrorCode::no_support, "MJPEG");
 }
 
 }  // namespace segue::spice::client

@@ -38,16 +38,15 @@ class ImageSource {
     // One bit a pixel.
     Result<ImageHolder> get_mask(const wire::display::Image& image);
 
-    // One MJPEG picture of a stream. Errors: protocol.
-    Result<canvas::Image> decode_frame(ByteView jpeg, bool top_down);
-
     void forget_palette(std::uint64_t id) { palettes_.erase(id); }
     void forget_palettes() { palettes_.clear(); }
 
   private:
     using Entries = std::vector<std::uint32_t>;
 
-    Result<canvas::Image> decode(const wire::display::Image& image, canvas::Format palette_format);
+    Result<canvas::SharedImage> decode(const wire::display::Image& image,
+                                       canvas::Format palette_format);
+    Result<canvas::SharedImage> decode_glz(ByteView data);
     // Finds the palette that the image carries or names, and keeps it if that is wanted.
     Result<Entries> palette_of(wire::display::BitmapFlags flags, std::uint64_t id,
                                const std::optional<wire::display::Palette>& palette);

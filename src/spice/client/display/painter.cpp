@@ -19,14 +19,49 @@ Painter::Painter(Loop& loop, DrawingQueue& queue, std::shared_ptr<SharedCaches> 
 
 void Painter::enqueue(std::uint16_t number, wire::SharedBytes body, std::uint64_t generation) {
     queue_.post([self = shared_from_this(), number, body = std::move(body), generation] {
-        self->draw(number, body, generation);
+        self->draw({number, body, generation});
     });
 }
 
-void Painter::draw(std::uint16_t number, const wire::SharedBytes& body, std::uint64_t generation) {
+void Painter::draw(Message message) {
+    const std::uint64_t decoded_before = shared_->glz_decoded;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!deferred_.empty() || !try_draw(message)) {
+            deferred_bytes_ += message.body.size() + sizeof message;
+            deferred_.push_back(std::move(message));
+            if (deferred_bytes_ > kMaxDeferredBytes) {
+                gather(0, 0,
+                       fail(ErrorCode::limit_exceeded,
+                            "more than {} bytes wait for a picture of another display",
+                            kMaxDeferredBytes));
+            }
+            shared_->waiting.push_back(weak_from_this());
+            return;
+        }
+    }
+    if (shared_->glz_decoded == decoded_before || shared_->waiting.empty()) return;
+    const auto waiting = std::exchange(shared_->waiting, {});
+    for (const auto& painter : waiting) {
+        if (const auto one = painter.lock()) one->draw_deferred();
+    }
+}
+
+bool Painter::try_draw(const Message& message) {
+    shared_->glz_waits_for.reset();
+    const Result<> result = broken_ ? Result<>{} : renderer_.handle(message.number, message.body);
+    if (shared_->glz_waits_for) return false;
+    gather(message.body.size(), message.generation, result);
+    return true;
+}
+
+void Painter::draw_deferred() {
     const std::lock_guard lock(mutex_);
-    const Result<> result = broken_ ? Result<>{} : renderer_.handle(number, body);
-    gather(body.size(), generation, result);
+    while (!deferred_.empty() && try_draw(deferred_.front())) {
+        deferred_bytes_ -= deferred_.front().body.size() + sizeof(Message);
+        deferred_.pop_front();
+    }
+    if (!deferred_.empty()) shared_->waiting.push_back(weak_from_this());
 }
 
 void Painter::gather(std::size_t bytes, std::uint64_t generation, const Result<>& result) {
@@ -65,6 +100,8 @@ void Painter::reset(bool keep_picture) {
         const std::lock_guard lock(self->mutex_);
         self->renderer_.reset(keep_picture);
         self->broken_ = false;
+        self->deferred_.clear();
+        self->deferred_bytes_ = 0;
     });
 }
 

@@ -46,8 +46,19 @@ class Painter : public std::enable_shared_from_this<Painter> {
     void look(const std::function<void(const canvas::Image*)>& action);
 
   private:
+    static constexpr std::size_t kMaxDeferredBytes = std::size_t{64} << 20;
+
     Painter(Loop& loop, DrawingQueue& queue, std::shared_ptr<SharedCaches> shared, OnNews on_news);
-    void draw(std::uint16_t number, const wire::SharedBytes& body, std::uint64_t generation);
+    // A message on the drawing thread.
+    struct Message {
+        std::uint16_t number = 0;
+        wire::SharedBytes body;
+        std::uint64_t generation = 0;
+    };
+    void draw(Message message);
+    // False: it has to wait for a picture of another display.
+    bool try_draw(const Message& message);
+    void draw_deferred();
     void gather(std::size_t bytes, std::uint64_t generation, const Result<>& result);
     void deliver();
 
@@ -60,6 +71,8 @@ class Painter : public std::enable_shared_from_this<Painter> {
     DisplayNews news_;
     bool news_posted_ = false;
     bool broken_ = false;
+    std::deque<Message> deferred_;
+    std::size_t deferred_bytes_ = 0;
 };
 
 }  // namespace segue::spice::client

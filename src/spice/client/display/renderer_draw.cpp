@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Each drawing command: its surface, its region, its pictures, and the canvas.
 #include "spice/client/display/convert.h"
+#include "spice/client/display/decode.h"
 #include "spice/client/display/renderer.h"
 
 namespace segue::spice::client {
@@ -266,7 +267,7 @@ Result<> Renderer::on(const display::DrawText& message) {
 
 Result<> Renderer::show_frame(Stream& stream, ByteView data, const canvas::Rect& where) {
     canvas::Image* target = TRY(surfaces_.find(stream.surface_id));
-    const canvas::Image frame = TRY(images_.decode_frame(data, stream.top_down));
+    const canvas::Image frame = TRY(decode_jpeg(data, stream.top_down));
     const std::span<const canvas::Rect> clip(stream.clip);
     const canvas::Region region =
         canvas::draw_region(*target, where, clip_pointer(clip, stream.clipped));

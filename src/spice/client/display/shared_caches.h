@@ -4,8 +4,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <vector>
 
 #include "spice/canvas/image.h"
+#include "spice/codec/glz.h"
 
 namespace segue::spice::client {
 
@@ -34,12 +37,27 @@ class ImageCache {
     std::map<std::uint64_t, canvas::SharedImage> images_;
 };
 
-struct SharedCaches {
-    explicit SharedCaches(std::int64_t image_cache_pixels) : images(image_cache_pixels) {}
+class Painter;
 
-    void clear() { images.clear(); }
+struct SharedCaches {
+    // `glz_pixels`: the window that DISPLAY_INIT announced. Pictures of several displays may come
+    // out of order, so twice as much is kept.
+    SharedCaches(std::int64_t image_cache_pixels, std::int32_t glz_pixels)
+        : images(image_cache_pixels), glz(2 * static_cast<std::size_t>(glz_pixels)) {}
+
+    void clear() {
+        images.clear();
+        glz.clear();
+        glz_waits_for.reset();
+    }
 
     ImageCache images;
+    codec::GlzWindow glz;
+    std::uint64_t glz_decoded = 0;  // counts
+    // Set with an error: the picture can be decoded when another display has brought this one.
+    std::optional<std::uint64_t> glz_waits_for;
+    // Displays with messages that wait for such a picture.
+    std::vector<std::weak_ptr<Painter>> waiting;
 };
 
 }  // namespace segue::spice::client

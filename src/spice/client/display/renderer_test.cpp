@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/client/display/renderer.h"
+
+#include <gtest/gtest.h>
+
+namespace segue::spice::client {
+namespace {
+
+namespace display = wire::display;
+
+constexpr std::int64_t kCachePixels = 1 << 20;
+
+// A renderer that is fed messages as a server would send them.
+class RendererTest : public testing::Test {
+  protected:
+    template <class Message>
+    Result<> feed(const Message& message) {
+        wire::EncodedMessage encoded = wire::encode_from_server(message);
+        return renderer_.handle(encoded.number, wire::SharedBytes::take(encoded.body()));
+    }
+    Result<> create(std::uint32_t id, std::uint32_t width, std::uint32_t height, bool primary) {
+        return feed(display::SurfaceCreate{
+            id, width, height, display::SurfaceFormat::xrgb32,
+            primary ? display::SurfaceFlags::primary : display::SurfaceFlags{}});
+    }
+    display::DrawFill fill(std::uint32_t surface, wire::Rect box, std::uint32_t color) {
+        display::DrawFill message;
+        message.base.surface_id = surface;
+        message.base.box = box;
+        message.brush.type = display::BrushType::solid;
+        message.brush.color = color;
+        message.rop = display::Ropd::op_put;
+        return message;
+    }
+    std::uint32_t shown_pixel(int x, int y) {
+        const canvas::Image* image = renderer_.surfaces().shown();
+        return reinterpret_cast<const std::uint32_t*>(image->line(y))[x];
+    }
+    // One pixel of this colour, as a picture with flags.
+    display::DrawCopy copy_pixel(std::uint32_t color, display::ImageFlags flags, std::uint64_t id) {
+        display::DrawCopy message;
+        message.base.box = {0, 0, 1, 1};
+        message.source_area = {0, 0, 1, 1};
+        message.rop = display::Ropd::op_put;
+        message.source.id = id;
+        message.source.flags = flags;
+        message.source.width = message.source.height = 1;
+        display::BitmapData data;
+        data.format = display::BitmapFormat::thirty_two_bit;
+        data.flags = display::BitmapFlags::top_down;
+        data.width = data.height = 1;
+        data.stride = 4;
+        LittleWriter pixel;
+        pixel.u32(color);
+        data.data.append(wire::SharedBytes::take(pixel.take()));
+        message.source.data = data;
+        return message;
+    }
+
+    SharedCaches shared_{kCachePixels, 1 << 16};
+    Renderer renderer_{shared_};
+};
+
+TEST_F(RendererTest, DrawsOnThePrimarySurfaceAndTellsTheDamage) {
+    ASSERT_TRUE(create(0, 20, 10, true));
+    EXPECT_EQ(renderer_.surfaces().take_damage().extents(), (canvas::Rect{0, 0, 20, 10}));
+    ASSERT_TRUE(feed(fill(0, {2, 1, 5, 4}, 0xabcdef)));
+    EXPECT_EQ(renderer_.surfaces().take_damage().extents(), (canvas::Rect{1, 2, 4, 5}));
+    EXPECT_EQ(shown_pixel(1, 2), 0xabcdefu);
+    EXPECT_EQ(shown_pixel(0, 0), 0u);
+}
+
+TEST_F(RendererTest, OtherSurfacesAreDrawnOnAndFrom) {
+    ASSERT_TRUE(create(0, 20, 10, true));
+    ASSERT_TRUE(create(7, 4, 4, false));
+    ASSERT_TRUE(feed(fill(7, {0, 0, 4, 4}, 0x123456)));
+    display::DrawCopy copy;
+    copy.base.box = {0, 0, 4, 4};
+    copy.source_area = {0, 0, 4, 4};
+    copy.rop = display::Ropd::op_put;
+    copy.source.type = display::ImageType::surface;
+    copy.source.data = display::SurfaceReference{7};
+    ASSERT_TRUE(feed(copy));
+    EXPECT_EQ(shown_pixel(3, 3), 0x123456u);
+    ASSERT_TRUE(feed(display::SurfaceDestroy{7}));
+    EXPECT_FALSE(feed(copy));
+}
+
+TEST_F(RendererTest, UnknownAndDoubleSurfacesAreErrors) {
+    EXPECT_EQ(feed(fill(3, {0, 0, 1, 1}, 0)).error().code, ErrorCode::protocol);
+    EXPECT_EQ(feed(display::SurfaceDestroy{3}).error().code, ErrorCode::protocol);
+    ASSERT_TRUE(create(3, 1, 1, false));
+    EXPECT_EQ(create(3, 1, 1, false).error().code, ErrorCode::protocol);
+}
+
+TEST_F(RendererTest, SurfacesAreBoundedTogether) {
+    std::uint32_t id = 0;
+    Result<> result;
+    while (id < 100 && (result = create(id, 8192, 8192, false)))
+        ++id;
+    EXPECT_EQ(result.error().code, ErrorCode::limit_exceeded);
+    EXPECT_EQ(id, SurfaceStore::kMaxPixels / (8192 * 8192));
+}
+
+TEST_F(RendererTest, CachedPicturesComeBackUntilTheyAreInvalid) {
+    ASSERT_TRUE(create(0, 1, 1, true));
+    ASSERT_TRUE(feed(copy_pixel(0x111111, display::ImageFlags::cache_me, 42)));
+    ASSERT_TRUE(feed(fill(0, {0, 0, 1, 1}, 0)));
+    display::DrawCopy again = copy_pixel(0, {}, 42);
+    again.source.type = display::ImageType::from_cache;
+    again.source.data = std::monostate{};
+    ASSERT_TRUE(feed(again));
+    EXPECT_EQ(shown_pixel(0, 0), 0x111111u);
+    display::InvalList gone;
+    gone.resources.push_back({display::ResourceType::pixmap, 42});
+    ASSERT_TRUE(feed(gone));
+    EXPECT_EQ(feed(again).error().code, ErrorCode::protocol);
+}
+
+TEST_F(RendererTest, TheImageCacheIsBounded) {
+    ImageCache cache(100);
+    Result<> result;
+    std::uint64_t id = 0;
+    while (id < 1000 &&
+           (result =
+                cache.put(id, std::make_shared<const canvas::Image>(
+                                  canvas::Image::create(canvas::Format::a1, 4096, 4096).value()))))
+        ++id;
+    EXPECT_EQ(result.error().code, ErrorCode::limit_exceeded);
+    EXPECT_EQ(id, 1u) << "one may come before the other goes";
+    cache.erase(0);
+    EXPECT_EQ(cache.pixels(), 0);
+}
+
+TEST_F(RendererTest, ASwitchKeepsThePictureUntilTheNewOneIsComplete) {
+    ASSERT_TRUE(create(0, 4, 4, true));
+    ASSERT_TRUE(feed(fill(0, {0, 0, 4, 4}, 0x1)));
+    renderer_.reset(true);
+    EXPECT_EQ(shown_pixel(0, 0), 0x1u);
+    // The new server goes through another mode first, as stock's does.
+    ASSERT_TRUE(create(0, 2, 2, true));
+    ASSERT_TRUE(feed(display::SurfaceDestroy{0}));
+    ASSERT_TRUE(create(0, 4, 4, true));
+    ASSERT_TRUE(feed(fill(0, {0, 0, 2, 4}, 0x2)));
+    EXPECT_EQ(shown_pixel(0, 0), 0x1u);
+    EXPECT_TRUE(renderer_.surfaces().take_damage().empty());
+    ASSERT_TRUE(feed(fill(0, {2, 0, 4, 4}, 0x2)));
+    EXPECT_EQ(shown_pixel(0, 0), 0x2u);
+    EXPECT_EQ(renderer_.surfaces().take_damage().extents(), (canvas::Rect{0, 0, 4, 4}));
+}
+
+TEST_F(RendererTest, ABoundCompletesThePicture) {
+    ASSERT_TRUE(create(0, 4, 4, true));
+    renderer_.reset(true);
+    ASSERT_TRUE(create(0, 8, 8, true));
+    EXPECT_EQ(renderer_.surfaces().shown()->width(), 4);
+    renderer_.surfaces().complete();
+    EXPECT_EQ(renderer_.surfaces().shown()->width(), 8);
+}
+
+TEST_F(RendererTest, AChannelThatIsGoneShowsNothing) {
+    ASSERT_TRUE(create(0, 4, 4, true));
+    renderer_.reset(false);
+    EXPECT_EQ(renderer_.surfaces().shown(), nullptr);
+}
+
+TEST_F(RendererTest, UnknownStreamsAndCodecsAreErrors) {
+    EXPECT_FALSE(feed(display::StreamDestroy{3}));
+    EXPECT_FALSE(feed(display::StreamData{3, 0, {}}));
+    display::StreamCreate create_stream;
+    create_stream.codec = display::VideoCodec::vp8;
+    EXPECT_EQ(feed(create_stream).error().code, ErrorCode::no_support);
+}
+
+}  // namespace
+}  // namespace segue::spice::client
