@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs `segue-view --headless`, QEMUs with SPICE, and migrations between them."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import guest
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEWER = ROOT / "build" / "release" / "bin" / "segue-view"
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Viewer:
+    """A headless viewer; a context manager. `events` are the lines it has written so far."""
+
+    def __init__(self, directory, uri, *options, environment=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.events_file = self.directory / "events.jsonl"
+        self.screenshot = self.directory / "screen.png"
+        self.argv = [str(VIEWER), "--headless", uri, "--events", str(self.events_file),
+                     "--screenshot", str(self.screenshot), *map(str, options)]
+        self.environment = {**os.environ, "SEGUE_LOG": "debug", **(environment or {})}
+        self.process = None
+
+    def __enter__(self):
+        with open(self.directory / "viewer.log", "ab") as log:
+            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=self.environment)
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends it as a user would; returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        return self.process.returncode
+
+    @property
+    def events(self):
+        if not self.events_file.exists():
+            return []
+        lines = self.events_file.read_text().split("\n")
+        return [json.loads(line) for line in lines[:-1]]
+
+    def named(self, *names):
+        return [event for event in self.events if event["event"] in names]
+
+    def names(self):
+        """The events that are not frames, in order."""
+        return [event["event"] for event in self.events if event["event"] != "frame"]
+
+    def wait(self, name, count=1, timeout=20):
+        """The count-th event of that name."""
+        end = time.monotonic() + timeout
+        while True:
+            found = self.named(name)
+            if len(found) >= count:
+                return found[count - 1]
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise TimeoutError(f"no event {count} '{name}': {self.names()}\n{self.log()}")
+            time.sleep(0.01)
+
+    def log(self):
+        return (self.directory / "viewer.log").read_text(errors="replace")[-4000:]
+
+
+def spice_qemu(directory, *arguments, spice="", incoming=False, password=None, environment=None):
+    """A QEMU with a SPICE server on a free port, which is its `port`."""
+    port = free_port()
+    auth = "password-secret=pw" if password else "disable-ticketing=on"
+    extra = ["-object", f"secret,id=pw,data={password}"] if password else []
+    if incoming:
+        extra += ["-incoming", "defer"]
+    vm = guest.Qemu(directory, *extra, "-spice",
+                    f"port={port},addr=127.0.0.1,{auth},seamless-migration=on{spice}", *arguments,
+                    environment=environment)
+    vm.port = port
+    return vm
+
+
+def announce(source, target, **more):
+    """Tells the source's clients where the machine goes (client_migrate_info)."""
+    source.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+               **{"port": target.port, **more})
+
+
+def migrate(source, target, timeout=30):
+    """Moves the machine; returns when QEMU says that it is done."""
+    path = target.directory / "migrate.sock"
+    path.unlink(missing_ok=True)
+    target.qmp("migrate-incoming", uri=f"unix:{path}")
+    source.qmp("migrate", uri=f"unix:{path}")
+    wait_migrated(source, timeout)
+
+
+def wait_migrated(source, timeout=30):
+    end = time.monotonic() + timeout
+    while (status := source.qmp("query-migrate").get("status")) not in ("completed", "failed"):
+        if time.monotonic() > end:
+            raise TimeoutError(f"migration is {status}")
+        time.sleep(0.05)
+    if status == "failed":
+        raise RuntimeError(f"migration failed: {source.stderr()}")
+
+
+def make_certificates(directory, *names):
+    """A CA in DIR/ca-cert.pem and, in DIR/NAME, what QEMU's x509-dir wants for each name, with the
+    subject "O=Segue test,CN=NAME"."""
+    directory.mkdir()
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True,
+                       cwd=directory)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "ca-key.pem",
+            "-out", "ca-cert.pem", "-subj", "/O=Segue test/CN=authority")
+    for name in names:
+        host = directory / name
+        host.mkdir()
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", host / "server-key.pem",
+                "-out", host / "request.pem", "-subj", f"/O=Segue test/CN={name}")
+        openssl("x509", "-req", "-in", host / "request.pem", "-CA", "ca-cert.pem", "-CAkey",
+                "ca-key.pem", "-CAcreateserial", "-days", "2", "-out", host / "server-cert.pem")
+        (host / "ca-cert.pem").write_bytes((directory / "ca-cert.pem").read_bytes())
+    return directory
