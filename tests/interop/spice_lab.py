@@ -89,17 +89,23 @@ class Client:
         self.queue.put({"event": "eof", "t_us": int(time.monotonic() * 1e6)})
 
     def wait(self, event, timeout=15, **fields):
-        """The next event of this name with these fields; what comes before is only recorded."""
+        """The first event of this name with these fields that was not waited for yet."""
+        def wanted(got):
+            return (got["event"] == event and fields.items() <= got.items()
+                    and not got.get("waited"))
+
         end = time.monotonic() + timeout
-        while True:
+        found = next((got for got in self.events if wanted(got)), None)
+        while found is None:
             try:
                 got = self.queue.get(timeout=max(0.01, end - time.monotonic()))
             except queue.Empty:
                 last = [e["event"] for e in self.events[-12:]]
                 raise TimeoutError(f"no '{event}' {fields} in {timeout} s; last: {last}") from None
             self.events.append(got)
-            if got["event"] == event and fields.items() <= got.items():
-                return got
+            found = got if wanted(got) else None
+        found["waited"] = True
+        return found
 
     def drain(self):
         while not self.queue.empty():

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A headless client on stock spice-gtk, for tests: one JSON object per event on stdout.
 
-  stock_client.py URI [--password WORD] [--read-only] [--no-seamless]
+  stock_client.py URI [--password WORD] [--ca FILE] [--read-only]
 
 Commands on stdin, one a line: `shot PATH` (writes a PPM of the primary surface), `key CODE`,
 `motion DX DY BUTTONS`, `position X Y BUTTONS`, `press BUTTON BUTTONS`, `release BUTTON BUTTONS`,
@@ -41,11 +41,13 @@ def ppm(width, height, stride, address):
 
 
 class Client:
-    def __init__(self, uri, password, read_only):
+    def __init__(self, uri, password, authority, read_only):
         self.session = Spice.Session()
         self.session.set_property("uri", uri)
         if password:
             self.session.set_property("password", password)
+        if authority:
+            self.session.set_property("ca-file", authority)
         if read_only:
             self.session.set_property("read-only", True)
         on(self.session, "channel-new", self.on_channel)
@@ -152,10 +154,14 @@ class Client:
         say("done")
 
 
+def option(arguments, name):
+    return arguments[arguments.index(name) + 1] if name in arguments else None
+
+
 def main():
     arguments = sys.argv[1:]
-    password = arguments[arguments.index("--password") + 1] if "--password" in arguments else None
-    Client(arguments[0], password, "--read-only" in arguments).run()
+    Client(arguments[0], option(arguments, "--password"), option(arguments, "--ca"),
+           "--read-only" in arguments).run()
 
 
 if __name__ == "__main__":

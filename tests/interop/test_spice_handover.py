@@ -45,3 +45,105 @@ def test_the_client_follows_its_machine(tmp_path, source, target, seamless):
             # main, display, inputs, cursor: once each, nothing left over from the links.
             assert second.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
             assert first.channels() == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seamless", [True, False], ids=["seamless", "semi"])
+def test_a_frozen_viewer_stops_no_machine(tmp_path, seamless):
+    """On stock a drawing guest stands still for 30 seconds."""
+    first, second = two_machines(tmp_path, "segue", "segue", seamless, fps=50)
+    with first, second:
+        first.wait_frame(3)
+        with Client(first.uri) as client:
+            client.wait("mark")
+            first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+                      port=second.port)
+            time.sleep(1)
+            client.process.send_signal(signal.SIGSTOP)
+            time.sleep(1.5)  # its socket fills
+            first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+            end = time.monotonic() + 30
+            while (info := first.qmp("query-migrate"))["status"] != "completed":
+                assert time.monotonic() < end, info
+                time.sleep(0.02)
+            assert info["downtime"] < 1000
+            frame = second.wait_frame(1)
+            second.wait_frame(frame + 5)
+            client.process.send_signal(signal.SIGCONT)
+            client.wait("migration", state="none")
+            second.qmp("stop")
+            assert same_picture(second, client, tmp_path)
+
+
+@pytest.mark.full
+def test_a_cancelled_move_leaves_the_client_where_it_was(tmp_path):
+    first, second = two_machines(tmp_path, "segue", "segue", True)
+    with first, second:
+        first.wait_frame(3)
+        with Client(first.uri) as client:
+            client.wait("mark")
+            first.qmp("migrate-set-parameters", max_bandwidth=1 << 20)
+            first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+                      port=second.port)
+            time.sleep(1)
+            assert len(second.channels()) == 4
+            first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+            time.sleep(0.3)
+            first.qmp("migrate_cancel")
+            first.wait_frame(first.frame() + 5)
+            first.qmp("stop")
+            assert same_picture(first, client, tmp_path)
+            assert client.count("disconnected") == 0
+            assert not [e for e in first.qmp.events if e["event"] == "SPICE_MIGRATE_COMPLETED"]
+
+
+@pytest.mark.full
+def test_the_client_goes_while_it_is_parked(tmp_path):
+    """Nothing of it stays at the target."""
+    first, second = two_machines(tmp_path, "segue", "segue", True)
+    with first, second:
+        first.wait_frame(3)
+        with Client(first.uri) as client:
+            client.wait("mark")
+            first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+                      port=second.port)
+            end = time.monotonic() + 10
+            while len(second.channels()) < 4:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            client.process.kill()
+        end = time.monotonic() + 10
+        while second.channels() or first.channels():
+            assert time.monotonic() < end, (first.channels(), second.channels())
+            time.sleep(0.05)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seamless", [True, False], ids=["seamless", "semi"])
+def test_a_move_that_outruns_the_client(tmp_path, seamless):
+    """The machine has moved before the client is linked: it is waited for, and not sent anew."""
+    first, second = two_machines(tmp_path, "segue", "segue", seamless)
+    with first, second:
+        first.wait_frame(3)
+        with Client(first.uri) as client:
+            client.wait("mark")
+            migrate(first, second, client, tmp_path, pause=0)
+            first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
+            client.wait("migration", state="none")
+            second.wait_frame(second.wait_frame(1) + 3)
+            second.qmp("stop")
+            assert same_picture(second, client, tmp_path)
+            assert client.count("migration", state="switching") == 0
+            assert second.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
+
+
+@pytest.mark.full
+def test_without_a_client_the_move_is_announced_once(tmp_path):
+    first, second = two_machines(tmp_path, "segue", "segue", True)
+    with first, second:
+        first.wait_frame(2)
+        migrate(first, second, None, tmp_path, pause=0)
+        first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
+        time.sleep(0.5)
+        first.qmp("query-status")
+        assert not [e for e in first.qmp.events if e["event"] == "SPICE_MIGRATE_COMPLETED"]

@@ -128,6 +128,7 @@ void Client::channel_linked(LinkedSocket socket) {
             return connect(std::move(socket), connecting->expects_data);
     }
     parked_.push_back(std::move(socket));
+    server_.tell({control::EventKind::client_parked, id_, 0, 0, parked_.size()});
 }
 
 void Client::connect(LinkedSocket socket, bool expects_data) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/log.h"
 #include "spice/server/link/listen_socket.h"
@@ -56,10 +57,13 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.on_peer = [this](PeerEvent event, std::shared_ptr<PeerInfo> peer) {
         events_->peer_event(event, *peer);
     };
+    handlers.status = [this] { return status(); };
     links_ = std::make_unique<LinkServer>(admission_, home, std::move(handlers));
     apply_options();
     TRY(load_tls());
     TRY(links_->start());
+    // Read once, at the start: nothing listens while it is unset.
+    if (const char* path = std::getenv(control::kPathVariable)) links_->open_control(path);
     return listen_all();
 }
 
@@ -291,6 +295,7 @@ void Server::on_linked(LinkedSocket socket) {
         remove_client(clients_.back()->id(), "another client has connected");
     clients_.push_back(std::make_unique<Client>(*this, ++last_client_, std::move(socket)));
     log_info("spice", "client {} is connected", last_client_);
+    tell({control::EventKind::client_connected, last_client_, 0, 0, 0});
     clients_.back()->start();
 }
 
@@ -324,6 +329,7 @@ void Server::remove_client(ClientId id, const std::string& reason) {
                                     [&](const auto& client) { return client->id() == id; });
     if (found == clients_.end()) return;
     log_info("spice", "client {} is disconnected: {}", id, reason);
+    tell({control::EventKind::client_disconnected, id, 0, 0, 0});
     admission_->close_session((*found)->connection_id());
     const std::unique_ptr<Client> leaving = std::move(*found);
     clients_.erase(found);
@@ -355,6 +361,34 @@ EncoderOptions Server::encoder_options(const ChannelSetup& setup) const {
 
 void Server::peer_event(PeerEvent event, const PeerInfo& peer) {
     if (events_ != nullptr) events_->peer_event(event, peer);
+}
+
+void Server::tell(const control::Event& event) {
+    if (links_) links_->tell(event);
+}
+
+control::Status Server::status() {
+    control::Status status;
+    status.migration = name_of(source_.state());
+    for (const auto& client : clients_) {
+        control::ClientStatus made;
+        made.id = client->id();
+        made.connection_id = client->connection_id();
+        made.parked = !client->is_settled();
+        made.linked_to_target = source_.has_linked(client->id());
+        if (client->round_trip_time())
+            made.round_trip_us = static_cast<std::uint64_t>(to_us(*client->round_trip_time()));
+        made.main_bytes_sent = client->bytes_sent();
+        for (const auto& [link, channel] : client->channels())
+            made.channels.push_back({std::string(wire::name_of(channel.key.type)), channel.key.id});
+        status.clients.push_back(std::move(made));
+    }
+    for (const auto& display : displays_) {
+        const Display::Counters counters = display->counters();
+        status.displays.push_back({display->id(), counters.commands, counters.images,
+                                   counters.raw_bytes, counters.encoded_bytes});
+    }
+    return status;
 }
 
 // --- Migration ----------------------------------------------------------------------------------
@@ -441,7 +475,10 @@ void Server::perform(const MigrationSource::Actions& actions,
             source_timer_->cancel();
         } else if (std::holds_alternative<Source::ConnectComplete>(action)) {
             if (migration_observer_) migration_observer_->connect_complete();
+        } else if (const auto* linked = std::get_if<Source::ClientsLinked>(&action)) {
+            tell({control::EventKind::clients_linked, 0, linked->linked, linked->failed, 0});
         } else if (std::holds_alternative<Source::EndComplete>(action)) {
+            tell({control::EventKind::clients_left, 0, 0, 0, 0});
             if (migration_observer_) migration_observer_->end_complete();
         }
     }

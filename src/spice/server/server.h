@@ -84,6 +84,7 @@ class Server final : private InputSink {
     // The client goes as soon as nothing of it is on the stack.
     void drop_client(ClientId client, const std::string& reason);
     void peer_event(PeerEvent event, const PeerInfo& peer);
+    void tell(const control::Event& event);
 
   private:
     void scancode(std::uint8_t byte) override;
@@ -107,6 +108,7 @@ class Server final : private InputSink {
     void perform(const MigrationSource::Actions& actions,
                  const std::optional<MigrationDestination>& destination);
     std::vector<ClientId> present() const;
+    control::Status status();
 
     Options options_;
     Loop* home_ = nullptr;

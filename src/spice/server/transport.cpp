@@ -31,6 +31,11 @@ void Transport::attach(Loop& loop, Handlers handlers) {
     loop_ = &loop;
     handlers_ = std::move(handlers);
     attached_ = std::make_shared<bool>(true);
+    if (lost_) {
+        // It was lost while nobody could be told.
+        tell_lost("the connection was lost on its way to the channel");
+        return;
+    }
     watch_ = loop.watch(socket_.get(), [this](Loop::Ready ready) { on_ready(ready); });
     writable_interest_ = waiting_ > 0;
     update_interest();
@@ -192,7 +197,10 @@ void Transport::lose(std::string reason) {
     output_.clear();
     waiting_ = 0;
     watch_.reset();
-    if (loop_ == nullptr) return;
+    if (loop_ != nullptr) tell_lost(std::move(reason));
+}
+
+void Transport::tell_lost(std::string reason) {
     loop_->post([this, attached = attached_, reason = std::move(reason)] {
         if (!*attached || !handlers_.on_lost) return;
         const auto on_lost = handlers_.on_lost;

@@ -63,6 +63,7 @@ class Transport {
     bool write_some();
     void deliver();
     void lose(std::string reason);
+    void tell_lost(std::string reason);
     void update_interest();
     void enqueue(wire::SharedBytes bytes);
 

@@ -299,11 +299,28 @@ void Display::lost(LinkId link) {
     const auto found = clients_.find(link);
     if (found == clients_.end()) return;
     const bool was_display = found->second.display != nullptr;
+    if (was_display) count(*found->second.display, gone_);
     clients_.erase(found);
     if (was_display) tell_capabilities();
     home_.post([on_lost = on_lost_, alive = alive_, link] {
         if (alive->load()) on_lost(link);
     });
+}
+
+void Display::count(const DisplayChannel& channel, Counters& counters) {
+    counters.images += channel.encoder().images();
+    counters.raw_bytes += channel.encoder().raw_bytes();
+    counters.encoded_bytes += channel.encoder().encoded_bytes();
+}
+
+Display::Counters Display::counters() {
+    Counters counters;
+    worker_.call([&] {
+        counters = gone_;
+        counters.commands = guest_->commands_taken();
+        for_displays([&](DisplayChannel& channel) { count(channel, counters); });
+    });
+    return counters;
 }
 
 void Display::disconnect(LinkId link) {

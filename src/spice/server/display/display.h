@@ -80,6 +80,8 @@ class Display final : private DisplayListener {
         std::uint64_t raw_bytes = 0;
         std::uint64_t encoded_bytes = 0;
     };
+    // Since the display was made.
+    Counters counters();
 
   private:
     Display(std::unique_ptr<DisplayDevice> device, Loop& home, OnLost on_lost);
@@ -100,6 +102,7 @@ class Display final : private DisplayListener {
     void lost(LinkId link);
     void tell_capabilities();
     void report(const Result<>& done);
+    static void count(const DisplayChannel& channel, Counters& counters);
     template <class Action>
     void for_displays(const Action& action);
 
@@ -119,6 +122,7 @@ class Display final : private DisplayListener {
     Instant last_pump_{};
     bool more_commands_ = false;
     unsigned most_monitors_ = 16;
+    Counters gone_;  // of clients that have left
     struct Client {
         std::unique_ptr<ChannelDriver> driver;
         DisplayChannel* display = nullptr;  // one of the two

@@ -214,6 +214,7 @@ LinkServer::~LinkServer() {
     io_.call([this] {
         sessions_.clear();
         listeners_.clear();
+        control_.reset();
         key_timer_.reset();
     });
     io_.stop();
@@ -274,6 +275,29 @@ void LinkServer::accept(net::Descriptor socket, bool tls, bool skip_auth) {
     auto& session = sessions_[id];
     session = std::make_unique<Session>(*this, id, std::move(transport), tls, skip_auth);
     session->start();
+}
+
+void LinkServer::open_control(const std::string& path) {
+    io_.post([this, path] {
+        const auto ask = [this](const std::function<void(control::Status)>& reply) {
+            home_.post([this, handlers = handlers_, reply] {
+                if (!handlers->status) return;
+                io_.post([reply, status = handlers->status()] { reply(status); });
+            });
+        };
+        auto opened = ControlServer::make(io_.loop(), path, ask);
+        if (opened) {
+            control_ = std::move(*opened);
+        } else {
+            log_error("spice", "no control socket: {}", opened.error().message);
+        }
+    });
+}
+
+void LinkServer::tell(const control::Event& event) {
+    io_.post([this, event] {
+        if (control_) control_->tell(event);
+    });
 }
 
 void LinkServer::drop(LinkId link) {

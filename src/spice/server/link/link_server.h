@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "net/listen.h"
 #include "net/tls.h"
+#include "spice/server/control_server.h"
 #include "spice/server/link/admission.h"
 #include "spice/server/link/ticket_key.h"
 #include "spice/server/linked_socket.h"
@@ -28,6 +29,7 @@ class LinkServer {
     struct Handlers {
         std::function<void(LinkedSocket)> on_linked;
         std::function<void(PeerEvent, std::shared_ptr<PeerInfo>)> on_peer;
+        std::function<control::Status()> status;
     };
 
     LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers);
@@ -39,6 +41,10 @@ class LinkServer {
     void listen(net::Descriptor socket, bool tls);
     // A connection that the embedder accepted itself.
     void add(net::Descriptor socket, bool tls, bool skip_auth);
+
+    // The control socket at this path; without it tell() says nothing.
+    void open_control(const std::string& path);
+    void tell(const control::Event& event);
 
   private:
     class Session;
@@ -60,6 +66,7 @@ class LinkServer {
     std::map<LinkId, std::unique_ptr<Session>> sessions_;
     LinkId last_link_ = 0;
     std::unique_ptr<Timer> key_timer_;
+    std::unique_ptr<ControlServer> control_;
 };
 
 }  // namespace segue::spice::server

@@ -106,11 +106,15 @@ Result<DisplayBlob> read_display_blob(const wire::SharedBytes& bytes) {
     const auto state = TRY(wire::parse<migration::Display>(bytes));
     take_fixed(state.fixed, blob);
     const std::size_t size = wire::encode(0, state).body().size();
+    const wire::SharedBytes rest =
+        bytes.slice(std::min(size, bytes.size()), bytes.size() - std::min(size, bytes.size()));
+    const bool is_ours =
+        as_text(rest.view().first(std::min<std::size_t>(4, rest.size()))) == "SGDK";
     // With JPEG at the source each surface takes 20 bytes instead of 4; the size of the blob tells.
-    const std::size_t lossy_size =
-        size + state.list.surfaces.size() *
-                   (sizeof(migration::LossySurface) - sizeof(migration::SurfaceId));
-    if (bytes.size() == lossy_size && !state.list.surfaces.empty()) {
+    const std::size_t more_when_lossy =
+        state.list.surfaces.size() *
+        (sizeof(migration::LossySurface) - sizeof(migration::SurfaceId));
+    if (!is_ours && rest.size() == more_when_lossy && more_when_lossy > 0) {
         const auto lossy = TRY(wire::parse<migration::LossyDisplay>(bytes));
         for (const migration::LossySurface& surface : lossy.list.surfaces)
             blob.knowledge.surfaces[surface.id] = {};
@@ -118,8 +122,7 @@ Result<DisplayBlob> read_display_blob(const wire::SharedBytes& bytes) {
     }
     for (const migration::SurfaceId& surface : state.list.surfaces)
         blob.knowledge.surfaces[surface.id] = {};
-    if (bytes.size() <= size) return blob;
-    const wire::SharedBytes rest = bytes.slice(size, bytes.size() - size);
+    if (rest.empty()) return blob;
     const auto more = TRY(wire::parse<extension::DisplayState>(rest));
     TRY(take_extension(more, blob.knowledge));
     return blob;

@@ -63,7 +63,11 @@ struct DisplayChannel::Handler {
 
 DisplayChannel::DisplayChannel(const ChannelSetup& setup, ChannelOutput& output,
                                const GuestDisplay& guest, const EncoderOptions& options)
-    : Channel(setup, output), guest_(guest), encoder_(options) {}
+    : Channel(setup, output), guest_(guest), encoder_(options) {
+    if (!is_held()) return;
+    for (const auto& [id, surface] : guest_.surfaces().all())
+        drawn_while_held_[id] = canvas::Region(surface.image.bounds());
+}
 
 void DisplayChannel::start() {
     use_ack_window(kAckWindow);
@@ -93,11 +97,17 @@ void DisplayChannel::surface_created(std::uint32_t id) {
     // One that was there before under this id has no pixel in common with the new one.
     const auto known = knowledge_.surfaces.find(id);
     const Surface* surface = guest_.surfaces().find(id);
-    if (known != knowledge_.surfaces.end() && surface != nullptr)
+    if (surface == nullptr) return;
+    if (known != knowledge_.surfaces.end())
         known->second.stale = canvas::Region(surface->image.bounds());
+    if (is_held()) {
+        drawn_while_held_[id] =
+            surface->has_kept_pixels ? canvas::Region() : canvas::Region(surface->image.bounds());
+    }
 }
 
 void DisplayChannel::drawn(const Drawing& drawing) {
+    if (is_held()) drawn_while_held_[drawing.surface->id].unite(drawing.region);
     const auto found = knowledge_.surfaces.find(drawing.surface->id);
     if (found == knowledge_.surfaces.end()) return;
     SurfaceKnowledge& known = found->second;
@@ -283,11 +293,11 @@ Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
     // What the client kept of our predecessor's caches is not used again.
     send(display::InvalAllPixmaps{});
     send(display::InvalAllPalettes{});
-    // Everything was drawn here anew since the machine runs on this host.
     for (auto& [id, known] : knowledge_.surfaces) {
-        if (const Surface* surface = guest_.surfaces().find(id))
-            known.stale.unite(surface->image.bounds());
+        const auto drawn = drawn_while_held_.find(id);
+        if (drawn != drawn_while_held_.end()) known.stale.unite(drawn->second);
     }
+    drawn_while_held_.clear();
     return {};
 }
 

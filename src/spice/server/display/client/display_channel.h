@@ -56,6 +56,9 @@ class DisplayChannel final : public Channel {
     ImageEncoder encoder_;
     Knowledge knowledge_;
     bool ready_ = false;
+    // While the state of the source is awaited: where the surfaces here are not what the machine
+    // brought along.
+    std::map<std::uint32_t, canvas::Region> drawn_while_held_;
 };
 
 }  // namespace segue::spice::server

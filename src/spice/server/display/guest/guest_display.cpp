@@ -190,6 +190,7 @@ Result<> GuestDisplay::create_primary(std::uint32_t id, const PrimarySurface& pr
     place.group = primary.group;
     place.address = primary.memory;
     Surface* surface = TRY(surfaces_.create(id, place, slots_));
+    surface->has_kept_pixels = primary.keep_data;
     if (!primary.keep_data) {
         for (std::int32_t y = 0; y < surface->image.height(); ++y)
             std::memset(surface->image.line(y), 0, surface->image.line_bytes());

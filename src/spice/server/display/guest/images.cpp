@@ -44,8 +44,8 @@ struct BitmapBytes {
 Result<BitmapBytes> read_bitmap(const GuestMemory& memory, const QXLBitmap& header) {
     const unsigned bits = bits_of(header.format);
     if (bits == 0) return fail(ErrorCode::protocol, "guest bitmap: format {}", header.format);
-    if (header.x == 0 || header.y == 0 || header.x > canvas::kMaxSide ||
-        header.y > canvas::kMaxSide) {
+    const bool fits = header.x <= canvas::kMaxSide && header.y <= canvas::kMaxSide;
+    if (!fits || header.x == 0 || header.y == 0) {
         return fail(ErrorCode::protocol, "guest bitmap: {}x{} pixels, at most {} aside", header.x,
                     header.y, canvas::kMaxSide);
     }

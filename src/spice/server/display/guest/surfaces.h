@@ -18,6 +18,8 @@ struct Surface {
     std::uint32_t id = 0;
     std::uint32_t format = 0;  // SPICE_SURFACE_FMT_*
     canvas::Image image;       // a view of the embedder's memory
+    // It was made around pixels that were there before: a machine that has moved here.
+    bool has_kept_pixels = false;
     // Drawn since update_area last cleared it.
     canvas::Region drawn;
     // The command that created it, given back when the surface goes: a guest saves its address and

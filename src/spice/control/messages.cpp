@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/control/messages.h"
+
+#include <nlohmann/json.hpp>
+
+namespace segue::spice::control {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr EventKind kEvents[] = {EventKind::client_connected, EventKind::client_disconnected,
+                                 EventKind::clients_linked, EventKind::client_parked,
+                                 EventKind::clients_left};
+
+Result<Json> parse_object(std::string_view line) {
+    if (line.size() > kMostLine) {
+        return fail(ErrorCode::limit_exceeded, "control: a line of {} bytes, at most {}",
+                    line.size(), kMostLine);
+    }
+    Json json = Json::parse(line, nullptr, false);
+    if (!json.is_object()) return fail(ErrorCode::protocol, "control: not a JSON object");
+    return json;
+}
+
+// Members that are absent, or of another type, read as zero or empty.
+std::uint64_t number(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+bool flag(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+std::string text(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+template <class Take>
+void for_objects(const Json& json, const char* name, const Take& take) {
+    const auto found = json.find(name);
+    if (found == json.end() || !found->is_array()) return;
+    for (const Json& element : *found) {
+        if (element.is_object()) take(element);
+    }
+}
+
+Json json_of(const ClientStatus& client) {
+    Json channels = Json::array();
+    for (const ChannelStatus& channel : client.channels)
+        channels.push_back({{"type", channel.type}, {"id", channel.id}});
+    return {{"id", client.id},
+            {"connection_id", client.connection_id},
+            {"parked", client.parked},
+            {"linked_to_target", client.linked_to_target},
+            {"round_trip_us", client.round_trip_us},
+            {"main_bytes_sent", client.main_bytes_sent},
+            {"channels", channels}};
+}
+
+ClientStatus client_of(const Json& json) {
+    ClientStatus client;
+    client.id = number(json, "id");
+    client.connection_id = number(json, "connection_id");
+    client.parked = flag(json, "parked");
+    client.linked_to_target = flag(json, "linked_to_target");
+    client.round_trip_us = number(json, "round_trip_us");
+    client.main_bytes_sent = number(json, "main_bytes_sent");
+    for_objects(json, "channels", [&](const Json& channel) {
+        client.channels.push_back({text(channel, "type"), number(channel, "id")});
+    });
+    return client;
+}
+
+DisplayStatus display_of(const Json& json) {
+    DisplayStatus display;
+    display.id = number(json, "id");
+    display.commands = number(json, "commands");
+    display.images = number(json, "images");
+    display.raw_bytes = number(json, "raw_bytes");
+    display.encoded_bytes = number(json, "encoded_bytes");
+    return display;
+}
+
+}  // namespace
+
+std::string_view name_of(EventKind kind) {
+    switch (kind) {
+        case EventKind::client_connected: return "client-connected";
+        case EventKind::client_disconnected: return "client-disconnected";
+        case EventKind::clients_linked: return "clients-linked";
+        case EventKind::client_parked: return "client-parked";
+        case EventKind::clients_left: return "clients-left";
+    }
+    return "unknown";
+}
+
+std::string to_line(const Event& event) {
+    Json json{{"event", std::string(name_of(event.kind))}};
+    switch (event.kind) {
+        case EventKind::clients_linked:
+            json["linked"] = event.linked;
+            json["failed"] = event.failed;
+            break;
+        case EventKind::client_parked: json["channels"] = event.channels; [[fallthrough]];
+        case EventKind::client_connected:
+        case EventKind::client_disconnected: json["client"] = event.client; break;
+        case EventKind::clients_left: break;
+    }
+    return json.dump();
+}
+
+std::string to_line(const Status& status) {
+    Json clients = Json::array();
+    for (const ClientStatus& client : status.clients)
+        clients.push_back(json_of(client));
+    Json displays = Json::array();
+    for (const DisplayStatus& display : status.displays) {
+        displays.push_back({{"id", display.id},
+                            {"commands", display.commands},
+                            {"images", display.images},
+                            {"raw_bytes", display.raw_bytes},
+                            {"encoded_bytes", display.encoded_bytes}});
+    }
+    return Json{{"migration", status.migration}, {"clients", clients}, {"displays", displays}}
+        .dump();
+}
+
+std::string error_line(std::string_view message) {
+    return Json{{"error", std::string(message)}}.dump();
+}
+
+Result<> parse_command(std::string_view line) {
+    const Json json = TRY(parse_object(line));
+    const std::string command = text(json, "cmd");
+    if (command == "status") return {};
+    return fail(ErrorCode::no_support, "control: command '{}' is not known: status is", command);
+}
+
+std::string status_command() {
+    return R"({"cmd":"status"})";
+}
+
+Result<std::variant<Event, Status>> parse_line(std::string_view line) {
+    const Json json = TRY(parse_object(line));
+    if (json.contains("error"))
+        return fail(ErrorCode::operation_failed, "control: {}", text(json, "error"));
+    if (json.contains("clients")) {
+        Status status;
+        status.migration = text(json, "migration");
+        for_objects(json, "clients",
+                    [&](const Json& client) { status.clients.push_back(client_of(client)); });
+        for_objects(json, "displays",
+                    [&](const Json& display) { status.displays.push_back(display_of(display)); });
+        return status;
+    }
+    const std::string name = text(json, "event");
+    for (const EventKind kind : kEvents) {
+        if (name != name_of(kind)) continue;
+        Event event;
+        event.kind = kind;
+        event.client = number(json, "client");
+        event.linked = number(json, "linked");
+        event.failed = number(json, "failed");
+        event.channels = number(json, "channels");
+        return event;
+    }
+    return fail(ErrorCode::protocol, "control: neither an event nor a status");
+}
+
+}  // namespace segue::spice::control

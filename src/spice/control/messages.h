@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What `segued` and our library inside QEMU say to each other, one JSON object a line over a unix
+// socket: the library listens at the path in SEGUE_SPICE_CONTROL and speaks to whoever connects.
+//
+// The library says, unasked:
+//   {"event":"client-connected","client":1}            a client logged in, or arrived from
+//   elsewhere
+//   {"event":"client-disconnected","client":1}
+//   {"event":"clients-linked","linked":1,"failed":0}   source: every client that was told where to
+//                                                      go has answered, or its time is up
+//   {"event":"client-parked","client":2,"channels":3}  target: a client of the source has linked;
+//                                                      channels besides main that wait here
+//   {"event":"clients-left"}                           source: the clients have followed
+// {"cmd":"status"} is answered with Status as one object with a "clients" member.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace segue::spice::control {
+
+// The environment variable that names the socket; nothing listens while it is unset.
+inline constexpr const char* kPathVariable = "SEGUE_SPICE_CONTROL";
+// A line longer than this ends the connection.
+inline constexpr std::size_t kMostLine = 64u << 10;
+
+enum class EventKind : std::uint8_t {
+    client_connected,
+    client_disconnected,
+    clients_linked,
+    client_parked,
+    clients_left,
+};
+std::string_view name_of(EventKind kind);
+
+struct Event {
+    EventKind kind = EventKind::client_connected;
+    std::uint64_t client = 0;    // client_*
+    std::uint64_t linked = 0;    // clients_linked
+    std::uint64_t failed = 0;    // clients_linked
+    std::uint64_t channels = 0;  // client_parked
+    friend bool operator==(const Event&, const Event&) = default;
+};
+
+struct ChannelStatus {
+    std::string type;  // "display"
+    std::uint64_t id = 0;
+    friend bool operator==(const ChannelStatus&, const ChannelStatus&) = default;
+};
+
+struct ClientStatus {
+    std::uint64_t id = 0;
+    std::uint64_t connection_id = 0;
+    // Comes from another server, and its machine has not arrived yet.
+    bool parked = false;
+    // Source of a migration: it is linked to the target.
+    bool linked_to_target = false;
+    std::uint64_t round_trip_us = 0;  // 0: not measured
+    std::uint64_t main_bytes_sent = 0;
+    std::vector<ChannelStatus> channels;
+    friend bool operator==(const ClientStatus&, const ClientStatus&) = default;
+};
+
+struct DisplayStatus {
+    std::uint64_t id = 0;
+    std::uint64_t commands = 0;       // taken from the guest
+    std::uint64_t images = 0;         // sent
+    std::uint64_t raw_bytes = 0;      // their pixels
+    std::uint64_t encoded_bytes = 0;  // what went over the wire for them
+    friend bool operator==(const DisplayStatus&, const DisplayStatus&) = default;
+};
+
+struct Status {
+    std::string migration;  // the state of the source's table: "idle", "linking", "linked", …
+    std::vector<ClientStatus> clients;
+    std::vector<DisplayStatus> displays;
+    friend bool operator==(const Status&, const Status&) = default;
+};
+
+// --- The library's end ---------------------------------------------------------------------------
+
+// Without the line's end.
+std::string to_line(const Event& event);
+std::string to_line(const Status& status);
+std::string error_line(std::string_view message);
+// Fails for anything but a status request.
+Result<> parse_command(std::string_view line);
+
+// --- The daemon's end ----------------------------------------------------------------------------
+
+std::string status_command();
+Result<std::variant<Event, Status>> parse_line(std::string_view line);
+
+}  // namespace segue::spice::control

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/control/messages.h"
+
+#include <gmock/gmock.h>
+
+namespace segue::spice::control {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(ControlMessages, EventsComeBackAsTheyWere) {
+    const Event events[] = {{EventKind::client_connected, 3, 0, 0, 0},
+                            {EventKind::client_disconnected, 3, 0, 0, 0},
+                            {EventKind::clients_linked, 0, 2, 1, 0},
+                            {EventKind::client_parked, 4, 0, 0, 3},
+                            {EventKind::clients_left, 0, 0, 0, 0}};
+    for (const Event& event : events) {
+        const auto read = parse_line(to_line(event));
+        ASSERT_TRUE(read) << to_line(event);
+        EXPECT_EQ(std::get<Event>(*read), event);
+    }
+}
+
+TEST(ControlMessages, StatusComesBackAsItWas) {
+    Status status;
+    status.migration = "linked";
+    ClientStatus client;
+    client.id = 1;
+    client.connection_id = 0xdeadbeef;
+    client.linked_to_target = true;
+    client.round_trip_us = 250;
+    client.main_bytes_sent = 10;
+    client.channels = {{"display", 0}, {"inputs", 0}};
+    status.clients.push_back(client);
+    status.displays.push_back({0, 10, 5, 4000, 100});
+    const auto read = parse_line(to_line(status));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(std::get<Status>(*read), status);
+}
+
+TEST(ControlMessages, CommandsAreChecked) {
+    EXPECT_TRUE(parse_command(status_command()));
+    EXPECT_THAT(parse_command(R"({"cmd":"reboot"})").error().message, HasSubstr("reboot"));
+    EXPECT_FALSE(parse_command("[1]"));
+    EXPECT_FALSE(parse_command(std::string(kMostLine + 1, ' ')));
+}
+
+TEST(ControlMessages, WhatIsNeitherIsRefused) {
+    EXPECT_FALSE(parse_line("{}"));
+    EXPECT_FALSE(parse_line(R"({"event":"rain"})"));
+    EXPECT_THAT(parse_line(error_line("no")).error().message, HasSubstr("no"));
+}
+
+TEST(ControlMessages, EveryTruncationIsRefused) {
+    const std::string line = to_line(Event{EventKind::clients_linked, 0, 2, 1, 0});
+    for (std::size_t size = 0; size < line.size(); ++size)
+        EXPECT_FALSE(parse_line(std::string_view(line).substr(0, size))) << size;
+}
+
+}  // namespace
+}  // namespace segue::spice::control

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/display/client/display_blob.h"
+
+#include <gtest/gtest.h>
+
+#include "spice/wire/encoding.h"
+#include "spice/wire/migration.schema.h"
+
+namespace segue::spice::server {
+namespace {
+
+Knowledge some_knowledge() {
+    Knowledge knowledge;
+    knowledge.pixmap_cache_id = 1;
+    knowledge.pixmap_cache_size = 1 << 20;
+    knowledge.glz_dictionary_id = 2;
+    knowledge.glz_window = 1 << 18;
+    knowledge.glz_last_image_id = 99;
+    SurfaceKnowledge primary;
+    primary.width = 640;
+    primary.height = 480;
+    primary.format = 32;
+    primary.marked = true;
+    primary.stale = canvas::Region(canvas::Rect{0, 0, 32, 16});
+    primary.stale.unite(canvas::Rect{600, 400, 640, 480});
+    knowledge.surfaces[0] = primary;
+    return knowledge;
+}
+
+TEST(DisplayBlob, ComesBackAsItWas) {
+    const Bytes blob = write_display_blob(some_knowledge(), 1234);
+    const auto read = read_display_blob(wire::SharedBytes::copy(blob));
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->message_serial, 1234u);
+    EXPECT_EQ(read->knowledge, some_knowledge());
+}
+
+// What stock reads: 84 bytes and 4 for each surface, then nothing it looks at.
+TEST(DisplayBlob, BeginsWithTheLayoutOfVersionOne) {
+    const Bytes blob = write_display_blob(some_knowledge(), 1234);
+    ASSERT_GT(blob.size(), 88u);
+    EXPECT_EQ(as_text(ByteView(blob).first(4)), "DCMD");
+    LittleReader reader(ByteView(blob).subspan(4));
+    EXPECT_EQ(reader.u32(), 1u);
+    EXPECT_EQ(reader.u64(), 1234u);
+    const std::size_t list = load<ByteOrder::little, std::uint32_t>(blob.data() + 76);
+    EXPECT_EQ(list, 80u);
+    EXPECT_EQ((load<ByteOrder::little, std::uint32_t>(blob.data() + list)), 1u);
+    EXPECT_EQ((load<ByteOrder::little, std::uint32_t>(blob.data() + list + 4)), 0u);
+}
+
+// Of stock: no sizes, so the surfaces must be made again.
+TEST(DisplayBlob, OfStockHasSurfacesOfUnknownSize) {
+    Bytes blob = write_display_blob(some_knowledge(), 1);
+    blob.resize(88);
+    const auto read = read_display_blob(wire::SharedBytes::copy(blob));
+    ASSERT_TRUE(read) << read.error().message;
+    ASSERT_EQ(read->knowledge.surfaces.count(0), 1u);
+    EXPECT_EQ(read->knowledge.surfaces.at(0).width, 0);
+}
+
+TEST(DisplayBlob, WithLossyRectanglesIsTold) {
+    wire::migration::LossyDisplay lossy;
+    lossy.fixed.glz_encoders = 4;
+    wire::migration::LossySurface surface;
+    surface.id = 5;
+    surface.right = 10;
+    lossy.list.surfaces = {surface, surface};
+    lossy.list.surfaces[1].id = 7;
+    const Bytes blob = wire::encode(0, lossy).body();
+    const auto read = read_display_blob(wire::SharedBytes::copy(blob));
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->knowledge.surfaces.count(5), 1u);
+    EXPECT_EQ(read->knowledge.surfaces.count(7), 1u);
+}
+
+TEST(DisplayBlob, EveryTruncationIsRefusedOrLosesTheExtension) {
+    const Bytes blob = write_display_blob(some_knowledge(), 1234);
+    for (std::size_t size = 0; size < blob.size(); ++size) {
+        const auto read = read_display_blob(wire::SharedBytes::copy(ByteView(blob).first(size)));
+        EXPECT_EQ(read.has_value(), size == 88) << size;
+    }
+}
+
+TEST(DisplayBlob, ASurfaceThatIsDescribedButNotListedIsRefused) {
+    Bytes blob = write_display_blob(some_knowledge(), 1);
+    // The id in the extension, behind its magic, version and count.
+    store<ByteOrder::little, std::uint32_t>(blob.data() + 88 + 12, 3);
+    EXPECT_FALSE(read_display_blob(wire::SharedBytes::copy(blob)));
+}
+
+}  // namespace
+}  // namespace segue::spice::server

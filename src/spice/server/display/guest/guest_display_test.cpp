@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/display/guest/guest_display.h"
+
+#include <gtest/gtest.h>
+#include <spice/enums.h>
+
+#include "spice/server/display/guest/fake_device.h"
+
+namespace segue::spice::server {
+namespace {
+
+class Listener final : public DisplayListener {
+  public:
+    void surface_created(const Surface& surface) override { created.push_back(surface.id); }
+    void surface_destroyed(std::uint32_t surface) override { destroyed.push_back(surface); }
+    void drawn(const Drawing& drawing) override { drawings.push_back(drawing.kind); }
+    void monitors_changed(const MonitorsConfig&) override { ++monitors; }
+    void cursor_changed(const CursorCommand&) override { ++cursors; }
+    void cursor_reset() override {}
+    void image_cache_reset() override {}
+
+    std::vector<std::uint32_t> created, destroyed;
+    std::vector<Drawing::Kind> drawings;
+    int monitors = 0;
+    int cursors = 0;
+};
+
+constexpr std::int32_t kWidth = 64;
+constexpr std::int32_t kHeight = 32;
+
+class GuestDisplayTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        display_ = std::move(GuestDisplay::make(device_, device_.geometry(), listener_).value());
+        ASSERT_TRUE(display_->add_slot(device_.slot()));
+        display_->set_running(true);
+        PrimarySurface primary;
+        primary.width = kWidth;
+        primary.height = kHeight;
+        primary.stride = kWidth * 4;
+        primary.format = SPICE_SURFACE_FMT_32_xRGB;
+        primary.group = FakeDevice::kGroup;
+        std::vector<std::uint8_t> pixels(kWidth * kHeight * 4, 0xee);
+        primary.memory = device_.put(std::uint64_t{}, pixels) + 8;
+        ASSERT_TRUE(display_->create_primary(0, primary));
+    }
+
+    QXLDrawable drawable(std::uint8_t type, std::int32_t left, std::int32_t top, std::int32_t right,
+                         std::int32_t bottom) {
+        QXLDrawable made{};
+        made.type = type;
+        made.bbox = {top, left, bottom, right};
+        made.clip.type = SPICE_CLIP_TYPE_NONE;
+        return made;
+    }
+    void queue_fill(std::uint32_t color, std::int32_t left, std::int32_t top, std::int32_t right,
+                    std::int32_t bottom) {
+        QXLDrawable fill = drawable(QXL_DRAW_FILL, left, top, right, bottom);
+        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+        fill.u.fill.brush.u.color = color;
+        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_.queue(QXL_CMD_DRAW, device_.put(fill));
+    }
+    std::uint32_t pixel(std::int32_t x, std::int32_t y) const {
+        const canvas::Image& image = display_->surfaces().find(0)->image;
+        std::uint32_t value;
+        std::memcpy(&value, image.line(y) + x * 4, sizeof value);
+        return value & 0xffffff;
+    }
+    // Every command was given back, and none twice.
+    void expect_released(std::size_t commands) {
+        EXPECT_EQ(device_.released.size(), commands);
+        for (const auto& [info, times] : device_.released)
+            EXPECT_EQ(times, 1);
+    }
+
+    FakeDevice device_{1 << 20};
+    Listener listener_;
+    std::unique_ptr<GuestDisplay> display_;
+};
+
+TEST_F(GuestDisplayTest, ANewPrimarySurfaceIsBlack) {
+    EXPECT_EQ(pixel(0, 0), 0u);
+    EXPECT_EQ(listener_.created, std::vector<std::uint32_t>{0});
+}
+
+TEST_F(GuestDisplayTest, FillsMovesAndCopiesAreDrawn) {
+    queue_fill(0x112233, 0, 0, 8, 8);
+    QXLDrawable move = drawable(QXL_COPY_BITS, 16, 16, 24, 24);
+    move.u.copy_bits.src_pos = {0, 0};
+    device_.queue(QXL_CMD_DRAW, device_.put(move));
+
+    const std::uint32_t colors[4] = {1, 2, 3, 4};
+    QXLImage image{};
+    image.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
+    image.descriptor.width = image.descriptor.height = 2;
+    image.bitmap.format = SPICE_BITMAP_FMT_32BIT;
+    image.bitmap.flags = QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN;
+    image.bitmap.x = image.bitmap.y = 2;
+    image.bitmap.stride = 8;
+    image.bitmap.data =
+        device_.put(std::uint64_t{}, {reinterpret_cast<const std::uint8_t*>(colors), 16}) + 8;
+    QXLDrawable copy = drawable(QXL_DRAW_COPY, 40, 20, 42, 22);
+    copy.u.copy.src_bitmap = device_.put(image);
+    copy.u.copy.src_area = {0, 0, 2, 2};
+    copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(copy));
+
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel(7, 7), 0x112233u);
+    EXPECT_EQ(pixel(8, 8), 0u);
+    EXPECT_EQ(pixel(23, 23), 0x112233u);
+    EXPECT_EQ(pixel(40, 20), 1u);
+    EXPECT_EQ(pixel(41, 21), 4u);
+    EXPECT_EQ(listener_.drawings,
+              (std::vector{Drawing::Kind::fill, Drawing::Kind::move, Drawing::Kind::pixels}));
+    expect_released(3);
+}
+
+TEST_F(GuestDisplayTest, WhatABrokenDriverNamesIsRefusedAndGivenBack) {
+    QXLDrawable elsewhere = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
+    elsewhere.surface_id = 5;
+    device_.queue(QXL_CMD_DRAW, device_.put(elsewhere));
+    QXLDrawable nowhere = drawable(QXL_DRAW_COPY, 0, 0, 8, 8);
+    nowhere.u.copy.src_bitmap = 0xdeadbeef;
+    device_.queue(QXL_CMD_DRAW, device_.put(nowhere));
+    QXLDrawable unknown = drawable(99, 0, 0, 8, 8);
+    device_.queue(QXL_CMD_DRAW, device_.put(unknown));
+    device_.queue(77, device_.put(unknown));
+    QXLDrawable clipped = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
+    clipped.clip.type = SPICE_CLIP_TYPE_RECTS;
+    QXLClipRects rects{};
+    rects.num_rects = 1u << 30;
+    clipped.clip.data = device_.put(rects);
+    device_.queue(QXL_CMD_DRAW, device_.put(clipped));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->commands_refused(), 5u);
+    EXPECT_TRUE(listener_.drawings.empty());
+    expect_released(5);
+}
+
+TEST_F(GuestDisplayTest, ACommandOutsideMemoryHasNothingToGiveBack) {
+    device_.queue(QXL_CMD_DRAW, 0xffffffffffffff00);
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->commands_refused(), 1u);
+    expect_released(0);
+}
+
+TEST_F(GuestDisplayTest, ChunksThatPointAtThemselvesEnd) {
+    QXLDrawable clipped = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
+    clipped.clip.type = SPICE_CLIP_TYPE_RECTS;
+    QXLClipRects rects{};
+    rects.num_rects = 1;
+    clipped.clip.data = device_.put(rects);
+    const QXLPHYSICAL chunk = clipped.clip.data + offsetof(QXLClipRects, chunk);
+    std::memcpy(
+        device_.memory.data() + (chunk - FakeDevice::kBase) + offsetof(QXLDataChunk, next_chunk),
+        &chunk, sizeof chunk);
+    device_.queue(QXL_CMD_DRAW, device_.put(clipped));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->commands_refused(), 1u);
+    expect_released(1);
+}
+
+TEST_F(GuestDisplayTest, ASurfaceKeepsItsCommandUntilItGoes) {
+    QXLSurfaceCmd create{};
+    create.surface_id = 3;
+    create.type = QXL_SURFACE_CMD_CREATE;
+    create.u.surface_create.format = SPICE_SURFACE_FMT_32_ARGB;
+    create.u.surface_create.width = create.u.surface_create.height = 4;
+    create.u.surface_create.stride = 16;
+    create.u.surface_create.data = device_.put(std::array<std::uint8_t, 64>{});
+    device_.queue(QXL_CMD_SURFACE, device_.put(create));
+    EXPECT_FALSE(display_->take_commands(100));
+    ASSERT_NE(display_->surfaces().find(3), nullptr);
+    expect_released(0);
+    QXLSurfaceCmd destroy{};
+    destroy.surface_id = 3;
+    destroy.type = QXL_SURFACE_CMD_DESTROY;
+    device_.queue(QXL_CMD_SURFACE, device_.put(destroy));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->surfaces().find(3), nullptr);
+    expect_released(2);
+    EXPECT_EQ(listener_.destroyed, std::vector<std::uint32_t>{3});
+}
+
+TEST_F(GuestDisplayTest, UpdateAreaTellsWhatWasDrawnOnce) {
+    queue_fill(1, 0, 0, 8, 8);
+    queue_fill(1, 40, 20, 48, 28);
+    const QXLRect left_half{0, 0, kHeight, kWidth / 2};
+    const auto dirty = display_->update_area(0, left_half, true);
+    ASSERT_EQ(dirty.size(), 1u) << "the ring was drawn first";
+    EXPECT_EQ(dirty[0].right, 8);
+    EXPECT_TRUE(display_->update_area(0, left_half, true).empty());
+    EXPECT_EQ(display_->update_area(0, {0, 0, kHeight, kWidth}, true).size(), 1u);
+    EXPECT_TRUE(display_->update_area(9, left_half, true).empty());
+}
+
+TEST_F(GuestDisplayTest, AStoppedMachinesRingIsNotTouched) {
+    queue_fill(1, 0, 0, 8, 8);
+    display_->set_running(false);
+    display_->drain();
+    EXPECT_EQ(device_.commands.size(), 1u);
+    display_->set_running(true);
+    display_->drain();
+    EXPECT_TRUE(device_.commands.empty());
+}
+
+TEST_F(GuestDisplayTest, TheCursorsCommandIsKeptUntilTheNext) {
+    for (int turn = 0; turn < 3; ++turn) {
+        QXLCursorCmd set{};
+        set.type = QXL_CURSOR_SET;
+        set.u.set.visible = 1;
+        set.u.set.position.x = static_cast<std::int16_t>(turn);
+        device_.cursor_commands.push_back({});
+        device_.cursor_commands.back().cmd.type = QXL_CMD_CURSOR;
+        device_.cursor_commands.back().cmd.data = device_.put(set);
+        device_.cursor_commands.back().group_id = FakeDevice::kGroup;
+    }
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->cursor().x, 2);
+    expect_released(2);
+    display_->reset_cursor();
+    expect_released(3);
+}
+
+TEST_F(GuestDisplayTest, MonitorsComeFromGuestMemory) {
+    QXLMonitorsConfig config{};
+    config.count = 1;
+    QXLHead head{};
+    head.width = 64;
+    head.height = 32;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&head);
+    ASSERT_TRUE(
+        display_->set_monitors(FakeDevice::kGroup, device_.put(config, {bytes, sizeof head}), 4));
+    EXPECT_EQ(display_->monitors()->heads.size(), 1u);
+    EXPECT_EQ(display_->monitors()->most, 4);
+    config.count = 0xffff;
+    EXPECT_FALSE(display_->set_monitors(FakeDevice::kGroup, device_.put(config), 4));
+}
+
+TEST_F(GuestDisplayTest, APrimaryOutsideMemoryIsRefused) {
+    display_->destroy_primary(0);
+    PrimarySurface primary;
+    primary.width = 4096;
+    primary.height = 4096;
+    primary.stride = 4096 * 4;
+    primary.format = SPICE_SURFACE_FMT_32_xRGB;
+    primary.group = FakeDevice::kGroup;
+    primary.memory = FakeDevice::kBase;
+    EXPECT_FALSE(display_->create_primary(0, primary));
+    primary.width = 0;
+    EXPECT_FALSE(display_->create_primary(0, primary));
+}
+
+}  // namespace
+}  // namespace segue::spice::server

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/migration/source.h"
+
+#include <gtest/gtest.h>
+
+namespace segue::spice::server {
+namespace {
+
+using Source = MigrationSource;
+using Ability = Source::Ability;
+using Answer = Source::Answer;
+using State = Source::State;
+using Event = Source::Event;
+
+const MigrationDestination kThere{"there", 5900, -1, ""};
+
+template <class Action>
+int count(const Source::Actions& actions) {
+    int found = 0;
+    for (const Source::Action& action : actions)
+        found += std::holds_alternative<Action>(action) ? 1 : 0;
+    return found;
+}
+
+// Brings a fresh source into the state, with clients 1 (and 2, who still links).
+Source in_state(State state) {
+    Source source;
+    if (state == State::idle) return source;
+    EXPECT_TRUE(source.connect(kThere, {{1, Ability::seamless}, {2, Ability::seamless}}, true));
+    if (state == State::linking) return source;
+    EXPECT_TRUE(source.answered(1, Answer::seamless));
+    if (state == State::trailing) {
+        source.end(true, {1, 2});
+        return source;
+    }
+    EXPECT_TRUE(source.answered(2, Answer::semi_seamless));
+    if (state == State::leaving) source.end(true, {1, 2});
+    return source;
+}
+
+constexpr State kStates[] = {State::idle, State::linking, State::linked, State::trailing,
+                             State::leaving};
+
+TEST(MigrationSource, EveryStateAndEventIsATransitionOrANamedError) {
+    for (const State state : kStates) {
+        ASSERT_EQ(in_state(state).state(), state) << name_of(state);
+        {
+            Source source = in_state(state);
+            const auto done = source.connect(kThere, {}, true);
+            EXPECT_EQ(done.has_value(), Source::allows(state, Event::connect));
+            if (!done) {
+                EXPECT_EQ(done.error().code, ErrorCode::operation_invalid);
+                EXPECT_NE(done.error().message.find(name_of(state)), std::string::npos);
+            }
+        }
+        {
+            Source source = in_state(state);
+            const auto done = source.start();
+            EXPECT_EQ(done.has_value(), Source::allows(state, Event::start)) << name_of(state);
+        }
+        {
+            Source source = in_state(state);
+            EXPECT_TRUE(source.answered(77, Answer::failed));
+        }
+        {
+            Source source = in_state(state);
+            const auto actions = source.timer();
+            EXPECT_EQ(actions.empty(), !Source::allows(state, Event::timer)) << name_of(state);
+        }
+        {
+            Source source = in_state(state);
+            const auto actions = source.end(true, {});
+            EXPECT_EQ(actions.empty(), !Source::allows(state, Event::end)) << name_of(state);
+        }
+        {
+            Source source = in_state(state);
+            source.client_left(1);
+            source.client_left(2);
+            source.client_left(3);
+            EXPECT_NE(source.state(), State::leaving);
+        }
+    }
+}
+
+TEST(MigrationSource, ASeamlessMove) {
+    Source source;
+    auto begun = source.connect(kThere, {{1, Ability::seamless}}, true);
+    ASSERT_TRUE(begun);
+    ASSERT_EQ(count<Source::SendBegin>(*begun), 1);
+    EXPECT_TRUE(std::get<Source::SendBegin>(begun->front()).seamless);
+    EXPECT_EQ(count<Source::ConnectComplete>(*begun), 0);
+    const auto answered = source.answered(1, Answer::seamless);
+    EXPECT_EQ(count<Source::ConnectComplete>(*answered), 1);
+    EXPECT_EQ(count<Source::ClientsLinked>(*answered), 1);
+    EXPECT_TRUE(source.start());
+    EXPECT_FALSE(source.start()) << "a second start";
+    const auto ended = source.end(true, {1});
+    EXPECT_EQ(count<Source::MigrateChannels>(ended), 1);
+    EXPECT_EQ(count<Source::EndComplete>(ended), 0);
+    const auto left = source.client_left(1);
+    EXPECT_EQ(count<Source::EndComplete>(left), 1);
+    EXPECT_EQ(source.state(), State::idle);
+}
+
+TEST(MigrationSource, EachClientGoesItsOwnWay) {
+    Source source;
+    ASSERT_TRUE(source.connect(
+        kThere, {{1, Ability::seamless}, {2, Ability::semi_seamless}, {3, Ability::switch_host}},
+        true));
+    ASSERT_TRUE(source.answered(1, Answer::failed));
+    ASSERT_TRUE(source.answered(2, Answer::semi_seamless));
+    const auto ended = source.end(true, {1, 2, 3, 4});
+    EXPECT_EQ(count<Source::SendSwitchHost>(ended), 3);
+    EXPECT_EQ(count<Source::SendEnd>(ended), 1);
+    EXPECT_EQ(count<Source::MigrateChannels>(ended), 0);
+}
+
+TEST(MigrationSource, AClientThatStillLinksIsWaitedFor) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::seamless}}, true));
+    const auto ended = source.end(true, {1});
+    EXPECT_EQ(count<Source::ConnectComplete>(ended), 1);
+    EXPECT_EQ(count<Source::SendSwitchHost>(ended), 0);
+    EXPECT_EQ(source.state(), State::trailing);
+    const auto late = source.answered(1, Answer::seamless);
+    EXPECT_EQ(count<Source::MigrateChannels>(*late), 1);
+    EXPECT_EQ(source.state(), State::leaving);
+    EXPECT_EQ(count<Source::EndComplete>(source.client_left(1)), 1);
+}
+
+TEST(MigrationSource, AClientThatNeverLinksIsSentThere) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::seamless}}, true));
+    source.end(true, {1});
+    EXPECT_EQ(count<Source::SendSwitchHost>(source.timer()), 1);
+    const auto gone = source.timer();
+    EXPECT_EQ(count<Source::Disconnect>(gone), 1);
+    EXPECT_EQ(count<Source::EndComplete>(gone), 1);
+}
+
+TEST(MigrationSource, AFailedMoveCallsTheClientsBackAndAnnouncesNothing) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::seamless}, {2, Ability::seamless}}, true));
+    ASSERT_TRUE(source.answered(1, Answer::seamless));
+    const auto ended = source.end(false, {1, 2});
+    EXPECT_EQ(count<Source::SendCancel>(ended), 2);
+    EXPECT_EQ(count<Source::ConnectComplete>(ended), 1);
+    EXPECT_EQ(count<Source::EndComplete>(ended), 0);
+    // The answer of the slower one comes late.
+    EXPECT_EQ(count<Source::SendCancel>(*source.answered(2, Answer::seamless)), 1);
+}
+
+TEST(MigrationSource, ABadDestinationIsRefused) {
+    Source source;
+    EXPECT_FALSE(source.connect({"", 5900, -1, ""}, {}, true));
+    EXPECT_FALSE(source.connect({"there", -1, -1, ""}, {}, true));
+    EXPECT_EQ(source.state(), State::idle);
+    EXPECT_FALSE(source.start()) << "no destination";
+}
+
+TEST(MigrationSource, AnotherDestinationReplacesTheFirst) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::seamless}}, true));
+    const auto again = source.connect(kThere, {{1, Ability::seamless}}, true);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(count<Source::SendCancel>(*again), 1);
+    EXPECT_EQ(count<Source::ConnectComplete>(*again), 1) << "the first one's";
+    EXPECT_EQ(count<Source::ConnectComplete>(*source.answered(1, Answer::seamless)), 1);
+}
+
+// Whatever comes in whatever order: as many completions as were promised.
+TEST(MigrationSource, CompletionsComeExactlyOnce) {
+    for (unsigned seed = 0; seed < 20000; ++seed) {
+        Source source;
+        unsigned chance = seed * 2654435761u + 1;
+        const auto next = [&](unsigned bound) {
+            chance = chance * 1103515245u + 12345u;
+            return (chance >> 16) % bound;
+        };
+        int connects = 0, connect_completions = 0, ends = 0, end_completions = 0;
+        const auto take = [&](const Source::Actions& actions) {
+            connect_completions += count<Source::ConnectComplete>(actions);
+            end_completions += count<Source::EndComplete>(actions);
+        };
+        std::vector<ClientId> present{1, 2};
+        const auto leave = [&](ClientId client) {
+            std::erase(present, client);
+            take(source.client_left(client));
+        };
+        for (int step = 0; step < 12; ++step) {
+            switch (next(6)) {
+                case 0: {
+                    std::vector<Source::Candidate> candidates;
+                    for (const ClientId client : present)
+                        candidates.push_back({client, static_cast<Ability>(next(3))});
+                    if (auto done = source.connect(kThere, candidates, next(2) == 0)) {
+                        ++connects;
+                        take(*done);
+                    }
+                    break;
+                }
+                case 1: take(*source.answered(1 + next(2), static_cast<Answer>(next(3)))); break;
+                case 2: take(source.timer()); break;
+                case 3: {
+                    const bool moved = next(2) == 0;
+                    if (moved && Source::allows(source.state(), Event::end)) ++ends;
+                    take(source.end(moved, present));
+                    break;
+                }
+                case 4: leave(1 + next(2)); break;
+                default: [[maybe_unused]] const auto started = source.start();
+            }
+        }
+        // In the end everybody leaves, or the time is up.
+        take(source.timer());
+        take(source.timer());
+        leave(1);
+        leave(2);
+        EXPECT_EQ(connect_completions, connects) << "seed " << seed;
+        EXPECT_EQ(end_completions, ends) << "seed " << seed;
+    }
+}
+
+}  // namespace
+}  // namespace segue::spice::server

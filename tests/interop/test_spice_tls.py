@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""TLS, as QEMU's x509-dir has it, with stock clients."""
+import subprocess
+
+import guest
+import pytest
+
+from spice_lab import Client, Machine, free_port, same_picture
+
+
+def openssl(*words):
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    where = tmp_path_factory.mktemp("tls")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=Test CA",
+            "-keyout", where / "ca-key.pem", "-out", where / "ca-cert.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Segue/CN=127.0.0.1",
+            "-keyout", where / "server-key.pem", "-out", where / "server.csr")
+    (where / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", where / "server.csr", "-CA", where / "ca-cert.pem", "-CAkey",
+            where / "ca-key.pem", "-CAcreateserial", "-days", "2", "-extfile", where / "names",
+            "-out", where / "server-cert.pem")
+    return where
+
+
+def tls_machine(directory, certificates, options=""):
+    disk = guest.boot_disk(directory / "disk.img")
+    machine = Machine(directory, *disk, tcp=True, options=",".join(filter(None, [
+        f"tls-port={free_port()}", f"x509-dir={certificates}", options])))
+    machine.tls_port = next(int(word.split("=")[1]) for word in machine.argv[
+        machine.argv.index("-spice") + 1].split(",") if word.startswith("tls-port="))
+    return machine
+
+
+@pytest.mark.quick
+def test_everything_over_tls(tmp_path, certificates):
+    with tls_machine(tmp_path, certificates) as machine:
+        machine.wait_frame(2)
+        machine.qmp("stop")
+        uri = f"spice://127.0.0.1?tls-port={machine.tls_port}"
+        with Client(uri, "--ca", certificates / "ca-cert.pem") as client:
+            client.wait("mark", timeout=20)
+            assert same_picture(machine, client, tmp_path)
+            assert all(channel["tls"] for channel in machine.qmp("query-spice")["channels"])
+
+
+@pytest.mark.full
+def test_a_channel_that_is_for_tls_only(tmp_path, certificates):
+    with tls_machine(tmp_path, certificates, "tls-channel=inputs") as machine:
+        uri = f"spice://127.0.0.1?port={machine.port}&tls-port={machine.tls_port}"
+        with Client(uri, "--ca", certificates / "ca-cert.pem") as client:
+            client.wait("channel-event", kind="InputsChannel", what="opened", timeout=20)
+            client.wait("mark")
+            encrypted = {channel["channel-type"]: channel["tls"]
+                         for channel in machine.qmp("query-spice")["channels"]}
+            assert encrypted[3] is True and encrypted[2] is False
