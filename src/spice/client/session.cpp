@@ -49,6 +49,7 @@ Session::Session(Environment& environment, Settings settings, SessionListener& l
 Session::~Session() {
     for (const auto& [key, wire] : wires_)
         wire->close();
+    close_left_behind();
     close_target();
 }
 
@@ -177,6 +178,7 @@ void Session::open_fresh(const Candidate& candidate) {
     for (const auto& [key, wire] : wires_)
         wire->close();
     wires_.clear();
+    close_left_behind();
     for (const auto& [key, channel] : channels_)
         channel->detach();
     settings_.endpoint = candidate.endpoint;
@@ -272,10 +274,13 @@ void Session::on_wire_closed(ChannelKey key, const Error& error, bool denied) {
     }
     if (channels_.contains(key)) channels_.at(key)->detach();
     if (state_ == FollowerState::moving && to_move_.contains(key)) {
-        log_info("spice", "{}: lost before it could move", text_of(key));
+        // What the user sees and types into is worth a fresh session; the rest is not.
+        listener_.on_problem(error);
+        last_error_ = error;
+        if (key.type == ChannelType::display || key.type == ChannelType::inputs)
+            return happen({FollowerEvent::source_lost});
         drop_channel(key);
-        check_all_moved();
-        return;
+        return check_all_moved();
     }
     // A connection made in advance that nobody listens to is no loss.
     if (!has_list_) return;

@@ -124,6 +124,7 @@ class Session final : ChannelHost, MainListener {
     void check_target_ready();
     void move_channel(ChannelKey key, wire::common::MigrateFlags flags);
     void check_all_moved();
+    void close_left_behind();
     void take_over();
     void adopt_target();
     void open_next_candidate();
@@ -175,6 +176,9 @@ class Session final : ChannelHost, MainListener {
     std::unique_ptr<Target> target_;
     MoveManner manner_ = MoveManner::switch_host;
     std::set<ChannelKey> to_move_;
+    // Connections to the source whose channels have moved. Stock servers end every channel of a
+    // client whose main connection closes: they stay open until the last channel has moved.
+    std::vector<std::shared_ptr<ChannelWire>> left_behind_;
     std::uint64_t generation_ = 0;  // counts the servers
     bool awaits_target_picture_ = false;
     bool picture_is_bound_ = false;

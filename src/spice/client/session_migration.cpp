@@ -284,7 +284,9 @@ void Session::on_ready_to_move(ChannelKey key) {
     const std::shared_ptr<ChannelWire> old = wires_.at(key);
     Channel& channel = *channels_.at(key);
     wire->continue_serials_of(*old);
-    old->close();
+    old->set_handlers({[] {}, [](const wire::IncomingMessage&) { return Result<>{}; },
+                       [](const Error&, bool) {}});
+    left_behind_.push_back(old);
     wires_[key] = wire;
     wire->set_handlers(handlers_of(key));
     if (key.type == ChannelType::display)
@@ -328,7 +330,14 @@ void Session::take_over() {
     main_wire->release();
 }
 
+void Session::close_left_behind() {
+    for (const auto& wire : left_behind_)
+        wire->close();
+    left_behind_.clear();
+}
+
 void Session::adopt_target() {
+    close_left_behind();
     if (!target_) return;
     settings_.endpoint = target_->endpoint;
     settings_.trust = target_->trust;
