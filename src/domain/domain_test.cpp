@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What is refused, what is kept, and what a migration may change.
+#include "domain/domain.h"
+
+#include <gtest/gtest.h>
+
+#include "domain/abi.h"
+#include "domain/alias.h"
+#include "domain/complete.h"
+
+namespace segue {
+namespace {
+
+std::string with(const std::string& devices, const std::string& more = "") {
+    return "<domain type='qemu'><name>vm</name><uuid>00000000-0000-4000-8000-000000000009</uuid>"
+           "<memory unit='MiB'>64</memory><os><type>hvm</type></os>" +
+           more + "<devices>" + devices + "</devices></domain>";
+}
+
+Result<Domain> define(const std::string& text) {
+    Domain domain = TRY(parse_domain(text));
+    SeededRandom random(1);
+    TRY(complete_domain(domain, {.machine = qemu_7_2_machine, .random = random}));
+    return domain;
+}
+
+Error refused(const std::string& text) {
+    const auto domain = define(text);
+    return domain ? Error{ErrorCode::internal, "was accepted"} : domain.error();
+}
+
+TEST(Domain, WhatCannotBeIsRefusedWithLibvirtsCode) {
+    struct Case {
+        std::string text, message;
+        ErrorCode code;
+    };
+    const Case cases[] = {
+        {"<domain", "domain definition is not well-formed XML", ErrorCode::xml_invalid},
+        {"<network/>", "unexpected root element <network>, expecting <domain>",
+         ErrorCode::xml_invalid},
+        {"<domain type='xen'/>", "Invalid value for attribute 'type' in element 'domain': 'xen'",
+         ErrorCode::config_unsupported},
+        {"<domain type='qemu'/>", "missing name information", ErrorCode::no_name},
+        {"<domain type='qemu'><name>a/b</name></domain>", "domain name 'a/b' cannot be used",
+         ErrorCode::xml_invalid},
+        {with("<tpm model='tpm-tis'/>"), "device <tpm> is not supported",
+         ErrorCode::config_unsupported},
+        {with("<hostdev mode='subsystem' type='pci'/>"), "device <hostdev> is not supported",
+         ErrorCode::config_unsupported},
+        {with("<interface type='bridge'><source bridge='br0'/></interface>"),
+         "interface type 'bridge' is not supported: it needs a network of the host",
+         ErrorCode::config_unsupported},
+        {with("<disk type='network'/>"), "disk type 'network' is not supported",
+         ErrorCode::config_unsupported},
+        {with("<disk><source file='a.img'/><target dev='vda'/></disk>"),
+         "disk source 'a.img' is not an absolute path", ErrorCode::config_unsupported},
+        {with("<disk><target dev='vda'/></disk>"), "missing source for disk 'vda'",
+         ErrorCode::xml_invalid},
+        {with("<disk><source file='/a'/><target dev='vda'/></disk>"
+              "<disk><source file='/b'/><target dev='vda'/></disk>"),
+         "target 'vda' duplicated for disk sources '/b'", ErrorCode::xml_invalid},
+        {with("<memballoon model='virtio'><address type='pci' slot='0x03'/></memballoon>"
+              "<rng model='virtio'><backend model='random'/><address type='pci' slot='0x03'/>"
+              "</rng>"),
+         "Attempted double use of PCI Address 0000:00:03.0", ErrorCode::xml_invalid},
+        {with("<rng model='virtio'><backend model='random'>/etc/shadow</backend></rng>"),
+         "file '/etc/shadow' is not a supported random source", ErrorCode::config_unsupported},
+        {with("<graphics type='spice' port='70000'/>"), "Invalid value for attribute 'port'",
+         ErrorCode::xml_invalid},
+        {with("<graphics type='vnc'/><graphics type='vnc'/>"),
+         "only 1 vnc graphics device is supported", ErrorCode::config_unsupported},
+        {with("", "<cpu mode='host-passthrough'/>"), "CPU mode 'host-passthrough' for x86_64 qemu",
+         ErrorCode::config_unsupported},
+        {with("", "<features><hyperv mode='custom'/></features>"),
+         "feature 'hyperv' is not supported", ErrorCode::config_unsupported},
+        {with("<controller type='usb' model='none'/><input type='tablet' bus='usb'/>"),
+         "USB is disabled for this domain", ErrorCode::config_unsupported},
+    };
+    for (const Case& one : cases) {
+        const Error error = refused(one.text);
+        EXPECT_EQ(error.code, one.code) << error.message;
+        EXPECT_TRUE(error.message.starts_with(one.message)) << error.message;
+    }
+}
+
+TEST(Domain, AMachineThatTheEmulatorDoesNotHave) {
+    std::string text = with("");
+    text.replace(text.find("<type>"), 6, "<type machine='toaster'>");
+    EXPECT_EQ(refused(text).message,
+              "Emulator '/usr/bin/qemu-system-x86_64' does not support machine type 'toaster'");
+    text.replace(text.find("toaster"), 7, "pc-i440fx-2.11");
+    EXPECT_EQ(define(text)->os.machine, "pc-i440fx-2.11");
+}
+
+TEST(Domain, WhatIsNotKnownIsKeptAndReported) {
+    const auto domain = define(
+        with("<disk type='file'><driver name='qemu' type='raw' queues='4'/><source file='/a'/>"
+             "<target dev='vda'/><iotune><total_iops_sec>9</total_iops_sec></iotune></disk>",
+             "<cputune><shares>10</shares></cputune>"));
+    ASSERT_TRUE(domain) << domain.error().message;
+    EXPECT_EQ(domain->unused,
+              (std::vector<std::string>{"domain/cputune/shares",
+                                        "disk/driver@queues, disk/iotune/total_iops_sec"}));
+    const std::string stored = print_domain(*domain, {});
+    for (const char* kept : {"queues='4'", "<total_iops_sec>9</total_iops_sec>", "<shares>10<"})
+        EXPECT_NE(stored.find(kept), std::string::npos) << stored;
+    EXPECT_EQ(print_domain(*define(stored), {}), stored);
+}
+
+TEST(Domain, PasswordsAreShownOnlyWhereAskedFor) {
+    const auto domain = define(with("<graphics type='spice' autoport='yes' passwd='geheim'/>"));
+    for (const bool migratable : {false, true}) {
+        EXPECT_EQ(print_domain(*domain, {.migratable = migratable}).find("geheim"),
+                  std::string::npos);
+    }
+    EXPECT_NE(print_domain(*domain, {.secure = true}).find("passwd='geheim'"), std::string::npos);
+}
+
+TEST(Domain, DisksCountLikeLibvirts) {
+    Disk disk;
+    for (const auto& [target, index] :
+         {std::pair("vda", 0U), std::pair("vdz", 25U), std::pair("vdaa", 26U),
+          std::pair("vdba", 52U), std::pair("vdaaa", 702U)}) {
+        disk.target = target;
+        EXPECT_EQ(disk.target_index(), index) << target;
+    }
+}
+
+const std::string kGuest =
+    "<disk><source file='/a'/><target dev='vda'/></disk><graphics type='spice' autoport='yes'/>"
+    "<interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>"
+    "<video><model type='qxl'/></video><sound model='ac97'/>"
+    "<channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>";
+
+TEST(DomainAbi, TheGuestSeesNoFilesPortsOrPasswords) {
+    const Domain source = define(with(kGuest)).value();
+    Domain target = source;
+    EXPECT_TRUE(check_abi(source, target));
+    target.name = "other";
+    target.disks[0].source = "/b";
+    target.disks[0].cache = "none";
+    target.graphics[0].port = 5999;
+    target.graphics[0].password = "x";
+    target.emulator = "/opt/qemu";
+    EXPECT_TRUE(check_abi(source, target));
+    EXPECT_TRUE(check_abi(source, define(print_domain(source, {.migratable = true})).value()));
+}
+
+TEST(DomainAbi, EveryDifferenceTheGuestSeesIsNamed) {
+    struct Case {
+        std::function<void(Domain&)> change;
+        std::string message;
+    };
+    const Case cases[] = {
+        {[](Domain& d) { d.memory_kib = 262144; },
+         "Target domain max memory 262144 does not match source 65536"},
+        {[](Domain& d) { d.vcpus = d.current_vcpus = 2; },
+         "Target domain vCPU max 2 does not match source 1"},
+        {[](Domain& d) { d.uuid.bytes[15] = 8; },
+         "Target domain uuid 00000000-0000-4000-8000-000000000008 does not match source "
+         "00000000-0000-4000-8000-000000000009"},
+        {[](Domain& d) { d.os.machine = "pc-i440fx-6.2"; },
+         "Target domain machine type pc-i440fx-6.2 does not match source pc-i440fx-7.2"},
+        {[](Domain& d) { d.disks.clear(); }, "Target domain disk count 0 does not match source 1"},
+        {[](Domain& d) { d.disks[0].serial = "s"; },
+         "Target disk serial s does not match source <null>"},
+        {[](Domain& d) { std::get<PciAddress>(d.disks[0].address).slot = 9; },
+         "Target device PCI address 0000:00:09.0 does not match source PCI address "
+         "0000:00:06.0"},
+        {[](Domain& d) { d.interfaces[0].model = "e1000"; },
+         "Target network card model e1000 does not match source virtio"},
+        {[](Domain& d) { d.videos[0].vgamem = 1; },
+         "Target video card vgamem 1 does not match source 16384"},
+        {[](Domain& d) { d.channels[0].name = "x"; },
+         "Target channel name x does not match source com.redhat.spice.0"},
+        {[](Domain& d) { d.features.emplace_back("acpi"); },
+         "State of feature 'acpi' differs: source: 'default', destination: 'on'"},
+        {[](Domain& d) { d.cpu->model = "Nehalem"; },
+         "Target CPU model Nehalem does not match source qemu64"},
+        {[](Domain& d) { d.balloon->present = false; },
+         "Target balloon model none does not match source virtio"},
+    };
+    const Domain source = define(with(kGuest)).value();
+    for (const Case& one : cases) {
+        Domain target = source;
+        one.change(target);
+        const auto result = check_abi(source, target);
+        ASSERT_FALSE(result) << one.message;
+        EXPECT_EQ(result.error(), (Error{ErrorCode::config_unsupported, one.message}));
+    }
+}
+
+}  // namespace
+}  // namespace segue
