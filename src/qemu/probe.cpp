@@ -80,6 +80,9 @@ struct EmulatorProbe::Running {
     }
 };
 
+EmulatorProbe::EmulatorProbe(Loop& loop, std::string scratch)
+    : loop_(loop), scratch_(std::move(scratch)) {}
+
 EmulatorProbe::~EmulatorProbe() = default;
 
 std::optional<std::string> EmulatorCapabilities::machine(std::string_view name) const {
@@ -121,6 +124,10 @@ void EmulatorProbe::begin(const std::string& emulator, const std::string& finger
     auto process = QemuProcess::start(loop_, probe_start(emulator, running.directory));
     if (!process) return finish(emulator, tl::unexpected(process.error()));
     running.process = std::move(*process);
+    // One that ends at once may leave a monitor that nobody can connect to any more.
+    running.process->on_end([this, emulator](const QemuProcess::Ended& ended) {
+        fail_with(emulator, {ErrorCode::connection_lost, "it " + ended.text()});
+    });
     QmpConnection::Handlers handlers;
     handlers.ready = [&running](const QmpReady& ready) {
         running.capabilities.version = ready.version;

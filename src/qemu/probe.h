@@ -29,7 +29,7 @@ struct EmulatorCapabilities {
 class EmulatorProbe {
   public:
     // `scratch` is a folder of the daemon's own, for the probing process.
-    EmulatorProbe(Loop& loop, std::string scratch) : loop_(loop), scratch_(std::move(scratch)) {}
+    EmulatorProbe(Loop& loop, std::string scratch);
     ~EmulatorProbe();
 
     using Callback = std::function<void(Result<EmulatorCapabilities>)>;

@@ -132,7 +132,7 @@ struct ChildPlan {
     std::vector<std::pair<int, int>> descriptors;  // from, to
     const char* directory = nullptr;
     const ProcessUser* user = nullptr;
-    int report = -1;  // the write end of a close-on-exec pipe: errno, and which step
+    int report = -1;  // the child's end of a socket that exec closes: first "go", then a failure
 };
 
 enum class Step : int { descriptors, directory, user, program };
@@ -144,11 +144,13 @@ struct ChildFailure {
 
 [[noreturn]] void give_up(const ChildPlan& plan, Step step) {
     const ChildFailure failure{errno, step};
-    if (::write(plan.report, &failure, sizeof failure) != sizeof failure) ::_exit(126);
+    if (::send(plan.report, &failure, sizeof failure, MSG_NOSIGNAL) < 0) ::_exit(126);
     ::_exit(127);
 }
 
 [[noreturn]] void run_child(const ChildPlan& plan) {
+    char word;
+    if (::recv(plan.report, &word, 1, 0) != 1) ::_exit(126);
     ::setsid();
     for (int number = 1; number < NSIG; ++number)
         ::signal(number, SIG_DFL);
@@ -223,22 +225,28 @@ Result<std::unique_ptr<QemuProcess>> QemuProcess::start(Loop& loop, const Proces
     plan.environment = pointers_to(environment);
     plan.directory = start.directory.c_str();
     plan.user = start.user ? &*start.user : nullptr;
-    int report[2];
-    if (::pipe2(report, O_CLOEXEC) != 0) return fail_errno("pipe for", "QEMU", errno);
-    const int result_end = TRY(files.keep(report[0], "pipe for", "QEMU"));
-    plan.report = TRY(files.keep(report[1], "pipe for", "QEMU"));
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        return fail_errno("socketpair for", "QEMU", errno);
+    }
+    const int parent_end = TRY(files.keep(ends[0], "socketpair for", "QEMU"));
+    plan.report = TRY(files.keep(ends[1], "socketpair for", "QEMU"));
 
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork for", "QEMU", errno);
     if (pid == 0) run_child(plan);
+    // The child waits for our word, so that it is still there to be identified.
     const auto identity = identify(pid);
     const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    // Our own write end would keep the pipe open: put the read end over it.
-    ::dup2(result_end, plan.report);
+    const int error = errno;
+    // Our copy of the child's end would hide that the child's own is closed.
+    ::dup2(parent_end, plan.report);
     ChildFailure failure;
-    const ssize_t got = ::read(result_end, &failure, sizeof failure);
-    if (got == sizeof failure || !identity || pidfd < 0) {
-        const int error = errno;
+    ssize_t got = -1;
+    if (identity && pidfd >= 0 && ::send(parent_end, "", 1, MSG_NOSIGNAL) == 1) {
+        got = ::recv(parent_end, &failure, sizeof failure, 0);
+    }
+    if (got != 0) {
         ::kill(pid, SIGKILL);
         ::waitpid(pid, nullptr, 0);
         if (pidfd >= 0) ::close(pidfd);

@@ -65,7 +65,8 @@ class QemuProcess {
     };
 
     // Opens what is inherited, forks, and returns when QEMU's program runs (exec succeeded), in
-    // about a millisecond. The monitor socket already listens: connecting needs no retries.
+    // about a millisecond. The monitor socket already listens: connecting needs no retries. One
+    // that fails on its command line ends soon: watch on_end beside the monitor, and show log_tail.
     static Result<std::unique_ptr<QemuProcess>> start(Loop& loop, const ProcessStart& start);
     // Takes over a process that an earlier daemon started. no_domain when it is gone or the pid is
     // another process's by now.

@@ -59,6 +59,10 @@ class Starter {
         started_ = loop_.now();
         process_ = TRY(QemuProcess::start(loop_, start));
         TRY(write_pid_file(directory_ + "/pid", process_->identity()));
+        process_->on_end([this](const QemuProcess::Ended& ended) {
+            end_with(fail(ErrorCode::operation_failed, "QEMU {}: {}", ended.text(),
+                          log_tail(directory_ + "/qemu.log")));
+        });
         monitor_ = std::make_unique<QmpConnection>(
             loop_, line_.monitor_path,
             QmpConnection::Handlers{.ready = [this](const QmpReady&) { tell(0); },
@@ -104,7 +108,8 @@ class Starter {
 };
 
 Result<> stop(RunLoop& loop, const std::string& directory) {
-    const auto process = TRY(QemuProcess::adopt(loop, TRY(read_pid_file(directory + "/pid"))));
+    const ProcessIdentity identity = TRY(read_pid_file(directory + "/pid"));
+    const auto process = TRY(QemuProcess::adopt(loop, identity));
     process->on_end([&](const QemuProcess::Ended&) { loop.stop(); });
     process->terminate(5s);
     loop.run();
