@@ -100,7 +100,8 @@ NodeInfo read_node_info() {
 }
 
 std::string capabilities_xml(const HostIdentity& identity, const NodeInfo& node,
-                             const std::vector<EmulatorFacts>& emulators) {
+                             const std::string& emulator_path,
+                             const EmulatorCapabilities& emulator) {
     std::string out = fmt::format(
         "<capabilities>\n\n  <host>\n    <uuid>{}</uuid>\n    <cpu>\n      <arch>{}</arch>\n"
         "      <topology sockets='{}' dies='1' cores='{}' threads='{}'/>\n    </cpu>\n"
@@ -114,22 +115,22 @@ std::string capabilities_xml(const HostIdentity& identity, const NodeInfo& node,
         "      </cells>\n    </topology>\n    <secmodel>\n      <model>none</model>\n"
         "      <doi>0</doi>\n    </secmodel>\n  </host>\n",
         node.memory_kib, node.cpus);
-    for (const EmulatorFacts& emulator : emulators) {
-        out += fmt::format(
-            "\n  <guest>\n    <os_type>hvm</os_type>\n    <arch name='x86_64'>\n"
-            "      <wordsize>64</wordsize>\n      <emulator>{}</emulator>\n",
-            escaped(emulator.path));
-        for (const auto& alias : emulator.aliases) {
-            out += fmt::format("      <machine canonical='{}' maxCpus='255'>{}</machine>\n",
-                               escaped(alias.second), escaped(alias.first));
+    out += fmt::format(
+        "\n  <guest>\n    <os_type>hvm</os_type>\n    <arch name='x86_64'>\n"
+        "      <wordsize>64</wordsize>\n      <emulator>{}</emulator>\n",
+        escaped(emulator_path));
+    for (const MachineType& machine : emulator.machines) {
+        if (machine.alias) {
+            out += fmt::format("      <machine canonical='{}' maxCpus='{}'>{}</machine>\n",
+                               escaped(machine.name), machine.max_cpus, escaped(*machine.alias));
         }
-        for (const std::string& machine : emulator.machines)
-            out += fmt::format("      <machine maxCpus='255'>{}</machine>\n", escaped(machine));
-        out +=
-            "      <domain type='qemu'/>\n    </arch>\n    <features>\n"
-            "      <acpi default='on' toggle='yes'/>\n      <apic default='on' toggle='no'/>\n"
-            "      <cpuselection/>\n      <deviceboot/>\n    </features>\n  </guest>\n";
+        out += fmt::format("      <machine maxCpus='{}'>{}</machine>\n", machine.max_cpus,
+                           escaped(machine.name));
     }
+    out +=
+        "      <domain type='qemu'/>\n    </arch>\n    <features>\n"
+        "      <acpi default='on' toggle='yes'/>\n      <apic default='on' toggle='no'/>\n"
+        "      <cpuselection/>\n      <deviceboot/>\n    </features>\n  </guest>\n";
     return out + "\n</capabilities>\n";
 }
 

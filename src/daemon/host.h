@@ -8,6 +8,7 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "qemu/probe.h"
 
 namespace segue {
 
@@ -35,16 +36,9 @@ Result<HostIdentity> read_host_identity(const std::string& name, const std::stri
 
 NodeInfo read_node_info();
 
-// One emulator with what it offers, for <guest> of the capabilities.
-struct EmulatorFacts {
-    std::string path;
-    std::string default_machine;                               // "pc-i440fx-7.2"
-    std::vector<std::string> machines;                         // canonical names
-    std::vector<std::pair<std::string, std::string>> aliases;  // {"pc", "pc-i440fx-7.2"}
-};
-
-// libvirt's <capabilities> (formatcaps.html).
+// libvirt's <capabilities> (formatcaps.html), with the one emulator that is asked at start.
 std::string capabilities_xml(const HostIdentity& identity, const NodeInfo& node,
-                             const std::vector<EmulatorFacts>& emulators);
+                             const std::string& emulator_path,
+                             const EmulatorCapabilities& emulator);
 
 }  // namespace segue

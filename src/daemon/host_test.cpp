@@ -37,9 +37,9 @@ TEST(NodeInfo, MultipliesOut) {
 
 TEST(Capabilities, NameHostAndEmulators) {
     HostIdentity identity{"a", Uuid{}};
-    const EmulatorFacts emulator{
-        "/usr/bin/q&a", "pc-i440fx-7.2", {"pc-i440fx-7.2"}, {{"pc", "pc-i440fx-7.2"}}};
-    const std::string xml = capabilities_xml(identity, NodeInfo{}, {emulator});
+    EmulatorCapabilities emulator;
+    emulator.machines.push_back({"pc-i440fx-7.2", "pc", 255});
+    const std::string xml = capabilities_xml(identity, NodeInfo{}, "/usr/bin/q&a", emulator);
     EXPECT_THAT(xml, HasSubstr("<uuid>00000000-0000-0000-0000-000000000000</uuid>"));
     EXPECT_THAT(xml, HasSubstr("<emulator>/usr/bin/q&amp;a</emulator>"));
     EXPECT_THAT(xml, HasSubstr("<machine canonical='pc-i440fx-7.2' maxCpus='255'>pc</machine>"));

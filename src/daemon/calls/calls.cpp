@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/calls/calls.h"
+
+#include <algorithm>
+
+namespace segue {
+namespace {
+
+// libvirt_internal.h, virDrvFeature.
+constexpr std::int32_t kMigrationV2 = 3, kMigrationP2p = 4, kMigrationV3 = 6, kChangeProtection = 7,
+                       kFdPassing = 8, kTypedParamString = 9, kXmlMigratable = 11,
+                       kMigrationOffline = 12, kMigrationParams = 13, kNetworkUpdateOrder = 16;
+
+}  // namespace
+
+bool has_feature(const Settings& settings, std::int32_t feature) {
+    const auto offers = [&](std::string_view protocol) {
+        return std::find(settings.offer.begin(), settings.offer.end(), protocol) !=
+               settings.offer.end();
+    };
+    switch (feature) {
+        case kMigrationV2: return offers("v2");
+        case kMigrationV3: return offers("v3");
+        case kMigrationParams: return offers("v3-params");
+        case kMigrationP2p:
+        case kChangeProtection:
+        case kFdPassing:
+        case kTypedParamString:
+        case kXmlMigratable:
+        case kMigrationOffline:
+        case kNetworkUpdateOrder: return true;
+        default: return false;
+    }
+}
+
+Result<std::shared_ptr<CallGuard>> CallGuard::begin(const DomainPointer& domain,
+                                                    migrate::CallKind kind, std::string call) {
+    TRY(domain->jobs.begin_call(kind, std::move(call)));
+    return std::make_shared<CallGuard>(domain, kind);
+}
+
+CallGuard::CallGuard(DomainPointer domain, migrate::CallKind kind)
+    : domain_(std::move(domain)), kind_(kind) {}
+
+CallGuard::~CallGuard() {
+    domain_->jobs.end_call(kind_);
+}
+
+}  // namespace segue

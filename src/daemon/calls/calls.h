@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The handlers of libvirt's procedures, one file for each kind: they read a call, do what it says
+// or hand it to life.h and conduct/, and answer.
+#pragma once
+
+#include "daemon/domain_list.h"
+#include "daemon/services.h"
+#include "rpc/dispatcher.h"
+
+namespace segue {
+
+void add_connection_calls(rpc::Dispatcher& calls, const Services& services);
+void add_list_calls(rpc::Dispatcher& calls, const Services& services);
+void add_define_calls(rpc::Dispatcher& calls, const Services& services);
+void add_life_calls(rpc::Dispatcher& calls, const Services& services);
+void add_query_calls(rpc::Dispatcher& calls, const Services& services);
+void add_statistics_calls(rpc::Dispatcher& calls, const Services& services);
+void add_job_calls(rpc::Dispatcher& calls, const Services& services);
+void add_migrate_calls(rpc::Dispatcher& calls, const Services& services);
+void add_stream_calls(rpc::Dispatcher& calls, const Services& services);
+void add_monitor_calls(rpc::Dispatcher& calls, const Services& services);
+void add_extension_calls(rpc::Dispatcher& calls, const Services& services);
+
+// What libvirt's feature numbers (libvirt_internal.h) are answered with.
+bool has_feature(const Settings& settings, std::int32_t feature);
+
+// Begins a short call of this kind on the domain, and ends it with this object: what is refused
+// beside a running job is refused at once, with the reason.
+class CallGuard {
+  public:
+    static Result<std::shared_ptr<CallGuard>> begin(const DomainPointer& domain,
+                                                    migrate::CallKind kind, std::string call);
+    ~CallGuard();
+    CallGuard(DomainPointer domain, migrate::CallKind kind);
+    CallGuard(const CallGuard&) = delete;
+    CallGuard& operator=(const CallGuard&) = delete;
+
+  private:
+    DomainPointer domain_;
+    migrate::CallKind kind_;
+};
+
+}  // namespace segue

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Segue's own program beside libvirt's (rpc/extension.schema): questions and commands in JSON.
+// docs/rpc.md lists them. Nothing here may carry a secret: `segue report` sends it on.
+#include "daemon/calls/calls.h"
+#include "daemon/conduct/destination.h"
+#include "daemon/conduct/source.h"
+#include "daemon/guest.h"
+#include "daemon/job_statistics.h"
+#include "rpc/extension.schema.h"
+
+namespace segue {
+
+namespace extension = rpc::extension;
+using rpc::Session;
+
+namespace {
+
+Json job_json(const JobView& job) {
+    Json out = Json::object();
+    for (const auto& parameter : job_parameters(job)) {
+        std::visit(
+            [&](const auto& value) {
+                if constexpr (!std::is_same_v<std::decay_t<decltype(value)>, std::monostate>) {
+                    out.set(parameter.name, value);
+                }
+            },
+            parameter.value);
+    }
+    return out;
+}
+
+Json migration_json(const DomainObject& domain) {
+    if (!domain.source && !domain.destination) return Json();
+    const migrate::AsyncJob& job = domain.jobs.async();
+    Json out = Json::object({{"side", domain.source ? "source" : "destination"},
+                             {"phase", migrate::name_of(job.phase)},
+                             {"api", job.api}});
+    out.set("job", job_json(current_job(domain)));
+    return out;
+}
+
+Json viewers_json(const DomainObject& domain) {
+    Json out = Json::array();
+    if (!domain.incarnation || !domain.incarnation->guest) return out;
+    for (const auto& channel : domain.incarnation->guest->viewers())
+        out.push(Json::object({{"type", channel.first}, {"id", channel.second}}));
+    return out;
+}
+
+Json domain_status(const DomainObject& domain) {
+    Json out = Json::object({{"domain", domain.name},
+                             {"uuid", domain.uuid.text()},
+                             {"id", domain.id()},
+                             {"state", name_of(domain.status.state)},
+                             {"reason", reason_of(domain.status)},
+                             {"since_ms", domain.status_since_ms},
+                             {"persistent", domain.is_persistent()}});
+    out.set("migration", migration_json(domain));
+    out.set("viewers", viewers_json(domain));
+    if (!domain.unresolved.empty()) out.set("unresolved", domain.unresolved);
+    out.set("protection", Json::object({{"role", "none"}, {"state", "none"}}));
+    return out;
+}
+
+Result<Json> status(const Services& services, const Json& arguments) {
+    const std::string name(arguments.text("domain"));
+    if (!name.empty()) return domain_status(*TRY(services.domains.find(name)));
+    Json domains = Json::array();
+    for (const auto& entry : services.domains.all())
+        domains.push(domain_status(*entry.second));
+    Json out = Json::object({{"host", services.identity.name},
+                             {"uuid", services.identity.uuid.text()},
+                             {"version", SEGUE_VERSION}});
+    out.set("domains", std::move(domains));
+    return out;
+}
+
+Result<Json> timeline(const Services& services, const Json& arguments) {
+    const DomainPointer domain = TRY(services.domains.find(std::string(arguments.text("domain"))));
+    if (!domain->last_job) {
+        return fail(ErrorCode::operation_invalid,
+                    "domain '{}' was not migrated since this daemon "
+                    "started",
+                    domain->name);
+    }
+    if (arguments.text("form") == "svg") {
+        return Json::object({{"svg", timeline_svg(domain->last_job->timeline)}});
+    }
+    return Json::parse(timeline_json(domain->last_job->timeline));
+}
+
+Result<Json> report(const Services& services) {
+    Json events = Json::array();
+    for (const EventLog::Event& event : services.event_log.events()) {
+        events.push(Json::object({{"number", event.number},
+                                  {"wall_ms", event.wall_ms},
+                                  {"kind", event.kind},
+                                  {"domain", event.domain},
+                                  {"text", event.text}}));
+    }
+    const Settings& settings = services.settings;
+    Json listen = Json::array();
+    for (const net::Address& address : settings.listen)
+        listen.push(address.text());
+    Json out = TRY(status(services, Json()));
+    Json own = Json::object({{"state", settings.state},
+                             {"migrate_address", settings.migrate_address},
+                             {"migrate_ports", settings.migrate_ports.text()},
+                             {"spice_ports", settings.spice_ports.text()},
+                             {"screen_wait_ms", to_ms(settings.screen_wait)},
+                             {"allow_passthrough", settings.allow_passthrough}});
+    own.set("listen", std::move(listen));
+    out.set("settings", std::move(own));
+    out.set("events", std::move(events));
+    out.set("metrics", services.metrics.text());
+    return out;
+}
+
+void resolve(const Services& services, const Json& arguments, Answer<Json> answer) {
+    const auto domain = services.domains.find(std::string(arguments.text("domain")));
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const std::string_view runs = arguments.text("runs");
+    if (runs != "here" && runs != "there") {
+        return answer(fail(ErrorCode::invalid_argument, "say \"runs\": \"here\" or \"there\""));
+    }
+    if (!(*domain)->source) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "domain '{}' has no migration whose outcome is open", (*domain)->name));
+    }
+    const bool here = runs == "here";
+    (*domain)->source->resolve(here, [answer, here](Result<> done) {
+        answer(done.map([here] {
+            return Json::object({{"outcome", here ? "it runs here" : "it runs there"}});
+        }));
+    });
+}
+
+void query(const Services& services, const std::string& name, const Json& arguments,
+           Answer<Json> answer) {
+    if (name == "status") return answer(status(services, arguments));
+    if (name == "timeline") return answer(timeline(services, arguments));
+    if (name == "report") return answer(report(services));
+    answer(fail(ErrorCode::no_support, "no question is called '{}'", name.substr(0, 64)));
+}
+
+void command(const Services& services, const std::string& name, const Json& arguments,
+             Answer<Json> answer) {
+    if (name == "resolve") return resolve(services, arguments, std::move(answer));
+    answer(fail(ErrorCode::no_support, "no command is called '{}'", name.substr(0, 64)));
+}
+
+template <class P, class Function>
+void serve(rpc::Dispatcher& calls, const Services& services, Function function) {
+    calls.on<P>([&services, function](Session&, extension::AskCall call, rpc::Reply<P> reply) {
+        const auto arguments =
+            call.arguments.empty() ? Result<Json>(Json::object()) : Json::parse(call.arguments);
+        if (!arguments) return reply(tl::unexpected(arguments.error()));
+        function(services, call.name, *arguments, [reply](Result<Json> value) {
+            reply(value.map([](const Json& said) { return extension::AskReply{said.dump()}; }));
+        });
+    });
+}
+
+}  // namespace
+
+void add_extension_calls(rpc::Dispatcher& calls, const Services& services) {
+    serve<extension::Query>(calls, services, query);
+    serve<extension::Command>(calls, services, command);
+}
+
+}  // namespace segue

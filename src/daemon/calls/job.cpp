@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Watching and tuning a migration: readable at any time, on both sides, without waiting.
+#include "daemon/calls/calls.h"
+#include "daemon/conduct/destination.h"
+#include "daemon/conduct/source.h"
+#include "daemon/guest.h"
+#include "daemon/job_statistics.h"
+#include "rpc/migration.schema.h"
+
+namespace segue {
+
+namespace migration = rpc::migration;
+namespace remote = rpc::remote;
+using rpc::Session;
+
+namespace {
+
+// virDomainGetJobStatsFlags.
+constexpr std::uint32_t kCompleted = 1, kKeepCompleted = 2;
+constexpr std::uint64_t kSpeedEnd = 8796093022208;   // MiB/s: what fits QEMU's bytes per second
+constexpr std::uint64_t kMaxDowntimeMs = 2'000'000;  // QEMU's own limit
+
+Result<migration::JobStatsReply> job_stats(const Services& services,
+                                           const remote::DomainFlagsCall& call) {
+    const DomainPointer domain = TRY(services.domains.find(call.domain));
+    const bool completed = (call.flags & kCompleted) != 0;
+    const JobView view = completed ? finished_job(*domain) : current_job(*domain);
+    if (completed && (call.flags & kKeepCompleted) == 0) domain->last_job.reset();
+    return migration::JobStatsReply{view.type, job_parameters(view)};
+}
+
+void abort_job(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    if ((*domain)->source) return (*domain)->source->cancel(std::move(answer));
+    if ((*domain)->destination) return (*domain)->destination->cancel(std::move(answer));
+    answer(fail(ErrorCode::operation_invalid, "no job is active on the domain"));
+}
+
+// Sets it for the next migration, and at once in QEMU where one runs.
+void tune(const Services& services, const rpc::DomainRef& ref, std::string parameter,
+          std::uint64_t value, std::function<void(MigrationTuning&)> note, Answer<> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const auto guard = CallGuard::begin(*domain, migrate::CallKind::migration_op, "migrate-tune");
+    if (!guard) return answer(tl::unexpected(guard.error()));
+    note((*domain)->tuning);
+    const auto guest = (*domain)->running_guest();
+    if (!guest || !(*domain)->source) return answer({});
+    (*guest)->run("migrate-set-parameters", Json::object({{std::move(parameter), value}}),
+                  [answer, guard = *guard](Result<> done) { answer(std::move(done)); });
+}
+
+void set_speed(const Services& services, const remote::DomainNumberFlagsCall& call,
+               Answer<> answer) {
+    if (call.value >= kSpeedEnd) {
+        return answer(fail(ErrorCode::overflow, "bandwidth must be less than {}", kSpeedEnd));
+    }
+    const std::uint64_t bytes = call.value == 0 ? std::uint64_t{1} << 62 : call.value << 20;
+    tune(
+        services, call.domain, "max-bandwidth", bytes,
+        [&](MigrationTuning& tuning) { tuning.speed_mib = call.value; }, std::move(answer));
+}
+
+void set_downtime(const Services& services, const remote::DomainNumberFlagsCall& call,
+                  Answer<> answer) {
+    if (call.value > kMaxDowntimeMs) {
+        return answer(
+            fail(ErrorCode::invalid_argument, "downtime must be at most {} ms", kMaxDowntimeMs));
+    }
+    tune(
+        services, call.domain, "downtime-limit", call.value,
+        [&](MigrationTuning& tuning) { tuning.downtime_ms = call.value; }, std::move(answer));
+}
+
+Result<remote::LongReply> tuning_of(const Services& services, const rpc::DomainRef& ref,
+                                    std::uint64_t MigrationTuning::*value) {
+    return remote::LongReply{TRY(services.domains.find(ref))->tuning.*value};
+}
+
+}  // namespace
+
+void add_job_calls(rpc::Dispatcher& calls, const Services& services) {
+    calls.answer<migration::DomainGetJobStats>(
+        [&services](Session&, const remote::DomainFlagsCall& call) {
+            return job_stats(services, call);
+        });
+    calls.answer<migration::DomainGetJobInfo>(
+        [&services](Session&, const remote::DomainCall& call) -> Result<migration::JobInfoReply> {
+            return job_info(current_job(*TRY(services.domains.find(call.domain))));
+        });
+    calls.on<migration::DomainAbortJob>([&services](Session&, remote::DomainCall call,
+                                                    rpc::Reply<migration::DomainAbortJob> reply) {
+        abort_job(services, call.domain, reply);
+    });
+    calls.on<migration::DomainAbortJobFlags>(
+        [&services](Session&, remote::DomainFlagsCall call,
+                    rpc::Reply<migration::DomainAbortJobFlags> reply) {
+            abort_job(services, call.domain, reply);
+        });
+    calls.on<migration::DomainMigrateSetMaxSpeed>(
+        [&services](Session&, remote::DomainNumberFlagsCall call,
+                    rpc::Reply<migration::DomainMigrateSetMaxSpeed> reply) {
+            set_speed(services, call, reply);
+        });
+    calls.on<migration::DomainMigrateSetMaxDowntime>(
+        [&services](Session&, remote::DomainNumberFlagsCall call,
+                    rpc::Reply<migration::DomainMigrateSetMaxDowntime> reply) {
+            set_downtime(services, call, reply);
+        });
+    calls.on<migration::DomainMigrateSetCompressionCache>(
+        [&services](Session&, remote::DomainNumberFlagsCall call,
+                    rpc::Reply<migration::DomainMigrateSetCompressionCache> reply) {
+            tune(
+                services, call.domain, "xbzrle-cache-size", call.value,
+                [&](MigrationTuning& tuning) { tuning.compression_cache = call.value; }, reply);
+        });
+    calls.answer<migration::DomainMigrateGetMaxSpeed>(
+        [&services](Session&, const remote::DomainFlagsCall& call) {
+            return tuning_of(services, call.domain, &MigrationTuning::speed_mib);
+        });
+    calls.answer<migration::DomainMigrateGetMaxDowntime>(
+        [&services](Session&, const remote::DomainFlagsCall& call) {
+            return tuning_of(services, call.domain, &MigrationTuning::downtime_ms);
+        });
+    calls.answer<migration::DomainMigrateGetCompressionCache>(
+        [&services](Session&, const remote::DomainFlagsCall& call) {
+            return tuning_of(services, call.domain, &MigrationTuning::compression_cache);
+        });
+}
+
+}  // namespace segue

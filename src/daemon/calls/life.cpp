@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Starting, stopping, pausing.
+#include "daemon/life.h"
+#include "daemon/calls/calls.h"
+#include "daemon/conduct/source.h"
+#include "daemon/domain_events.h"
+#include "daemon/guest.h"
+#include "rpc/remote.schema.h"
+
+namespace segue {
+
+namespace remote = rpc::remote;
+using migrate::CallKind;
+using rpc::Session;
+
+namespace {
+
+// virDomainCreateFlags.
+constexpr std::uint32_t kPaused = 1, kAutodestroy = 2;
+
+// Ends the domain when the connection that started it ends.
+void bind_to(Session& session, const Services& services, const DomainPointer& domain) {
+    const std::weak_ptr<DomainObject> weak = domain;
+    session.on_close([&services, weak, id = domain->id()] {
+        const auto still = weak.lock();
+        if (still && still->id() == id) end_guest(services, *still, ShutOffReason::destroyed);
+    });
+}
+
+void start(Session& session, const Services& services, const DomainPointer& domain, Domain model,
+           std::uint32_t flags, Answer<remote::DomainReply> answer) {
+    auto guard = CallGuard::begin(domain, CallKind::modify, "create");
+    if (!guard) return answer(tl::unexpected(guard.error()));
+    if (domain->is_active()) {
+        return answer(
+            fail(ErrorCode::operation_invalid, "domain '{}' is already running", domain->name));
+    }
+    if (!domain->unresolved.empty() || domain->source) {
+        return answer(
+            fail(ErrorCode::operation_invalid, "{}",
+                 domain->unresolved.empty() ? "the domain is being migrated" : domain->unresolved));
+    }
+    const std::weak_ptr<Session> weak = session.weak_from_this();
+    start_guest(services, domain, std::move(model),
+                (flags & kPaused) != 0 ? StartMode::paused : StartMode::run, "",
+                [&services, domain, answer, flags, weak, guard = *guard](Result<> started) {
+                    if (!started) {
+                        services.domains.forget_if_nothing_is_left(*domain);
+                        return answer(tl::unexpected(started.error()));
+                    }
+                    const auto owner = weak.lock();
+                    if (owner && (flags & kAutodestroy) != 0) bind_to(*owner, services, domain);
+                    answer(remote::DomainReply{domain->ref()});
+                });
+}
+
+void create_defined(Session& session, const Services& services, const rpc::DomainRef& ref,
+                    std::uint32_t flags, Answer<remote::DomainReply> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    if ((*domain)->is_active()) {
+        return answer(
+            fail(ErrorCode::operation_invalid, "domain '{}' is already running", (*domain)->name));
+    }
+    if (!(*domain)->persistent) {
+        return answer(fail(ErrorCode::operation_invalid, "domain '{}' has no definition to start",
+                           (*domain)->name));
+    }
+    start(session, services, *domain, *(*domain)->persistent, flags, std::move(answer));
+}
+
+void create_transient(Session& session, const Services& services, const remote::XmlFlagsCall& call,
+                      Answer<remote::DomainReply> answer) {
+    auto model = parse_domain(call.xml);
+    if (model && !model->passthrough.empty() && !services.settings.allow_passthrough) {
+        model = fail(ErrorCode::config_unsupported,
+                     "qemu:commandline needs [security] allow_passthrough = true");
+    }
+    if (!model) return answer(tl::unexpected(model.error()));
+    const auto go_on = [&services, model = *model, flags = call.flags, answer,
+                        client = session.shared_from_this()](Result<> asked) {
+        if (!asked) return answer(tl::unexpected(asked.error()));
+        auto whole = completed(services, model);
+        if (!whole) return answer(tl::unexpected(whole.error()));
+        const auto domain = services.domains.obtain(whole->uuid, whole->name);
+        if (!domain) return answer(tl::unexpected(domain.error()));
+        start(*client, services, *domain, std::move(*whole), flags, answer);
+    };
+    with_emulator(services, *model, go_on);
+}
+
+// A command without arguments for a running guest, as one short call of its kind.
+void command(const Services& services, const rpc::DomainRef& ref, CallKind kind, const char* name,
+             const char* qmp, Answer<> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const auto guest = (*domain)->running_guest();
+    if (!guest) return answer(tl::unexpected(guest.error()));
+    const auto guard = CallGuard::begin(*domain, kind, name);
+    if (!guard) return answer(tl::unexpected(guard.error()));
+    (*guest)->execute(qmp, [answer, guard = *guard](Result<> done) { answer(std::move(done)); });
+}
+
+void suspend(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const DomainPointer object = *domain;
+    command(services, ref, CallKind::suspend, "suspend", "stop",
+            [&services, object, answer](Result<> done) {
+                if (done) {
+                    if (object->source) object->source->guest_suspended();
+                    if (!object->status.is(DomainState::paused)) {
+                        set_status(services, *object, PausedReason::user);
+                        publish(services, *object, lifecycle::kPaused);
+                    }
+                }
+                answer(std::move(done));
+            });
+}
+
+void resume(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const DomainPointer object = *domain;
+    // The right to run may be elsewhere: only the answer to that question resumes it.
+    if (!object->unresolved.empty()) {
+        return answer(fail(ErrorCode::operation_invalid, "{}", object->unresolved));
+    }
+    command(services, ref, CallKind::modify, "resume", "cont",
+            [&services, object, answer](Result<> done) {
+                if (done && !object->status.is(DomainState::running)) {
+                    set_status(services, *object, RunningReason::unpaused);
+                    publish(services, *object, lifecycle::kUnpaused);
+                }
+                answer(std::move(done));
+            });
+}
+
+void shut_down(const Services& services, const rpc::DomainRef& ref, bool reboot, Answer<> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    if ((*domain)->incarnation) (*domain)->incarnation->reboot_wanted = reboot;
+    command(services, ref, CallKind::modify, reboot ? "reboot" : "shutdown", "system_powerdown",
+            std::move(answer));
+}
+
+void destroy(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {
+    const auto domain = services.domains.find(ref);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    if (!(*domain)->is_active()) {
+        return answer(
+            fail(ErrorCode::operation_invalid, "domain '{}' is not running", (*domain)->name));
+    }
+    const auto guard = CallGuard::begin(*domain, CallKind::destroy, "destroy");
+    if (!guard) return answer(tl::unexpected(guard.error()));
+    when_gone(**domain, [answer, guard = *guard] { answer({}); });
+    end_guest(services, **domain, ShutOffReason::destroyed);
+}
+
+}  // namespace
+
+void add_life_calls(rpc::Dispatcher& calls, const Services& services) {
+    calls.on<remote::DomainCreate>([&services](Session& session, remote::DomainCall call,
+                                               rpc::Reply<remote::DomainCreate> reply) {
+        create_defined(session, services, call.domain, 0,
+                       [reply](Result<remote::DomainReply> done) {
+                           reply(done.map([](const remote::DomainReply&) {}));
+                       });
+    });
+    calls.on<remote::DomainCreateWithFlags>(
+        [&services](Session& session, remote::DomainFlagsCall call,
+                    rpc::Reply<remote::DomainCreateWithFlags> reply) {
+            create_defined(session, services, call.domain, call.flags, reply);
+        });
+    calls.on<remote::DomainCreateXml>([&services](Session& session, remote::XmlFlagsCall call,
+                                                  rpc::Reply<remote::DomainCreateXml> reply) {
+        create_transient(session, services, call, reply);
+    });
+    calls.on<remote::DomainSuspend>(
+        [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainSuspend> reply) {
+            suspend(services, call.domain, reply);
+        });
+    calls.on<remote::DomainResume>(
+        [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainResume> reply) {
+            resume(services, call.domain, reply);
+        });
+    calls.on<remote::DomainShutdown>(
+        [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainShutdown> reply) {
+            shut_down(services, call.domain, false, reply);
+        });
+    calls.on<remote::DomainShutdownFlags>(
+        [&services](Session&, remote::DomainFlagsCall call,
+                    rpc::Reply<remote::DomainShutdownFlags> reply) {
+            shut_down(services, call.domain, false, reply);
+        });
+    calls.on<remote::DomainReboot>([&services](Session&, remote::DomainFlagsCall call,
+                                               rpc::Reply<remote::DomainReboot> reply) {
+        shut_down(services, call.domain, true, reply);
+    });
+    calls.on<remote::DomainReset>(
+        [&services](Session&, remote::DomainFlagsCall call, rpc::Reply<remote::DomainReset> reply) {
+            command(services, call.domain, CallKind::modify, "reset", "system_reset", reply);
+        });
+    calls.on<remote::DomainDestroy>(
+        [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainDestroy> reply) {
+            destroy(services, call.domain, reply);
+        });
+    calls.on<remote::DomainDestroyFlags>([&services](Session&, remote::DomainFlagsCall call,
+                                                     rpc::Reply<remote::DomainDestroyFlags> reply) {
+        destroy(services, call.domain, reply);
+    });
+}
+
+}  // namespace segue

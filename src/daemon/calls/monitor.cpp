@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// libvirt's QEMU program: commands for the monitor itself.
+#include "base/log.h"
+#include "daemon/calls/calls.h"
+#include "daemon/guest.h"
+#include "rpc/qemu.schema.h"
+
+namespace segue {
+
+using rpc::Session;
+
+namespace {
+
+constexpr std::uint32_t kHuman = 1;
+
+// Passed on as it is, with QEMU's own answer or error in QMP's form (as libvirt does).
+void machine_command(Guest& guest, const std::string& text, Answer<rpc::remote::TextReply> answer) {
+    const auto command = Json::parse(text);
+    if (!command || !command->is_object() || command->text("execute").empty()) {
+        return answer(fail(ErrorCode::invalid_argument,
+                           "the monitor command must be a JSON object with \"execute\""));
+    }
+    const std::string id(command->text("id"));
+    guest.execute(std::string(command->text("execute")), (*command)["arguments"],
+                  [answer, id](Result<Json> reply) {
+                      Json out = Json::object();
+                      if (reply) {
+                          out.set("return", std::move(*reply));
+                      } else {
+                          const bool unknown = reply.error().code == ErrorCode::no_support;
+                          out.set(
+                              "error",
+                              Json::object({{"class", unknown ? "CommandNotFound" : "GenericError"},
+                                            {"desc", reply.error().message}}));
+                      }
+                      if (!id.empty()) out.set("id", id);
+                      answer(rpc::remote::TextReply{out.dump()});
+                  });
+}
+
+void human_command(Guest& guest, const std::string& text, Answer<rpc::remote::TextReply> answer) {
+    guest.execute("human-monitor-command", Json::object({{"command-line", text}}),
+                  [answer](Result<Json> reply) {
+                      answer(reply.map([](const Json& said) {
+                          return rpc::remote::TextReply{std::string(said.as_text().value_or(""))};
+                      }));
+                  });
+}
+
+}  // namespace
+
+void add_monitor_calls(rpc::Dispatcher& calls, const Services& services) {
+    calls.on<rpc::qemu::DomainMonitorCommand>(
+        [&services](Session&, rpc::qemu::MonitorCommandCall call,
+                    rpc::Reply<rpc::qemu::DomainMonitorCommand> reply) {
+            const auto domain = services.domains.find(call.domain);
+            if (!domain) return reply(tl::unexpected(domain.error()));
+            const auto guest = (*domain)->running_guest();
+            if (!guest) return reply(tl::unexpected(guest.error()));
+            log_info("daemon", "domain '{}': a client uses the monitor", (*domain)->name);
+            const auto text = [reply](Result<rpc::remote::TextReply> said) { reply(said); };
+            if ((call.flags & kHuman) != 0) return human_command(**guest, call.command, text);
+            machine_command(**guest, call.command, text);
+        });
+}
+
+}  // namespace segue

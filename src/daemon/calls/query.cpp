@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Questions about one domain that need no statistics of QEMU.
+#include <sys/stat.h>
+
+#include "daemon/calls/calls.h"
+#include "daemon/guest.h"
+#include "daemon/process_facts.h"
+#include "rpc/remote.schema.h"
+
+namespace segue {
+
+namespace remote = rpc::remote;
+using rpc::Session;
+
+namespace {
+
+remote::DomainInfoReply info_of(const DomainObject& domain) {
+    remote::DomainInfoReply reply;
+    const Domain& model = domain.model();
+    reply.state = static_cast<std::uint8_t>(domain.status.state);
+    reply.maximum_memory = model.memory_kib;
+    reply.memory = domain.is_active() ? model.current_memory_kib : model.memory_kib;
+    reply.vcpus = static_cast<std::uint16_t>(model.vcpus);
+    if (domain.incarnation && domain.incarnation->guest) {
+        const ProcessFacts facts = facts_of(domain.incarnation->guest->pid());
+        reply.cpu_time_ns = facts.user_ns + facts.system_ns;
+    }
+    return reply;
+}
+
+Result<remote::BlockInfoReply> block_info(const DomainObject& domain, const std::string& path) {
+    for (const Disk& disk : domain.model().disks) {
+        if (disk.target != path && disk.source != path) continue;
+        struct stat facts {};
+        if (::stat(disk.source.c_str(), &facts) != 0) {
+            return fail_errno("look at", disk.source, errno);
+        }
+        const auto size = static_cast<std::uint64_t>(facts.st_size);
+        return remote::BlockInfoReply{static_cast<std::uint64_t>(facts.st_blocks) * 512, size,
+                                      size};
+    }
+    return fail(ErrorCode::invalid_argument, "invalid path {} not assigned to domain", path);
+}
+
+std::vector<std::string> messages_of(const DomainObject& domain) {
+    std::vector<std::string> out;
+    for (const std::string& unused : domain.model().unused)
+        out.push_back("kept, and not used: " + unused);
+    if (!domain.unresolved.empty()) out.push_back(domain.unresolved);
+    return out;
+}
+
+// virDomainGetControlInfo: "occupied by a background job".
+constexpr std::uint32_t kControlOk = 0, kControlJob = 1;
+
+void add_state_calls(rpc::Dispatcher& calls, const DomainList& domains) {
+    calls.answer<remote::DomainGetInfo>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::DomainInfoReply> {
+            return info_of(*TRY(domains.find(call.domain)));
+        });
+    calls.answer<remote::DomainGetState>(
+        [&domains](Session&,
+                   const remote::DomainFlagsCall& call) -> Result<remote::DomainStateReply> {
+            const DomainPointer domain = TRY(domains.find(call.domain));
+            return remote::DomainStateReply{static_cast<std::int32_t>(domain->status.state),
+                                            domain->status.reason};
+        });
+    calls.answer<remote::DomainGetControlInfo>(
+        [&domains](Session&,
+                   const remote::DomainFlagsCall& call) -> Result<remote::ControlInfoReply> {
+            const DomainPointer domain = TRY(domains.find(call.domain));
+            const bool busy = domain->source || domain->destination;
+            return remote::ControlInfoReply{busy ? kControlJob : kControlOk, 0, 0};
+        });
+}
+
+void add_shape_calls(rpc::Dispatcher& calls, const DomainList& domains) {
+    calls.answer<remote::DomainGetOsType>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::TextReply> {
+            TRY(domains.find(call.domain));
+            return remote::TextReply{"hvm"};
+        });
+    calls.answer<remote::DomainGetMaxMemory>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::LongReply> {
+            return remote::LongReply{TRY(domains.find(call.domain))->model().memory_kib};
+        });
+    calls.answer<remote::DomainGetMaxVcpus>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::NumberReply> {
+            return remote::NumberReply{
+                static_cast<std::int32_t>(TRY(domains.find(call.domain))->model().vcpus)};
+        });
+    calls.answer<remote::DomainGetVcpusFlags>(
+        [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::NumberReply> {
+            return remote::NumberReply{
+                static_cast<std::int32_t>(TRY(domains.find(call.domain))->model().vcpus)};
+        });
+    calls.answer<remote::DomainIsActive>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::BoolReply> {
+            return remote::BoolReply{TRY(domains.find(call.domain))->is_active()};
+        });
+    calls.answer<remote::DomainIsPersistent>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::BoolReply> {
+            return remote::BoolReply{TRY(domains.find(call.domain))->is_persistent()};
+        });
+    calls.answer<remote::DomainIsUpdated>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::BoolReply> {
+            TRY(domains.find(call.domain));
+            return remote::BoolReply{false};
+        });
+}
+
+void add_other_calls(rpc::Dispatcher& calls, const DomainList& domains) {
+    calls.answer<remote::DomainHasManagedSaveImage>(
+        [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::NumberReply> {
+            TRY(domains.find(call.domain));
+            return remote::NumberReply{0};
+        });
+    calls.answer<remote::DomainSnapshotNum>(
+        [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::NumberReply> {
+            TRY(domains.find(call.domain));
+            return remote::NumberReply{0};
+        });
+    calls.answer<remote::DomainGetSecurityLabel>(
+        [&domains](Session&, const remote::DomainCall& call) -> Result<remote::SecurityLabel> {
+            TRY(domains.find(call.domain));
+            return remote::SecurityLabel{{0}, 0};
+        });
+    calls.answer<remote::DomainGetMetadata>(
+        [&domains](Session&, const remote::MetadataCall& call) -> Result<remote::TextReply> {
+            const DomainPointer domain = TRY(domains.find(call.domain));
+            const Domain& model = domain->model();
+            // virDomainMetadataType: 0 description, 1 title.
+            const auto& text = call.type == 0 ? model.description : model.title;
+            if (call.type > 1 || !text) {
+                return fail(ErrorCode::operation_failed,
+                            "Requested metadata element is not present");
+            }
+            return remote::TextReply{*text};
+        });
+    calls.answer<remote::DomainGetMessages>(
+        [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::MessagesReply> {
+            return remote::MessagesReply{messages_of(*TRY(domains.find(call.domain)))};
+        });
+    calls.answer<remote::DomainGetBlockInfo>(
+        [&domains](Session&,
+                   const remote::DomainPathFlagsCall& call) -> Result<remote::BlockInfoReply> {
+            return block_info(*TRY(domains.find(call.domain)), call.path);
+        });
+}
+
+}  // namespace
+
+void add_query_calls(rpc::Dispatcher& calls, const Services& services) {
+    add_state_calls(calls, services.domains);
+    add_shape_calls(calls, services.domains);
+    add_other_calls(calls, services.domains);
+}
+
+}  // namespace segue

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The destination's actions: store, incoming QEMU, definition, job, and the peer link's answers.
+#include "daemon/conduct/destination.h"
+
+#include "base/log.h"
+#include "daemon/conduct/cookies.h"
+#include "daemon/conduct/report.h"
+#include "daemon/conduct/transfer_out.h"
+#include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
+#include "daemon/guest.h"
+#include "daemon/life.h"
+#include "daemon/peer_door.h"
+#include "migrate/peer_link.schema.h"
+
+namespace segue {
+
+using migrate::DestinationAction;
+using migrate::DestinationCall;
+using migrate::DestinationEvent;
+using migrate::DestinationVerb;
+using migrate::peer::Kind;
+
+DestinationConduct::DestinationConduct(const Services& services, const DomainPointer& domain,
+                                       migrate::DestinationMachine machine)
+    : services_(services),
+      domain_(domain),
+      runner_(services.loop, std::move(machine),
+              [this](const DestinationAction& action) { carry_out(action); }),
+      timer_(services.loop.make_timer([this] { feed(Event::timer_expired); })),
+      timeline_("incoming migration of " + domain->name, services.loop.now(), services.wall_ms()) {}
+
+DestinationConduct::~DestinationConduct() = default;
+
+// Keeps this object while an action runs: the last one drops the owner's pointer.
+void DestinationConduct::feed(migrate::DestinationInput input,
+                              std::function<void(const Error&)> refused) {
+    const auto self = shared_from_this();
+    runner_.feed(std::move(input), std::move(refused));
+}
+
+void DestinationConduct::prepare(PrepareRequest request, Domain model,
+                                 Answer<PrepareResult> answer) {
+    request_ = std::move(request);
+    model_ = std::move(model);
+    prepare_answer_ = answer;
+    migrate::DestinationInput input{.event = Event::prepare_called};
+    input.peer.address = services_.peer_door.address();
+    input.peer.port = services_.peer_door.port();
+    services_.random.fill(input.peer.key);
+    services_.peer_door.add(machine().record().id, shared_from_this());
+    feed(std::move(input), [answer](const Error& error) { answer(tl::unexpected(error)); });
+}
+
+void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answer) {
+    migrate::DestinationInput input;
+    input.event = request.cancelled ? Event::finish_cancelled : Event::finish_succeeded;
+    const migrate::Record& record = machine().record();
+    if (!request.cancelled && !request.cookie.empty()) {
+        const migrate::CookieExpectation expected{
+            migrate::CookieStep::perform_to_finish,
+            request_.cookie ? request_.cookie->name : record.domain_name, record.domain,
+            services_.identity.uuid};
+        const auto cookie = migrate::parse_cookie(request.cookie, expected);
+        if (!cookie) return answer(tl::unexpected(cookie.error()));
+        input.right = cookie->right;
+        persistent_xml_ = cookie->persistent_xml;
+        source_statistics_ = cookie->statistics;
+        if (source_statistics_) statistics_ = statistics_of(*source_statistics_);
+    }
+    finish_answer_ = answer;
+    feed(std::move(input), [answer](const Error& error) { answer(tl::unexpected(error)); });
+}
+
+void DestinationConduct::cancel(Answer<> answer) {
+    feed({.event = Event::cancel_asked},
+         [answer](const Error& error) { answer(tl::unexpected(error)); });
+}
+
+void DestinationConduct::client_closed() {
+    prepare_answer_ = {};
+    finish_answer_ = {};
+    feed(Event::client_closed);
+}
+
+void DestinationConduct::restarted() {
+    feed(Event::restarted);
+}
+
+void DestinationConduct::qemu_exited(const Error& why) {
+    feed({.event = Event::qemu_exited, .cause = why});
+}
+
+void DestinationConduct::qemu_event(const QmpEvent& event) {
+    if (event.name == "SPICE_INITIALIZED" && line_) {
+        const Json& client = event.data["client"];
+        line_->tell_linked({static_cast<std::uint32_t>(client.u64("channel-type")),
+                            static_cast<std::uint32_t>(client.u64("channel-id"))});
+        timeline_.mark("viewer-linked", "destination", services_.loop.now());
+    }
+    if (event.name != "MIGRATION") return;
+    const TransferState state = transfer_state_named(event.data.text("status"));
+    if (state == TransferState::completed) {
+        timeline_.mark("loaded", "destination", services_.loop.now());
+        feed(Event::loaded);
+    } else if (state == TransferState::failed) {
+        feed({.event = Event::load_failed,
+              .cause = Error{ErrorCode::operation_failed,
+                             "job 'migration in' failed: QEMU could not load the state"}});
+    }
+}
+
+void DestinationConduct::carry_out(const DestinationAction& action) {
+    switch (action.verb) {
+        case DestinationVerb::none: return;
+        case DestinationVerb::enter_phase: return enter_phase(action.phase);
+        case DestinationVerb::reply_ok:
+        case DestinationVerb::reply_error: return reply(action);
+        case DestinationVerb::write_record: return write_record(action.record);
+        case DestinationVerb::forget_record: return forget_row(services_, action.record);
+        case DestinationVerb::start_incoming: return start_incoming();
+        case DestinationVerb::kill_incoming: return kill_incoming();
+        case DestinationVerb::resume_guest: return resume_guest(action.run);
+        case DestinationVerb::settle_definition: return settle_definition();
+        case DestinationVerb::tell_received:
+        case DestinationVerb::tell_taken:
+        case DestinationVerb::tell_refused: return tell(action.verb);
+        case DestinationVerb::close_peer: return close_peer();
+        case DestinationVerb::start_timer: return timer_->start(action.delay);
+        case DestinationVerb::stop_timer: return timer_->cancel();
+        case DestinationVerb::end_job: return end_job(action.error);
+        case DestinationVerb::end_machine: return end_machine();
+    }
+}
+
+void DestinationConduct::enter_phase(migrate::Phase phase) {
+    const auto domain = domain_.lock();
+    if (!domain || job_over_ || phase == migrate::Phase::none) return;
+    log_info("daemon", "domain '{}': migration in, phase {}", domain->name,
+             migrate::name_of(phase));
+    if (const auto set = domain->jobs.set_phase(phase); !set) {
+        log_warning("daemon", "domain '{}': {}", domain->name, set.error().message);
+    }
+}
+
+void DestinationConduct::reply(const DestinationAction& action) {
+    if (action.call == DestinationCall::prepare) {
+        const auto answer = std::exchange(prepare_answer_, {});
+        if (!answer) return;
+        if (action.error) return answer(tl::unexpected(*action.error));
+        return answer(prepare_result(action.record));
+    }
+    const auto answer = std::exchange(finish_answer_, {});
+    if (!answer) return;
+    if (action.error) return answer(tl::unexpected(*action.error));
+    answer(FinishResult{finish_cookie()});
+}
+
+void DestinationConduct::write_record(const migrate::Record& record) {
+    const auto stored = services_.store.commit({stored_row(services_, record)});
+    if (stored) return feed(Event::record_stored);
+    feed({.event = Event::record_failed, .cause = stored.error()});
+}
+
+void DestinationConduct::start_incoming() {
+    const auto domain = domain_.lock();
+    if (!domain || !model_) return incoming_failed({ErrorCode::internal, "the domain is gone"});
+    const std::string address = services_.peer_door.address();
+    const bool named = !request_.options.migrate_uri.empty();
+    auto uri = named ? migrate::parse_migrate_uri(request_.options.migrate_uri)
+                     : Result<migrate::MigrateUri>(migrate::MigrateUri{});
+    if (!uri) return incoming_failed(uri.error());
+    auto port =
+        uri->port != 0 ? Result<std::uint16_t>(uri->port) : services_.migration_ports.take(address);
+    if (!port) return incoming_failed(port.error());
+    port_ = *port;
+    Domain model = std::move(*model_);
+    model_.reset();
+    start_guest(services_, domain, std::move(model), StartMode::incoming,
+                machine().record().incarnation,
+                [this, self = shared_from_this()](Result<> started) {
+                    if (!started) return incoming_failed(started.error());
+                    listen(port_);
+                });
+}
+
+void DestinationConduct::listen(std::uint16_t port) {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    if (!guest) return incoming_failed(guest.error());
+    const std::string& given = request_.options.listen_address;
+    const std::string address = given.empty() ? services_.peer_door.address() : given;
+    const bool six = address.find(':') != std::string::npos;
+    const std::string uri =
+        fmt::format("tcp:{}{}{}:{}", six ? "[" : "", address, six ? "]" : "", port);
+    const auto step = [raw = *guest](const char* command, Json arguments) -> Step {
+        return [raw, command, arguments = std::move(arguments)](Answer<> done) {
+            raw->run(command, arguments, std::move(done));
+        };
+    };
+    run_steps({step("migrate-set-capabilities", migration_capabilities(request_.options, true)),
+               step("migrate-set-parameters", incoming_parameters(request_.options)),
+               step("migrate-incoming", Json::object({{"uri", uri}}))},
+              [this, self = shared_from_this()](Result<> listening) {
+                  if (!listening) return incoming_failed(listening.error());
+                  feed(Event::incoming_ready);
+              });
+}
+
+void DestinationConduct::incoming_failed(const Error& error) {
+    feed({.event = Event::incoming_failed, .cause = error});
+}
+
+void DestinationConduct::kill_incoming() {
+    if (const auto domain = domain_.lock()) {
+        end_guest(services_, *domain, ShutOffReason::failed);
+    }
+}
+
+void DestinationConduct::resume_guest(bool run) {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    if (!guest) return feed({.event = Event::resume_failed, .cause = guest.error()});
+    if (!run) return resumed(false);
+    (*guest)->execute("cont", [this, self = shared_from_this()](Result<> done) {
+        if (!done) return feed({.event = Event::resume_failed, .cause = done.error()});
+        resumed(true);
+    });
+}
+
+void DestinationConduct::resumed(bool run) {
+    if (const auto domain = domain_.lock()) {
+        timeline_.mark("guest-runs", "destination", services_.loop.now());
+        publish(services_, *domain, lifecycle::kArrived);
+        set_status(services_, *domain,
+                   run ? DomainStatus(RunningReason::migrated) : DomainStatus(PausedReason::user));
+        publish(services_, *domain, run ? lifecycle::kResumedByMigration : lifecycle::kPaused);
+    }
+    feed(Event::guest_resumed);
+}
+
+void DestinationConduct::settle_definition() {
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    if (request_.options.has(migrate::kPersistDestination)) {
+        const Domain& fallback = model_ ? *model_ : domain->model();
+        auto kept =
+            persistent_xml_.empty() ? Result<Domain>(fallback) : parse_domain(persistent_xml_);
+        if (kept) kept->name = domain->name;
+        auto whole = kept ? completed(services_, std::move(*kept)) : std::move(kept);
+        if (whole) {
+            const bool new_one = !domain->persistent;
+            domain->persistent = parse_domain(print_domain(*whole, {.secure = true})).value();
+            publish(services_, *domain, new_one ? lifecycle::kDefined : lifecycle::kUpdated);
+        } else {
+            log_error("daemon", "domain '{}': its definition could not be kept: {}", domain->name,
+                      whole.error().message);
+        }
+    }
+    if (const auto saved = services_.domains.save(*domain); !saved) {
+        log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
+    }
+}
+
+void DestinationConduct::peer_linked(std::unique_ptr<PeerLine> line) {
+    services_.peer_door.see_off(std::move(line_));
+    line_ = std::move(line);
+    line_->set_handlers(
+        {.message = [this](const migrate::PeerMessage& message) { peer_message(message); },
+         .lost =
+             [this](const Error&) {
+                 const auto self = shared_from_this();
+                 services_.loop.post([self] { self->line_.reset(); });
+                 feed(Event::peer_lost);
+             }});
+    // Viewers that were quicker than the link.
+    if (const auto domain = domain_.lock(); domain && domain->incarnation && !job_over_) {
+        for (const auto& channel : domain->incarnation->guest->viewers())
+            line_->tell_linked({channel.first, channel.second});
+    }
+    feed(Event::peer_linked);
+}
+
+void DestinationConduct::peer_message(const migrate::PeerMessage& message) {
+    const auto event = message.destination_event();
+    if (!event) return;
+    migrate::DestinationInput input{.event = *event};
+    if (message.kind == Kind::gives) input.right = message.right;
+    feed(std::move(input));
+}
+
+void DestinationConduct::tell(DestinationVerb verb) {
+    if (!line_) return;
+    line_->send(verb == DestinationVerb::tell_received ? Kind::received
+                : verb == DestinationVerb::tell_taken  ? Kind::took
+                                                       : Kind::refused);
+}
+
+void DestinationConduct::close_peer() {
+    services_.peer_door.see_off(std::move(line_));
+}
+
+void DestinationConduct::end_job(const std::optional<Error>& error) {
+    timer_->cancel();
+    if (port_ != 0) services_.migration_ports.give_back(std::exchange(port_, 0));
+    job_over_ = true;
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    take_spans(timeline_, machine().timeline(), "destination");
+    domain->last_job =
+        finish_report(services_, *domain, timeline_, statistics_, error, JobSide::destination);
+    domain->jobs.finish();
+    if (domain->destination.get() == this) domain->destination.reset();
+    services_.domains.forget_if_nothing_is_left(*domain);
+}
+
+void DestinationConduct::end_machine() {
+    services_.peer_door.remove(machine().record().id);
+}
+
+std::uint64_t DestinationConduct::elapsed_ms() const {
+    return static_cast<std::uint64_t>(to_ms(services_.loop.now() - timeline_.start()));
+}
+
+// Where the source's QEMU connects. Offline nobody does, and clients want a URI all the same.
+std::string DestinationConduct::incoming_uri() const {
+    std::string host = services_.settings.migrate_address.empty()
+                           ? services_.identity.name
+                           : services_.settings.migrate_address;
+    if (!request_.options.migrate_uri.empty()) {
+        if (const auto uri = migrate::parse_migrate_uri(request_.options.migrate_uri)) {
+            host = uri->host;
+        }
+    }
+    const bool six = host.find(':') != std::string::npos;
+    return fmt::format("tcp:{}{}{}:{}", six ? "[" : "", host, six ? "]" : "", port_);
+}
+
+PrepareResult DestinationConduct::prepare_result(const migrate::Record& record) const {
+    PrepareResult result;
+    const auto domain = domain_.lock();
+    if (!domain) return result;
+    migrate::Cookie cookie = base_cookie(services_, *domain);
+    if (request_.cookie) cookie.name = request_.cookie->name;
+    cookie.offer = migrate::DestinationOffer{record.id, record.peer, services_.identity.name};
+    if (domain->incarnation) {
+        cookie.graphics = cookie_graphics(services_, domain->incarnation->live);
+        cookie.capabilities = cookie_capabilities();
+    }
+    result.uri = incoming_uri();
+    result.cookie = migrate::write_cookie(cookie);
+    return result;
+}
+
+Bytes DestinationConduct::finish_cookie() const {
+    const auto domain = domain_.lock();
+    if (!domain) return {};
+    migrate::Cookie cookie = base_cookie(services_, *domain);
+    if (request_.cookie) cookie.name = request_.cookie->name;
+    if (source_statistics_) {
+        cookie.statistics = source_statistics_;
+        if (const auto sent = source_statistics_->value("sent")) {
+            cookie.statistics->delta = services_.wall_ms() - static_cast<std::int64_t>(*sent);
+        }
+    }
+    return migrate::write_cookie(cookie);
+}
+
+}  // namespace segue

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/conduct/managed.h"
+
+#include "base/log.h"
+#include "daemon/conduct/cookies.h"
+#include "daemon/conduct/destination.h"
+#include "daemon/conduct/source.h"
+#include "daemon/domain_list.h"
+#include "daemon/life.h"
+#include "daemon/shared_storage.h"
+
+namespace segue {
+
+using migrate::AsyncKind;
+using migrate::CookieStep;
+
+namespace {
+
+// The client's end ends a managed migration, as far as the tables allow.
+template <class Conduct>
+void bind_to(rpc::Session* session, const std::shared_ptr<Conduct>& conduct) {
+    if (session == nullptr) return;
+    session->on_close([weak = std::weak_ptr<Conduct>(conduct)] {
+        if (const auto still = weak.lock()) still->client_closed();
+    });
+}
+
+Result<std::shared_ptr<SourceConduct>> make_source(const Services& services,
+                                                   const DomainPointer& domain,
+                                                   const MigrateCall& call, const char* api) {
+    TRY(domain->jobs.start(AsyncKind::migration_out, api, services.loop.now()));
+    migrate::SourceOptions options;
+    options.protocol = call.protocol;
+    options.fallback_id = Uuid::random(services.random);
+    options.domain = domain->uuid;
+    options.domain_name = domain->name;
+    options.incarnation = domain->incarnation ? domain->incarnation->key : "";
+    options.peer_to_peer = call.options.has(migrate::kPeerToPeer);
+    options.offline = call.options.has(migrate::kOffline);
+    options.run_guest = domain->status.is(DomainState::running);
+    domain->source = std::make_shared<SourceConduct>(
+        services, domain, migrate::SourceMachine(std::move(options)), call.options);
+    return domain->source;
+}
+
+// What a guest would notice. The rest of an XML that the user gives is theirs to change.
+Result<> check_same_guest(const Domain& here, const Domain& wanted) {
+    if (wanted.uuid != here.uuid) {
+        return fail(ErrorCode::config_unsupported, "Target domain uuid {} does not match source {}",
+                    wanted.uuid.text(), here.uuid.text());
+    }
+    if (wanted.memory_kib != here.memory_kib) {
+        return fail(ErrorCode::config_unsupported,
+                    "Target domain max memory {} does not match source {}", wanted.memory_kib,
+                    here.memory_kib);
+    }
+    if (wanted.vcpus != here.vcpus) {
+        return fail(ErrorCode::config_unsupported,
+                    "Target domain vCPU max {} does not match source {}", wanted.vcpus, here.vcpus);
+    }
+    return {};
+}
+
+Result<std::string> migration_xml(const DomainObject& domain,
+                                  const migrate::MigrateOptions& options) {
+    const Domain& model =
+        options.has(migrate::kOffline) && domain.persistent ? *domain.persistent : domain.model();
+    if (!options.destination_xml.empty()) {
+        const Domain wanted = TRY(parse_domain(options.destination_xml));
+        TRY(check_same_guest(model, wanted));
+        return print_domain(wanted, {.secure = true, .inactive = true, .migratable = true});
+    }
+    return print_domain(model, {.secure = true, .inactive = true, .migratable = true});
+}
+
+}  // namespace
+
+Result<> check_movable(const DomainObject& domain, const migrate::MigrateOptions& options) {
+    const bool offline = options.has(migrate::kOffline);
+    if (!domain.unresolved.empty()) {
+        return fail(ErrorCode::operation_invalid, "{}", domain.unresolved);
+    }
+    if (!domain.is_active() && !offline) {
+        return fail(ErrorCode::operation_invalid, "domain '{}' is not running", domain.name);
+    }
+    if (offline && domain.is_active()) {
+        return fail(ErrorCode::operation_invalid,
+                    "domain '{}' is running: leave --offline away to move it", domain.name);
+    }
+    if (offline && !domain.persistent) {
+        return fail(ErrorCode::operation_invalid,
+                    "cannot perform offline migration on transient domain '{}'", domain.name);
+    }
+    const bool io_error = domain.status == DomainStatus(PausedReason::io_error);
+    if (options.has(migrate::kAbortOnError) && io_error) {
+        return fail(ErrorCode::operation_invalid, "cannot migrate domain with I/O error");
+    }
+    if (offline || options.has(migrate::kUnsafe)) return {};
+    return check_shared_storage(domain.model());
+}
+
+void begin_migration(const Services& services, rpc::Session* session, const MigrateCall& call,
+                     Answer<BeginResult> answer) {
+    const auto domain = services.domains.find(call.domain);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const auto checked = migrate::check_options(call.options).and_then([&] {
+        return check_movable(**domain, call.options);
+    });
+    if (!checked) return answer(tl::unexpected(checked.error()));
+    const auto xml = migration_xml(**domain, call.options);
+    if (!xml) return answer(tl::unexpected(xml.error()));
+    BeginResult result{migrate::write_cookie(begin_cookie(services, **domain, call.options)), *xml};
+    // Without protection nothing is held between the calls: Perform starts the job.
+    const bool held = call.options.has(migrate::kChangeProtection) || session == nullptr;
+    if (!held) return answer(std::move(result));
+    const auto conduct = make_source(services, *domain, call, "migrate-begin");
+    if (!conduct) return answer(tl::unexpected(conduct.error()));
+    bind_to(session, *conduct);
+    (*conduct)->begin([answer, result = std::move(result)](Result<> begun) {
+        if (!begun) return answer(tl::unexpected(begun.error()));
+        answer(result);
+    });
+}
+
+namespace {
+
+// The domain as it is to be on this host, and its place in the list.
+Result<std::pair<DomainPointer, Domain>> arriving_domain(const Services& services,
+                                                         const MigrateCall& call, Domain model) {
+    if (!call.options.destination_name.empty()) model.name = call.options.destination_name;
+    model.id.reset();
+    model = TRY(completed(services, std::move(model)));
+    if (!model.passthrough.empty() && !services.settings.allow_passthrough) {
+        return fail(ErrorCode::config_unsupported,
+                    "domain '{}' has qemu:commandline, which this host does not allow: set "
+                    "[security] allow_passthrough = true",
+                    model.name);
+    }
+    const DomainPointer domain = TRY(services.domains.obtain(model.uuid, model.name));
+    if (domain->is_active() || domain->source || domain->destination) {
+        return fail(ErrorCode::operation_invalid, "domain '{}' is already active on this host",
+                    domain->name);
+    }
+    return std::make_pair(domain, std::move(model));
+}
+
+void receive(const Services& services, rpc::Session& session, const MigrateCall& call,
+             PrepareRequest request, Domain model, Answer<PrepareResult> answer) {
+    auto arriving = arriving_domain(services, call, std::move(model));
+    if (!arriving) return answer(tl::unexpected(arriving.error()));
+    const DomainPointer domain = arriving->first;
+    const auto job =
+        domain->jobs.start(AsyncKind::migration_in, "migrate-prepare", services.loop.now());
+    if (!job) return answer(tl::unexpected(job.error()));
+    migrate::DestinationOptions options;
+    options.protocol = call.protocol;
+    options.id = Uuid::random(services.random);
+    options.domain = domain->uuid;
+    options.domain_name = domain->name;
+    options.incarnation = options.id.text();
+    options.source_host = request.cookie ? request.cookie->hostname : "";
+    options.peer_to_peer = call.options.has(migrate::kPeerToPeer);
+    options.offline = call.options.has(migrate::kOffline);
+    options.run_guest = !call.options.has(migrate::kPaused);
+    options.source_has_right = request.cookie && request.cookie->source_has_right;
+    domain->destination = std::make_shared<DestinationConduct>(
+        services, domain, migrate::DestinationMachine(std::move(options)));
+    bind_to(&session, domain->destination);
+    domain->destination->prepare(std::move(request), std::move(arriving->second),
+                                 std::move(answer));
+}
+
+}  // namespace
+
+void prepare_migration(const Services& services, rpc::Session* session, const MigrateCall& call,
+                       const std::string& xml, Answer<PrepareResult> answer) {
+    PrepareRequest request;
+    request.options = call.options;
+    request.protocol = call.protocol;
+    request.xml = xml;
+    const auto checked = migrate::check_options(call.options);
+    if (!checked) return answer(tl::unexpected(checked.error()));
+    auto model = parse_domain(xml);
+    if (!model) return answer(tl::unexpected(model.error()));
+    if (!call.cookie.empty()) {
+        auto cookie = migrate::parse_cookie(call.cookie, {CookieStep::begin_to_prepare, model->name,
+                                                          model->uuid, services.identity.uuid});
+        if (!cookie) return answer(tl::unexpected(cookie.error()));
+        request.cookie = std::move(*cookie);
+    }
+    const std::weak_ptr<rpc::Session> client =
+        session == nullptr ? std::weak_ptr<rpc::Session>() : session->weak_from_this();
+    with_emulator(services, *model,
+                  [&services, client, call, request, model = *model, answer](Result<> asked) {
+                      if (!asked) return answer(tl::unexpected(asked.error()));
+                      const auto still = client.lock();
+                      if (!still) return;
+                      receive(services, *still, call, request, model, answer);
+                  });
+}
+
+void perform_migration(const Services& services, rpc::Session* session, const MigrateCall& call,
+                       Answer<Bytes> answer) {
+    const auto domain = services.domains.find(call.domain);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    PerformRequest request;
+    request.uri = call.uri;
+    if (!call.cookie.empty()) {
+        auto cookie =
+            migrate::parse_cookie(call.cookie, {CookieStep::prepare_to_perform, (*domain)->name,
+                                                (*domain)->uuid, services.identity.uuid});
+        if (!cookie) return answer(tl::unexpected(cookie.error()));
+        request.cookie = std::move(*cookie);
+    }
+    auto conduct = (*domain)->source;
+    if (!conduct) {
+        const auto checked = migrate::check_options(call.options).and_then([&] {
+            return check_movable(**domain, call.options);
+        });
+        if (!checked) return answer(tl::unexpected(checked.error()));
+        auto made = make_source(services, *domain, call, "migrate-perform");
+        if (!made) return answer(tl::unexpected(made.error()));
+        conduct = *made;
+        bind_to(session, conduct);
+    }
+    const auto uri = migrate::parse_migrate_uri(call.uri);
+    if (!uri) return answer(tl::unexpected(uri.error()));
+    request.uri = fmt::format("tcp:{}", migrate::migrate_uri_text(*uri).substr(4));
+    conduct->perform(std::move(request), std::move(answer));
+}
+
+void finish_migration(const Services& services, const std::string& name, const MigrateCall& call,
+                      bool cancelled, Answer<FinishReply> answer) {
+    const auto domain = services.domains.find(name);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    if (!(*domain)->destination) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "domain '{}' is not processing incoming migration", name));
+    }
+    FinishRequest request{call.options, call.cookie, cancelled};
+    const DomainPointer object = *domain;
+    object->destination->finish(std::move(request), [answer, object](Result<FinishResult> done) {
+        if (!done) return answer(tl::unexpected(done.error()));
+        answer(FinishReply{object->ref(), std::move(done->cookie)});
+    });
+}
+
+void confirm_migration(const Services& services, const MigrateCall& call, bool cancelled,
+                       Answer<> answer) {
+    const auto domain = services.domains.find(call.domain);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    if (!(*domain)->source) {
+        return answer(fail(ErrorCode::operation_invalid, "domain '{}' is not being migrated",
+                           (*domain)->name));
+    }
+    (*domain)->source->confirm(cancelled, std::move(answer));
+}
+
+}  // namespace segue

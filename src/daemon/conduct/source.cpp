@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The source's actions on its own host: store, QEMU, definition, job. The peer link stands in
+// source_peer.cpp.
+#include "daemon/conduct/source.h"
+
+#include "base/log.h"
+#include "daemon/conduct/cookies.h"
+#include "daemon/conduct/report.h"
+#include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
+#include "daemon/guest.h"
+#include "daemon/life.h"
+
+namespace segue {
+
+using migrate::SourceAction;
+using migrate::SourceCall;
+using migrate::SourceEvent;
+using migrate::SourceInput;
+using migrate::SourceVerb;
+
+SourceConduct::SourceConduct(const Services& services, const DomainPointer& domain,
+                             migrate::SourceMachine machine, migrate::MigrateOptions options)
+    : services_(services),
+      domain_(domain),
+      options_(std::move(options)),
+      runner_(services.loop, std::move(machine),
+              [this](const SourceAction& action) { carry_out(action); }),
+      timer_(services.loop.make_timer([this] { feed(SourceEvent::timer_expired); })),
+      timeline_("migration of " + domain->name, services.loop.now(), services.wall_ms()),
+      transfer_(services.loop),
+      screen_(services.loop) {}
+
+SourceConduct::~SourceConduct() = default;
+
+// Keeps this object while an action runs: the last one ends the job, and with it the owner's
+// pointer.
+void SourceConduct::feed(SourceInput input, std::function<void(const Error&)> refused) {
+    const auto self = shared_from_this();
+    runner_.feed(std::move(input), std::move(refused));
+    // The QEMU that stays for its viewers does so on its own: the domain is free for what comes
+    // next, also for a migration back.
+    if (machine().state() == migrate::SourceState::lingering) {
+        if (const auto domain = domain_.lock()) {
+            part_from_guest(services_, *domain, !screen_done_);
+        }
+        runner_.feed({.event = SourceEvent::screen_done});
+    }
+}
+
+void SourceConduct::begin(Answer<> answer) {
+    begin_answer_ = std::move(answer);
+    feed({.event = SourceEvent::begin_called},
+         [this](const Error& error) { std::exchange(begin_answer_, {})(tl::unexpected(error)); });
+}
+
+void SourceConduct::perform(PerformRequest request, Answer<Bytes> answer) {
+    SourceInput input{.event = SourceEvent::perform_called};
+    if (request.cookie) input.offer = request.cookie->offer;
+    if (request.cookie && !input.offer) {
+        // A stock destination: its name is all we can tell people.
+        input.offer =
+            migrate::DestinationOffer{machine().record().id, {}, request.cookie->hostname};
+    }
+    perform_ = std::move(request);
+    perform_answer_ = answer;
+    feed(std::move(input), [answer](const Error& error) { answer(tl::unexpected(error)); });
+}
+
+void SourceConduct::confirm(bool cancelled, Answer<> answer) {
+    confirm_answer_ = answer;
+    feed({.event = cancelled ? SourceEvent::confirm_cancelled : SourceEvent::confirm_succeeded},
+         [answer](const Error& error) { answer(tl::unexpected(error)); });
+}
+
+void SourceConduct::cancel(Answer<> answer) {
+    bool refused = false;
+    feed({.event = SourceEvent::cancel_asked}, [&](const Error& error) {
+        refused = true;
+        answer(tl::unexpected(error));
+    });
+    if (!refused) answer({});
+}
+
+void SourceConduct::resolve(bool runs_here, Answer<> answer) {
+    resolve_answer_ = answer;
+    feed({.event = runs_here ? SourceEvent::resolve_here : SourceEvent::resolve_there},
+         [answer](const Error& error) { answer(tl::unexpected(error)); });
+}
+
+void SourceConduct::client_closed() {
+    begin_answer_ = {};
+    perform_answer_ = {};
+    confirm_answer_ = {};
+    feed(SourceEvent::client_closed);
+}
+
+void SourceConduct::qemu_event(const QmpEvent& event) {
+    if (event.name == "MIGRATION") {
+        if (const auto domain = domain_.lock(); domain && domain->incarnation) {
+            transfer_.status_changed(*domain->incarnation->guest, event.data.text("status"));
+        }
+    } else if (event.name == "SPICE_MIGRATE_COMPLETED") {
+        timeline_.mark("screen-moved", "source", services_.loop.now());
+        screen_done_ = true;
+        feed(SourceEvent::screen_done);
+    }
+}
+
+void SourceConduct::carry_out(const SourceAction& action) {
+    switch (action.verb) {
+        case SourceVerb::none: return;
+        case SourceVerb::enter_phase: return enter_phase(action.phase);
+        case SourceVerb::reply_ok:
+        case SourceVerb::reply_error:
+        case SourceVerb::reply_outcome: return reply(action);
+        case SourceVerb::write_record: return write_record(action.record);
+        case SourceVerb::forget_record: return forget_record(action.record);
+        case SourceVerb::dial_peer: return dial_peer(action.record);
+        case SourceVerb::ask_peer:
+        case SourceVerb::give_right:
+        case SourceVerb::cancel_peer:
+        case SourceVerb::release_peer: return tell_peer(action.verb, action.record);
+        case SourceVerb::close_peer: return close_peer();
+        case SourceVerb::move_screen: return move_screen();
+        case SourceVerb::drop_screen: return screen_.drop();
+        case SourceVerb::start_transfer: return start_transfer();
+        case SourceVerb::cancel_transfer: return cancel_transfer();
+        case SourceVerb::resume_guest: return resume_guest(action.run);
+        case SourceVerb::kill_guest: return kill_guest();
+        case SourceVerb::settle_definition: return settle_definition();
+        case SourceVerb::report_unresolved: return report_unresolved(*action.error);
+        case SourceVerb::start_timer: return timer_->start(action.delay);
+        case SourceVerb::stop_timer: return timer_->cancel();
+        case SourceVerb::end_job: return end_job(action.error);
+    }
+}
+
+void SourceConduct::enter_phase(migrate::Phase phase) {
+    const auto domain = domain_.lock();
+    if (!domain || phase == migrate::Phase::none) return;
+    log_info("daemon", "domain '{}': migration out, phase {}", domain->name,
+             migrate::name_of(phase));
+    if (const auto set = domain->jobs.set_phase(phase); !set) {
+        log_warning("daemon", "domain '{}': {}", domain->name, set.error().message);
+    }
+}
+
+void SourceConduct::reply(const SourceAction& action) {
+    const auto answer_plain = [&](Answer<>& to) {
+        const Answer<> answer = std::exchange(to, {});
+        if (!answer) return;
+        answer(action.error ? Result<>(tl::unexpected(*action.error)) : Result<>());
+    };
+    switch (action.call) {
+        case SourceCall::none: return;
+        case SourceCall::begin: return answer_plain(begin_answer_);
+        case SourceCall::confirm: return answer_plain(confirm_answer_);
+        case SourceCall::resolve: return answer_plain(resolve_answer_);
+        case SourceCall::perform: break;
+    }
+    const Answer<Bytes> answer = std::exchange(perform_answer_, {});
+    if (!answer) return;
+    if (action.error) return answer(tl::unexpected(*action.error));
+    answer(perform_cookie(action.record));
+}
+
+void SourceConduct::write_record(const migrate::Record& record) {
+    const auto stored = services_.store.commit({stored_row(services_, record)});
+    if (stored) return feed(SourceEvent::record_stored);
+    feed({.event = SourceEvent::record_failed, .cause = stored.error()});
+}
+
+void SourceConduct::forget_record(const migrate::Record& record) {
+    forget_row(services_, record);
+}
+
+void SourceConduct::move_screen() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    const bool wanted = guest && perform_.cookie && has_spice(domain->model());
+    const ScreenTarget target = wanted ? screen_target(options_, *perform_.cookie) : ScreenTarget{};
+    if (!guest) return feed({.event = SourceEvent::screen_ready, .screen_moving = false});
+    // A migration that nobody reports links for must not wait in vain for each of them.
+    screen_.start(**guest, target, services_.settings.screen_wait,
+                  [this](const ScreenOutcome& outcome) {
+                      timeline_.number("viewer_channels", std::int64_t(outcome.viewers));
+                      timeline_.number("viewer_channels_linked", std::int64_t(outcome.linked));
+                      feed({.event = SourceEvent::screen_ready, .screen_moving = outcome.moving});
+                  });
+}
+
+void SourceConduct::start_transfer() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    if (!guest) return feed({.event = SourceEvent::transfer_failed, .cause = guest.error()});
+    transfer_.start(**guest, perform_.uri, options_, domain->tuning, transfer_handlers());
+}
+
+void SourceConduct::cancel_transfer() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    if (!guest) return feed(SourceEvent::transfer_cancelled);
+    transfer_.cancel(**guest, transfer_handlers());
+}
+
+TransferOut::Handlers SourceConduct::transfer_handlers() {
+    return {.completed = [this] { feed(SourceEvent::transfer_completed); },
+            .failed =
+                [this](const Error& error) {
+                    feed({.event = SourceEvent::transfer_failed, .cause = error});
+                },
+            .cancelled = [this] { feed(SourceEvent::transfer_cancelled); }};
+}
+
+void SourceConduct::resume_guest(bool run) {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    if (!guest) return feed({.event = SourceEvent::resume_failed, .cause = guest.error()});
+    if (!run) {
+        // It was paused before, or a user suspended it meanwhile.
+        set_status(services_, *domain, PausedReason::user);
+        return feed(SourceEvent::guest_resumed);
+    }
+    // QEMU itself lets a guest run on after a transfer that failed; `cont` is then no change.
+    const std::weak_ptr<SourceConduct> self = weak_from_this();
+    (*guest)->execute("cont", [self, domain](Result<> done) {
+        const auto conduct = self.lock();
+        if (!conduct) return;
+        if (!done) {
+            return conduct->feed({.event = SourceEvent::resume_failed, .cause = done.error()});
+        }
+        if (!domain->status.is(DomainState::running)) {
+            set_status(conduct->services_, *domain, RunningReason::migration_cancelled);
+            publish(conduct->services_, *domain, lifecycle::kResumedByMigration);
+        }
+        conduct->feed(SourceEvent::guest_resumed);
+    });
+}
+
+void SourceConduct::kill_guest() {
+    // The guest is the other host's: its QEMU here ends by itself in the background, and nobody
+    // waits for it, neither Confirm nor a migration back.
+    if (const auto domain = domain_.lock()) part_from_guest(services_, *domain, false);
+    feed(SourceEvent::qemu_exited);
+}
+
+void SourceConduct::settle_definition() {
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    if (!domain->is_active()) set_status(services_, *domain, ShutOffReason::migrated);
+    if (options_.has(migrate::kUndefineSource) && domain->persistent) {
+        domain->persistent.reset();
+        publish(services_, *domain, lifecycle::kUndefined);
+    }
+    if (const auto saved = services_.domains.save(*domain); !saved) {
+        log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
+    }
+}
+
+void SourceConduct::report_unresolved(const Error& error) {
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    domain->unresolved = error.message;
+    log_error("daemon", "{}", error.message);
+    services_.event_log.add(services_.wall_ms(), "migration", domain->name, error.message);
+    if (domain->is_active()) set_status(services_, *domain, PausedReason::migration);
+}
+
+void SourceConduct::end_job(const std::optional<Error>& cause) {
+    // The guest runs elsewhere: what was feared on the way, or its QEMU's end, is no failure.
+    const bool gone_over = machine().record().right == migrate::Right::taken;
+    const std::optional<Error> error = gone_over ? std::nullopt : cause;
+    timer_->cancel();
+    close_peer();
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    const auto self = shared_from_this();
+    domain->unresolved.clear();
+    take_spans(timeline_, machine().timeline(), "source");
+    domain->last_job = finish_report(services_, *domain, timeline_, transfer_.statistics(), error,
+                                     JobSide::source);
+    domain->jobs.finish();
+    if (domain->source.get() == this) domain->source.reset();
+    services_.domains.forget_if_nothing_is_left(*domain);
+}
+
+void SourceConduct::qemu_exited() {
+    feed(SourceEvent::qemu_exited);
+}
+void SourceConduct::restarted() {
+    feed(SourceEvent::restarted);
+}
+void SourceConduct::guest_suspended() {
+    feed(SourceEvent::guest_suspended);
+}
+
+std::uint64_t SourceConduct::elapsed_ms() const {
+    return static_cast<std::uint64_t>(to_ms(services_.loop.now() - timeline_.start()));
+}
+
+Bytes SourceConduct::perform_cookie(const migrate::Record& record) const {
+    const auto domain = domain_.lock();
+    if (!domain) return {};
+    migrate::Cookie cookie = base_cookie(services_, *domain);
+    if (record.right == migrate::Right::given && record.peer_has_right) {
+        cookie.right = migrate::GivenRight{record.id, record.peer.key, record.run_guest};
+    }
+    add_statistics(cookie, services_, transfer_.statistics(), elapsed_ms(), timeline_.wall_ms());
+    if (options_.has(migrate::kPersistDestination)) add_persistent(cookie, *domain, options_);
+    return migrate::write_cookie(cookie);
+}
+
+}  // namespace segue

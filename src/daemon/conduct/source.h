@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The source's side of one migration: carries out what migrate::SourceMachine decides, on the
+// domain's QEMU, the store and the peer link. Managed migrations call it through calls/, and
+// peer-to-peer through conduct/peer_to_peer.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "daemon/answer.h"
+#include "daemon/conduct/request.h"
+#include "daemon/conduct/runner.h"
+#include "daemon/conduct/screen_move.h"
+#include "daemon/conduct/transfer_out.h"
+#include "daemon/domain_object.h"
+#include "daemon/peer_line.h"
+#include "daemon/services.h"
+#include "migrate/source.h"
+#include "net/connect.h"
+
+namespace segue {
+
+class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
+  public:
+    SourceConduct(const Services& services, const DomainPointer& domain,
+                  migrate::SourceMachine machine, migrate::MigrateOptions options);
+    ~SourceConduct();
+
+    // --- Calls: each answer comes once, or never when its client is gone ---
+    void begin(Answer<> answer);
+    void perform(PerformRequest request, Answer<Bytes> answer);
+    void confirm(bool cancelled, Answer<> answer);
+    void cancel(Answer<> answer);
+    void resolve(bool runs_here, Answer<> answer);
+
+    // --- What happens meanwhile ---
+    void client_closed();
+    void restarted();
+    void qemu_exited();
+    void qemu_event(const QmpEvent& event);
+    // A user's suspend: the guest arrives paused.
+    void guest_suspended();
+
+    const migrate::SourceMachine& machine() const { return runner_.machine(); }
+    const migrate::MigrateOptions& options() const { return options_; }
+    const Timeline& timeline() const { return timeline_; }
+    std::uint64_t elapsed_ms() const;
+    // Statistics, and what may be changed while it runs.
+    TransferOut& transfer() { return transfer_; }
+
+  private:
+    void feed(migrate::SourceInput input, std::function<void(const Error&)> refused = {});
+    void feed(migrate::SourceEvent event) { feed(migrate::SourceInput{.event = event}); }
+    void carry_out(const migrate::SourceAction& action);
+    void enter_phase(migrate::Phase phase);
+    void reply(const migrate::SourceAction& action);
+    void write_record(const migrate::Record& record);
+    void forget_record(const migrate::Record& record);
+    void dial_peer(const migrate::Record& record);
+    void tell_peer(migrate::SourceVerb verb, const migrate::Record& record);
+    void say(migrate::SourceVerb verb);
+    void peer_message(const migrate::PeerMessage& message);
+    void peer_lost();
+    void close_peer();
+    void move_screen();
+    void start_transfer();
+    void cancel_transfer();
+    TransferOut::Handlers transfer_handlers();
+    void resume_guest(bool run);
+    void kill_guest();
+    void settle_definition();
+    void report_unresolved(const Error& error);
+    void end_job(const std::optional<Error>& cause);
+    Bytes perform_cookie(const migrate::Record& record) const;
+
+    const Services& services_;
+    std::weak_ptr<DomainObject> domain_;
+    migrate::MigrateOptions options_;
+    Runner<migrate::SourceMachine> runner_;
+    std::unique_ptr<Timer> timer_;
+    Timeline timeline_;
+    TransferOut transfer_;
+    ScreenMove screen_;
+    PerformRequest perform_;
+    std::unique_ptr<net::Connector> connector_;
+    std::unique_ptr<PeerLine> line_;
+    bool line_ready_ = false;
+    bool screen_done_ = false;  // SPICE_MIGRATE_COMPLETED was heard
+    std::vector<migrate::SourceVerb> waiting_for_line_;
+    Answer<> begin_answer_, confirm_answer_, resolve_answer_;
+    Answer<Bytes> perform_answer_;
+};
+
+}  // namespace segue

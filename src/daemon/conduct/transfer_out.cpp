@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/conduct/transfer_out.h"
+
+#include "base/log.h"
+
+namespace segue {
+namespace {
+
+// How often statistics are read while a transfer runs: virsh asks every 500 ms.
+constexpr Duration kPoll = 100ms;
+
+struct Capability {
+    const char* name;
+    bool wanted;
+};
+
+bool uses_xbzrle(const migrate::MigrateOptions& options) {
+    return options.compress_xbzrle || (options.has(migrate::kCompressed) && !options.compress_mt);
+}
+
+}  // namespace
+
+Json migration_capabilities(const migrate::MigrateOptions& options, bool incoming) {
+    // With the return path QEMU says "completed" only when the other end has loaded everything;
+    // with late-block-activate the target leaves the disks alone until it runs.
+    const Capability capabilities[] = {
+        {"events", true},
+        {"return-path", !options.has(migrate::kTunnelled)},
+        {"late-block-activate", incoming},
+        {"xbzrle", uses_xbzrle(options)},
+        {"compress", options.compress_mt},
+        {"auto-converge", options.has(migrate::kAutoConverge) && !incoming},
+        {"multifd", options.has(migrate::kParallel)},
+    };
+    Json list = Json::array();
+    for (const Capability& one : capabilities)
+        list.push(Json::object({{"capability", one.name}, {"state", one.wanted}}));
+    return Json::object({{"capabilities", std::move(list)}});
+}
+
+Json outgoing_parameters(const migrate::MigrateOptions& options, const MigrationTuning& tuning) {
+    // QEMU's "no limit" is the largest number it takes: a size_t of bytes.
+    constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 62;
+    const std::uint64_t wanted = options.bandwidth_mib.value_or(0);
+    const std::uint64_t speed = wanted != 0 ? wanted : tuning.speed_mib;
+    Json parameters = Json::object({{"max-bandwidth", speed == 0 ? kUnlimited : speed << 20},
+                                    {"downtime-limit", tuning.downtime_ms}});
+    const auto set = [&](const char* name, const auto& value) {
+        if (value) parameters.set(name, *value);
+    };
+    if (uses_xbzrle(options)) {
+        parameters.set("xbzrle-cache-size",
+                       options.xbzrle_cache.value_or(tuning.compression_cache));
+    }
+    set("compress-level", options.mt_level);
+    set("compress-threads", options.mt_threads);
+    set("cpu-throttle-initial", options.throttle_initial);
+    set("cpu-throttle-increment", options.throttle_increment);
+    set("multifd-channels", options.parallel_connections);
+    return parameters;
+}
+
+Json incoming_parameters(const migrate::MigrateOptions& options) {
+    Json parameters = Json::object();
+    if (options.mt_decompress_threads) {
+        parameters.set("decompress-threads", *options.mt_decompress_threads);
+    }
+    if (options.parallel_connections) {
+        parameters.set("multifd-channels", *options.parallel_connections);
+    }
+    return parameters;
+}
+
+TransferOut::TransferOut(Loop& loop) : loop_(loop) {}
+
+void TransferOut::start(Guest& guest, const std::string& uri,
+                        const migrate::MigrateOptions& options, const MigrationTuning& tuning,
+                        Handlers handlers) {
+    handlers_ = std::move(handlers);
+    statistics_ = {};
+    running_ = true;
+    configure(guest, uri, options, tuning);
+}
+
+// One after the other: QEMU takes commands in order, and each may refuse.
+void TransferOut::configure(Guest& guest, const std::string& uri,
+                            const migrate::MigrateOptions& options, const MigrationTuning& tuning) {
+    const auto step = [&guest](const char* command, Json arguments) -> Step {
+        return [&guest, command, arguments = std::move(arguments)](Answer<> done) {
+            guest.run(command, arguments, std::move(done));
+        };
+    };
+    const std::weak_ptr<bool> alive = alive_;
+    run_steps({step("migrate-set-capabilities", migration_capabilities(options, false)),
+               step("migrate-set-parameters", outgoing_parameters(options, tuning)),
+               step("migrate", Json::object({{"uri", uri}}))},
+              [this, alive, &guest](Result<> started) {
+                  if (alive.expired() || !running_) return;
+                  if (!started) {
+                      statistics_.error = started.error().message;
+                      return finish(TransferState::failed);
+                  }
+                  poll_ = loop_.make_timer([this, &guest] { refresh(guest); });
+                  poll_->start(kPoll);
+              });
+}
+
+void TransferOut::refresh(Guest& guest) {
+    const std::weak_ptr<bool> alive = alive_;
+    guest.query_transfer([this, alive](Result<TransferStatistics> now) {
+        if (alive.expired() || !now) return;
+        statistics_ = std::move(*now);
+        if (running_ && poll_) poll_->start(kPoll);
+    });
+}
+
+void TransferOut::cancel(Guest& guest, Handlers handlers) {
+    handlers_ = std::move(handlers);
+    running_ = true;
+    const std::weak_ptr<bool> alive = alive_;
+    guest.execute("migrate_cancel", [this, alive, &guest](Result<> asked) {
+        if (alive.expired() || !running_) return;
+        if (!asked) return finish(TransferState::cancelled);
+        // Without a transfer (it never began, or was over already) no event will come.
+        guest.query_transfer([this, alive](Result<TransferStatistics> now) {
+            if (alive.expired() || !running_) return;
+            if (now) statistics_ = std::move(*now);
+            const TransferState state = now ? statistics_.state : TransferState::cancelled;
+            const bool ends = state != TransferState::active && state != TransferState::setup;
+            if (ends) finish(state == TransferState::none ? TransferState::cancelled : state);
+        });
+    });
+}
+
+void TransferOut::status_changed(Guest& guest, std::string_view status) {
+    const TransferState state = transfer_state_named(status);
+    if (!running_ || status == "cancelling") return;
+    if (state != TransferState::completed && state != TransferState::failed &&
+        state != TransferState::cancelled) {
+        return;
+    }
+    const std::weak_ptr<bool> alive = alive_;
+    guest.query_transfer([this, alive, state](Result<TransferStatistics> now) {
+        if (alive.expired() || !running_) return;
+        if (now) statistics_ = std::move(*now);
+        finish(state);
+    });
+}
+
+void TransferOut::finish(TransferState state) {
+    running_ = false;
+    poll_.reset();
+    statistics_.state = state;
+    const Handlers handlers = std::exchange(handlers_, Handlers{});
+    if (state == TransferState::completed && handlers.completed) return handlers.completed();
+    if (state == TransferState::cancelled && handlers.cancelled) return handlers.cancelled();
+    if (handlers.failed) {
+        const std::string& why = statistics_.error;
+        handlers.failed(
+            {ErrorCode::operation_failed, fmt::format("job 'migration out' failed: {}",
+                                                      why.empty() ? "QEMU gave no reason" : why)});
+    }
+}
+
+}  // namespace segue

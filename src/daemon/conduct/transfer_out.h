@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// QEMU's outgoing transfer: capabilities, parameters, `migrate`, and what became of it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/loop.h"
+#include "daemon/domain_object.h"
+#include "daemon/guest.h"
+#include "migrate/options.h"
+
+namespace segue {
+
+class TransferOut {
+  public:
+    // One of them is called once for each start() or cancel(), never from inside the call.
+    struct Handlers {
+        std::function<void()> completed;
+        std::function<void(const Error&)> failed;
+        std::function<void()> cancelled;
+    };
+
+    explicit TransferOut(Loop& loop);
+
+    void start(Guest& guest, const std::string& uri, const migrate::MigrateOptions& options,
+               const MigrationTuning& tuning, Handlers handlers);
+    void cancel(Guest& guest, Handlers handlers);
+    // QEMU's MIGRATION event.
+    void status_changed(Guest& guest, std::string_view status);
+
+    // The last that QEMU said; refreshed while it runs, and complete at its end.
+    const TransferStatistics& statistics() const { return statistics_; }
+    bool is_running() const { return running_; }
+
+  private:
+    void configure(Guest& guest, const std::string& uri, const migrate::MigrateOptions& options,
+                   const MigrationTuning& tuning);
+    void refresh(Guest& guest);
+    void finish(TransferState state);
+
+    Loop& loop_;
+    Handlers handlers_;
+    TransferStatistics statistics_;
+    bool running_ = false;
+    std::unique_ptr<Timer> poll_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// QEMU's capabilities for both ends of a migration with these options: every one that is named is
+// set, on or off, so that nothing of an earlier migration stays.
+Json migration_capabilities(const migrate::MigrateOptions& options, bool incoming);
+Json outgoing_parameters(const migrate::MigrateOptions& options, const MigrationTuning& tuning);
+Json incoming_parameters(const migrate::MigrateOptions& options);
+
+}  // namespace segue

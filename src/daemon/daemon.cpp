@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/daemon.h"
+
+#include <grp.h>
+#include <netdb.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/log.h"
+#include "daemon/calls/calls.h"
+#include "daemon/life.h"
+#include "daemon/process_facts.h"
+#include "daemon/recovery.h"
+
+namespace segue {
+namespace {
+
+// libvirt's clients ask for "qemu:///system"; "qemu:///session" is a user's own daemon.
+Result<> judge_name(const std::optional<std::string>& name) {
+    if (!name || name->empty() || *name == "qemu:///system" || name->starts_with("qemu:///system?"))
+        return {};
+    return fail(ErrorCode::invalid_argument, "'{}' is not served here: connect to qemu:///system",
+                *name);
+}
+
+Result<> make_state(const std::string& path) {
+    std::error_code code;
+    std::filesystem::create_directories(path + "/domains", code);
+    if (code) {
+        return fail(ErrorCode::system, "make the state directory '{}': {}", path, code.message());
+    }
+    // Others may pass through, to reach what a VM of theirs shares; the parts are closed.
+    ::chmod(path.c_str(), 0711);
+    ::chmod((path + "/domains").c_str(), 0711);
+    return {};
+}
+
+// The port of the last run: promises of old migrations name it.
+std::uint16_t last_port(const std::string& path) {
+    std::ifstream file(path);
+    unsigned port = 0;
+    file >> port;
+    return port <= 65535 ? static_cast<std::uint16_t>(port) : 0;
+}
+
+// A name's first numeric address; the listener itself asks no name server.
+std::string numeric_address(const std::string& name) {
+    if (name.empty()) return "0.0.0.0";
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(name.c_str(), nullptr, &hints, &found) != 0) return name;
+    char text[NI_MAXHOST] = {};
+    ::getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+    ::freeaddrinfo(found);
+    return text;
+}
+
+}  // namespace
+
+Daemon::Daemon(RunLoop& loop, Settings settings)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      resolver_(loop),
+      migration_ports_(settings_.migrate_ports),
+      spice_ports_(settings_.spice_ports),
+      events_(calls_),
+      peer_door_(loop),
+      started_at_(loop.now()) {}
+
+Daemon::~Daemon() = default;
+
+void Daemon::start(Answer<> started) {
+    if (const auto ready = prepare(); !ready) return started(ready);
+    add_calls();
+    // Asked while nobody waits: the first domain then finds the answer.
+    emulators_->ask(kDefaultEmulator, [](const Result<EmulatorCapabilities>& known) {
+        if (!known) log_warning("daemon", "{}", known.error().message);
+    });
+    // Clients come in when every guest is where it belongs.
+    recover(*services_, [this, started](Result<> recovered) {
+        started(recovered.and_then([this] { return serve_metrics(); }).and_then([this] {
+            return listen();
+        }));
+    });
+}
+
+Result<> Daemon::prepare() {
+    TRY(open_state());
+    TRY(open_peer_door());
+    emulators_ = std::make_unique<EmulatorProbe>(loop_, settings_.state);
+    services_ = std::make_unique<Services>(Services{
+        loop_, random_, settings_, identity_, *store_, events_, migration_ports_, spice_ports_,
+        resolver_, metrics_, event_log_, *domains_, peer_door_, *emulators_});
+    return {};
+}
+
+void Daemon::add_calls() {
+    add_connection_calls(calls_, *services_);
+    add_list_calls(calls_, *services_);
+    add_define_calls(calls_, *services_);
+    add_life_calls(calls_, *services_);
+    add_query_calls(calls_, *services_);
+    add_statistics_calls(calls_, *services_);
+    add_job_calls(calls_, *services_);
+    add_migrate_calls(calls_, *services_);
+    add_stream_calls(calls_, *services_);
+    add_monitor_calls(calls_, *services_);
+    add_extension_calls(calls_, *services_);
+}
+
+Result<> Daemon::open_state() {
+    TRY(make_state(settings_.state));
+    identity_ =
+        TRY(read_host_identity(settings_.hostname, settings_.host_uuid, settings_.state, random_));
+    store_ = TRY(storage::open_sqlite_store(settings_.state));
+    domains_ = std::make_unique<DomainList>(*store_);
+    return {};
+}
+
+Result<> Daemon::open_peer_door() {
+    const std::string kept = settings_.state + "/peer-port";
+    TRY(peer_door_.open(numeric_address(settings_.migrate_address), last_port(kept)));
+    std::ofstream(kept, std::ios::trunc) << peer_door_.port() << '\n';
+    return {};
+}
+
+Result<> Daemon::listen() {
+    rpc::ServerOptions options;
+    options.session.has_feature = [this](std::int32_t feature) {
+        return has_feature(settings_, feature);
+    };
+    options.session.open = judge_name;
+    server_ = std::make_unique<rpc::Server>(loop_, calls_, options);
+    for (const net::Address& address : settings_.listen) {
+        rpc::ListenPoint point;
+        point.address = address;
+        if (::getgrnam(settings_.socket_group.c_str()) != nullptr) {
+            point.options.group = settings_.socket_group;
+        }
+        if (address.transport == net::Transport::tls) {
+            const std::string& pki = settings_.tls_directory;
+            point.tls = TRY(net::TlsContext::make(
+                net::TlsSide::server,
+                {pki + "/ca-cert.pem", pki + "/server-cert.pem", pki + "/server-key.pem"}, true));
+        }
+        TRY(server_->listen(point));
+        log_info("daemon", "listening on {}", address.text());
+    }
+    return {};
+}
+
+Result<> Daemon::serve_metrics() {
+    if (settings_.metrics_socket.empty()) return {};
+    metrics_server_ = TRY(
+        MetricsServer::make(loop_, settings_.metrics_socket, [this] { return metrics_text(); }));
+    return {};
+}
+
+std::string Daemon::metrics_text() {
+    double active = 0;
+    double jobs = 0;
+    for (const auto& entry : domains_->all()) {
+        active += entry.second->is_active() ? 1 : 0;
+        jobs += entry.second->source || entry.second->destination ? 1 : 0;
+    }
+    metrics_.gauge("segue_domains", "Domains that this host knows") =
+        static_cast<double>(domains_->all().size());
+    metrics_.gauge("segue_domains_active", "Domains that run here") = active;
+    metrics_.gauge("segue_migrations_active", "Migrations that are under way here") = jobs;
+    metrics_.gauge("segue_connections", "Clients that are connected") =
+        static_cast<double>(server_ ? server_->connections() : 0);
+    metrics_.gauge("segue_promises", "Migrations whose outcome is kept for their source") =
+        static_cast<double>(peer_door_.conducts().size());
+    metrics_.gauge("segue_resident_bytes", "Memory of this daemon") =
+        static_cast<double>(facts_of(::getpid()).resident_kib) * 1024;
+    metrics_.gauge("segue_uptime_seconds", "Since this daemon started") =
+        std::chrono::duration<double>(loop_.now() - started_at_).count();
+    return metrics_.text();
+}
+
+void Daemon::stop() {
+    if (server_) server_->stop();
+    server_.reset();
+    metrics_server_.reset();
+}
+
+}  // namespace segue

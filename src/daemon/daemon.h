@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segued: owns everything, starts it in order, and ends it in order. VMs run on.
+#pragma once
+
+#include <memory>
+
+#include "daemon/answer.h"
+#include "daemon/domain_list.h"
+#include "daemon/metrics_server.h"
+#include "daemon/peer_door.h"
+#include "daemon/services.h"
+#include "rpc/server.h"
+
+namespace segue {
+
+class Daemon {
+  public:
+    Daemon(RunLoop& loop, Settings settings);
+    ~Daemon();
+
+    // State, store, the domains of the last run, and then the listeners. `started` comes once, on
+    // the loop; errors name what to mend.
+    void start(Answer<> started);
+    // Serves no more; the loop may be stopped then.
+    void stop();
+
+  private:
+    Result<> prepare();
+    void add_calls();
+    Result<> open_state();
+    Result<> open_peer_door();
+    Result<> listen();
+    Result<> serve_metrics();
+    std::string metrics_text();
+
+    RunLoop& loop_;
+    Settings settings_;
+    SystemRandom random_;
+    HostIdentity identity_;
+    std::unique_ptr<storage::Store> store_;
+    net::Resolver resolver_;
+    PortBroker migration_ports_;
+    PortBroker spice_ports_;
+    Metrics metrics_;
+    EventLog event_log_;
+    rpc::Dispatcher calls_;
+    rpc::EventHub events_;
+    std::unique_ptr<EmulatorProbe> emulators_;
+    PeerDoor peer_door_;
+    std::unique_ptr<DomainList> domains_;
+    std::unique_ptr<Services> services_;
+    std::unique_ptr<rpc::Server> server_;
+    std::unique_ptr<MetricsServer> metrics_server_;
+    Instant started_at_;
+};
+
+}  // namespace segue

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/domain_list.h"
+
+#include "base/log.h"
+#include "daemon/guest.h"
+
+namespace segue {
+
+Result<DomainPointer> DomainList::find(const rpc::DomainRef& ref) const {
+    const auto found = by_uuid_.find(ref.uuid);
+    if (found == by_uuid_.end()) {
+        return fail(ErrorCode::no_domain, "no domain with matching uuid '{}' ({})", ref.uuid.text(),
+                    ref.name);
+    }
+    return found->second;
+}
+
+Result<DomainPointer> DomainList::find(const Uuid& uuid) const {
+    const auto found = by_uuid_.find(uuid);
+    if (found == by_uuid_.end()) {
+        return fail(ErrorCode::no_domain, "no domain with matching uuid '{}'", uuid.text());
+    }
+    return found->second;
+}
+
+Result<DomainPointer> DomainList::find(const std::string& name) const {
+    for (const auto& entry : by_uuid_) {
+        if (entry.second->name == name) return entry.second;
+    }
+    return fail(ErrorCode::no_domain, "no domain with matching name '{}'", name);
+}
+
+Result<DomainPointer> DomainList::find_id(std::int32_t id) const {
+    for (const auto& entry : by_uuid_) {
+        if (id >= 0 && entry.second->id() == id) return entry.second;
+    }
+    return fail(ErrorCode::no_domain, "no domain with matching id {}", id);
+}
+
+Result<DomainPointer> DomainList::obtain(const Uuid& uuid, const std::string& name) {
+    const auto found = by_uuid_.find(uuid);
+    if (found != by_uuid_.end()) {
+        if (found->second->name == name) return found->second;
+        return fail(ErrorCode::operation_failed, "domain '{}' is already defined with uuid {}",
+                    found->second->name, uuid.text());
+    }
+    if (const auto other = find(name)) {
+        return fail(ErrorCode::operation_failed, "domain '{}' already exists with uuid {}", name,
+                    (*other)->uuid.text());
+    }
+    auto domain = std::make_shared<DomainObject>(uuid, name);
+    by_uuid_.emplace(uuid, domain);
+    return domain;
+}
+
+std::int32_t DomainList::next_id() {
+    return ++last_id_;
+}
+
+Result<> DomainList::save(const DomainObject& domain) {
+    storage::DomainRecord record;
+    record.uuid = domain.uuid;
+    record.name = domain.name;
+    record.autostart = domain.autostart;
+    if (domain.persistent) {
+        record.definition = print_domain(*domain.persistent, {.secure = true});
+    }
+    if (domain.incarnation) {
+        record.live = print_domain(domain.incarnation->live, {.secure = true, .inactive = false});
+        record.incarnation = domain.incarnation->key;
+    }
+    return store_.commit({record});
+}
+
+void DomainList::forget_if_nothing_is_left(const DomainObject& domain) {
+    if (domain.is_active() || domain.is_persistent()) return;
+    if (domain.source || domain.destination) return;
+    if (const auto erased = store_.commit({storage::EraseDomain{domain.uuid}}); !erased) {
+        log_error("daemon", "domain '{}': {}", domain.name, erased.error().message);
+    }
+    by_uuid_.erase(domain.uuid);
+}
+
+void DomainList::keep_departing(std::unique_ptr<Incarnation> incarnation) {
+    const std::string key = incarnation->key;
+    departing_[key] = std::move(incarnation);
+}
+
+void DomainList::end_departing(const std::string& key) {
+    const auto found = departing_.find(key);
+    if (found != departing_.end()) found->second->guest->end();
+}
+
+std::unique_ptr<Incarnation> DomainList::take_departing(const std::string& key) {
+    const auto found = departing_.find(key);
+    if (found == departing_.end()) return nullptr;
+    auto incarnation = std::move(found->second);
+    departing_.erase(found);
+    return incarnation;
+}
+
+}  // namespace segue

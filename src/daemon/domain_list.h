@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The domains of this host by uuid, name and id, and their place in the store.
+#pragma once
+
+#include <map>
+
+#include "daemon/domain_object.h"
+#include "store/store.h"
+
+namespace segue {
+
+class DomainList {
+  public:
+    explicit DomainList(storage::Store& store) : store_(store) {}
+
+    // Error 42, in libvirt's words.
+    Result<DomainPointer> find(const rpc::DomainRef& ref) const;
+    Result<DomainPointer> find(const Uuid& uuid) const;
+    Result<DomainPointer> find(const std::string& name) const;
+    Result<DomainPointer> find_id(std::int32_t id) const;
+    const std::map<Uuid, DomainPointer>& all() const { return by_uuid_; }
+
+    // The domain of this uuid and name, made if there is none. Error operation_failed when one of
+    // them belongs to another domain.
+    Result<DomainPointer> obtain(const Uuid& uuid, const std::string& name);
+
+    // Unique while the domain runs; never given twice by one daemon, and never again while a domain
+    // that was adopted has it.
+    std::int32_t next_id();
+    void note_id(std::int32_t id) { last_id_ = std::max(last_id_, id); }
+
+    // Writes down what must survive: definition, and what runs. Durable when it returns.
+    Result<> save(const DomainObject& domain);
+    // Forgets a domain that neither runs nor is defined, here and in the store; keeps every other.
+    void forget_if_nothing_is_left(const DomainObject& domain);
+
+    // QEMUs that end in the background, after their guests have moved away.
+    void keep_departing(std::unique_ptr<Incarnation> incarnation);
+    std::unique_ptr<Incarnation> take_departing(const std::string& key);
+    void end_departing(const std::string& key);
+
+  private:
+    storage::Store& store_;
+    std::map<std::string, std::unique_ptr<Incarnation>> departing_;
+    std::map<Uuid, DomainPointer> by_uuid_;
+    std::int32_t last_id_ = 0;
+};
+
+}  // namespace segue

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/domain_object.h"
+
+#include "base/check.h"
+#include "daemon/conduct/destination.h"
+#include "daemon/conduct/source.h"
+#include "daemon/guest.h"
+
+namespace segue {
+
+Incarnation::Incarnation() = default;
+Incarnation::~Incarnation() = default;
+DomainObject::~DomainObject() = default;
+
+std::int32_t DomainObject::id() const {
+    return incarnation ? incarnation->live.id.value_or(-1) : -1;
+}
+
+const Domain& DomainObject::model() const {
+    ENSURE(incarnation || persistent);
+    return incarnation ? incarnation->live : *persistent;
+}
+
+Result<Guest*> DomainObject::running_guest() const {
+    if (!incarnation || !incarnation->guest) {
+        return fail(ErrorCode::operation_invalid, "domain '{}' is not running", name);
+    }
+    return incarnation->guest.get();
+}
+
+}  // namespace segue

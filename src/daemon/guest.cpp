@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/guest.h"
+
+namespace segue {
+
+Guest::Guest(Loop& loop, const std::string& monitor_socket, Handlers handlers)
+    : loop_(loop),
+      handlers_(std::move(handlers)),
+      monitor_(std::make_unique<QmpConnection>(
+          loop, monitor_socket,
+          QmpConnection::Handlers{
+              .ready = [this](const QmpReady&) { answer_ready({}); },
+              .event = [this](const QmpEvent& event) { on_event(event); },
+              .closed = [this](const Error& error) { answer_ready(tl::unexpected(error)); }})) {}
+
+Guest::~Guest() = default;
+
+void Guest::when_ready(Answer<> answer) {
+    if (ready_) return answer(*ready_);
+    ready_waiters_.push_back(std::move(answer));
+}
+
+void Guest::answer_ready(Result<> ready) {
+    if (!ready_ || !ready) ready_ = ready;
+    for (const Answer<>& waiter : std::exchange(ready_waiters_, {}))
+        waiter(ready);
+}
+
+void Guest::execute(std::string command, Json arguments, Answer<Json> answer, Duration bound) {
+    monitor_->execute(std::move(command), std::move(arguments), std::move(answer), bound);
+}
+
+void Guest::run(std::string command, Json arguments, Answer<> answer) {
+    execute(std::move(command), std::move(arguments),
+            [answer](Result<Json> reply) { answer(reply.map([](const Json&) {})); });
+}
+
+void Guest::query_transfer(Answer<TransferStatistics> answer) {
+    execute("query-migrate", {}, [answer](Result<Json> reply) {
+        answer(reply.map([](const Json& said) { return read_transfer(said); }));
+    });
+}
+
+void Guest::set_process(std::unique_ptr<QemuProcess> process) {
+    process_ = std::move(process);
+    process_->on_end([this](const QemuProcess::Ended&) { on_exit(); });
+}
+
+void Guest::end(Duration patience) {
+    if (process_) process_->terminate(patience);
+}
+
+void Guest::kill() {
+    if (process_) process_->kill();
+}
+
+void Guest::end_later(Duration delay) {
+    later_ = loop_.make_timer([this] { end(); });
+    later_->start(delay);
+}
+
+void Guest::note_viewers(const Json& reply) {
+    viewers_.clear();
+    for (const Json& channel : reply["channels"].items())
+        viewers_.emplace(channel.u64("channel-type"), channel.u64("channel-id"));
+}
+
+void Guest::on_event(const QmpEvent& event) {
+    const Json& client = event.data["client"];
+    const std::pair<std::uint32_t, std::uint32_t> channel(client.u64("channel-type"),
+                                                          client.u64("channel-id"));
+    if (event.name == "SPICE_INITIALIZED") viewers_.insert(channel);
+    if (handlers_.event) handlers_.event(event);
+}
+
+// Posted once more: what the monitor said last is read before the end is told.
+void Guest::on_exit() {
+    const std::weak_ptr<bool> alive = alive_;
+    loop_.post([this, alive] {
+        if (alive.expired()) return;
+        answer_ready(fail(ErrorCode::operation_failed, "QEMU ended"));
+        const auto gone = std::exchange(handlers_, Handlers{}).gone;
+        if (gone) gone();
+    });
+}
+
+}  // namespace segue

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A running QEMU as the daemon steers it: its process, its monitor, and who is linked to its
+// screen.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/answer.h"
+#include "daemon/transfer.h"
+#include "qemu/process.h"
+#include "qemu/qmp_connection.h"
+
+namespace segue {
+
+class Guest {
+  public:
+    struct Handlers {
+        std::function<void(const QmpEvent&)> event;
+        // Once, and last: the process has ended, and its monitor's events were heard.
+        std::function<void()> gone;
+    };
+
+    // (type, id) in SPICE's numbers.
+    using Viewers = std::set<std::pair<std::uint32_t, std::uint32_t>>;
+
+    Guest(Loop& loop, const std::string& monitor_socket, Handlers handlers);
+    ~Guest();
+
+    // The process whose end is `gone`.
+    void set_process(std::unique_ptr<QemuProcess> process);
+    // Once: the monitor is agreed, or will never be.
+    void when_ready(Answer<> answer);
+
+    pid_t pid() const { return process_ ? process_->identity().pid : -1; }
+    QmpConnection& monitor() { return *monitor_; }
+    // The reply, or the error, within `bound`.
+    void execute(std::string command, Json arguments, Answer<Json> answer, Duration bound = 30s);
+    void execute(std::string command, Answer<> answer) { run(std::move(command), {}, answer); }
+    void run(std::string command, Json arguments, Answer<> answer);
+    void query_transfer(Answer<TransferStatistics> answer);
+
+    // SIGTERM; SIGKILL when it does not help within the bound. `gone` follows.
+    void end(Duration patience = 5s);
+    void kill();
+    // end(), when this time is over.
+    void end_later(Duration delay);
+
+    // Channels of SPICE clients that are linked and authenticated right now.
+    const Viewers& viewers() const { return viewers_; }
+    void note_viewers(const Json& query_spice_reply);
+
+  private:
+    void on_event(const QmpEvent& event);
+    void on_exit();
+    void answer_ready(Result<> ready);
+
+    Loop& loop_;
+    Handlers handlers_;
+    std::unique_ptr<QemuProcess> process_;
+    std::unique_ptr<QmpConnection> monitor_;
+    Viewers viewers_;
+    std::unique_ptr<Timer> later_;
+    std::optional<Result<>> ready_;
+    std::vector<Answer<>> ready_waiters_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace segue

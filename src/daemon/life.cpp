@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Starting a QEMU, step by step. Its events stand in life_events.cpp, its adoption in
+// life_adopt.cpp.
+#include "daemon/life.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "base/log.h"
+#include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
+#include "daemon/guest.h"
+#include "daemon/life_steps.h"
+#include "domain/alias.h"
+#include "domain/complete.h"
+#include "qemu/command_line.h"
+
+namespace segue {
+namespace {
+
+Result<> give_ports(const Services& services, Incarnation& incarnation) {
+    const std::string& host = services.settings.spice_listen;
+    for (const Graphics& graphics : incarnation.live.graphics) {
+        for (const std::int32_t port : {graphics.port, graphics.tls_port}) {
+            if (graphics.autoport || port <= 0) continue;
+            services.spice_ports.take_exactly(static_cast<std::uint16_t>(port));
+            incarnation.ports.push_back(static_cast<std::uint16_t>(port));
+        }
+    }
+    return fill_ports(incarnation.live, {.next = [&]() -> Result<std::uint16_t> {
+                                             const std::uint16_t port =
+                                                 TRY(services.spice_ports.take(host));
+                                             incarnation.ports.push_back(port);
+                                             return port;
+                                         },
+                                         .default_address = host});
+}
+
+Result<> make_directory(const std::string& path) {
+    std::error_code code;
+    std::filesystem::create_directories(path, code);
+    if (code) return fail(ErrorCode::system, "make '{}': {}", path, code.message());
+    if (::chmod(path.c_str(), 0700) != 0) return fail_errno("chmod", path, errno);
+    return {};
+}
+
+// Passwords and link states reach QEMU over its monitor, never its command line.
+void tell_secrets(const DomainPointer& domain, std::vector<QmpCommand> commands, Answer<> answer) {
+    std::vector<Step> steps;
+    Guest* guest = domain->incarnation->guest.get();
+    for (QmpCommand& command : commands) {
+        steps.push_back([guest, command = std::move(command)](Answer<> done) {
+            guest->run(command.name, command.arguments, std::move(done));
+        });
+    }
+    run_steps(std::move(steps), std::move(answer));
+}
+
+// Pseudo terminals that QEMU opened: their names are known only now.
+void learn_terminals(const DomainPointer& domain, Answer<> answer) {
+    Guest* guest = domain->incarnation->guest.get();
+    guest->execute("query-chardev", {}, [domain, answer](Result<Json> reply) {
+        if (!reply) return answer(tl::unexpected(reply.error()));
+        if (!domain->incarnation) return answer({});
+        const auto learn = [&](auto& devices) {
+            for (auto& device : devices) {
+                for (const Json& one : reply->items()) {
+                    const std::string_view file = one.text("filename");
+                    if (one.text("label") == "char" + device.alias && file.starts_with("pty:")) {
+                        device.chardev.path = file.substr(4);
+                    }
+                }
+            }
+        };
+        learn(domain->incarnation->live.serials);
+        learn(domain->incarnation->live.channels);
+        auto& consoles = domain->incarnation->live.consoles;
+        const auto& serials = domain->incarnation->live.serials;
+        if (!consoles.empty() && !serials.empty()) consoles[0].chardev = serials[0].chardev;
+        answer({});
+    });
+}
+
+bool has_terminals(const Domain& model) {
+    const auto is_pty = [](const auto& device) { return device.chardev.type == ChardevType::pty; };
+    return std::any_of(model.serials.begin(), model.serials.end(), is_pty) ||
+           std::any_of(model.channels.begin(), model.channels.end(), is_pty);
+}
+
+void let_run(const Services& services, const DomainPointer& domain, Answer<> answer) {
+    domain->incarnation->guest->execute("cont", [&services, domain, answer](Result<> done) {
+        if (done && domain->incarnation) {
+            set_status(services, *domain, RunningReason::booted);
+            publish(services, *domain, lifecycle::kBooted);
+        }
+        answer(std::move(done));
+    });
+}
+
+void started_paused(const Services& services, const DomainPointer& domain) {
+    publish(services, *domain, lifecycle::kBooted);
+    set_status(services, *domain, PausedReason::user);
+    publish(services, *domain, lifecycle::kPaused);
+}
+
+}  // namespace
+
+namespace {
+
+std::string emulator_of(const Domain& domain) {
+    return domain.emulator.empty() ? kDefaultEmulator : domain.emulator;
+}
+
+}  // namespace
+
+void with_emulator(const Services& services, const Domain& domain, Answer<> answer) {
+    const std::string emulator = emulator_of(domain);
+    if (const auto trusted = check_emulator(emulator); !trusted) return answer(trusted);
+    services.emulators.ask(emulator, [answer](const Result<EmulatorCapabilities>& known) {
+        answer(known.map([](const EmulatorCapabilities&) {}));
+    });
+}
+
+Result<Domain> completed(const Services& services, Domain domain) {
+    const EmulatorCapabilities* known = services.emulators.known(emulator_of(domain));
+    if (known == nullptr) {
+        return fail(ErrorCode::config_unsupported, "emulator '{}' cannot be asked what it can do",
+                    emulator_of(domain));
+    }
+    const CompletionContext context{
+        .machine = [known](std::string_view type) { return known->machine(type); },
+        .default_emulator = kDefaultEmulator,
+        .random = services.random};
+    TRY(complete_domain(domain, context));
+    return domain;
+}
+
+void start_guest(const Services& services, const DomainPointer& domain, Domain model,
+                 StartMode mode, const std::string& key, Answer<> answer) {
+    auto incarnation = std::make_unique<Incarnation>();
+    incarnation->key = key.empty() ? Uuid::random(services.random).text() : key;
+    incarnation->directory = services.settings.state + "/domains/" + incarnation->key;
+    incarnation->live = std::move(model);
+    prepare_to_run(incarnation->live, services.domains.next_id());
+    domain->incarnation = std::move(incarnation);
+    set_status(services, *domain,
+               mode == StartMode::incoming ? PausedReason::migration : PausedReason::starting_up);
+    const auto failed = [&services, domain, answer](const Error& error) {
+        abandon(services, *domain);
+        answer(tl::unexpected(error));
+    };
+    const auto prepared = make_directory(domain->incarnation->directory).and_then([&] {
+        return give_ports(services, *domain->incarnation);
+    });
+    if (!prepared) return failed(prepared.error());
+    auto launched = launch(services, domain, mode);
+    if (!launched) return failed(launched.error());
+
+    std::vector<Step> steps;
+    steps.push_back(
+        [domain](Answer<> done) { domain->incarnation->guest->when_ready(std::move(done)); });
+    steps.push_back([domain, commands = std::move(*launched)](Answer<> done) {
+        tell_secrets(domain, commands, std::move(done));
+    });
+    if (has_terminals(domain->incarnation->live)) {
+        steps.push_back([domain](Answer<> done) { learn_terminals(domain, std::move(done)); });
+    }
+    // Written down before it runs: a daemon that dies now finds it again.
+    steps.push_back([&services, domain](Answer<> done) { done(services.domains.save(*domain)); });
+    if (mode == StartMode::run) {
+        steps.push_back(
+            [&services, domain](Answer<> done) { let_run(services, domain, std::move(done)); });
+    }
+    run_steps(std::move(steps), [&services, domain, mode, failed, answer](Result<> done) {
+        if (!done) return failed(explain_failure(*domain, done.error()));
+        if (mode == StartMode::paused) started_paused(services, domain);
+        answer({});
+    });
+}
+
+void end_guest(const Services& services, DomainObject& domain, ShutOffReason reason) {
+    if (!domain.incarnation || domain.incarnation->ending) return;
+    domain.incarnation->ending = DomainStatus(reason);
+    if (domain.incarnation->guest && domain.incarnation->guest->pid() > 0) {
+        return domain.incarnation->guest->end();
+    }
+    shut_off(services, domain.shared_from_this());
+}
+
+}  // namespace segue

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The life of a domain's QEMU: start, adopt, end; and what its events mean for the domain.
+#pragma once
+
+#include "daemon/answer.h"
+#include "daemon/domain_object.h"
+#include "daemon/services.h"
+
+namespace segue {
+
+enum class StartMode {
+    run,
+    paused,
+    incoming,  // with -incoming defer: nothing is told to clients yet
+};
+
+inline constexpr const char* kDefaultEmulator = "/usr/bin/qemu-system-x86_64";
+
+// Asks the definition's emulator what it can, once per binary; completed() needs the answer.
+void with_emulator(const Services& services, const Domain& domain, Answer<> answer);
+// What a definition lacks (machine version, implicit devices, addresses), with the emulator's help.
+Result<Domain> completed(const Services& services, Domain domain);
+
+// Starts a QEMU for `model`: ports, directory, process, monitor, passwords, record, and, for `run`,
+// its processors. The answer comes once; after an error nothing is left behind.
+// `key` names the incarnation; empty: a new one.
+void start_guest(const Services& services, const DomainPointer& domain, Domain model,
+                 StartMode mode, const std::string& key, Answer<> answer);
+
+// Ends the QEMU for this reason; the domain is shut off when it is gone. Nothing happens to a
+// domain that does not run.
+void end_guest(const Services& services, DomainObject& domain, ShutOffReason reason);
+
+// The guest has moved away: the domain is shut off at once, and its QEMU ends in the background,
+// with `viewers_switch` only when SPICE says that they have switched, or the bound has passed.
+void part_from_guest(const Services& services, DomainObject& domain, bool viewers_switch);
+
+// Calls back once, when the QEMU that runs now is gone and the domain is shut off.
+void when_gone(DomainObject& domain, std::function<void()> callback);
+
+// After a restart of the daemon: takes over the QEMU of this incarnation if it still runs (the
+// domain is active then, at once), else notes that it is gone. `adopted` comes once, when the state
+// of the guest is known.
+void adopt_guest(const Services& services, const DomainPointer& domain, Domain live,
+                 const std::string& key, Answer<> adopted);
+
+// Ends whatever QEMU belongs to a directory that no record names, and removes it.
+void end_stray(const std::string& directory);
+
+}  // namespace segue

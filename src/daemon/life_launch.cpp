@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Processes: spawning one, and taking over one that an earlier daemon spawned.
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "base/log.h"
+#include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
+#include "daemon/guest.h"
+#include "daemon/life_steps.h"
+#include "daemon/spice_library.h"
+#include "qemu/command_line.h"
+
+namespace segue {
+namespace {
+
+constexpr const char* kLibraryPath = "LD_LIBRARY_PATH";
+
+// Nobody in particular where the daemon is not root, or has no such user.
+Result<std::optional<ProcessUser>> qemu_user(const Settings& settings) {
+    if (::geteuid() != 0 || settings.qemu_user.empty()) return std::nullopt;
+    const auto user = find_user(settings.qemu_user);
+    if (!user) {
+        log_debug("daemon", "{}: QEMU runs as the daemon's own user", user.error().message);
+        return std::nullopt;
+    }
+    return *user;
+}
+
+// What query-status says, as a domain's status.
+DomainStatus status_of(std::string_view said, const DomainStatus& otherwise) {
+    if (said == "running") return RunningReason::unknown;
+    if (said == "io-error") return PausedReason::io_error;
+    if (said == "shutdown") return PausedReason::shutting_down;
+    if (said == "inmigrate" || said == "postmigrate" || said == "finish-migrate") {
+        return PausedReason::migration;
+    }
+    if (said == "paused" || said == "prelaunch") return PausedReason::user;
+    return otherwise;
+}
+
+void learn_state(const Services& services, const DomainPointer& domain, Answer<> adopted) {
+    Guest* guest = domain->incarnation->guest.get();
+    guest->execute("query-spice", {}, [guest](Result<Json> reply) {
+        if (reply) guest->note_viewers(*reply);
+    });
+    guest->execute("query-status", {}, [&services, domain, adopted](Result<Json> reply) {
+        if (reply && domain->incarnation) {
+            set_status(services, *domain, status_of(reply->text("status"), domain->status));
+        }
+        adopted(reply.map([](const Json&) {}));
+    });
+}
+
+}  // namespace
+
+Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPointer& domain,
+                                       StartMode mode) {
+    Incarnation& incarnation = *domain->incarnation;
+    CommandLineOptions options;
+    options.directory = incarnation.directory;
+    options.x509_directory = services.settings.tls_directory;
+    options.incoming = mode == StartMode::incoming;
+    options.sandbox = services.settings.sandbox;
+    CommandLine line = TRY(build_command_line(incarnation.live, options));
+    attach_guest(services, domain, line.monitor_path);
+    ProcessStart start;
+    start.directory = incarnation.directory;
+    start.log_path = incarnation.directory + "/stderr.log";
+    start.user = TRY(qemu_user(services.settings));
+    const std::string library = spice_library_directory(services.settings.spice_library);
+    if (!library.empty()) start.environment.emplace_back(kLibraryPath, library);
+    std::vector<QmpCommand> after_start = std::move(line.after_start);
+    start.line = std::move(line);
+    auto process = TRY(QemuProcess::start(services.loop, start));
+    TRY(write_pid_file(incarnation.directory + "/pid", process->identity()));
+    incarnation.guest->set_process(std::move(process));
+    log_info("daemon", "domain '{}': QEMU {} {}", domain->name, incarnation.guest->pid(),
+             mode == StartMode::incoming ? "awaits a migration" : "starts");
+    return after_start;
+}
+
+void adopt_guest(const Services& services, const DomainPointer& domain, Domain live,
+                 const std::string& key, Answer<> adopted) {
+    domain->incarnation = std::make_unique<Incarnation>();
+    domain->incarnation->key = key;
+    domain->incarnation->directory = services.settings.state + "/domains/" + key;
+    domain->incarnation->live = std::move(live);
+    auto process = read_pid_file(domain->incarnation->directory + "/pid")
+                       .and_then([&](const ProcessIdentity& identity) {
+                           return QemuProcess::adopt(services.loop, identity);
+                       });
+    if (!process) {
+        log_warning("daemon", "domain '{}': {}", domain->name, process.error().message);
+        shut_off(services, domain);
+        return adopted(tl::unexpected(process.error()));
+    }
+    for (const Graphics& graphics : domain->incarnation->live.graphics) {
+        for (const std::int32_t port : {graphics.port, graphics.tls_port}) {
+            if (port <= 0) continue;
+            services.spice_ports.take_exactly(static_cast<std::uint16_t>(port));
+            domain->incarnation->ports.push_back(static_cast<std::uint16_t>(port));
+        }
+    }
+    attach_guest(services, domain, domain->incarnation->directory + "/monitor.sock");
+    Guest& guest = *domain->incarnation->guest;
+    guest.set_process(std::move(*process));
+    log_info("daemon", "domain '{}': QEMU {} is adopted", domain->name, guest.pid());
+    guest.when_ready([&services, domain, adopted](Result<> ready) {
+        if (!ready) return adopted(std::move(ready));
+        learn_state(services, domain, adopted);
+    });
+}
+
+void end_stray(const std::string& directory) {
+    const auto identity = read_pid_file(directory + "/pid");
+    if (identity && identify(identity->pid) == *identity) {
+        log_warning("daemon", "QEMU {} of '{}' belongs to no domain: it is ended", identity->pid,
+                    directory);
+        ::kill(identity->pid, SIGKILL);
+    }
+    std::error_code code;
+    std::filesystem::remove_all(directory, code);
+}
+
+}  // namespace segue

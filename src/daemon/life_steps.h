@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Parts of a guest's life that life.cpp, life_events.cpp and life_adopt.cpp share.
+#pragma once
+
+#include "daemon/life.h"
+#include "qemu/qmp.h"
+
+namespace segue {
+
+// Spawns the emulator, with its monitor connecting. What is to be told to it before it runs.
+Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPointer& domain,
+                                       StartMode mode);
+
+// The guest's handlers for its events and its end.
+void attach_guest(const Services& services, const DomainPointer& domain,
+                  const std::string& monitor_path);
+
+// What the emulator said last, where it ended before it could be reached.
+Error explain_failure(const DomainObject& domain, const Error& error);
+
+// The process is gone: ports, directory, record and job are given back, clients are told.
+void shut_off(const Services& services, const DomainPointer& domain);
+// The same for a start that failed: nobody has heard of it yet.
+void abandon(const Services& services, DomainObject& domain);
+
+}  // namespace segue

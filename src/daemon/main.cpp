@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segued: the host's daemon.
+#include <csignal>
+#include <cstdio>
+#include <string_view>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "daemon/service_manager.h"
+
+namespace segue {
+namespace {
+
+LogLevel level_named(std::string_view name) {
+    if (name == "debug") return LogLevel::debug;
+    if (name == "warning") return LogLevel::warning;
+    if (name == "error") return LogLevel::error;
+    return LogLevel::info;
+}
+
+void say_ready() {
+    std::fputs("ready\n", stderr);
+    std::fflush(stderr);
+    if (const auto told = notify_service_manager("READY=1"); !told) {
+        log_warning("daemon", "{}", told.error().message);
+    }
+}
+
+int serve(Settings settings) {
+    auto loop = make_asio_loop();
+    // A peer that goes away is an error of that write, not the end of the daemon.
+    std::signal(SIGPIPE, SIG_IGN);
+    Daemon daemon(*loop, std::move(settings));
+    int code = 0;
+    daemon.start([&](Result<> started) {
+        if (started) return say_ready();
+        std::fprintf(stderr, "segued: %s\n", started.error().message.c_str());
+        code = 1;
+        loop->post([&] { loop->stop(); });
+    });
+    for (const int signal_number : {SIGTERM, SIGINT}) {
+        loop->on_signal(signal_number, [&] {
+            log_info("daemon", "stopping; VMs run on");
+            static_cast<void>(notify_service_manager("STOPPING=1"));
+            daemon.stop();
+            loop->stop();
+        });
+    }
+    loop->run();
+    return code;
+}
+
+int main_of(int argc, const char* const* argv) {
+    ParsedOptions parsed = parse_options(argc, argv);
+    if (!parsed.options) return parsed.exit_code;
+    DaemonOptions& options = *parsed.options;
+    if (options.check_config) {
+        std::printf("%s: good\n", options.config_file.c_str());
+        return 0;
+    }
+    if (std::getenv("SEGUE_LOG") == nullptr) {
+        set_log_level(level_named(options.settings.log_level));
+    }
+    if (options.settings.listen.empty()) {
+        std::fprintf(stderr, "segued: nowhere to listen: give --listen unix:PATH\n");
+        return 2;
+    }
+    return serve(std::move(options.settings));
+}
+
+}  // namespace
+}  // namespace segue
+
+int main(int argc, char** argv) {
+    return segue::main_of(argc, argv);
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/recovery.h"
+
+#include <filesystem>
+#include <set>
+
+#include "base/log.h"
+#include "daemon/conduct/destination.h"
+#include "daemon/conduct/source.h"
+#include "daemon/domain_list.h"
+#include "daemon/life.h"
+#include "daemon/peer_door.h"
+
+namespace segue {
+namespace {
+
+// Everything that is taken up again, and starts when all of it is there.
+struct Recovery {
+    std::size_t waiting = 0;
+    std::vector<std::function<void()>> restarts;
+    Answer<> done;
+
+    void one_less() {
+        if (--waiting > 0) return;
+        for (const auto& restart : std::exchange(restarts, {}))
+            restart();
+        if (const auto answer = std::exchange(done, {})) answer({});
+    }
+};
+using RecoveryPointer = std::shared_ptr<Recovery>;
+
+Result<> recover_domain(const Services& services, const storage::DomainRecord& record,
+                        const RecoveryPointer& recovery) {
+    const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
+    domain->autostart = record.autostart;
+    if (!record.definition.empty()) domain->persistent = TRY(parse_domain(record.definition));
+    if (record.live.empty()) return {};
+    const XmlElement root = TRY(parse_xml(record.live, "a record of the store"));
+    Domain live = TRY(parse_domain(root));
+    // A definition's id means nothing; that of our own record is the running domain's.
+    if (const auto id = root.attribute("id")) live.id = std::atoi(std::string(*id).c_str());
+    if (live.id) services.domains.note_id(*live.id);
+    ++recovery->waiting;
+    adopt_guest(services, domain, std::move(live), record.incarnation,
+                [recovery](Result<>) { recovery->one_less(); });
+    return {};
+}
+
+void resume_source(const Services& services, const DomainPointer& domain,
+                   const migrate::Record& record, const RecoveryPointer& recovery) {
+    const bool alive = domain->incarnation && domain->incarnation->key == record.incarnation;
+    const auto started =
+        domain->jobs.start(migrate::AsyncKind::migration_out, "restart", services.loop.now());
+    if (!started) {
+        log_error("daemon", "domain '{}': {}", domain->name, started.error().message);
+        return;
+    }
+    domain->source = std::make_shared<SourceConduct>(
+        services, domain, migrate::SourceMachine::restored(record, alive),
+        migrate::MigrateOptions{});
+    recovery->restarts.push_back([conduct = domain->source] { conduct->restarted(); });
+}
+
+void resume_destination(const Services& services, const DomainPointer& domain,
+                        const migrate::Record& record, const RecoveryPointer& recovery) {
+    const bool alive = domain->incarnation && domain->incarnation->key == record.incarnation;
+    const auto conduct = std::make_shared<DestinationConduct>(
+        services, domain, migrate::DestinationMachine::restored(record, alive));
+    services.peer_door.add(record.id, conduct);
+    recovery->restarts.push_back([conduct] { conduct->restarted(); });
+    // A promise that is only kept needs no job.
+    const bool over = record.right == migrate::Right::refused || record.settled;
+    if (over) return conduct->job_is_over();
+    if (domain->jobs.start(migrate::AsyncKind::migration_in, "restart", services.loop.now())) {
+        domain->destination = conduct;
+    }
+}
+
+// Directories that no record names: of starts that died before they were written down. Their QEMU,
+// if it lives, never ran a guest.
+void remove_strays(const Services& services, const std::set<std::string>& known) {
+    std::error_code code;
+    const std::string root = services.settings.state + "/domains";
+    for (std::filesystem::directory_iterator entry(root, code), end; !code && entry != end;
+         entry.increment(code)) {
+        const std::string name = entry->path().filename().string();
+        if (known.count(name) == 0) end_stray(entry->path().string());
+    }
+}
+
+void recover_migration(const Services& services, const storage::MigrationRecord& row,
+                       const RecoveryPointer& recovery) {
+    const auto record = migrate::from_row(row);
+    if (!record) return log_error("daemon", "{}", record.error().message);
+    const auto domain = services.domains.obtain(record->domain, record->domain_name);
+    if (!domain) return log_error("daemon", "{}", domain.error().message);
+    log_info("daemon", "domain '{}': a migration as {} is taken up again, phase {}, right {}",
+             record->domain_name, migrate::name_of(record->role), migrate::name_of(record->phase),
+             migrate::name_of(record->right));
+    if (record->role == migrate::Role::source) {
+        resume_source(services, *domain, *record, recovery);
+    } else {
+        resume_destination(services, *domain, *record, recovery);
+    }
+}
+
+void forget_what_is_nothing(const Services& services) {
+    const auto all = services.domains.all();
+    for (const auto& entry : all)
+        services.domains.forget_if_nothing_is_left(*entry.second);
+}
+
+}  // namespace
+
+void recover(const Services& services, Answer<> done) {
+    const auto domains = services.store.domains();
+    if (!domains) return done(tl::unexpected(domains.error()));
+    const auto migrations = services.store.migrations();
+    if (!migrations) return done(tl::unexpected(migrations.error()));
+    const auto recovery = std::make_shared<Recovery>();
+    recovery->waiting = 1;
+    recovery->done = std::move(done);
+    std::set<std::string> known;
+    for (const storage::DomainRecord& record : *domains) {
+        known.insert(record.incarnation);
+        if (const auto taken = recover_domain(services, record, recovery); !taken) {
+            log_error("daemon", "domain '{}' of the store: {}", record.name, taken.error().message);
+        }
+    }
+    remove_strays(services, known);
+    for (const storage::MigrationRecord& row : *migrations)
+        recover_migration(services, row, recovery);
+    recovery->restarts.push_back([&services] { forget_what_is_nothing(services); });
+    services.loop.post([recovery] { recovery->one_less(); });
+}
+
+}  // namespace segue
