@@ -44,21 +44,20 @@ def free_port(address):
         return probe.getsockname()[1]
 
 
-def command_line_of(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def processes_naming(text):
-    """Live processes whose command line names `text`: the QEMUs of one state directory."""
+def qemus_below(folder):
+    """[(pid, command line)] of the live processes that work in a directory below `folder`: each
+    QEMU stands in the directory of its domain, also when that was removed."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            line = b" ".join(command_line_of(entry.name)).decode(errors="replace")
-            if text in line:
-                found.append((int(entry.name), line))
+        if not entry.name.isdigit():
+            continue
+        try:
+            where = os.readlink(entry / "cwd")
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if where.startswith(f"{folder}/") and line:
+            found.append((int(entry.name), line))
     return found
 
 
@@ -137,9 +136,7 @@ class Host:
 
     def qemus(self):
         """[(pid, command line)] of the QEMUs in this host's state directory."""
-        own = str(self.state)
-        return [(pid, line) for pid, line in processes_naming(own)
-                if "segued" not in line.split()[0]]
+        return qemus_below(self.state)
 
     def virsh(self, *words, code=0, timeout=60, uri=None):
         """Standard output of the real virsh; Failed when it ends with another code."""
@@ -205,7 +202,7 @@ class Hosts:
         for host in self.hosts:
             if host.process is not None:
                 host.stop(signal.SIGKILL if host.process.poll() is None else signal.SIGTERM)
-        for pid, _ in processes_naming(str(self.folder)):
+        for pid, _ in qemus_below(self.folder):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

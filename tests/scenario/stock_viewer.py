@@ -53,7 +53,7 @@ class Viewer:
         self.options = options
         self.out = open(options.events, "a", encoding="utf-8")
         self.loop = GLib.MainLoop()
-        self.display = None
+        self.primary = None  # width, height, stride, address of the pixels
         self.last_invalidate = 0
         self.code = 0
         self.session = SpiceClientGLib.Session()
@@ -74,7 +74,8 @@ class Viewer:
     def channel_new(self, _session, channel):
         ON(channel, "channel-event", self.channel_event)
         if isinstance(channel, SpiceClientGLib.DisplayChannel):
-            self.display = channel
+            ON(channel, "display-primary-create", self.primary_create)
+            ON(channel, "display-primary-destroy", self.primary_destroy)
             ON(channel, "display-invalidate", self.invalidate)
         elif not isinstance(channel, (SpiceClientGLib.MainChannel, SpiceClientGLib.InputsChannel,
                                       SpiceClientGLib.CursorChannel)):
@@ -109,23 +110,23 @@ class Viewer:
             self.event("frame", rect=[x, y, width, height])
         self.last_invalidate = now
 
+    def primary_create(self, _channel, _format, width, height, stride, _shmid, pixels):
+        self.primary = (width, height, stride, pixels)
+        self.event("surface", width=width, height=height)
+
+    def primary_destroy(self, _channel):
+        self.primary = None
+
     def screenshot(self):
-        if self.display is None or not self.options.screenshot:
+        if not self.options.screenshot:
             return
-        primary = SpiceClientGLib.DisplayPrimary()
-        if not self.display.get_primary(0, primary) or not primary.width:
+        if self.primary is None:
             self.event("error", message="no primary surface yet")
             return
-        address = primary.data if isinstance(primary.data, int) else None
-        if address is None:
-            pixels = bytes(primary.data)
-        else:
-            pixels = ctypes.string_at(address, primary.stride * primary.height)
-        if len(pixels) < primary.stride * primary.height:
-            self.event("error", message=f"{len(pixels)} bytes of pixels")
-            return
-        write_png(self.options.screenshot, primary.width, primary.height, primary.stride, pixels)
-        self.event("screenshot", width=primary.width, height=primary.height)
+        width, height, stride, place = self.primary
+        pixels = ctypes.string_at(place, stride * height)
+        write_png(self.options.screenshot, width, height, stride, pixels)
+        self.event("screenshot", width=width, height=height)
 
     def stop(self):
         self.screenshot()

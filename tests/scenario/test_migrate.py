@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Migration between two hosts, driven by the unmodified virsh; the guest counts all the way."""
+import re
+
+import pytest
+
+from hosts import Hosts, wait_until
+from machines import Machine
+
+
+@pytest.fixture(scope="module", name="pair")
+def two_hosts():
+    with Hosts(2) as hosts:
+        yield hosts
+
+
+@pytest.fixture(name="machine")
+def counting_machine(pair, tmp_path):
+    machine = Machine(tmp_path, name="m", dirty_mb_s=2, tick_ms=20)
+    pair[0].virsh("define", machine.path)
+    pair[0].virsh("start", "m")
+    machine.ticks.wait(3)
+    yield machine
+    for host in pair:
+        host.virsh("destroy", "m", code=None)
+        host.virsh("undefine", "m", code=None)
+        wait_until(lambda h=host: not h.qemus(), 10, f"no QEMU is left on {host.name}")
+
+
+def counts_on(machine, more=10):
+    machine.ticks.wait(machine.ticks.last() + more)
+    assert machine.ticks.gaps() == []
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("mode", [[], ["--p2p"]], ids=["managed", "p2p"])
+def test_there_and_back(pair, machine, mode):
+    one, two = pair
+    one.virsh("migrate", "--live", "--unsafe", *mode, "m", two.uri)
+    assert two.virsh("domstate", "m", "--reason").strip() == "running (migrated)"
+    assert one.virsh("domstate", "m", "--reason").strip() == "shut off (migrated)"
+    counts_on(machine)
+    two.virsh("migrate", "--live", "--unsafe", *mode, "m", one.uri)
+    assert one.state_of("m") == "running"
+    assert two.state_of("m") == "absent"
+    counts_on(machine)
+    wait_until(lambda: len(one.qemus()) == 1 and not two.qemus(), 5, "one QEMU is left")
+
+
+@pytest.mark.quick
+def test_persistent_and_undefinesource_move_the_definition(pair, machine):
+    one, two = pair
+    one.virsh("migrate", "--live", "--unsafe", "--persistent", "--undefinesource", "m", two.uri)
+    assert one.state_of("m") == "absent"
+    assert re.search(r"Persistent: +yes", two.virsh("dominfo", "m"))
+    counts_on(machine)
+
+
+@pytest.mark.quick
+def test_a_migration_is_cancelled_and_the_guest_runs_on(pair, machine):
+    one, two = pair
+    one.virsh("migrate-setspeed", "m", "1")
+    moving = one.virsh_process("migrate", "--live", "--unsafe", "m", two.uri)
+    wait_until(lambda: "Unbounded" in one.virsh("domjobinfo", "m"), 10, "the job is seen")
+    assert "Unbounded" in two.virsh("domjobinfo", "m")
+    one.virsh("domjobabort", "m")
+    said, _ = moving.communicate(timeout=20)
+    assert moving.returncode == 1 and "cancel" in said
+    assert one.virsh("domstate", "m").strip() == "running"
+    wait_until(lambda: two.state_of("m") == "absent", 5, "the destination forgets it")
+    counts_on(machine)
+    one.virsh("migrate-setspeed", "m", "0")
+
+
+@pytest.mark.quick
+def test_a_dead_client_cancels_a_managed_migration(pair, machine):
+    one, two = pair
+    one.virsh("migrate-setspeed", "m", "1")
+    moving = one.virsh_process("migrate", "--live", "--unsafe", "m", two.uri)
+    wait_until(lambda: "Unbounded" in one.virsh("domjobinfo", "m"), 10, "the job is seen")
+    moving.kill()
+    moving.communicate()
+    wait_until(lambda: "None" in one.virsh("domjobinfo", "m"), 10, "the job ends")
+    assert one.state_of("m") == "running"
+    wait_until(lambda: two.state_of("m") == "absent", 5, "the destination forgets it")
+    counts_on(machine)
+
+
+@pytest.mark.quick
+def test_refusals_name_their_reason(pair, machine, tmp_path):
+    one, two = pair
+    assert "same host" in one.virsh("migrate", "--live", "--unsafe", "m", one.uri, code=1)
+    assert "nsafe" in one.virsh("migrate", "--live", "m", two.uri, code=1)
+    two.virsh("create", Machine(tmp_path / "other", name="m").path)
+    said = one.virsh("migrate", "--live", "--unsafe", "m", two.uri, code=1)
+    assert "already" in said
+    assert one.state_of("m") == "running"
+    counts_on(machine)
+
+
+@pytest.mark.quick
+def test_a_paused_guest_arrives_paused(pair, machine):
+    one, two = pair
+    one.virsh("suspend", "m")
+    one.virsh("migrate", "--unsafe", "m", two.uri)
+    assert two.state_of("m") == "paused"
+    two.virsh("resume", "m")
+    counts_on(machine)
+
+
+@pytest.mark.quick
+def test_offline_moves_only_the_definition(pair, machine):
+    one, two = pair
+    one.virsh("destroy", "m")
+    one.virsh("migrate", "--offline", "--persistent", "m", two.uri)
+    assert two.state_of("m") == "shut off"
+    assert one.state_of("m") == "shut off"
