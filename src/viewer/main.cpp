@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "viewer/headless.h"
+#include "viewer/window.h"
 
 int main(int argument_count, char** arguments) {
     using namespace segue;
@@ -13,5 +14,6 @@ int main(int argument_count, char** arguments) {
     }
     if (line.options->verbose) set_log_level(LogLevel::debug);
     const auto loop = make_asio_loop();
-    return viewer::run_headless(*loop, *line.options);
+    return line.options->headless ? viewer::run_headless(*loop, *line.options)
+                                  : viewer::run_window(*loop, *line.options);
 }
