@@ -45,6 +45,9 @@ def test_the_client_follows_its_machine(tmp_path, source, target, seamless):
             # main, display, inputs, cursor: once each, nothing left over from the links.
             assert second.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
             assert first.channels() == []
+            if target == "segue":
+                # The client's window was made once: no other mode was shown in between.
+                assert client.count("primary") == 1, client.events
 
 
 @pytest.mark.full

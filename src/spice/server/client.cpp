@@ -150,7 +150,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
             channel.display = server_.display_of(channel.key.id);
             if (channel.display == nullptr) return channel_lost(link);
             const EncoderOptions options = server_.encoder_options(socket.setup);
-            channel.display->connect(std::move(socket), options);
+            channel.display->connect(std::move(socket), options, target_.has_value());
             return;
         }
         case wire::ChannelType::inputs: {

@@ -15,6 +15,8 @@ constexpr Duration kSurfaceGone = 60ms;
 // A client's state that comes later than this after the link only adds knowledge (a hand-over
 // through the client, with the machine running here already).
 constexpr Duration kStatePatience = 2s;
+// After the machine has begun to run here: its device sets its mode again within a refresh of QEMU.
+constexpr Duration kArrival = 80ms;
 
 }  // namespace
 
@@ -34,6 +36,10 @@ Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, OnLost on_lo
 Result<> Display::open() {
     guest_ = TRY(GuestDisplay::make(*device_, device_->geometry(), *this));
     pump_timer_ = worker_.loop().make_timer([this] { pump(); });
+    arrival_timer_ = worker_.loop().make_timer([this] {
+        machine_arrived_ = true;
+        for_displays([](DisplayChannel& channel) { channel.machine_arrived(); });
+    });
     return worker_.start("SPICE Worker");
 }
 
@@ -42,6 +48,7 @@ Display::~Display() {
     worker_.call([this] {
         clients_.clear();
         pump_timer_.reset();
+        arrival_timer_.reset();
     });
     worker_.stop();
 }
@@ -51,6 +58,7 @@ Display::~Display() {
 void Display::start() {
     worker_.post([this] {
         guest_->set_running(true);
+        if (!machine_arrived_) arrival_timer_->start(kArrival);
         tell_capabilities();
         for (auto& [link, client] : clients_) {
             if (client.patience) client.patience->start(kStatePatience);
@@ -264,9 +272,9 @@ void Display::image_cache_reset() {
 
 // --- Clients ------------------------------------------------------------------------------------
 
-void Display::connect(LinkedSocket socket, const EncoderOptions& options) {
+void Display::connect(LinkedSocket socket, const EncoderOptions& options, bool follows_machine) {
     auto shared = std::make_shared<LinkedSocket>(std::move(socket));
-    worker_.post([this, shared, options] {
+    worker_.post([this, shared, options, follows_machine] {
         const LinkId link = shared->id;
         const ChannelSetup setup = shared->setup;
         Client& client = clients_[link];
@@ -278,6 +286,7 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options) {
             }
             auto display = std::make_unique<DisplayChannel>(setup, output, *guest_, options);
             client.display = display.get();
+            if (follows_machine && !machine_arrived_) display->wait_for_machine();
             return display;
         };
         client.driver =

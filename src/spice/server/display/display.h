@@ -68,7 +68,8 @@ class Display final : private DisplayListener {
     void set_most_monitors(unsigned most);
 
     // --- Clients (home thread) -------------------------------------------------------------------
-    void connect(LinkedSocket socket, const EncoderOptions& options);
+    // `follows_machine`: the client comes from another server, and its machine, too.
+    void connect(LinkedSocket socket, const EncoderOptions& options, bool follows_machine);
     void disconnect(LinkId link);
     void migrate(LinkId link);
     // The state that the channel waits for is late: it goes on without.
@@ -118,6 +119,8 @@ class Display final : private DisplayListener {
     // From here on: the worker's own.
     std::unique_ptr<GuestDisplay> guest_;
     std::unique_ptr<Timer> pump_timer_;
+    std::unique_ptr<Timer> arrival_timer_;
+    bool machine_arrived_ = false;  // it has run here for long enough to show itself
     bool pump_pending_ = false;
     Instant last_pump_{};
     bool more_commands_ = false;

@@ -98,7 +98,9 @@ void DisplayChannel::surface_created(std::uint32_t id) {
     const auto known = knowledge_.surfaces.find(id);
     const Surface* surface = guest_.surfaces().find(id);
     if (surface == nullptr) return;
-    if (known != knowledge_.surfaces.end())
+    const bool is_as_it_was = waits_for_machine_ && surface->has_kept_pixels &&
+                              known != knowledge_.surfaces.end() && known->second.fits(*surface);
+    if (known != knowledge_.surfaces.end() && !is_as_it_was)
         known->second.stale = canvas::Region(surface->image.bounds());
     if (is_held()) {
         drawn_while_held_[id] =
@@ -145,6 +147,12 @@ bool DisplayChannel::send_move(const Drawing& drawing, SurfaceKnowledge& known) 
     send(message);
     known.stale.subtract(drawing.region);
     return true;
+}
+
+void DisplayChannel::machine_arrived() {
+    if (!waits_for_machine_) return;
+    waits_for_machine_ = false;
+    pump();
 }
 
 void DisplayChannel::image_cache_reset() {
@@ -294,8 +302,11 @@ Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
     send(display::InvalAllPixmaps{});
     send(display::InvalAllPalettes{});
     for (auto& [id, known] : knowledge_.surfaces) {
+        // What the device showed before the machine came is no drawing of the machine.
+        const Surface* surface = guest_.surfaces().find(id);
         const auto drawn = drawn_while_held_.find(id);
-        if (drawn != drawn_while_held_.end()) known.stale.unite(drawn->second);
+        if (surface != nullptr && known.fits(*surface) && drawn != drawn_while_held_.end())
+            known.stale.unite(drawn->second);
     }
     drawn_while_held_.clear();
     return {};

@@ -29,8 +29,14 @@ class DisplayChannel final : public Channel {
     void pump();
     void set_options(const EncoderOptions& options) { encoder_.set_options(options); }
 
+    // The client comes with its machine, which has not arrived: it keeps the picture that it has
+    // until machine_arrived(), so that it never sees what the device shows before.
+    void wait_for_machine() { waits_for_machine_ = true; }
+    void machine_arrived();
+    bool waits_for_machine() const { return waits_for_machine_; }
+
     // The client has sent DISPLAY_INIT, or its state came from another server.
-    bool is_ready() const { return ready_ && !is_held(); }
+    bool is_ready() const { return ready_ && !is_held() && !waits_for_machine_; }
     const Knowledge& knowledge() const { return knowledge_; }
     const ImageEncoder& encoder() const { return encoder_; }
 
@@ -56,6 +62,7 @@ class DisplayChannel final : public Channel {
     ImageEncoder encoder_;
     Knowledge knowledge_;
     bool ready_ = false;
+    bool waits_for_machine_ = false;
     // While the state of the source is awaited: where the surfaces here are not what the machine
     // brought along.
     std::map<std::uint32_t, canvas::Region> drawn_while_held_;

@@ -56,7 +56,7 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
         channel_ = make_channel(output_, false);
     }
 
-    void create_primary(std::uint32_t width, std::uint32_t height) {
+    void create_primary(std::uint32_t width, std::uint32_t height, bool keep_data = false) {
         PrimarySurface primary;
         primary.width = width;
         primary.height = height;
@@ -64,6 +64,7 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
         primary.format = SPICE_SURFACE_FMT_32_xRGB;
         primary.group = FakeDevice::kGroup;
         primary.memory = FakeDevice::kBase;
+        primary.keep_data = keep_data;
         device_.used = std::max<std::size_t>(device_.used, std::size_t{width} * height * 4);
         ASSERT_TRUE(guest_->create_primary(0, primary));
     }
@@ -223,6 +224,31 @@ TEST_F(DisplayChannelTest, WithoutTheStateEverythingIsSent) {
     wire::common::MigrateData late;
     late.data = wire::SharedBytes::take(Bytes(write_display_blob({}, 5)));
     EXPECT_TRUE(target->receive(from_client(late)));
+}
+
+TEST_F(DisplayChannelTest, WhatTheDeviceShowsBeforeTheMachineComesIsNeverSeen) {
+    init();
+    channel_->migrate();
+    ASSERT_TRUE(channel_->receive(from_client(wire::common::MigrateFlushMark{})));
+    wire::common::MigrateData data;
+    data.data = output_.messages.back().body;
+
+    guest_->destroy_primary(0);
+    create_primary(128, 64);  // the other host's device, in the mode it starts with
+    Output there;
+    channel_ = make_channel(there, true);
+    channel_->wait_for_machine();
+    ASSERT_TRUE(channel_->receive(from_client(data)));
+    there.messages.clear();
+    channel_->pump();
+    guest_->destroy_primary(0);
+    create_primary(64, 32, true);  // the machine comes, with its pixels
+    channel_->pump();
+    EXPECT_TRUE(there.messages.empty());
+    fill(0, 0, 8, 8);
+    channel_->machine_arrived();
+    EXPECT_EQ(there.take_numbers(), std::vector<std::uint16_t>{display::DrawCopy::kFromServer})
+        << "the fill, and nothing of what the client had";
 }
 
 TEST_F(DisplayChannelTest, AHostileStateIsRefused) {
