@@ -59,6 +59,8 @@ def test_pictures_are_qemus_own(tmp_path, compression):
 def test_event_lines_of_a_plain_session(tmp_path):
     with viewer.spice_qemu(tmp_path / "vm", *SCREEN) as vm:
         with viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}") as view:
+            # The first picture may come before the last channel is open.
+            view.wait("connected")
             view.wait("frame")
             assert view.stop() == 0
         assert view.names() == ["connected", "disconnected"]
@@ -79,6 +81,8 @@ def test_a_wrong_ticket_is_one_clear_error(tmp_path):
         assert "right" not in view.log() and "wrong" not in view.log()
         with viewer.Viewer(tmp_path / "good", uri,
                            environment={"SEGUE_VIEW_PASSWORD": "right"}) as view:
+            # The first picture may come before the last channel is open.
+            view.wait("connected")
             view.wait("frame")
             assert view.stop() == 0
 
