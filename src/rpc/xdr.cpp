@@ -80,12 +80,6 @@ std::size_t XdrReader::count(std::string_view field, std::uint64_t limit, std::s
     return size;
 }
 
-bool XdrReader::present(std::string_view field) {
-    const std::uint32_t flag = u32();
-    if (flag > 1) set_error("'{}' is neither absent (0) nor present (1) but {}", field, flag);
-    return ok() && flag == 1;
-}
-
 void XdrReader::require(std::string_view field, bool holds) {
     if (!holds) set_error("'{}' has a value that does not exist", field);
 }

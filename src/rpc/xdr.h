@@ -41,8 +41,9 @@ class XdrReader {
     void fixed(std::span<std::uint8_t> to);
     // The number of elements that follow; each takes at least `smallest` bytes.
     std::size_t count(std::string_view field, std::uint64_t limit, std::size_t smallest);
-    // The flag before an optional value: 0 or 1.
-    bool present(std::string_view field);
+    // The flag before an optional value. Any number but 0 means that it follows: libvirt's daemons
+    // take it so, and go-libvirt sends 0x01000000.
+    bool present() { return u32() != 0; }
     void require(std::string_view field, bool holds);
 
   private:

@@ -179,7 +179,7 @@ def read_value(schema, field, kind, target):
         return [f"{target} = reader.{verb}({name}, {cpp.constant(kind.limit, schema)});"]
     if isinstance(kind, model.Optional):
         inner = read_value(schema, field, kind.inner, f"{target}.emplace()")
-        return [f"if (reader.present({name})) {{"] + indented(inner) + ["}"]
+        return ["if (reader.present()) {"] + indented(inner) + ["}"]
     if isinstance(kind, model.FixedArray):
         return ([f"for (auto& element : {target}) {{"]
                 + indented(read_value(schema, field, kind.element, "element")) + ["}"])
