@@ -86,6 +86,19 @@ void DomainList::keep_departing(std::unique_ptr<Incarnation> incarnation) {
     departing_[key] = std::move(incarnation);
 }
 
+void DomainList::remember(const std::string& name, const FinishedJob& job) {
+    std::erase_if(remembered_, [&](const auto& one) { return one.first == name; });
+    remembered_.emplace_front(name, job);
+    if (remembered_.size() > kMaxRemembered) remembered_.pop_back();
+}
+
+const FinishedJob* DomainList::remembered(const std::string& name) const {
+    for (const auto& one : remembered_) {
+        if (one.first == name) return &one.second;
+    }
+    return nullptr;
+}
+
 void DomainList::end_departing(const std::string& key) {
     const auto found = departing_.find(key);
     if (found != departing_.end()) found->second->guest->end();

@@ -2,6 +2,7 @@
 // The domains of this host by uuid, name and id, and their place in the store.
 #pragma once
 
+#include <deque>
 #include <map>
 
 #include "daemon/domain_object.h"
@@ -39,9 +40,15 @@ class DomainList {
     std::unique_ptr<Incarnation> take_departing(const std::string& key);
     void end_departing(const std::string& key);
 
+    // The last finished migration of each domain, also of those that left this host for good.
+    static constexpr std::size_t kMaxRemembered = 256;
+    void remember(const std::string& name, const FinishedJob& job);
+    const FinishedJob* remembered(const std::string& name) const;
+
   private:
     storage::Store& store_;
     std::map<std::string, std::unique_ptr<Incarnation>> departing_;
+    std::deque<std::pair<std::string, FinishedJob>> remembered_;  // the latest first
     std::map<Uuid, DomainPointer> by_uuid_;
     std::int32_t last_id_ = 0;
 };

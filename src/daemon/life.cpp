@@ -148,7 +148,7 @@ void start_guest(const Services& services, const DomainPointer& domain, Domain m
                mode == StartMode::incoming ? PausedReason::migration : PausedReason::starting_up);
     const auto failed = [&services, domain, answer](const Error& error) {
         abandon(services, *domain);
-        answer(tl::unexpected(error));
+        when_gone(*domain, [answer, error] { answer(tl::unexpected(error)); });
     };
     const auto prepared = make_directory(domain->incarnation->directory).and_then([&] {
         return give_ports(services, *domain->incarnation);

@@ -47,6 +47,21 @@ def test_there_and_back(pair, machine, mode):
     wait_until(lambda: len(one.qemus()) == 1 and not two.qemus(), 5, "one QEMU is left")
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("offer", ["v2", "v3"])
+def test_older_protocols_move_it_there_and_back(tmp_path, offer):
+    with Hosts(2, config=f'[migration]\noffer = ["{offer}"]\n') as (one, two):
+        machine = Machine(tmp_path, name="old", tick_ms=20)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        one.virsh("migrate", "--live", "--unsafe", "old", two.uri)
+        counts_on(machine)
+        two.virsh("migrate", "--live", "--unsafe", "--p2p", "old", one.uri)
+        counts_on(machine)
+        wait_until(lambda: len(one.qemus()) == 1 and not two.qemus(), 10, "one QEMU is left")
+        assert one.state_of("old") == "running" and two.state_of("old") == "absent"
+
+
 @pytest.mark.quick
 def test_persistent_and_undefinesource_move_the_definition(pair, machine):
     one, two = pair

@@ -76,17 +76,16 @@ Result<Json> status(const Services& services, const Json& arguments) {
 }
 
 Result<Json> timeline(const Services& services, const Json& arguments) {
-    const DomainPointer domain = TRY(services.domains.find(std::string(arguments.text("domain"))));
-    if (!domain->last_job) {
+    const std::string name(arguments.text("domain"));
+    const FinishedJob* job = services.domains.remembered(name);
+    if (job == nullptr) {
         return fail(ErrorCode::operation_invalid,
-                    "domain '{}' was not migrated since this daemon "
-                    "started",
-                    domain->name);
+                    "domain '{}' was not migrated since this daemon started", name);
     }
     if (arguments.text("form") == "svg") {
-        return Json::object({{"svg", timeline_svg(domain->last_job->timeline)}});
+        return Json::object({{"svg", timeline_svg(job->timeline)}});
     }
-    return Json::parse(timeline_json(domain->last_job->timeline));
+    return Json::parse(timeline_json(job->timeline));
 }
 
 Result<Json> report(const Services& services) {

@@ -208,18 +208,19 @@ void add_version2_calls(rpc::Dispatcher& calls, const Services& services) {
     calls.on<migration::DomainMigratePerform>(
         [&services](Session& session, migration::Perform2Call given,
                     rpc::Reply<migration::DomainMigratePerform> reply) {
-            with_options(plain_options(given.flags, given.name, given.bandwidth, {}, given.uri,
-                                       "DomainMigratePerform"),
-                         reply, [&](MigrateCall call) {
-                             call.protocol = migrate::Protocol::version2;
-                             call.domain = given.domain;
-                             call.cookie = std::move(given.cookie);
-                             call.uri = given.uri;
-                             perform_migration(services, &session, call,
-                                               [reply](Result<Bytes> done) {
-                                                   reply(done.map([](const Bytes&) {}));
-                                               });
-                         });
+            with_options(
+                plain_options(given.flags, given.name, given.bandwidth, {}, {},
+                              "DomainMigratePerform"),
+                reply, [&](MigrateCall call) {
+                    call.protocol = migrate::Protocol::version2;
+                    call.domain = given.domain;
+                    call.cookie = std::move(given.cookie);
+                    // Peer-to-peer, the URI is the other daemon's.
+                    const bool driven = call.options.has(migrate::kPeerToPeer);
+                    if (!driven) call.uri = given.uri;
+                    perform(services, session, std::move(call), given.uri,
+                            [reply](Result<Bytes> done) { reply(done.map([](const Bytes&) {})); });
+                });
         });
     calls.on<migration::DomainMigrateFinish2>(
         [&services](Session&, migration::Finish2Call given,

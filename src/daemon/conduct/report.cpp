@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
 #include "daemon/job_statistics.h"
 
 namespace segue {
@@ -50,6 +51,7 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
             .histogram("segue_migration_seconds", "Begin or Perform to the end of the job")
             .observe(now - timeline.start());
     }
+    services.domains.remember(domain.name, job);
     publish_job_completed(services, domain, job);
     return job;
 }
