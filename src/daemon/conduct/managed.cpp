@@ -110,8 +110,10 @@ void begin_migration(const Services& services, rpc::Session* session, const Migr
     const auto xml = migration_xml(**domain, call.options);
     if (!xml) return answer(tl::unexpected(xml.error()));
     BeginResult result{migrate::write_cookie(begin_cookie(services, **domain, call.options)), *xml};
-    // Without protection nothing is held between the calls: Perform starts the job.
-    const bool held = call.options.has(migrate::kChangeProtection) || session == nullptr;
+    // Without protection, and in v2 (which only fetches the XML), nothing is held between the
+    // calls: Perform starts the job.
+    const bool held = call.protocol == migrate::Protocol::version3 &&
+                      (call.options.has(migrate::kChangeProtection) || session == nullptr);
     if (!held) return answer(std::move(result));
     const auto conduct = make_source(services, *domain, call, "migrate-begin");
     if (!conduct) return answer(tl::unexpected(conduct.error()));
