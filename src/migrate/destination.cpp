@@ -109,6 +109,7 @@ void DestinationMachine::learn(const DestinationInput& input) {
             client_gone_ = true;
             break;
         case DestinationEvent::peer_linked: source_may_ask_ = true; break;
+        case DestinationEvent::peer_cancels:
         case DestinationEvent::peer_released: source_may_ask_ = false; break;
         case DestinationEvent::loaded: loaded_ = true; break;
         case DestinationEvent::qemu_exited: guest_gone_ = true; break;
@@ -238,6 +239,7 @@ Phase DestinationMachine::phase_of(DestinationState state) const {
 }
 
 Duration DestinationMachine::bound_of(DestinationState state) const {
+    if (rearms(state)) return kStoreAgain;
     return state == DestinationState::finishing ? kLoadBound : Duration{};
 }
 

@@ -21,7 +21,9 @@ enum class DestinationState : std::uint8_t {
     taking,     // the record taken(id) is being stored
     resuming,   // taken: the guest is being resumed
     running,    // taken, and Finish was carried out: the source is to hear it
+    unsettled,  // as running, but the record of it could not be stored: tried again
     refusing,   // the record refused(id) is being stored
+    silent,     // refused(id) could not be stored: tried again, nothing is promised yet
     refused,    // promised; Finish, or the client's end, is awaited
     promised,   // promised; the job is over, the promise is kept until the source releases it
     withdrawn,  // the source took the offer back before it gave the right: Finish is awaited
@@ -77,7 +79,7 @@ enum class DestinationVerb : std::uint8_t {
     reply_ok,           // answer action.call: Prepare's cookie carries the offer
     reply_error,        // answer action.call with action.error
     write_record,       // -> record_stored | record_failed
-    forget_record,      // delete the record (no answer awaited)
+    forget_record,      // delete the record; no answer is awaited, the daemon tries until it can
     start_incoming,     // ports, QEMU with -S and -incoming -> incoming_ready | incoming_failed
     kill_incoming,      // end QEMU in the background; the domain is no longer active here
     resume_guest,       // QMP cont if action.run, else nothing -> guest_resumed | resume_failed
@@ -152,10 +154,15 @@ class DestinationMachine : public Machine<DestinationMachine, DestinationTypes> 
     static DestinationMachine restored(const Record& record, bool guest_alive);
 
     const Record& record() const { return record_; }
+    // The guest is this host's: the machine lives on only for the source's question.
+    bool arrived() const {
+        return state() == DestinationState::running || state() == DestinationState::unsettled;
+    }
     // A source that dials in must show these.
     bool key_fits(const Uuid& id, const PeerKey& key) const;
 
     static constexpr Duration kLoadBound = 60s;
+    static constexpr Duration kStoreAgain = 5s;
     // A promise that no source has released is kept this long; then the store may prune it.
     static constexpr Duration kPromiseKept = std::chrono::hours(30 * 24);
 
@@ -179,7 +186,9 @@ class DestinationMachine : public Machine<DestinationMachine, DestinationTypes> 
   public:
     Phase phase_of(DestinationState state) const;
     Duration bound_of(DestinationState state) const;
-    static bool rearms(DestinationState) { return false; }
+    static bool rearms(DestinationState state) {
+        return state == DestinationState::silent || state == DestinationState::unsettled;
+    }
     static std::string_view step_name(DestinationState state);
 
   private:

@@ -21,7 +21,10 @@ const Named<S> kStates[] = {
     {S::taking, "taking", "the record taken(id) is being stored"},
     {S::resuming, "resuming", "taken(id): the guest is being resumed"},
     {S::running, "running", "taken(id), Finish was carried out: the source is to hear it"},
+    {S::unsettled, "unsettled",
+     "as running, but the record of it could not be stored: tried again"},
     {S::refusing, "refusing", "the record refused(id) is being stored"},
+    {S::silent, "silent", "refused(id) could not be stored: tried again, nothing is promised yet"},
     {S::refused, "refused", "refused(id) is promised; Finish or the client's end is awaited"},
     {S::promised, "promised", "the job is over; the promise is kept until it is released"},
     {S::withdrawn, "withdrawn", "the right was never given; Finish or the client's end is awaited"},
@@ -106,6 +109,8 @@ Phase destination_phase(S state, Protocol protocol) {
     switch (state) {
         case S::idle:
         case S::running:
+        case S::unsettled:
+        case S::silent:
         case S::promised:
         case S::ended: return Phase::none;
         case S::recording:

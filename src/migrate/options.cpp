@@ -18,6 +18,9 @@ constexpr std::uint64_t kBandwidthEnd = 8796093022208;
 
 constexpr std::size_t kMostNameBytes = 255;
 
+// A guest whose viewers do not come is not held back longer than this.
+constexpr std::uint64_t kMostScreenWaitMs = 600'000;
+
 Result<> wrong(ErrorCode code, std::string_view why) {
     return fail(code, "{}", why);
 }
@@ -97,6 +100,8 @@ Result<> take(const TypedParameter& parameter, MigrateOptions& options) {
         options.bandwidth_mib = std::get<std::uint64_t>(parameter.value);
     } else if (parameter.name == "compression.xbzrle.cache") {
         options.xbzrle_cache = std::get<std::uint64_t>(parameter.value);
+    } else if (parameter.name == "segue.screen_wait") {
+        options.screen_wait_ms = std::get<std::uint64_t>(parameter.value);
     }
     return {};
 }
@@ -142,6 +147,11 @@ Result<> check_values(const MigrateOptions& options) {
     }
     if (options.bandwidth_mib && *options.bandwidth_mib >= kBandwidthEnd) {
         return fail(ErrorCode::overflow, "bandwidth must be less than {}", kBandwidthEnd);
+    }
+    if (options.screen_wait_ms && *options.screen_wait_ms > kMostScreenWaitMs) {
+        return fail(ErrorCode::invalid_argument,
+                    "parameter 'segue.screen_wait' is {} ms: it must be 0 to {}",
+                    *options.screen_wait_ms, kMostScreenWaitMs);
     }
     const std::string& name = options.destination_name;
     if (name.find('/') != std::string::npos || name == "." || name == ".." ||

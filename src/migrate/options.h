@@ -84,6 +84,9 @@ struct MigrateOptions {
     std::optional<std::int32_t> throttle_initial;  // percent
     std::optional<std::int32_t> throttle_increment;
     std::optional<std::int32_t> parallel_connections;
+    // Ours ("segue.screen_wait"): how long the source waits for viewers to be linked; 0: no wait.
+    // Never passed on to another daemon.
+    std::optional<std::uint64_t> screen_wait_ms;
 
     bool has(MigrateFlag flag) const { return (flags & flag) != 0; }
 };

@@ -88,6 +88,8 @@ const ParameterInfo kParameters[] = {
     {"bandwidth.postcopy", Kind::uint64, false, "--postcopy-bandwidth", kNoPostCopy},
     {"parallel.connections", Kind::int32, false, "--parallel-connections", ""},
     {"tls.destination", Kind::text, false, "--tls-destination", ""},
+    // Ours: `segue migrate --screen-wait`.
+    {"segue.screen_wait", Kind::uint64, false, "", ""},
 };
 
 }  // namespace

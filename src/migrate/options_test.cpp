@@ -71,7 +71,8 @@ TEST(Options, TakesEveryParameter) {
                     text("compression", "xbzrle"), number("compression.mt.level", 1),
                     number("compression.mt.threads", 2), number("compression.mt.dthreads", 3),
                     large("compression.xbzrle.cache", 8192), number("auto_converge.initial", 4),
-                    number("auto_converge.increment", 5), number("parallel.connections", 6)},
+                    number("auto_converge.increment", 5), number("parallel.connections", 6),
+                    large("segue.screen_wait", 0)},
         kAutoConverge | kParallel);
     ASSERT_TRUE(options) << options.error().message;
     EXPECT_TRUE(check_options(*options)) << check_options(*options).error().message;
@@ -91,6 +92,7 @@ TEST(Options, TakesEveryParameter) {
     EXPECT_EQ(options->throttle_initial, 4);
     EXPECT_EQ(options->throttle_increment, 5);
     EXPECT_EQ(options->parallel_connections, 6);
+    EXPECT_EQ(options->screen_wait_ms, 0u);
 }
 
 TEST(Options, RefusesAsLibvirtDoes) {
@@ -121,6 +123,8 @@ TEST(Options, RefusesAsLibvirtDoes) {
               "parameter 'parallel.connections' is 0: it must be 1 to 255");
     EXPECT_EQ(refused({large("compression.xbzrle.cache", 3)}, kCompressed).code,
               ErrorCode::invalid_argument);
+    EXPECT_EQ(refused({large("segue.screen_wait", 600001)}).message,
+              "parameter 'segue.screen_wait' is 600001 ms: it must be 0 to 600000");
     EXPECT_EQ(refused({text("migrate_disks", "vda")}).code, ErrorCode::argument_unsupported);
     EXPECT_EQ(refused({text("destination_name", "a/b")}).code, ErrorCode::invalid_argument);
     EXPECT_EQ(refused({text("migrate_uri", "hostb")}).message,

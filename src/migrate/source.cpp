@@ -137,6 +137,7 @@ void SourceMachine::entered(SourceState to) {
             cause_.reset();
             break;
         case SourceState::returning: record_.right = Right::refused; break;
+        case SourceState::taking_back:
         case SourceState::resuming: record_.right = Right::held; break;
         default: break;
     }

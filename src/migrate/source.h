@@ -21,6 +21,7 @@ enum class SourceState : std::uint8_t {
     cancelling,        // QEMU was told to cancel
     resuming,          // never given: the guest goes on here, alone
     giving,            // the record given(id) is being stored
+    taking_back,       // cancelled meanwhile: the record held(id) is being stored again
     handing,           // v2: the right travels over the peer link
     given,             // the right is out of our hands
     taken_known,       // v3: the destination said taken; Confirm is awaited

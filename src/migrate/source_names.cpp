@@ -20,6 +20,7 @@ const Named<S> kStates[] = {
     {S::cancelling, "cancelling", "QEMU was told to cancel"},
     {S::resuming, "resuming", "the right was never given: the guest goes on here, alone"},
     {S::giving, "giving", "the record given(id) is being stored"},
+    {S::taking_back, "taking_back", "not handed out after all: held(id) is being stored again"},
     {S::handing, "handing", "the right travels over the peer link"},
     {S::given, "given", "the right is with the destination or on its way"},
     {S::taken_known, "taken_known", "the destination said taken(id); Confirm is awaited"},

@@ -34,7 +34,7 @@ const R kVersion3[] = {
     {S::linking, E::peer_lost, G::always, S::starting, {V::write_record}},
     {S::linking, E::timer_expired, G::always, S::starting, {V::write_record}},
 
-    {S::giving, E::record_stored, G::cancel_wanted, S::resuming, {V::resume_guest}},
+    {S::giving, E::record_stored, G::cancel_wanted, S::taking_back, {V::write_record}},
     {S::giving, E::record_stored, G::always, S::given, {V::reply_ok}},
 
     {S::given, E::confirm_succeeded, G::always, S::confirming, {V::write_record}},
@@ -70,14 +70,18 @@ const R kVersion3[] = {
 // Perform is the only call: the right travels over the peer link, and the destination's answer
 // comes over it too.
 const R kVersion2[] = {
-    {S::linking, E::peer_lost, G::always, S::ended, {V::reply_error, V::close_peer, V::end_job}},
+    {S::linking,
+     E::peer_lost,
+     G::always,
+     S::ended,
+     {V::reply_error, V::cancel_peer, V::close_peer, V::end_job}},
     {S::linking,
      E::timer_expired,
      G::always,
      S::ended,
-     {V::reply_error, V::close_peer, V::end_job}},
+     {V::reply_error, V::cancel_peer, V::close_peer, V::end_job}},
 
-    {S::giving, E::record_stored, G::cancel_wanted, S::resuming, {V::resume_guest}},
+    {S::giving, E::record_stored, G::cancel_wanted, S::taking_back, {V::write_record}},
     {S::giving, E::record_stored, G::peer_has_right, S::handing, {V::give_right}},
     // A stock destination runs the guest when Finish2 comes, and nobody tells us.
     {S::giving, E::record_stored, G::always, S::unresolved, {V::reply_ok, V::report_unresolved}},
@@ -218,6 +222,13 @@ const R kShared[] = {
     {S::giving, E::guest_suspended, G::always, S::giving, {}},
     // Everything the guest is has been sent: the destination may still have it.
     {S::giving, E::qemu_exited, G::always, S::giving, {}},
+
+    // Before the destination is told to forget: a source that wakes up with given(id) would ask it.
+    {S::taking_back, E::record_stored, G::always, S::resuming, {V::resume_guest}},
+    {S::taking_back, E::record_failed, G::always, S::resuming, {V::resume_guest}},
+    {S::taking_back, E::cancel_asked, G::always, S::taking_back, {}},
+    {S::taking_back, E::client_closed, G::managed, S::taking_back, {}},
+    {S::taking_back, E::qemu_exited, G::always, S::taking_back, {}},
 
     {S::given, E::peer_refused, G::always, S::returning, {V::write_record}},
     {S::given, E::client_closed, G::managed, S::asking, {V::ask_peer}},

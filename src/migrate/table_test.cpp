@@ -174,6 +174,7 @@ TEST(Tables, NothingRunsWithoutItsRecord) {
                 if (verb == DestinationVerb::tell_refused) {
                     EXPECT_TRUE(row.on == DestinationEvent::record_stored ||
                                 row.from == DestinationState::refused ||
+                                row.from == DestinationState::withdrawn ||
                                 row.from == DestinationState::promised);
                 }
             }

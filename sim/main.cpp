@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segue-sim: thousands of small clusters under one seed.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "sim/run.h"
+
+namespace {
+
+// FNV-1a over the digests of the runs.
+std::uint64_t fold(std::uint64_t all, std::uint64_t one) {
+    for (int byte = 0; byte < 8; ++byte) {
+        all = (all ^ (one >> (8 * byte) & 0xff)) * 0x100000001b3;
+    }
+    return all;
+}
+
+std::string scenario_list() {
+    std::string text = "Scenarios (default: each run picks one by its seed):\n";
+    for (const auto& each : segue::sim::scenarios()) {
+        text += fmt::format("  {:<12} {}\n", each.name, each.meaning);
+    }
+    return text;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    using namespace segue::sim;
+    CLI::App app(
+        "Simulates migrations between hosts under faults, and checks that no guest ever "
+        "runs twice, is lost, or leaves something behind.",
+        "segue-sim");
+    std::string name;
+    std::uint64_t seed = 1;
+    std::uint64_t runs = 20000;
+    bool verbose = false;
+    app.add_option("--scenario", name, "Only this scenario");
+    app.add_option("--seed", seed, "Seed of the first run; the others follow (default 1)");
+    app.add_option("--runs", runs, "How many runs (default 20000)")->envname("SEGUE_SIM_RUNS");
+    app.add_flag("--verbose", verbose, "Print what happens");
+    app.footer(scenario_list());
+    CLI11_PARSE(app, argc, argv);
+
+    RunOptions options;
+    options.verbose = verbose;
+    if (!name.empty() && (options.scenario = scenario_named(name)) == nullptr) {
+        fmt::print(stderr, "segue-sim: no scenario '{}': see --help\n", name);
+        return 2;
+    }
+    std::uint64_t digest = 0xcbf29ce484222325;
+    std::uint64_t violations = 0;
+    std::uint64_t migrations = 0, succeeded = 0, unresolved = 0;
+    std::uint64_t run = 0;
+    while (run < runs && violations == 0) {
+        options.seed = seed + run++;
+        const RunResult result = run_once(options);
+        digest = fold(digest, result.digest);
+        migrations += static_cast<std::uint64_t>(result.migrations);
+        succeeded += static_cast<std::uint64_t>(result.succeeded);
+        unresolved += static_cast<std::uint64_t>(result.unresolved);
+        violations += result.violations.size();
+        for (const std::string& what : result.violations) {
+            fmt::print("seed {} (scenario {}): {}\n", options.seed, result.scenario, what);
+        }
+        if (!result.violations.empty()) {
+            fmt::print("replay: segue-sim --seed {} --runs 1 --verbose{}\n", options.seed,
+                       name.empty() ? "" : " --scenario " + name);
+        }
+    }
+    fmt::print("{} migrations, {} succeeded, {} needed an operator\n", migrations, succeeded,
+               unresolved);
+    fmt::print("{} runs, {} violations, seed {}, digest {:016x}\n", run, violations, seed, digest);
+    return violations == 0 ? 0 : 1;
+}
