@@ -9,6 +9,35 @@ constexpr auto kBoth = Mode::both;
 constexpr auto kPeriodic = Mode::periodic;
 constexpr auto kHybrid = Mode::hybrid;
 
+// What many states share: a link that ends, a wait that is over, a second primary.
+void add_link_rows(std::vector<Row<Secondary>>& rows) {
+    using S = Secondary;
+    using E = Event;
+    using A = Action;
+    for (const S first : {S::synchronising, S::committing_first}) {
+        rows.push_back({first, E::link_lost, kBoth, S::idle, {A::discard_stage}});
+        rows.push_back({first, E::time_up, kBoth, S::idle, {A::drop_link, A::discard_stage}});
+        rows.push_back({first, E::connected, kBoth, first, {A::refuse_link}});
+    }
+    for (const S held : {S::awaiting_request, S::suspending, S::awaiting_send, S::receiving_pages,
+                         S::receiving_state, S::loading, S::resuming}) {
+        const bool hybrid = held == S::suspending || held == S::loading || held == S::resuming;
+        const Mode mode = hybrid ? kHybrid : kBoth;
+        rows.push_back({held, E::link_lost, mode, S::lost, {A::discard_stage, A::tell_lost}});
+        rows.push_back(
+            {held, E::time_up, mode, S::lost, {A::drop_link, A::discard_stage, A::tell_lost}});
+        // The old primary is cut off first: it may be alive.
+        rows.push_back({held,
+                        E::promote,
+                        mode,
+                        S::promoting,
+                        {A::drop_link, A::discard_stage, A::promote_vm}});
+        rows.push_back({held, E::connected, mode, held, {A::refuse_link}});
+    }
+    for (const S busy : {S::committing, S::committing_lost})
+        rows.push_back({busy, E::connected, kBoth, busy, {A::refuse_link}});
+}
+
 std::vector<Row<Secondary>> make_secondary_rows() {
     using S = Secondary;
     using E = Event;
@@ -73,28 +102,7 @@ std::vector<Row<Secondary>> make_secondary_rows() {
         {S::promoting, E::connected, kBoth, S::promoting, {A::refuse_link}},
         {S::promoted, E::connected, kBoth, S::promoted, {A::refuse_link}},
     };
-    for (const S first : {S::synchronising, S::committing_first}) {
-        rows.push_back({first, E::link_lost, kBoth, S::idle, {A::discard_stage}});
-        rows.push_back({first, E::time_up, kBoth, S::idle, {A::drop_link, A::discard_stage}});
-        rows.push_back({first, E::connected, kBoth, first, {A::refuse_link}});
-    }
-    for (const S held : {S::awaiting_request, S::suspending, S::awaiting_send, S::receiving_pages,
-                         S::receiving_state, S::loading, S::resuming}) {
-        const bool hybrid = held == S::suspending || held == S::loading || held == S::resuming;
-        const Mode mode = hybrid ? kHybrid : kBoth;
-        rows.push_back({held, E::link_lost, mode, S::lost, {A::discard_stage, A::tell_lost}});
-        rows.push_back(
-            {held, E::time_up, mode, S::lost, {A::drop_link, A::discard_stage, A::tell_lost}});
-        // The old primary is cut off first: it may be alive.
-        rows.push_back({held,
-                        E::promote,
-                        mode,
-                        S::promoting,
-                        {A::drop_link, A::discard_stage, A::promote_vm}});
-        rows.push_back({held, E::connected, mode, held, {A::refuse_link}});
-    }
-    for (const S busy : {S::committing, S::committing_lost})
-        rows.push_back({busy, E::connected, kBoth, busy, {A::refuse_link}});
+    add_link_rows(rows);
     return rows;
 }
 

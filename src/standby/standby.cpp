@@ -50,7 +50,6 @@ Result<> Standby::open() {
         TRY(state_.save(facts));
         log_warning("standby", "holds epoch {} of an earlier process: stale", facts.epoch);
     }
-    if (!promoted && !options_.vm.empty()) TRY(prepare_vm());
     return {};
 }
 
@@ -87,6 +86,33 @@ Result<> Standby::prepare_vm() {
     return options_.prestart ? vm_->start() : Result<>();
 }
 
+Result<> Standby::open_disk(std::shared_ptr<net::TlsContext> tls) {
+    if (!options_.disk) return {};
+    const bool promoted = state_.facts().promoted;
+    const bool held = store_->content() == StoreRecord::Content::committed;
+    const std::uint64_t epoch = promoted ? state_.facts().epoch
+                                : held   ? store_->epoch()
+                                         : DiskEpochs::kAllSealed;
+    auto disk = TRY(DiskEpochs::open(options_.disk->image, state_.path(), epoch));
+    if (promoted) TRY(disk->discard());
+    if (!promoted && !held) TRY(disk->end_epochs());
+    worker_ = std::make_unique<Worker>(loop_);
+    disk_ = TRY(DiskPort::make(loop_, *worker_, std::move(disk), options_.disk->address,
+                               state_.file("disk.sock"), std::move(tls)));
+    if (promoted) disk_->serve_vm();
+    return {};
+}
+
+Result<> Standby::open_network(std::shared_ptr<net::TlsContext> tls) {
+    if (!options_.network) return {};
+    network_ = TRY(NetworkPort::make(loop_, *options_.network, options_.network_out, std::move(tls),
+                                     {state_.file("gate-net.sock"), state_.file("vm-net.sock")}));
+    if (state_.facts().promoted) network_->serve_vm();
+    // Fail closed: what a held epoch does not know must not leave.
+    if (stale_) network_->hold();
+    return {};
+}
+
 Result<> Standby::listen() {
     std::shared_ptr<net::TlsContext> tls;
     if (!options_.tls.empty()) {
@@ -96,6 +122,9 @@ Result<> Standby::listen() {
                                          directory + "/server-key.pem"},
                                         true));
     }
+    TRY(open_disk(tls));
+    TRY(open_network(tls));
+    if (!state_.facts().promoted && !options_.vm.empty()) TRY(prepare_vm());
     control_ = TRY(ControlSocket::make(loop_, state_.file("control.sock"),
                                        [this](const Json& request, ControlSocket::Reply reply) {
                                            on_request(request, std::move(reply));
@@ -118,17 +147,58 @@ void Standby::send(ColoMessage message) {
     migration_->send(message);
 }
 
-void Standby::pass_output() {}
-void Standby::hold_output() {}
-void Standby::seal_output() {}
+void Standby::pass_output() {
+    if (network_) network_->pass();
+    if (!disk_) return;
+    const auto ended = disk_->disk().end_epochs();
+    if (!ended) fail_session(ended.error());
+}
 
-void Standby::begin_commit(std::uint64_t) {
+void Standby::hold_output() {
+    if (network_) network_->hold();
+    if (!disk_) return;
+    const auto begun = disk_->disk().begin_epochs();
+    if (!begun) fail_session(begun.error());
+}
+
+// The primary has drained its block layer: what it wrote is here. Syncing runs beside the pages.
+void Standby::seal_output() {
+    if (!disk_) return;
+    const auto sealed = disk_->disk().seal(store_->epoch() + 1);
+    if (!sealed) return fail_session(sealed.error());
+    disk_syncs_ = true;
+    worker_->run(disk_->disk().sync_job(), [this](const Result<>& synced) {
+        disk_syncs_ = false;
+        if (!synced) {
+            commit_waits_ = false;
+            return fail_session(synced.error());
+        }
+        if (commit_waits_) commit_if_durable();
+    });
+}
+
+void Standby::begin_commit(std::uint64_t epoch) {
     commit_began_ = loop_.now();
+    if (network_) network_->seal(epoch);
+    commit_if_durable();
+}
+
+void Standby::commit_if_durable() {
+    commit_waits_ = disk_syncs_;
+    if (commit_waits_) return;
     const auto committed = session_->committed();
     if (!committed) fail_session(committed.error());
 }
 
-void Standby::release_output(std::uint64_t) {}
+void Standby::release_output(std::uint64_t epoch) {
+    if (network_) network_->release(epoch);
+    if (!disk_) return;
+    auto cleanup = disk_->disk().commit(epoch);
+    if (!cleanup) return fail_session(cleanup.error());
+    worker_->run(std::move(*cleanup), [this](const Result<>& done) {
+        if (!done) print_error(done.error().message);
+    });
+}
 
 // From inside the session: it must return first.
 void Standby::fail_session(const Error& error) {

@@ -7,8 +7,10 @@
 
 #include "protect/secondary_session.h"
 #include "standby/control_socket.h"
+#include "standby/disk_port.h"
 #include "standby/event_printer.h"
 #include "standby/migration_port.h"
+#include "standby/network_port.h"
 #include "standby/standby_options.h"
 #include "standby/standby_vm.h"
 #include "standby/state_directory.h"
@@ -25,6 +27,8 @@ class Standby final : private SecondarySession::Owner {
     Standby(RunLoop& loop, Options options, StateDirectory state);
     Result<> open();
     Result<> listen();
+    Result<> open_disk(std::shared_ptr<net::TlsContext> tls);
+    Result<> open_network(std::shared_ptr<net::TlsContext> tls);
     Result<> prepare_vm();
     Places places() const;
     StandbyVm::Files vm_files() const;
@@ -44,6 +48,7 @@ class Standby final : private SecondarySession::Owner {
 
     void link_ended(const Error& reason, bool at_fault);
     void watch_time();
+    void commit_if_durable();
     void fail_session(const Error& error);
 
     void on_request(const Json& request, ControlSocket::Reply reply);
@@ -63,6 +68,9 @@ class Standby final : private SecondarySession::Owner {
     std::unique_ptr<PageStore> store_;
     std::unique_ptr<SecondarySession> session_;
     std::unique_ptr<MigrationPort> migration_;
+    std::unique_ptr<Worker> worker_;
+    std::unique_ptr<NetworkPort> network_;
+    std::unique_ptr<DiskPort> disk_;
     std::unique_ptr<ControlSocket> control_;
     std::unique_ptr<StandbyVm> vm_;
     std::unique_ptr<Timer> tick_;
@@ -72,6 +80,9 @@ class Standby final : private SecondarySession::Owner {
     colo::Secondary watched_state_ = colo::Secondary::idle;
     Instant last_progress_{};
     Instant commit_began_{};
+    // The sealed disk epoch is being synced; the commit waits for it.
+    bool disk_syncs_ = false;
+    bool commit_waits_ = false;
     Instant promotion_began_{};
     std::int64_t last_commit_us_ = 0;
     std::uint64_t checkpoints_ = 0;

@@ -77,6 +77,11 @@ Json Standby::status() const {
          {"on_loss", options_.on_loss == Options::OnLoss::promote ? "promote" : "hold"}});
     if (state_.facts().lost_at_ms != 0) json.set("lost_at", utc_text(state_.facts().lost_at_ms));
     if (vm_) json.set("prestarted", vm_->is_prepared());
+    if (network_) {
+        json.set("held_frames", network_->held_frames());
+        json.set("dropped_frames", network_->dropped_frames());
+    }
+    if (disk_) json.set("disk_log_bytes", disk_->disk().logged_bytes());
     Json blocks = Json::array();
     if (held) {
         for (const RamBlock& block : store_->head().blocks)
@@ -149,6 +154,14 @@ void Standby::promote_vm() {
     const auto fenced = state_.save(facts);
     if (!fenced) {
         return loop_.post([this, fenced] { promotion_ended(fenced); });
+    }
+    if (network_) network_->serve_vm();
+    if (disk_) {
+        const auto back = disk_->disk().discard();
+        if (!back) {
+            return loop_.post([this, back] { promotion_ended(back); });
+        }
+        disk_->serve_vm();
     }
     vm_->promote([this] { return make_stream(); },
                  [this](const Result<>& outcome) { promotion_ended(outcome); });

@@ -100,7 +100,8 @@ TEST(VmCommand, PointsNetworkAndDiskAtTheStandby) {
          "if=none,id=d0,driver=raw,file.driver=nbd,file.server.type=inet,file.server.host=a,"
          "file.server.port=1,file.export=e",
          "-drive", "file=nbd:unix:/p.sock:exportname=x,format=raw,if=virtio", "-blockdev",
-         R"({"driver":"raw","node-name":"r","file":{"driver":"nbd","server":{"type":"unix","path":"/p"}}})",
+         R"({"driver":"raw","node-name":"r",)"
+         R"("file":{"driver":"nbd","server":{"type":"unix","path":"/p"}}})",
          "-drive", "file=/local.img,format=raw"}));
     EXPECT_THAT(text, HasSubstr("-netdev dgram,id=n0,local.type=unix,local.path=/s/vm.sock,"
                                 "remote.type=unix,remote.path=/s/gate.sock "));

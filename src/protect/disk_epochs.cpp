@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "protect/disk_epochs.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "protect/disk_segment.h"
+
+namespace segue {
+namespace {
+
+constexpr std::string_view kPrefix = "disk-";
+constexpr std::size_t kCopyBytes = 1U << 20;
+
+// The number in "disk-N", or 0.
+std::uint64_t number_of(const std::string& name) {
+    if (name.compare(0, kPrefix.size(), kPrefix) != 0) return 0;
+    std::uint64_t number = 0;
+    for (std::size_t at = kPrefix.size(); at < name.size(); ++at) {
+        if (name[at] < '0' || name[at] > '9' || number > (1ULL << 58)) return 0;
+        number = number * 10 + static_cast<std::uint64_t>(name[at] - '0');
+    }
+    return number;
+}
+
+Result<> sync_descriptor(int descriptor, const std::string& what) {
+    if (::fdatasync(descriptor) != 0) return fail_errno("sync", what, errno);
+    return {};
+}
+
+Result<> sync_directory(const std::string& path) {
+    const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return fail_errno("open", path, errno);
+    const int failed = ::fsync(directory) != 0 ? errno : 0;
+    ::close(directory);
+    if (failed != 0) return fail_errno("sync", path, failed);
+    return {};
+}
+
+}  // namespace
+
+struct DiskEpochs::Segment {
+    std::shared_ptr<DiskSegmentFile> file;
+    std::uint64_t number = 0;
+    std::uint64_t epoch = 0;  // 0: not sealed
+};
+
+DiskEpochs::~DiskEpochs() = default;
+
+Result<std::unique_ptr<DiskEpochs>> DiskEpochs::open(const std::string& image,
+                                                     const std::string& directory,
+                                                     std::uint64_t committed_epoch) {
+    std::unique_ptr<DiskEpochs> disk(new DiskEpochs);
+    disk->directory_ = directory;
+    const int number = ::open(image.c_str(), O_RDWR | O_CLOEXEC);
+    if (number < 0) return fail_errno("open", image, errno);
+    disk->image_ = shared_descriptor(number);
+    const off_t end = ::lseek(number, 0, SEEK_END);
+    if (end < 0) return fail_errno("measure", image, errno);
+    disk->bytes_ = static_cast<std::uint64_t>(end);
+    TRY(disk->recover(committed_epoch));
+    return disk;
+}
+
+std::string DiskEpochs::segment_path(std::uint64_t number) const {
+    return fmt::format("{}/{}{}", directory_, kPrefix, number);
+}
+
+Result<> DiskEpochs::recover(std::uint64_t committed_epoch) {
+    std::vector<std::uint64_t> numbers;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+        const std::uint64_t number = number_of(entry.path().filename().string());
+        if (number != 0) numbers.push_back(number);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    for (const std::uint64_t number : numbers) {
+        auto segment = std::make_shared<Segment>();
+        segment->number = number;
+        segment->file = TRY(DiskSegmentFile::open(segment_path(number)));
+        TRY(segment->file->replay([&](const DiskRecord& record) -> Result<> {
+            if (record.kind == DiskRecord::kSeal) {
+                segment->epoch = record.offset;
+                return {};
+            }
+            if (record.offset > bytes_ || record.length > bytes_ - record.offset) {
+                return fail(ErrorCode::persist_failed,
+                            "'{}' is the log of another, larger disk: remove it",
+                            segment->file->path());
+            }
+            map(record.offset, {record.offset + record.length, segment,
+                                record.kind == DiskRecord::kZero ? kZeroes : record.data_at});
+            return {};
+        }));
+        segments_.push_back(std::move(segment));
+        next_number_ = number + 1;
+    }
+    if (segments_.empty()) return {};
+    logging_ = true;
+    const Job finish = TRY(commit(committed_epoch));
+    TRY(finish());
+    return open_segment();
+}
+
+Result<> DiskEpochs::open_segment() {
+    auto segment = std::make_shared<Segment>();
+    segment->number = next_number_++;
+    segment->file = TRY(DiskSegmentFile::open(segment_path(segment->number)));
+    segments_.push_back(std::move(segment));
+    return {};
+}
+
+std::uint64_t DiskEpochs::logged_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto& segment : segments_)
+        bytes += segment->file->size();
+    return bytes;
+}
+
+Result<> DiskEpochs::read(std::uint64_t offset, std::span<std::uint8_t> into) const {
+    const std::uint64_t end = offset + into.size();
+    auto next = extents_.upper_bound(offset);
+    if (next != extents_.begin() && std::prev(next)->second.end > offset) --next;
+    while (offset < end) {
+        if (next == extents_.end() || next->first >= end) {
+            return read_at(*image_, offset, into.last(end - offset));
+        }
+        const auto& [begin, extent] = *next;
+        if (begin > offset) {
+            TRY(read_at(*image_, offset,
+                        into.subspan(into.size() - (end - offset), begin - offset)));
+            offset = begin;
+        }
+        const std::uint64_t until = std::min(end, extent.end);
+        const auto part = into.subspan(into.size() - (end - offset), until - offset);
+        if (extent.at == kZeroes) {
+            std::fill(part.begin(), part.end(), std::uint8_t{0});
+        } else {
+            TRY(read_at(*extent.segment->file->descriptor(), extent.at + (offset - begin), part));
+        }
+        offset = until;
+        ++next;
+    }
+    return {};
+}
+
+Result<> DiskEpochs::write(std::uint64_t offset, ByteView data) {
+    if (!logging_) return write_at(*image_, offset, data);
+    return append(DiskRecord::kWrite, offset, data.size(), data);
+}
+
+Result<> DiskEpochs::zero(std::uint64_t offset, std::uint64_t length) {
+    if (!logging_) return zero_at(*image_, offset, length);
+    return append(DiskRecord::kZero, offset, length, {});
+}
+
+Result<> DiskEpochs::append(std::uint32_t kind, std::uint64_t offset, std::uint64_t length,
+                            ByteView data) {
+    const auto& segment = segments_.back();
+    const std::uint64_t at = TRY(segment->file->append({kind, offset, length, 0}, data));
+    map(offset, {offset + length, segment, kind == DiskRecord::kZero ? kZeroes : at});
+    return {};
+}
+
+// Puts the extent over what was known of its range; parts of older ones beside it stay.
+void DiskEpochs::map(std::uint64_t offset, const Extent& extent) {
+    auto next = extents_.lower_bound(offset);
+    if (next != extents_.begin() && std::prev(next)->second.end > offset) --next;
+    while (next != extents_.end() && next->first < extent.end) {
+        const std::uint64_t begin = next->first;
+        const Extent old = next->second;
+        next = extents_.erase(next);
+        if (begin < offset) extents_[begin] = {offset, old.segment, old.at};
+        if (old.end > extent.end) {
+            const std::uint64_t skipped = extent.end - begin;
+            extents_[extent.end] = {old.end, old.segment,
+                                    old.at == kZeroes ? kZeroes : old.at + skipped};
+            break;
+        }
+    }
+    extents_[offset] = extent;
+}
+
+void DiskEpochs::unmap(const Segment& segment) {
+    for (auto next = extents_.begin(); next != extents_.end();)
+        next = next->second.segment.get() == &segment ? extents_.erase(next) : std::next(next);
+}
+
+DiskEpochs::Job DiskEpochs::flush_job() const {
+    if (logging_) return [] { return Result<>(); };
+    return [image = image_] { return sync_descriptor(*image, "the disk image"); };
+}
+
+Result<> DiskEpochs::begin_epochs() {
+    if (logging_) return {};
+    TRY(sync_descriptor(*image_, "the disk image"));
+    TRY(open_segment());
+    logging_ = true;
+    return {};
+}
+
+Result<> DiskEpochs::end_epochs() {
+    if (!logging_) return {};
+    // Unsealed writes count too: the primary goes on, and nothing is promised to anybody.
+    for (const auto& segment : segments_)
+        if (segment->epoch == 0) segment->epoch = kAllSealed;
+    const Job finish = TRY(commit(kAllSealed));
+    TRY(finish());
+    logging_ = false;
+    return {};
+}
+
+Result<> DiskEpochs::seal(std::uint64_t epoch) {
+    if (!logging_) return {};
+    // More than one is open after a restart.
+    for (const auto& segment : segments_) {
+        if (segment->epoch != 0) continue;
+        TRY(segment->file->append({DiskRecord::kSeal, epoch, 0, 0}, {}));
+        segment->epoch = epoch;
+    }
+    return open_segment();
+}
+
+DiskEpochs::Job DiskEpochs::sync_job() const {
+    std::vector<std::shared_ptr<DiskSegmentFile>> files;
+    for (const auto& segment : segments_)
+        if (segment->epoch != 0) files.push_back(segment->file);
+    return [files, directory = directory_]() -> Result<> {
+        for (const auto& file : files)
+            TRY(sync_descriptor(*file->descriptor(), file->path()));
+        return sync_directory(directory);
+    };
+}
+
+Result<> DiskEpochs::fold(const Segment& segment) {
+    const auto reader = TRY(DiskSegmentFile::open(segment.file->path()));
+    Bytes buffer(kCopyBytes);
+    return reader->replay([&](const DiskRecord& record) -> Result<> {
+        if (record.kind == DiskRecord::kSeal) return {};
+        if (record.kind == DiskRecord::kZero) return zero_at(*image_, record.offset, record.length);
+        for (std::uint64_t done = 0; done < record.length;) {
+            const std::size_t now = std::min<std::uint64_t>(kCopyBytes, record.length - done);
+            const std::span<std::uint8_t> part(buffer.data(), now);
+            TRY(read_at(*reader->descriptor(), record.data_at + done, part));
+            TRY(write_at(*image_, record.offset + done, part));
+            done += now;
+        }
+        return {};
+    });
+}
+
+Result<DiskEpochs::Job> DiskEpochs::commit(std::uint64_t epoch) {
+    std::vector<std::shared_ptr<Segment>> done;
+    while (!segments_.empty() && segments_.front()->epoch != 0 &&
+           segments_.front()->epoch <= epoch) {
+        const auto segment = segments_.front();
+        TRY(fold(*segment));
+        unmap(*segment);
+        done.push_back(segment);
+        segments_.erase(segments_.begin());
+    }
+    return removal(std::move(done));
+}
+
+DiskEpochs::Job DiskEpochs::removal(std::vector<std::shared_ptr<Segment>> done) const {
+    if (done.empty()) return [] { return Result<>(); };
+    return [image = image_, done]() -> Result<> {
+        TRY(sync_descriptor(*image, "the disk image"));
+        for (const auto& segment : done)
+            (void)::unlink(segment->file->path().c_str());
+        return {};
+    };
+}
+
+Result<> DiskEpochs::discard() {
+    extents_.clear();
+    for (const auto& segment : segments_)
+        (void)::unlink(segment->file->path().c_str());
+    segments_.clear();
+    logging_ = false;
+    return sync_descriptor(*image_, "the disk image");
+}
+
+}  // namespace segue

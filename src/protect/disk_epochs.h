@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A raw image whose writes belong to epochs. While nothing is promised they go straight to the
+// image. Under protection they go to a log, one file (segment) per epoch, and reach the image only
+// when the epoch is committed; what is not committed can be taken back.
+//
+// Commit: seal() -> sync job of the segment -> (the page store's record says "committed") ->
+// commit(). Opened again after a kill, segments up to the committed epoch are folded into the
+// image; the rest is still what the primary was told is written, and stays readable until it is
+// taken back.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace segue {
+
+class DiskEpochs {
+  public:
+    // Runs anywhere, also on another thread; touches nothing of this object.
+    using Job = std::function<Result<>()>;
+
+    // `committed_epoch`: of the page store; kAllSealed when it holds nothing (then everything that
+    // was sealed counts).
+    static constexpr std::uint64_t kAllSealed = UINT64_MAX;
+    static Result<std::unique_ptr<DiskEpochs>> open(const std::string& image,
+                                                    const std::string& directory,
+                                                    std::uint64_t committed_epoch);
+    ~DiskEpochs();
+
+    std::uint64_t bytes() const { return bytes_; }
+    bool is_logging() const { return logging_; }
+    // In the log and not in the image.
+    std::uint64_t logged_bytes() const;
+
+    // Ranges lie inside the image.
+    Result<> read(std::uint64_t offset, std::span<std::uint8_t> into) const;
+    Result<> write(std::uint64_t offset, ByteView data);
+    Result<> zero(std::uint64_t offset, std::uint64_t length);
+    // Makes finished writes durable where they count at once; under epochs there is nothing to do.
+    Job flush_job() const;
+
+    // From here on writes are logged.
+    Result<> begin_epochs();
+    // Everything logged counts: into the image, and on without a log.
+    Result<> end_epochs();
+    // What was logged since the last seal is `epoch`; later writes belong to the next one.
+    Result<> seal(std::uint64_t epoch);
+    // Makes the segments sealed so far durable.
+    Job sync_job() const;
+    // Folds the epochs up to this one into the image. The job makes the image durable and then
+    // removes their segments.
+    Result<Job> commit(std::uint64_t epoch);
+    // Takes back everything that is not committed, and goes on without a log.
+    Result<> discard();
+
+  private:
+    struct Segment;
+    struct Extent {
+        std::uint64_t end = 0;
+        std::shared_ptr<Segment> segment;
+        std::uint64_t at = 0;  // in the segment's file; kZeroes: no bytes there
+    };
+    static constexpr std::uint64_t kZeroes = UINT64_MAX;
+
+    DiskEpochs() = default;
+    Result<> recover(std::uint64_t committed_epoch);
+    Result<> open_segment();
+    Result<> append(std::uint32_t kind, std::uint64_t offset, std::uint64_t length, ByteView data);
+    void map(std::uint64_t offset, const Extent& extent);
+    void unmap(const Segment& segment);
+    Result<> fold(const Segment& segment);
+    std::string segment_path(std::uint64_t number) const;
+    Job removal(std::vector<std::shared_ptr<Segment>> done) const;
+
+    std::string directory_;
+    std::shared_ptr<int> image_;  // descriptor, closed with its last owner
+    std::uint64_t bytes_ = 0;
+    bool logging_ = false;
+    std::uint64_t next_number_ = 1;
+    std::vector<std::shared_ptr<Segment>> segments_;  // oldest first; the last one is open
+    std::map<std::uint64_t, Extent> extents_;         // newest logged bytes by offset
+};
+
+}  // namespace segue

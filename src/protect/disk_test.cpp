@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The NBD server's side of a connection, and the epochs of a disk against a plain model.
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/random.h"
+#include "protect/disk_epochs.h"
+#include "protect/nbd.h"
+
+namespace segue {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Folder {
+  public:
+    explicit Folder(std::size_t image_bytes) {
+        char name[] = "/tmp/segue-disk-XXXXXX";
+        path = ::mkdtemp(name);
+        std::filesystem::create_directory(path + "/log");
+        std::ofstream(image()) << std::string(image_bytes, 'i');
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    std::string image() const { return path + "/image"; }
+    std::unique_ptr<DiskEpochs> open(std::uint64_t committed = DiskEpochs::kAllSealed) const {
+        return DiskEpochs::open(image(), path + "/log", committed).value();
+    }
+    std::string content() const {
+        std::ifstream file(image());
+        return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    }
+    std::size_t segments() const {
+        return static_cast<std::size_t>(
+            std::distance(std::filesystem::directory_iterator(path + "/log"), {}));
+    }
+    std::string path;
+};
+
+std::string read_all(const DiskEpochs& disk) {
+    Bytes bytes(disk.bytes());
+    EXPECT_TRUE(disk.read(0, bytes).has_value());
+    return std::string(as_text(bytes));
+}
+void write(DiskEpochs& disk, std::uint64_t at, std::string_view text) {
+    EXPECT_TRUE(disk.write(at, as_bytes(text)).has_value());
+}
+
+TEST(DiskEpochs, CommitsAnEpochWholeAndTakesTheOpenOneBack) {
+    Folder folder(16);
+    const auto disk = folder.open();
+    write(*disk, 0, "free");
+    EXPECT_EQ(folder.content(), "freeiiiiiiiiiiii");
+    ASSERT_TRUE(disk->begin_epochs().has_value());
+    write(*disk, 4, "one");
+    ASSERT_TRUE(disk->seal(2).has_value());
+    write(*disk, 6, "TWO");
+    EXPECT_EQ(folder.content(), "freeiiiiiiiiiiii");
+    EXPECT_EQ(read_all(*disk), "freeonTWOiiiiiii");
+    ASSERT_TRUE(disk->sync_job()().has_value());
+    const auto cleanup = disk->commit(2);
+    ASSERT_TRUE(cleanup.has_value() && (*cleanup)().has_value());
+    EXPECT_EQ(folder.content(), "freeoneiiiiiiiii");
+    EXPECT_EQ(read_all(*disk), "freeonTWOiiiiiii");
+    EXPECT_EQ(folder.segments(), 1U);
+    ASSERT_TRUE(disk->discard().has_value());
+    EXPECT_EQ(read_all(*disk), "freeoneiiiiiiiii");
+    EXPECT_EQ(folder.segments(), 0U);
+    write(*disk, 15, "!");
+    EXPECT_EQ(folder.content(), "freeoneiiiiiiii!");
+}
+
+TEST(DiskEpochs, AfterAKillTheCommittedEpochCountsAndTheOpenOneIsStillRead) {
+    Folder folder(8);
+    {
+        const auto disk = folder.open();
+        ASSERT_TRUE(disk->begin_epochs().has_value());
+        write(*disk, 0, "aa");
+        ASSERT_TRUE(disk->seal(2).has_value());
+        write(*disk, 2, "bb");
+        ASSERT_TRUE(disk->seal(3).has_value());
+        write(*disk, 4, "cc");
+    }
+    {
+        const auto disk = folder.open(2);
+        EXPECT_EQ(folder.content(), "aaiiiiii");
+        EXPECT_EQ(read_all(*disk), "aabbccii");
+        EXPECT_TRUE(disk->is_logging());
+    }
+    {
+        const auto disk = folder.open(2);
+        ASSERT_TRUE(disk->discard().has_value());
+        EXPECT_EQ(read_all(*disk), "aaiiiiii");
+    }
+}
+
+TEST(DiskEpochs, WithoutAMemoryImageEverythingSealedCounts) {
+    Folder folder(8);
+    {
+        const auto disk = folder.open();
+        ASSERT_TRUE(disk->begin_epochs().has_value());
+        write(*disk, 0, "aa");
+        ASSERT_TRUE(disk->seal(2).has_value());
+        write(*disk, 2, "bb");
+    }
+    const auto disk = folder.open(DiskEpochs::kAllSealed);
+    EXPECT_EQ(folder.content(), "aaiiiiii");
+    ASSERT_TRUE(disk->end_epochs().has_value());
+    EXPECT_EQ(folder.content(), "aabbiiii");
+    EXPECT_FALSE(disk->is_logging());
+}
+
+TEST(DiskEpochs, ATornRecordAtTheEndIsCutOff) {
+    Folder folder(8);
+    {
+        const auto disk = folder.open();
+        ASSERT_TRUE(disk->begin_epochs().has_value());
+        write(*disk, 0, "aa");
+        write(*disk, 2, "bbbb");
+    }
+    const std::string segment = folder.path + "/log/disk-1";
+    const auto whole = std::filesystem::file_size(segment);
+    for (std::uintmax_t size = whole; size-- > whole - 43;) {
+        std::filesystem::resize_file(segment, size);
+        EXPECT_EQ(read_all(*folder.open(1)), "aaiiiiii") << size;
+        std::filesystem::remove(folder.path + "/log/disk-2");
+    }
+}
+
+TEST(DiskEpochs, EqualsAPlainModelOverRandomOperations) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        SeededRandom random(seed);
+        Folder folder(4096);
+        auto disk = folder.open();
+        std::string model(4096, 'i'), committed = model;
+        ASSERT_TRUE(disk->begin_epochs().has_value());
+        std::uint64_t epoch = 1;
+        for (int step = 0; step < 300; ++step) {
+            const std::size_t at = random.below(4000);
+            const std::size_t size = 1 + random.below(90);
+            switch (random.below(12)) {
+                case 0: {
+                    ASSERT_TRUE(disk->seal(++epoch).has_value());
+                    ASSERT_TRUE((*disk->commit(epoch))().has_value());
+                    committed = model;
+                    break;
+                }
+                case 1:
+                    ASSERT_TRUE(disk->zero(at, size).has_value());
+                    model.replace(at, size, size, '\0');
+                    break;
+                case 2: disk = folder.open(epoch); break;  // a kill
+                default: {
+                    const std::string text(size, static_cast<char>('a' + random.below(26)));
+                    write(*disk, at, text);
+                    model.replace(at, size, text);
+                }
+            }
+            Bytes part(size);
+            ASSERT_TRUE(disk->read(at, part).has_value());
+            ASSERT_EQ(as_text(part), model.substr(at, size)) << "seed " << seed;
+        }
+        EXPECT_TRUE(read_all(*disk) == model) << "seed " << seed;
+        EXPECT_TRUE(folder.content() == committed) << "seed " << seed;
+    }
+}
+
+struct Nbd {
+    explicit Nbd(nbd::Server::Export exported) : server(exported) {}
+    Result<> feed(ByteView bytes) {
+        return server.feed(bytes, out, [this](const nbd::Request& request) {
+            requests.push_back(request);
+            data.emplace_back(request.data.begin(), request.data.end());
+        });
+    }
+    void negotiate() {
+        BigWriter in;
+        in.u32(3);
+        in.u64(0x49484156454f5054);
+        in.u32(7);  // GO
+        in.u32(6);
+        in.u32(0);
+        in.u16(0);
+        EXPECT_TRUE(feed(in.view()).has_value());
+        EXPECT_TRUE(server.is_transmitting());
+        out.clear();
+    }
+    static Bytes request(std::uint16_t flags, std::uint16_t command, std::uint64_t offset,
+                         std::uint32_t length, ByteView payload = {}) {
+        BigWriter in;
+        in.u32(0x25609513);
+        in.u16(flags);
+        in.u16(command);
+        in.u64(77);
+        in.u64(offset);
+        in.u32(length);
+        in.bytes(payload);
+        return in.take();
+    }
+    std::uint32_t error() {
+        const auto value = load<ByteOrder::big, std::uint32_t>(out.data() + 4);
+        out.clear();
+        return value;
+    }
+    nbd::Server server;
+    Bytes out;
+    std::vector<nbd::Request> requests;
+    std::vector<Bytes> data;
+};
+
+// Sent by QEMU 7.2's client (qemu-io over a unix socket), from its first byte: flags, structured
+// replies and a meta context asked for, GO with block sizes.
+const Bytes kQemuHello = {0x00, 0x00, 0x00, 0x03, 'I',  'H',  'A',  'V',  'E',  'O',  'P',
+                          'T',  0x00, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00, 0x00, 'I',  'H',
+                          'A',  'V',  'E',  'O',  'P',  'T',  0x00, 0x00, 0x00, 0x07, 0x00,
+                          0x00, 0x00, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x03};
+
+TEST(NbdServer, NegotiatesWithQemu) {
+    for (const std::size_t step : {kQemuHello.size(), std::size_t{1}}) {
+        Nbd peer({1 << 20, false});
+        EXPECT_EQ(peer.server.greeting().size(), 18U);
+        for (std::size_t at = 0; at < kQemuHello.size(); at += step)
+            ASSERT_TRUE(peer.feed(ByteView(kQemuHello).subspan(at, step)).has_value());
+        EXPECT_TRUE(peer.server.is_transmitting());
+        // Structured replies refused, size and block sizes told, acknowledged.
+        EXPECT_EQ(peer.out.size(), 20U + 20 + 12 + 20 + 14 + 20);
+        EXPECT_EQ(peer.out[12], 0x80);
+    }
+}
+
+TEST(NbdServer, TakesRequestsAtEveryCut) {
+    const Bytes payload(600, 'w');
+    Bytes stream = Nbd::request(1, 1, 512, 600, payload);
+    const Bytes read = Nbd::request(0, 0, 0, 4096);
+    stream.insert(stream.end(), read.begin(), read.end());
+    for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
+        Nbd peer({1 << 20, false});
+        peer.negotiate();
+        ASSERT_TRUE(peer.feed(ByteView(stream).first(cut)).has_value());
+        ASSERT_TRUE(peer.feed(ByteView(stream).subspan(cut)).has_value());
+        ASSERT_EQ(peer.requests.size(), 2U);
+        EXPECT_EQ(peer.data[0], payload);
+        EXPECT_TRUE(peer.requests[0].force_unit_access);
+        EXPECT_EQ(peer.requests[1].length, 4096U);
+        EXPECT_EQ(peer.requests[1].cookie, 77U);
+    }
+}
+
+TEST(NbdServer, KeepsRequestsInsideTheExport) {
+    Nbd peer({4096, false});
+    peer.negotiate();
+    const auto error_of = [&](const Bytes& request) {
+        EXPECT_TRUE(peer.feed(request).has_value());
+        return peer.error();
+    };
+    EXPECT_EQ(error_of(Nbd::request(0, 0, 4096, 1)), 22U);
+    EXPECT_EQ(error_of(Nbd::request(0, 0, UINT64_MAX, 512)), 22U);
+    EXPECT_EQ(error_of(Nbd::request(0, 1, 4000, 97, Bytes(97))), 28U);
+    EXPECT_EQ(error_of(Nbd::request(0, 6, 0, UINT32_MAX)), 28U);
+    EXPECT_EQ(error_of(Nbd::request(0x8000, 0, 0, 1)), 22U);
+    EXPECT_EQ(error_of(Nbd::request(0, 99, 0, 1)), 22U);
+    EXPECT_EQ(error_of(Nbd::request(0, 0, 0, 0)), 22U);
+    EXPECT_TRUE(peer.requests.empty());
+    EXPECT_THAT(peer.feed(Nbd::request(0, 1, 0, nbd::kMaxTransfer + 1)).error().message,
+                HasSubstr("at most 33554432"));
+    Nbd reader({4096, true});
+    reader.negotiate();
+    EXPECT_TRUE(reader.feed(Nbd::request(0, 1, 0, 1, Bytes(1))).has_value());
+    EXPECT_EQ(reader.error(), 1U);
+}
+
+TEST(NbdServer, EndsWithThosePeersThatSpeakSomethingElse) {
+    Nbd old({4096, false});
+    EXPECT_THAT(old.feed(Bytes{0, 0, 0, 0}).error().message, HasSubstr("fixed newstyle"));
+    Nbd huge({4096, false});
+    BigWriter option;
+    option.u32(3);
+    option.u64(0x49484156454f5054);
+    option.u32(7);
+    option.u32(1U << 30);
+    EXPECT_THAT(huge.feed(option.view()).error().message, HasSubstr("more than 8192 bytes"));
+    Nbd endless({4096, false});
+    BigWriter many;
+    many.u32(3);
+    for (int count = 0; count < 100; ++count) {
+        many.u64(0x49484156454f5054);
+        many.u32(99);
+        many.u32(0);
+    }
+    EXPECT_THAT(endless.feed(many.view()).error().message, HasSubstr("more than 64 options"));
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/disk_port.h"
+
+#include "base/log.h"
+
+namespace segue::standby {
+
+using nbd::Command;
+using nbd::Errno;
+
+Result<std::unique_ptr<DiskPort>> DiskPort::make(Loop& loop, Worker& worker,
+                                                 std::unique_ptr<DiskEpochs> disk,
+                                                 const net::Address& primary, const std::string& vm,
+                                                 std::shared_ptr<net::TlsContext> tls) {
+    std::unique_ptr<DiskPort> port(new DiskPort(loop, worker, std::move(disk), std::move(tls)));
+    net::ListenOptions options;
+    options.mode = 0600;
+    const auto accept = [raw = port.get()](bool is_vm) {
+        return [raw, is_vm](net::Descriptor socket, const net::SocketAddress&) {
+            raw->accept(std::move(socket), is_vm);
+        };
+    };
+    port->primary_listener_ = TRY(net::Listener::make(loop, primary, options, accept(false)));
+    port->vm_listener_ =
+        TRY(net::Listener::make(loop, net::Address::of_unix(vm), options, accept(true)));
+    return port;
+}
+
+DiskPort::DiskPort(Loop& loop, Worker& worker, std::unique_ptr<DiskEpochs> disk,
+                   std::shared_ptr<net::TlsContext> tls)
+    : loop_(loop), worker_(worker), disk_(std::move(disk)), tls_(std::move(tls)) {}
+
+std::uint64_t DiskPort::primaries() const {
+    std::uint64_t count = 0;
+    for (const auto& [id, peer] : peers_)
+        count += peer.is_vm ? 0 : 1;
+    return count;
+}
+
+void DiskPort::accept(net::Descriptor socket, bool is_vm) {
+    if (peers_.size() >= kMaxPeers || (serves_vm_ && !is_vm)) {
+        log_warning("standby", "a disk client was refused: {}",
+                    serves_vm_ ? "the standby has taken over" : "too many");
+        return;
+    }
+    const std::uint64_t id = next_id_++;
+    net::Connection::Handlers handlers;
+    handlers.on_input = [this, id](ByteView bytes) { on_input(id, bytes); };
+    handlers.on_closed = [this, id](const Error&) { peers_.erase(id); };
+    auto connection =
+        std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
+    connection->set_output_limit(4 * std::size_t{nbd::kMaxTransfer});
+    if (tls_ != nullptr && !is_vm && !connection->peer().is_loopback()) {
+        auto filter = tls_->make_filter("");
+        if (!filter) return;
+        connection->set_filter(std::move(*filter));
+    }
+    const auto [place, made] = peers_.emplace(
+        id, Peer{std::move(connection), nbd::Server({disk_->bytes(), false}), is_vm});
+    Peer& peer = place->second;
+    peer.connection->start();
+    peer.connection->send(peer.server.greeting());
+}
+
+void DiskPort::on_input(std::uint64_t id, ByteView bytes) {
+    Peer& peer = peers_.at(id);
+    Bytes out;
+    const auto fed = peer.server.feed(
+        bytes, out, [&](const nbd::Request& request) { handle(id, peer, request, out); });
+    if (!out.empty()) peer.connection->send(std::move(out));
+    if (!fed) log_error("standby", "disk client: {}", fed.error().message);
+    if (!fed || peer.server.is_done()) peer.connection->close_after_output();
+}
+
+void DiskPort::handle(std::uint64_t id, Peer& peer, const nbd::Request& request, Bytes& out) {
+    // Before the promotion the VM only looks at its disk; a write then is a second copy at work.
+    if (peer.is_vm && !serves_vm_ && request.command != Command::read &&
+        request.command != Command::flush) {
+        return nbd::Server::reply(out, request.cookie, Errno::perm);
+    }
+    Bytes data;
+    const Errno error = execute(request, data);
+    const bool durable = request.command == Command::flush || request.force_unit_access;
+    if (error == Errno::ok && durable && !disk_->is_logging()) {
+        return reply_after_flush(id, request.cookie);
+    }
+    nbd::Server::reply(out, request.cookie, error, data);
+}
+
+Errno DiskPort::execute(const nbd::Request& request, Bytes& data) {
+    Result<> done;
+    switch (request.command) {
+        case Command::read:
+            data.resize(request.length);
+            done = disk_->read(request.offset, data);
+            break;
+        case Command::write: done = disk_->write(request.offset, request.data); break;
+        case Command::write_zeroes: done = disk_->zero(request.offset, request.length); break;
+        // Advice that may be left alone.
+        case Command::trim:
+        case Command::flush:
+        case Command::disconnect: break;
+    }
+    if (done) return Errno::ok;
+    log_error("standby", "disk: {}", done.error().message);
+    data.clear();
+    return Errno::io;
+}
+
+void DiskPort::reply_after_flush(std::uint64_t id, std::uint64_t cookie) {
+    worker_.run(disk_->flush_job(), [this, id, cookie](const Result<>& flushed) {
+        const auto peer = peers_.find(id);
+        if (peer == peers_.end()) return;
+        if (!flushed) log_error("standby", "disk: {}", flushed.error().message);
+        Bytes out;
+        nbd::Server::reply(out, cookie, flushed ? Errno::ok : Errno::io);
+        peer->second.connection->send(std::move(out));
+    });
+}
+
+void DiskPort::serve_vm() {
+    serves_vm_ = true;
+    primary_listener_.reset();
+    for (auto peer = peers_.begin(); peer != peers_.end();)
+        peer = peer->second.is_vm ? std::next(peer) : peers_.erase(peer);
+}
+
+}  // namespace segue::standby

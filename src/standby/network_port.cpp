@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/network_port.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+
+namespace segue::standby {
+namespace {
+
+constexpr int kDatagramBuffer = 4 << 20;
+// Between two looks at the other sockets of the loop.
+constexpr int kDatagramsPerTurn = 256;
+
+Result<net::Descriptor> bind_datagrams(const std::string& path) {
+    const auto address = TRY(net::SocketAddress::of_unix(path));
+    net::Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) return fail_errno("make a socket for", path, errno);
+    (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kDatagramBuffer, sizeof(int));
+    (void)::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &kDatagramBuffer, sizeof(int));
+    (void)::unlink(path.c_str());
+    if (::bind(socket.get(), address.get(), address.size) != 0) {
+        return fail_errno("bind", path, errno);
+    }
+    (void)::chmod(path.c_str(), 0600);
+    return socket;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NetworkPort>> NetworkPort::make(Loop& loop, const Options::Net& primary,
+                                                       const std::string& outside,
+                                                       std::shared_ptr<net::TlsContext> tls,
+                                                       Files files) {
+    std::unique_ptr<NetworkPort> port(new NetworkPort(loop, std::move(tls), std::move(files)));
+    TRY(port->listen(primary, outside));
+    return port;
+}
+
+NetworkPort::NetworkPort(Loop& loop, std::shared_ptr<net::TlsContext> tls, Files files)
+    : loop_(loop), tls_(std::move(tls)), files_(std::move(files)) {}
+
+NetworkPort::~NetworkPort() {
+    if (!primary_path_.empty()) (void)::unlink(primary_path_.c_str());
+}
+
+Result<> NetworkPort::listen(const Options::Net& primary, const std::string& outside) {
+    net::ListenOptions options;
+    options.mode = 0600;
+    if (primary.stream) {
+        primary_listener_ =
+            TRY(net::Listener::make(loop_, *primary.stream, options,
+                                    [this](net::Descriptor socket, const net::SocketAddress&) {
+                                        accept_primary(std::move(socket));
+                                    }));
+    } else {
+        primary_datagrams_ = TRY(bind_datagrams(primary.datagram_path));
+        primary_path_ = primary.datagram_path;
+        primary_watch_ = loop_.watch(primary_datagrams_.get(), [this](Loop::Ready) {
+            read_datagrams(primary_datagrams_.get(), false);
+            watch_fullness();
+        });
+        primary_watch_->set_interest(true, false);
+    }
+    outside_listener_ =
+        TRY(net::Listener::make(loop_, net::Address::of_unix(outside), options,
+                                [this](net::Descriptor socket, const net::SocketAddress&) {
+                                    accept_outside(std::move(socket));
+                                }));
+    vm_datagrams_ = TRY(bind_datagrams(files_.gate));
+    vm_address_ = TRY(net::SocketAddress::of_unix(files_.vm));
+    return {};
+}
+
+void NetworkPort::accept_primary(net::Descriptor socket) {
+    if (serves_vm_ || primary_ != nullptr) {
+        log_warning("standby", "a second NIC was refused: {}",
+                    serves_vm_ ? "the standby has taken over" : "one is connected");
+        return;
+    }
+    from_primary_.reset();
+    net::Connection::Handlers handlers;
+    handlers.on_input = [this](ByteView bytes) { primary_sent(bytes); };
+    handlers.on_closed = [this](const Error& reason) {
+        log_warning("standby",
+                    "the primary's NIC is gone ({}): its network is down until the NIC "
+                    "is plugged again",
+                    reason.message);
+        primary_.reset();
+    };
+    primary_ = std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
+    if (tls_ != nullptr && !primary_->peer().is_loopback()) {
+        auto filter = tls_->make_filter("");
+        if (!filter) return primary_.reset();
+        primary_->set_filter(std::move(*filter));
+    }
+    primary_->start();
+}
+
+void NetworkPort::accept_outside(net::Descriptor socket) {
+    if (outside_ != nullptr) {
+        log_warning("standby", "a second outside peer was refused");
+        return;
+    }
+    from_outside_.reset();
+    net::Connection::Handlers handlers;
+    handlers.on_input = [this](ByteView bytes) { outside_sent(bytes); };
+    handlers.on_closed = [this](const Error&) { outside_.reset(); };
+    outside_ = std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
+    outside_->set_output_limit(2 * kMaxWaiting);
+    outside_->start();
+}
+
+void NetworkPort::primary_sent(ByteView bytes) {
+    const auto fed = from_primary_.feed(bytes);
+    to_outside(gate_.sent(from_primary_.take()));
+    if (!fed) {
+        log_error("standby", "the primary's NIC: {}", fed.error().message);
+        loop_.post([this] { primary_.reset(); });
+        return;
+    }
+    watch_fullness();
+}
+
+// A full gate leaves frames in QEMU, until a commit makes room.
+void NetworkPort::watch_fullness() {
+    const bool reading = !gate_.is_full();
+    if (primary_ && primary_->is_reading() != reading) primary_->set_reading(reading);
+    if (primary_watch_) primary_watch_->set_interest(reading, false);
+}
+
+void NetworkPort::pass() {
+    to_outside(gate_.pass());
+    watch_fullness();
+}
+
+void NetworkPort::seal(std::uint64_t epoch) {
+    drain_primary();
+    gate_.seal(epoch);
+}
+
+void NetworkPort::drain_primary() {
+    if (primary_datagrams_) return read_datagrams(primary_datagrams_.get(), false);
+    std::uint8_t buffer[64U << 10];
+    while (primary_ && !primary_->is_closed()) {
+        const ssize_t got = ::recv(primary_->descriptor(), buffer, sizeof buffer, MSG_DONTWAIT);
+        if (got <= 0) return;  // an end is seen by the connection itself
+        const ByteView bytes(buffer, static_cast<std::size_t>(got));
+        if (primary_->filter() == nullptr) {
+            primary_sent(bytes);
+            continue;
+        }
+        Bytes plain, to_peer;
+        if (!primary_->filter()->receive(bytes, plain, to_peer)) return;
+        primary_sent(plain);
+    }
+}
+
+void NetworkPort::release(std::uint64_t epoch) {
+    to_outside(gate_.release(epoch));
+    watch_fullness();
+}
+
+void NetworkPort::serve_vm() {
+    serves_vm_ = true;
+    primary_.reset();
+    primary_watch_.reset();
+    primary_datagrams_.reset();
+    primary_listener_.reset();
+    gate_.discard();
+    to_outside(gate_.pass());
+    vm_watch_ = loop_.watch(vm_datagrams_.get(),
+                            [this](Loop::Ready) { read_datagrams(vm_datagrams_.get(), true); });
+    vm_watch_->set_interest(true, false);
+}
+
+void NetworkPort::read_datagrams(int descriptor, bool from_vm) {
+    std::uint8_t buffer[kMaxFrame + 1];
+    for (int count = 0; count < kDatagramsPerTurn; ++count) {
+        net::SocketAddress sender;
+        sender.size = sizeof sender.storage;
+        const ssize_t got =
+            ::recvfrom(descriptor, buffer, sizeof buffer, MSG_DONTWAIT, sender.get(), &sender.size);
+        if (got < 0) return;
+        if (!from_vm && sender.size > sizeof(sa_family_t)) primary_address_ = sender;
+        Bytes frame = framed(ByteView(buffer, static_cast<std::size_t>(got)));
+        if (!frame.empty()) to_outside(gate_.sent({std::move(frame), 1}));
+    }
+}
+
+void NetworkPort::outside_sent(ByteView bytes) {
+    const auto fed = from_outside_.feed(bytes);
+    to_guest(from_outside_.take());
+    if (!fed) {
+        log_error("standby", "the outside peer: {}", fed.error().message);
+        loop_.post([this] { outside_.reset(); });
+    }
+}
+
+void NetworkPort::to_outside(FrameGate::Frames frames) {
+    if (frames.count == 0) return;
+    if (!outside_ || outside_->output_waiting() > kMaxWaiting) {
+        dropped_ += frames.count;  // no cable is plugged in
+        return;
+    }
+    outside_->send(std::move(frames.bytes));
+}
+
+void NetworkPort::to_guest(const FrameGate::Frames& frames) {
+    if (frames.count == 0) return;
+    if (serves_vm_) return send_datagrams(frames, vm_datagrams_.get(), vm_address_);
+    if (primary_datagrams_) {
+        return send_datagrams(frames, primary_datagrams_.get(), primary_address_);
+    }
+    if (primary_ && primary_->output_waiting() < kMaxWaiting) {
+        primary_->send_copy(frames.bytes);
+    } else {
+        dropped_ += frames.count;
+    }
+}
+
+void NetworkPort::send_datagrams(const FrameGate::Frames& frames, int from,
+                                 const net::SocketAddress& to) {
+    BigReader in(frames.bytes);
+    while (in.remaining() > 0) {
+        const ByteView frame = in.bytes(in.u32());
+        if (to.size == 0 || ::sendto(from, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                                     to.get(), to.size) < 0) {
+            dropped_ += 1;
+        }
+    }
+}
+
+}  // namespace segue::standby
