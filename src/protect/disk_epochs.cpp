@@ -104,7 +104,8 @@ Result<> DiskEpochs::recover(std::uint64_t committed_epoch) {
     logging_ = true;
     const Job finish = TRY(commit(committed_epoch));
     TRY(finish());
-    return open_segment();
+    TRY(open_segment());
+    return sync_directory(directory_);
 }
 
 Result<> DiskEpochs::open_segment() {
@@ -201,7 +202,7 @@ Result<> DiskEpochs::begin_epochs() {
     TRY(sync_descriptor(*image_, "the disk image"));
     TRY(open_segment());
     logging_ = true;
-    return {};
+    return sync_directory(directory_);
 }
 
 Result<> DiskEpochs::end_epochs() {
@@ -216,7 +217,10 @@ Result<> DiskEpochs::end_epochs() {
 }
 
 Result<> DiskEpochs::seal(std::uint64_t epoch) {
-    if (!logging_) return {};
+    const bool written = std::any_of(segments_.begin(), segments_.end(), [](const auto& segment) {
+        return segment->epoch == 0 && segment->file->size() > 0;
+    });
+    if (!written) return {};
     // More than one is open after a restart.
     for (const auto& segment : segments_) {
         if (segment->epoch != 0) continue;
@@ -230,11 +234,16 @@ DiskEpochs::Job DiskEpochs::sync_job() const {
     std::vector<std::shared_ptr<DiskSegmentFile>> files;
     for (const auto& segment : segments_)
         if (segment->epoch != 0) files.push_back(segment->file);
-    return [files, directory = directory_]() -> Result<> {
+    return [files]() -> Result<> {
         for (const auto& file : files)
             TRY(sync_descriptor(*file->descriptor(), file->path()));
-        return sync_directory(directory);
+        return {};
     };
+}
+
+bool DiskEpochs::needs_sync() const {
+    return std::any_of(segments_.begin(), segments_.end(),
+                       [](const auto& segment) { return segment->epoch != 0; });
 }
 
 Result<> DiskEpochs::fold(const Segment& segment) {
@@ -269,11 +278,13 @@ Result<DiskEpochs::Job> DiskEpochs::commit(std::uint64_t epoch) {
 
 DiskEpochs::Job DiskEpochs::removal(std::vector<std::shared_ptr<Segment>> done) const {
     if (done.empty()) return [] { return Result<>(); };
-    return [image = image_, done]() -> Result<> {
+    return [image = image_, done, directory = directory_]() -> Result<> {
         TRY(sync_descriptor(*image, "the disk image"));
         for (const auto& segment : done)
             (void)::unlink(segment->file->path().c_str());
-        return {};
+        // The file of the epoch that is being written was made meanwhile: before it is sealed, its
+        // name must be durable too.
+        return sync_directory(directory);
     };
 }
 

@@ -52,6 +52,8 @@ class DiskEpochs {
     Result<> end_epochs();
     // What was logged since the last seal is `epoch`; later writes belong to the next one.
     Result<> seal(std::uint64_t epoch);
+    // Whether anything is sealed and not committed.
+    bool needs_sync() const;
     // Makes the segments sealed so far durable.
     Job sync_job() const;
     // Folds the epochs up to this one into the image. The job makes the image durable and then

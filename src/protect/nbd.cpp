@@ -12,9 +12,11 @@ constexpr std::uint32_t kReplyMagic = 0x67446698;
 
 constexpr std::uint16_t kFixedNewstyle = 1, kNoZeroes = 2;  // handshake flags, both ways
 
-constexpr std::uint32_t kOptExportName = 1, kOptAbort = 2, kOptList = 3, kOptInfo = 6, kOptGo = 7;
+constexpr std::uint32_t kOptExportName = 1, kOptAbort = 2, kOptList = 3, kOptStartTls = 5,
+                        kOptInfo = 6, kOptGo = 7;
 constexpr std::uint32_t kRepAck = 1, kRepServer = 2, kRepInfo = 3;
-constexpr std::uint32_t kRepErrUnsupported = 0x80000001, kRepErrInvalid = 0x80000003;
+constexpr std::uint32_t kRepErrUnsupported = 0x80000001, kRepErrInvalid = 0x80000003,
+                        kRepErrTlsRequired = 0x80000005;
 constexpr std::uint16_t kInfoExport = 0, kInfoBlockSize = 3;
 
 constexpr std::uint16_t kHasFlags = 1, kReadOnly = 2, kSendFlush = 4, kSendFua = 8, kSendTrim = 32,
@@ -93,6 +95,16 @@ Result<Server::Progress> Server::read_option(ByteView input, Bytes& out) {
         return Progress{};
     }
     const ByteView data = reader.bytes(size);
+    answer_option(option, data, out);
+    return Progress{reader.position(), false};
+}
+
+void Server::answer_option(std::uint32_t option, ByteView data, Bytes& out) {
+    if (export_.needs_tls && option != kOptStartTls && option != kOptAbort) {
+        // An export name has no reply: the peer sees the end of the connection.
+        if (option == kOptExportName) phase_ = Phase::done;
+        return option_reply(out, option, kRepErrTlsRequired);
+    }
     switch (option) {
         case kOptExportName: {
             BigWriter writer;
@@ -109,16 +121,29 @@ Result<Server::Progress> Server::read_option(ByteView input, Bytes& out) {
             break;
         case kOptList: {
             const Bytes unnamed(4, 0);  // one export, whose name is empty
-            option_reply(out, option, size == 0 ? kRepServer : kRepErrInvalid,
-                         size == 0 ? ByteView(unnamed) : ByteView());
-            if (size == 0) option_reply(out, option, kRepAck);
+            const bool sound = data.empty();
+            option_reply(out, option, sound ? kRepServer : kRepErrInvalid,
+                         sound ? ByteView(unnamed) : ByteView());
+            if (sound) option_reply(out, option, kRepAck);
             break;
         }
+        case kOptStartTls:
+            wants_tls_ = export_.needs_tls && data.empty();
+            option_reply(out, option, wants_tls_ ? kRepAck : kRepErrUnsupported);
+            break;
         case kOptInfo:
         case kOptGo: answer_go(option, data, out); break;
         default: option_reply(out, option, kRepErrUnsupported); break;
     }
-    return Progress{reader.position(), false};
+}
+
+void Server::secured() {
+    wants_tls_ = false;
+    export_.needs_tls = false;
+}
+
+tl::unexpected<Error> Server::too_early() {
+    return fail(ErrorCode::protocol, "NBD: bytes in the clear behind STARTTLS");
 }
 
 // be32 length and name (any: there is one export), be16 count and be16 kinds of information.

@@ -44,6 +44,8 @@ class Server {
     struct Export {
         std::uint64_t bytes = 0;
         bool read_only = false;
+        // Nothing but STARTTLS is served before the owner has called secured().
+        bool needs_tls = false;
     };
 
     explicit Server(Export exported);
@@ -63,12 +65,19 @@ class Server {
             if (now->used == 0) break;
             if (now->is_request) on_request(request);
             used += now->used;
+            // What follows is not for us but for the filter; nothing may follow yet.
+            if (wants_tls_ && used < input_.size()) return too_early();
         }
         input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
         return {};
     }
     // The answer to a request; `data` for a read that went well.
     static void reply(Bytes& out, std::uint64_t cookie, Errno error, ByteView data = {});
+
+    // STARTTLS was acknowledged (in `out`): from the next byte on the peer speaks TLS. The owner
+    // puts a filter in between and calls secured().
+    bool wants_tls() const { return wants_tls_; }
+    void secured();
 
     bool is_transmitting() const { return phase_ == Phase::transmission; }
     // The peer said goodbye, or negotiation ended without an export.
@@ -84,13 +93,17 @@ class Server {
     Result<Progress> next(ByteView input, Bytes& out, Request& request);
     Result<Progress> read_client_flags(ByteView input);
     Result<Progress> read_option(ByteView input, Bytes& out);
+    void answer_option(std::uint32_t option, ByteView data, Bytes& out);
     void answer_go(std::uint32_t option, ByteView data, Bytes& out);
     Result<Progress> read_request(ByteView input, Bytes& out, Request& request);
     // Why a well-formed request cannot be served; nothing when it can.
     std::optional<Errno> objection(const Request& request, std::uint16_t flags) const;
     std::uint16_t transmission_flags() const;
 
+    static tl::unexpected<Error> too_early();
+
     Export export_;
+    bool wants_tls_ = false;
     Phase phase_ = Phase::client_flags;
     bool no_zeroes_ = false;
     int options_ = 0;

@@ -14,10 +14,10 @@
 namespace segue {
 namespace {
 
-constexpr std::size_t kReserveStep = 16U << 20;
+constexpr std::size_t kReserveStep = 4U << 20;
 // Room in the log for heads of records, messages and the device state of one checkpoint.
 constexpr std::size_t kLogSlack = StreamLimits{}.device_state_bytes + (16U << 20);
-constexpr std::size_t kLeastReady = 8U << 20;
+constexpr std::size_t kLeastReady = 16U << 20;
 constexpr std::size_t kMaxFileName = 200;
 
 bool is_plain(char letter) {
@@ -107,7 +107,7 @@ Result<> PageStore::open_log() {
     const std::size_t ram = head_.ram_bytes();
     log_ = TRY(MemoryFile::make(directory_ + "/log", ram + ram / 64 + kLogSlack, false));
     filled_ = 0;
-    TRY(log_.reserve_to(std::min(kReserveStep, log_.view().size())));
+    TRY(log_.reserve_to(std::min(kLeastReady, log_.view().size())));
     log_.populate(0, kLeastReady);
     return {};
 }
@@ -151,7 +151,7 @@ Result<> PageStore::commit_first(ByteView device_state, std::int64_t now_ms) {
 Result<std::span<std::uint8_t>> PageStore::space(std::size_t wanted) {
     if (log_.view().empty()) {
         // Before a head is known: just enough to read it.
-        log_ = TRY(MemoryFile::make(directory_ + "/log", kReserveStep, false));
+        log_ = TRY(MemoryFile::make(directory_ + "/log", kLeastReady, false));
         filled_ = 0;
     }
     constexpr std::size_t kUseful = 1U << 20;

@@ -134,6 +134,7 @@ Result<> SecondarySession::begin_store() {
                     "the primary leaves shared memory out: turn its capability x-ignore-shared "
                     "off");
     }
+    TRY(owner_.check_head(reader_.head()));
     TRY(tell(Event::head_read));
     store_.drop_front(parsed_);
     parsed_ = 0;

@@ -24,6 +24,8 @@ class SecondarySession final : private StreamEvents {
       public:
         virtual ~Owner() = default;
         virtual void send(ColoMessage message) = 0;
+        // Whether a promotion could run this machine. An error refuses the primary.
+        virtual Result<> check_head(const StreamHead& head) = 0;
         // Nothing is promised (before the first epoch): let frames and disk writes through.
         virtual void pass_output() = 0;
         virtual void hold_output() = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "standby/disk_port.h"
 
+#include <sys/socket.h>
+
 #include "base/log.h"
 
 namespace segue::standby {
@@ -30,11 +32,8 @@ DiskPort::DiskPort(Loop& loop, Worker& worker, std::unique_ptr<DiskEpochs> disk,
                    std::shared_ptr<net::TlsContext> tls)
     : loop_(loop), worker_(worker), disk_(std::move(disk)), tls_(std::move(tls)) {}
 
-std::uint64_t DiskPort::primaries() const {
-    std::uint64_t count = 0;
-    for (const auto& [id, peer] : peers_)
-        count += peer.is_vm ? 0 : 1;
-    return count;
+std::string DiskPort::address() const {
+    return primary_listener_ ? primary_listener_->local().text() : std::string();
 }
 
 void DiskPort::accept(net::Descriptor socket, bool is_vm) {
@@ -50,13 +49,10 @@ void DiskPort::accept(net::Descriptor socket, bool is_vm) {
     auto connection =
         std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
     connection->set_output_limit(4 * std::size_t{nbd::kMaxTransfer});
-    if (tls_ != nullptr && !is_vm && !connection->peer().is_loopback()) {
-        auto filter = tls_->make_filter("");
-        if (!filter) return;
-        connection->set_filter(std::move(*filter));
-    }
-    const auto [place, made] = peers_.emplace(
-        id, Peer{std::move(connection), nbd::Server({disk_->bytes(), false}), is_vm});
+    const bool needs_tls = tls_ != nullptr && connection->peer().family() != AF_UNIX;
+    const auto [place, made] =
+        peers_.emplace(id, Peer{std::move(connection),
+                                nbd::Server({disk_->bytes(), false, needs_tls}), is_vm, nullptr});
     Peer& peer = place->second;
     peer.connection->start();
     peer.connection->send(peer.server.greeting());
@@ -64,12 +60,35 @@ void DiskPort::accept(net::Descriptor socket, bool is_vm) {
 
 void DiskPort::on_input(std::uint64_t id, ByteView bytes) {
     Peer& peer = peers_.at(id);
+    Result<> done;
+    if (peer.tls) {
+        Bytes plain, to_peer;
+        done = peer.tls->receive(bytes, plain, to_peer);
+        if (!to_peer.empty()) peer.connection->send(std::move(to_peer));
+        if (done) done = read(id, peer, plain);
+    } else {
+        done = read(id, peer, bytes);
+    }
+    if (!done) log_error("standby", "disk client: {}", done.error().message);
+    if (!done || peer.server.is_done()) peer.connection->close_after_output();
+}
+
+Result<> DiskPort::read(std::uint64_t id, Peer& peer, ByteView bytes) {
     Bytes out;
     const auto fed = peer.server.feed(
         bytes, out, [&](const nbd::Request& request) { handle(id, peer, request, out); });
-    if (!out.empty()) peer.connection->send(std::move(out));
-    if (!fed) log_error("standby", "disk client: {}", fed.error().message);
-    if (!fed || peer.server.is_done()) peer.connection->close_after_output();
+    if (!out.empty()) send(peer, std::move(out));
+    if (fed && peer.server.wants_tls()) {
+        peer.tls = TRY(tls_->make_filter(""));
+        peer.server.secured();
+    }
+    return fed;
+}
+
+void DiskPort::send(Peer& peer, Bytes bytes) {
+    if (!peer.tls) return peer.connection->send(std::move(bytes));
+    Bytes to_peer;
+    if (peer.tls->send(bytes, to_peer)) peer.connection->send(std::move(to_peer));
 }
 
 void DiskPort::handle(std::uint64_t id, Peer& peer, const nbd::Request& request, Bytes& out) {
@@ -114,7 +133,7 @@ void DiskPort::reply_after_flush(std::uint64_t id, std::uint64_t cookie) {
         if (!flushed) log_error("standby", "disk: {}", flushed.error().message);
         Bytes out;
         nbd::Server::reply(out, cookie, flushed ? Errno::ok : Errno::io);
-        peer->second.connection->send(std::move(out));
+        send(peer->second, std::move(out));
     });
 }
 

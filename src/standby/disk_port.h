@@ -25,7 +25,8 @@ class DiskPort {
     DiskEpochs& disk() { return *disk_; }
     // Cuts the primary off for good; the VM may write from now on.
     void serve_vm();
-    std::uint64_t primaries() const;
+    // Where the primary's clients connect; empty after serve_vm().
+    std::string address() const;
 
     static constexpr std::size_t kMaxPeers = 16;
 
@@ -34,12 +35,15 @@ class DiskPort {
         std::unique_ptr<net::Connection> connection;
         nbd::Server server;
         bool is_vm = false;
+        std::unique_ptr<net::ByteFilter> tls;
     };
 
     DiskPort(Loop& loop, Worker& worker, std::unique_ptr<DiskEpochs> disk,
              std::shared_ptr<net::TlsContext> tls);
     void accept(net::Descriptor socket, bool is_vm);
     void on_input(std::uint64_t id, ByteView bytes);
+    Result<> read(std::uint64_t id, Peer& peer, ByteView bytes);
+    static void send(Peer& peer, Bytes bytes);
     void handle(std::uint64_t id, Peer& peer, const nbd::Request& request, Bytes& out);
     nbd::Errno execute(const nbd::Request& request, Bytes& data);
     void reply_after_flush(std::uint64_t id, std::uint64_t cookie);

@@ -93,7 +93,7 @@ void NetworkPort::accept_primary(net::Descriptor socket) {
         primary_.reset();
     };
     primary_ = std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
-    if (tls_ != nullptr && !primary_->peer().is_loopback()) {
+    if (tls_ != nullptr && primary_->peer().family() != AF_UNIX) {
         auto filter = tls_->make_filter("");
         if (!filter) return primary_.reset();
         primary_->set_filter(std::move(*filter));
@@ -136,6 +136,11 @@ void NetworkPort::watch_fullness() {
 void NetworkPort::pass() {
     to_outside(gate_.pass());
     watch_fullness();
+}
+
+void NetworkPort::hold() {
+    drain_primary();
+    gate_.hold();
 }
 
 void NetworkPort::seal(std::uint64_t epoch) {

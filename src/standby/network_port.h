@@ -26,7 +26,8 @@ class NetworkPort {
     ~NetworkPort();
 
     void pass();
-    void hold() { gate_.hold(); }
+    // What the primary sent before still passes: the first epoch knows it.
+    void hold();
     // The primary stands still: everything that can be read from it belongs to this epoch.
     void seal(std::uint64_t epoch);
     void release(std::uint64_t epoch);

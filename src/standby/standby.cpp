@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace segue::standby {
@@ -24,7 +26,11 @@ Result<std::unique_ptr<Standby>> Standby::make(RunLoop& loop, Options options) {
 Standby::Standby(RunLoop& loop, Options options, StateDirectory state)
     : loop_(loop), options_(std::move(options)), state_(std::move(state)), events_(STDOUT_FILENO) {}
 
-Standby::~Standby() = default;
+Standby::~Standby() {
+    // What is held stays for the next process; a half state is of no use to anybody.
+    const bool held = store_ && store_->content() == StoreRecord::Content::committed;
+    if (store_ && !held) store_->remove_files();
+}
 
 std::int64_t Standby::wall_ms() const {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -147,6 +153,25 @@ void Standby::send(ColoMessage message) {
     migration_->send(message);
 }
 
+// A prestarted QEMU has the images mapped already, and any QEMU refuses another size.
+Result<> Standby::check_head(const StreamHead& head) {
+    if (!vm_) return {};
+    for (const SharedBlock& shared : vm_->command().shared) {
+        const auto block =
+            std::find_if(head.blocks.begin(), head.blocks.end(),
+                         [&](const RamBlock& candidate) { return candidate.name == shared.name; });
+        if (block == head.blocks.end() || block->length != shared.bytes) {
+            return fail(ErrorCode::config_unsupported,
+                        "the command line after -- makes RAM block '{}' of {} bytes, the primary "
+                        "has {}: give the primary's own command line",
+                        shared.name, shared.bytes,
+                        block == head.blocks.end() ? std::string("no such block")
+                                                   : std::to_string(block->length));
+        }
+    }
+    return {};
+}
+
 void Standby::pass_output() {
     if (network_) network_->pass();
     if (!disk_) return;
@@ -166,6 +191,7 @@ void Standby::seal_output() {
     if (!disk_) return;
     const auto sealed = disk_->disk().seal(store_->epoch() + 1);
     if (!sealed) return fail_session(sealed.error());
+    if (!disk_->disk().needs_sync()) return;
     disk_syncs_ = true;
     worker_->run(disk_->disk().sync_job(), [this](const Result<>& synced) {
         disk_syncs_ = false;

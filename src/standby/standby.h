@@ -35,6 +35,7 @@ class Standby final : private SecondarySession::Owner {
 
     // SecondarySession::Owner
     void send(ColoMessage message) override;
+    Result<> check_head(const StreamHead& head) override;
     void pass_output() override;
     void hold_output() override;
     void seal_output() override;

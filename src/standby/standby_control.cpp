@@ -81,7 +81,11 @@ Json Standby::status() const {
         json.set("held_frames", network_->held_frames());
         json.set("dropped_frames", network_->dropped_frames());
     }
-    if (disk_) json.set("disk_log_bytes", disk_->disk().logged_bytes());
+    json.set("listen", migration_->address());
+    if (disk_) {
+        json.set("disk", disk_->address());
+        json.set("disk_log_bytes", disk_->disk().logged_bytes());
+    }
     Json blocks = Json::array();
     if (held) {
         for (const RamBlock& block : store_->head().blocks)

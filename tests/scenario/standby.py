@@ -16,6 +16,8 @@ import guest
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build" / "release" / "bin" / "segue-standby"
 READY, REQUEST, REPLY, SEND, SIZE, RECEIVED, LOADED = range(7)
+# Seconds: a test must not fail because the machine is busy.
+PATIENCE = 120
 
 
 def shim():
@@ -48,6 +50,12 @@ class Primary(guest.Qemu):
 
     def kill(self):
         self.stop(signal.SIGKILL)
+
+
+def small_guest(directory, **numbers):
+    """QEMU arguments of the boot sector guest, which starts at once: for what needs no network."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return guest.boot_disk(directory / "boot.img", **{"tick_ms": 20, **numbers})
 
 
 class Standby:
@@ -83,7 +91,7 @@ class Standby:
                 self.events.append(dict(json.loads(line), at=time.monotonic()))
                 self.changed.notify_all()
 
-    def wait(self, name, timeout=30, **wanted):
+    def wait(self, name, timeout=PATIENCE, **wanted):
         """The first event of that name (with these values) that was not waited for yet."""
         end = time.monotonic() + timeout
         with self.changed:
@@ -99,12 +107,12 @@ class Standby:
                                        f"{self.stderr()[-800:]}")
                 self.changed.wait(min(left, 0.5))
 
-    def wait_epoch(self, epoch, timeout=30):
+    def wait_epoch(self, epoch, timeout=PATIENCE):
         return self.wait("checkpoint", timeout, epoch=epoch)
 
     def control(self, **request):
         with socket.socket(socket.AF_UNIX) as peer:
-            peer.settimeout(30)
+            peer.settimeout(PATIENCE)
             peer.connect(str(self.state / "control.sock"))
             peer.sendall(json.dumps(request).encode() + b"\n")
             return json.loads(peer.makefile().readline())
