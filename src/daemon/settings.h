@@ -39,7 +39,6 @@ struct Settings {
     std::vector<std::string> offer{"v3-params", "v3", "v2"};
     Duration screen_wait = 5s;   // how long a migration waits for viewers to be linked; 0: never
     Duration source_keep = 10s;  // how long the source QEMU stays for viewers that still switch
-    Duration ask_timeout = 10s;  // how long the other host is asked before a VM stays paused
     // [spice]
     SpiceLibrary spice_library = SpiceLibrary::segue;
     PortRange spice_ports{5950, 6149};

@@ -141,7 +141,6 @@ std::vector<Key> keys_of(Settings& settings) {
         {"migration", "offer", offer(settings.offer)},
         {"migration", "screen_wait_ms", milliseconds(settings.screen_wait)},
         {"migration", "source_keep_ms", milliseconds(settings.source_keep)},
-        {"migration", "ask_timeout_ms", milliseconds(settings.ask_timeout)},
         {"spice", "library",
          word({"segue", "stock"},
               [&settings](std::size_t index) {

@@ -83,7 +83,6 @@ TEST(Settings, ThePackagedFileShowsTheDefaults) {
     EXPECT_EQ(packaged->spice_listen, defaults.spice_listen);
     EXPECT_EQ(packaged->screen_wait, defaults.screen_wait);
     EXPECT_EQ(packaged->source_keep, defaults.source_keep);
-    EXPECT_EQ(packaged->ask_timeout, defaults.ask_timeout);
     EXPECT_EQ(packaged->offer, defaults.offer);
     EXPECT_EQ(packaged->socket_group, defaults.socket_group);
     EXPECT_EQ(packaged->tls_directory, defaults.tls_directory);
