@@ -5,8 +5,9 @@
 #   *_fuzz.cpp   one libFuzzer program each (preset fuzz), run for a few seconds by CTest
 #   *_bench.cpp  NAME_bench (Google Benchmark), never a test
 # SUBFOLDERS names folders whose sources belong to this room too. EXCLUDE names main programs.
+# PRECOMPILE names headers of the room that cost every file much, to be parsed once.
 function(segue_room name)
-  cmake_parse_arguments(room "" "" "USES;LIBRARIES;SUBFOLDERS;EXCLUDE;TEST_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(room "" "" "USES;LIBRARIES;SUBFOLDERS;EXCLUDE;TEST_LIBRARIES;PRECOMPILE" ${ARGN})
   set(patterns "*.cpp")
   foreach(folder ${room_SUBFOLDERS})
     list(APPEND patterns "${folder}/*.cpp")
@@ -27,6 +28,7 @@ function(segue_room name)
   if(sources)
     add_library(segue_${name} STATIC ${sources})
     target_link_libraries(segue_${name} PUBLIC segue_flags ${uses} ${room_LIBRARIES})
+    segue_precompile(segue_${name} ${room_PRECOMPILE})
   else()
     add_library(segue_${name} INTERFACE)
     target_link_libraries(segue_${name} INTERFACE segue_flags ${uses} ${room_LIBRARIES})
@@ -35,6 +37,9 @@ function(segue_room name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE segue_${name} ${room_TEST_LIBRARIES}
       GTest::gmock GTest::gtest_main)
+    # What is tested is optimised; the tests themselves are compiled once and run once.
+    target_compile_options(${name}_test PRIVATE -O0)
+    segue_precompile_test(${name}_test)
     gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
       DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
   endif()
@@ -46,6 +51,31 @@ function(segue_room name)
   if(benches AND NOT SEGUE_FUZZ)
     add_executable(${name}_bench ${benches})
     target_link_libraries(${name}_bench PRIVATE segue_${name} benchmark::benchmark_main)
+  endif()
+endfunction()
+
+# One precompiled header for all libraries and one for all tests: a cold build is mostly the parsing
+# of the standard library otherwise. ccache needs to be told that this is on purpose.
+add_library(segue_precompiled OBJECT "${PROJECT_SOURCE_DIR}/src/base/precompiled.cpp")
+target_link_libraries(segue_precompiled PRIVATE segue_flags fmt::fmt tl::expected)
+target_precompile_headers(segue_precompiled PRIVATE "${PROJECT_SOURCE_DIR}/src/base/precompiled.h")
+function(segue_precompile target)
+  if(ARGN)
+    target_precompile_headers(${target} PRIVATE
+      "${PROJECT_SOURCE_DIR}/src/base/precompiled.h" ${ARGN})
+  else()
+    target_precompile_headers(${target} REUSE_FROM segue_precompiled)
+  endif()
+endfunction()
+
+# Programs are compiled as -fPIE and libraries as -fPIC, so tests need a header of their own: that of
+# the first room.
+function(segue_precompile_test target)
+  if(target STREQUAL base_test)
+    target_precompile_headers(base_test PRIVATE "${PROJECT_SOURCE_DIR}/src/base/precompiled.h"
+      <gmock/gmock.h> <gtest/gtest.h>)
+  else()
+    target_precompile_headers(${target} REUSE_FROM base_test)
   endif()
 endfunction()
 
