@@ -109,6 +109,7 @@ void Daemon::add_calls() {
     add_stream_calls(calls_, *services_);
     add_monitor_calls(calls_, *services_);
     add_extension_calls(calls_, *services_);
+    add_neighbour_calls(calls_);
 }
 
 Result<> Daemon::open_state() {

@@ -20,6 +20,7 @@ void add_migrate_calls(rpc::Dispatcher& calls, const Services& services);
 void add_stream_calls(rpc::Dispatcher& calls, const Services& services);
 void add_monitor_calls(rpc::Dispatcher& calls, const Services& services);
 void add_extension_calls(rpc::Dispatcher& calls, const Services& services);
+void add_neighbour_calls(rpc::Dispatcher& calls);
 
 // What libvirt's feature numbers (libvirt_internal.h) are answered with.
 bool has_feature(const Settings& settings, std::int32_t feature);
