@@ -19,6 +19,7 @@ Server::Server(Loop& loop, Dispatcher& calls, ServerOptions options)
       read_only_options_(options_.session) {
     read_only_options_.read_only = true;
     add_connection_calls(calls_);
+    silence_timer_ = loop_.make_timer([this] { end_silent_ones(); });
 }
 
 Server::~Server() {
@@ -90,6 +91,26 @@ void Server::refuse(net::Descriptor descriptor, const net::SocketAddress& peer) 
                 peer.text().empty() ? "unix" : peer.text(), sessions_.size());
 }
 
+// The timer runs only while somebody has not spoken yet.
+void Server::end_silent_ones() {
+    watches_silence_ = false;
+    const auto sessions = sessions_;
+    for (const auto& [id, session] : sessions) {
+        if (session->has_spoken() || session->is_closed()) continue;
+        if (loop_.now() - session->started_at() < options_.max_silence) {
+            watch_silence();
+            continue;
+        }
+        session->close({ErrorCode::timeout,
+                        fmt::format("no call came within {} ms", to_ms(options_.max_silence))});
+    }
+}
+
+void Server::watch_silence() {
+    if (std::exchange(watches_silence_, true)) return;
+    silence_timer_->start(options_.max_silence / 2);
+}
+
 std::shared_ptr<Session> Server::adopt(std::unique_ptr<Link> link, bool read_only) {
     return add(std::move(link), read_only ? read_only_options_ : options_.session);
 }
@@ -98,6 +119,7 @@ std::shared_ptr<Session> Server::add(std::unique_ptr<Link> link, const SessionOp
     const std::uint64_t id = next_id_++;
     auto session = std::make_shared<Session>(loop_, std::move(link), calls_, options, id);
     sessions_[id] = session;
+    watch_silence();
     session->start([this, id] {
         // The session is in the middle of a callback: it goes when that has returned.
         loop_.post([this, alive = alive_, id] {

@@ -21,6 +21,9 @@ namespace segue::rpc {
 struct ServerOptions {
     SessionOptions session;
     std::size_t max_connections = 10'000;
+    // A connection that brings no whole message by then (a TLS handshake that never ends, a port
+    // scanner) gives its place back.
+    Duration max_silence{30s};
 };
 
 struct ListenPoint {
@@ -59,6 +62,8 @@ class Server {
     void accept(const Kind& kind, net::Descriptor descriptor, const net::SocketAddress& peer);
     std::shared_ptr<Session> add(std::unique_ptr<Link> link, const SessionOptions& options);
     void refuse(net::Descriptor descriptor, const net::SocketAddress& peer);
+    void end_silent_ones();
+    void watch_silence();
 
     Loop& loop_;
     Dispatcher& calls_;
@@ -69,6 +74,8 @@ class Server {
     std::map<std::uint64_t, std::shared_ptr<Session>> sessions_;
     std::uint64_t next_id_ = 1;
     bool refusing_ = false;
+    bool watches_silence_ = false;
+    std::unique_ptr<Timer> silence_timer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -440,6 +440,17 @@ TEST_F(ServerTest, StopTellsWhoWantsToKnow) {
     EXPECT_EQ(reason, 1);
 }
 
+TEST_F(ServerTest, AConnectionThatSaysNothingGivesItsPlaceBack) {
+    options.max_silence = 40ms;
+    const auto silent = raw();
+    silent->connection->send(Bytes{0, 0, 0, 28});  // the beginning of a message is none
+    const auto speaks = raw();
+    speaks->call(remote::kProgram, remote::AuthList::kNumber, 1);
+    EXPECT_TRUE(loop.run_until([&] { return silent->closed.has_value(); }));
+    EXPECT_TRUE(loop.run_until([&] { return server->connections() == 1; }));
+    EXPECT_FALSE(speaks->closed);
+}
+
 TEST_F(ServerTest, ListensOnlyWhereItIsSafe) {
     Server own(*loop, calls, options);
     const auto open_tcp = own.listen({net::Address::of_tcp("0.0.0.0", 0), {}, false, nullptr});

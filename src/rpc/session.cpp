@@ -19,7 +19,8 @@ Session::Session(Loop& loop, std::unique_ptr<Link> link, const Dispatcher& calls
       calls_(calls),
       options_(options),
       id_(id),
-      read_only_(options.read_only) {}
+      read_only_(options.read_only),
+      started_at_(loop.now()) {}
 
 Session::~Session() {
     endpoint_.close({ErrorCode::connection_lost, "the server stops"}, true);
@@ -36,6 +37,7 @@ void Session::start(std::function<void()> on_closed_callback) {
 
 Result<> Session::on_packet(const Packet& packet) {
     const Header& header = packet.header;
+    has_spoken_ = true;
     const bool is_call =
         header.type == MessageType::call || header.type == MessageType::call_with_descriptors;
     if (!is_call) {

@@ -62,6 +62,9 @@ class Session : public std::enable_shared_from_this<Session> {
     void close(const Error& reason);
     bool is_closed() const { return endpoint_.is_closed(); }
     std::size_t in_flight() const { return in_flight_; }
+    // A whole message has come: TLS, if any, is open, and the peer speaks the protocol.
+    bool has_spoken() const { return has_spoken_; }
+    Instant started_at() const { return started_at_; }
 
     // --- For the room itself ---
     const SessionOptions& options() const { return options_; }
@@ -92,6 +95,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::uint64_t id_;
     bool read_only_;
     bool wants_close_notice_ = false;
+    bool has_spoken_ = false;
+    Instant started_at_;
     std::size_t in_flight_ = 0;
     bool held_ = false;
     std::uint64_t next_hook_ = 1;

@@ -4,7 +4,7 @@
 //
 //   rpc-server unix:PATH|tcp:HOST:PORT      prints "ready", stops on SIGTERM
 //
-// The domain "made-up" answers state, list, lookup, job questions and a console that echoes.
+// The domain "test" answers state, list, lookup, job questions and a console that echoes.
 // Suspend answers after 300 ms, so that calls of one connection overlap; each suspend makes a
 // lifecycle event.
 #include <signal.h>
@@ -28,7 +28,7 @@ constexpr std::int32_t kSuspended = 3;
 class MadeUpDaemon {
   public:
     MadeUpDaemon(RunLoop& loop, Dispatcher& calls) : loop_(loop), hub_(calls) {
-        domain_.name = "made-up";
+        domain_.name = "test";
         domain_.uuid = *Uuid::parse("c0ffee00-0000-4000-8000-000000000001");
         domain_.id = 7;
         serve_connection(calls);
@@ -86,6 +86,11 @@ class MadeUpDaemon {
             [this](Session&, const remote::NameCall& call) -> Result<remote::DomainReply> {
                 if (call.name == domain_.name) return remote::DomainReply{domain_};
                 return fail(ErrorCode::no_domain, "no domain with matching name '{}'", call.name);
+            });
+        calls.answer<remote::DomainGetXmlDesc>(
+            [this](Session&, const remote::DomainFlagsCall& call) -> Result<remote::TextReply> {
+                TRY(check(call.domain));
+                return remote::TextReply{"<domain type='qemu'><name>test</name></domain>"};
             });
         calls.answer<remote::DomainLookupById>(
             [this](Session&, const remote::NumberCall& call) -> Result<remote::DomainReply> {
