@@ -7,7 +7,8 @@
 # SUBFOLDERS names folders whose sources belong to this room too. EXCLUDE names main programs.
 # PRECOMPILE names headers of the room that cost every file much, to be parsed once.
 function(segue_room name)
-  cmake_parse_arguments(room "" "" "USES;LIBRARIES;SUBFOLDERS;EXCLUDE;TEST_LIBRARIES;PRECOMPILE" ${ARGN})
+  cmake_parse_arguments(room "" ""
+    "USES;LIBRARIES;SUBFOLDERS;EXCLUDE;TEST_LIBRARIES;PRECOMPILE" ${ARGN})
   set(patterns "*.cpp")
   foreach(folder ${room_SUBFOLDERS})
     list(APPEND patterns "${folder}/*.cpp")
@@ -68,8 +69,8 @@ function(segue_precompile target)
   endif()
 endfunction()
 
-# Programs are compiled as -fPIE and libraries as -fPIC, so tests need a header of their own: that of
-# the first room.
+# Programs are compiled as -fPIE and libraries as -fPIC, so tests need a header of their own: that
+# of the first room.
 function(segue_precompile_test target)
   if(target STREQUAL base_test)
     target_precompile_headers(base_test PRIVATE "${PROJECT_SOURCE_DIR}/src/base/precompiled.h"

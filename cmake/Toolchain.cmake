@@ -9,7 +9,7 @@ set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 
-# Function names and lines in backtraces. Full debug information doubles the build: preset debug.
+# Names and lines for backtraces. Full debug information doubles the build: preset debug.
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
 
 set(SEGUE_SANITIZE "" CACHE STRING "Sanitizers for every target, for example address,undefined")

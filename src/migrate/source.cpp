@@ -88,7 +88,11 @@ void SourceMachine::learn(const SourceInput& input) {
         case SourceEvent::screen_ready: screen_moving_ = input.screen_moving; return;
         case SourceEvent::screen_done: screen_moving_ = false; return;
         case SourceEvent::guest_suspended: record_.run_guest = false; return;
-        case SourceEvent::qemu_exited: guest_gone_ = true; break;
+        case SourceEvent::qemu_exited:
+            guest_gone_ = true;
+            // Taken by the destination: the end of QEMU here is what was asked for, and no failure.
+            if (record_.right == Right::taken) return;
+            break;
         default: break;
     }
     const Error fitting = default_cause(input.event);

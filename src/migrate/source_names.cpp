@@ -126,8 +126,9 @@ Phase source_phase(S state, Protocol protocol) {
         case S::begun: return Phase::begin3;
         case S::given:
         case S::taken_known:
-        case S::asking:
-        case S::unresolved: return Phase::perform3_done;
+        case S::asking: return Phase::perform3_done;
+        // Also reached from `returning`, whose record could not be stored: never backwards.
+        case S::unresolved:
         case S::returning:
         case S::resuming_back:
         case S::awaiting_confirm: return Phase::confirm3_cancelled;
