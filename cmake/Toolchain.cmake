@@ -18,7 +18,7 @@ option(SEGUE_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
 add_library(segue_flags INTERFACE)
 target_compile_options(segue_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
   -Werror=return-type -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
-# GCC 12 sees overflows in its own std::string (bug 105329), in files with a precompiled header most.
+# GCC 12 sees overflows in its own std::string (bug 105329), most with a precompiled header.
 target_compile_options(segue_flags INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds -Wno-restrict -Wno-stringop-overflow>)
 target_compile_definitions(segue_flags INTERFACE OPENSSL_API_COMPAT=30000

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What nearly every file includes, parsed once (cmake/Room.cmake). Never included by hand: each file
-// names what it uses, and must build without this one (cmake -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON).
+// What nearly every file includes, parsed once (cmake/Room.cmake). Never included by hand: each
+// file names what it uses, and must build without it (-DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON).
 #pragma once
 
 #include <algorithm>

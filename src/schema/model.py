@@ -201,7 +201,7 @@ class Message(Struct):
 
 @dataclass
 class Procedure:
-    """A remote call: `procedure NAME = NUMBER ACCESS [call STRUCT] [reply STRUCT] [stream KIND]`."""
+    """`procedure NAME = NUMBER ACCESS [call STRUCT] [reply STRUCT] [stream KIND]`: a call."""
     name: str
     number: int
     access: str  # open (before authentication), read, write

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/link/ticket_key.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -56,6 +57,12 @@ std::optional<std::string> TicketKey::decrypt(const wire::Ticket& ticket) const 
     // The password ends with a NUL.
     const auto end = std::find(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(size), 0);
     return std::string(plain.begin(), end);
+}
+
+// QEMU exits without a word while the I/O thread may be making a key: OpenSSL must not take its
+// locks away under it. The process ends anyway, and the kernel takes everything back.
+TicketKeys::TicketKeys() {
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
 }
 
 Result<std::shared_ptr<const TicketKey>> TicketKeys::take() {

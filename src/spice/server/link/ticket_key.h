@@ -38,6 +38,7 @@ class TicketKeys {
   public:
     static constexpr std::size_t kMadeAhead = 8;
 
+    TicketKeys();
     Result<std::shared_ptr<const TicketKey>> take();
     // Makes one more; false when there are enough.
     bool make_one_ahead();
