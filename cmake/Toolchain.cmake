@@ -20,7 +20,8 @@ target_compile_options(segue_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtua
   -Werror=return-type -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 # GCC 12 sees overflows in its own std::string (bug 105329), most with a precompiled header.
 target_compile_options(segue_flags INTERFACE
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds -Wno-restrict -Wno-stringop-overflow>)
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds -Wno-restrict -Wno-stringop-overflow
+    -Wno-stringop-overread>)
 target_compile_definitions(segue_flags INTERFACE OPENSSL_API_COMPAT=30000
   SEGUE_VERSION="${PROJECT_VERSION}" $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 target_include_directories(segue_flags INTERFACE
