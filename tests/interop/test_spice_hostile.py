@@ -126,7 +126,7 @@ def test_a_session_that_does_not_exist(machine):
         assert absent.result == 9  # channel not available
 
 
-@pytest.mark.soak
+@pytest.mark.full
 def test_a_thousand_sockets(machine):
     crowd = []
     try:

@@ -177,9 +177,8 @@ class LinkServer::Session {
         log_info("spice", "{}: link refused: {}", name_, close.reason.message);
         leaving_ = true;
         // The refusal goes out first; a peer that does not read it is cut by the timer.
-        server_.io_.post([this, alive = std::weak_ptr<PeerInfo>(peer_)] {
-            if (!alive.expired()) server_.drop(id_);
-        });
+        // By number: its timer, or the peer's end, may have dropped this session before.
+        server_.io_.post([&server = server_, id = id_] { server.drop(id); });
     }
 
     void tell(PeerEvent event) {
