@@ -29,7 +29,8 @@ struct Row {
 const std::array kRows = {
     Row{State::starting, Event::session_up, State::settled, {report_connected}},
     Row{State::starting, Event::session_failed, State::over, {report_over}},
-    Row{State::starting, Event::source_lost, State::over, {report_over}},
+    // The server has begun the session: it was there, and is waited for like any other.
+    Row{State::starting, Event::source_lost, State::reconnecting, {report_lost, start_retry}},
     Row{State::starting, Event::switch_host, State::relinking, {report_switch, open_fresh}},
 
     Row{State::settled, Event::session_up, State::settled, {}},

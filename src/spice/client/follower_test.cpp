@@ -61,7 +61,7 @@ constexpr std::string_view kTable = R"(starting
   session_up -> settled
   session_failed -> over
   switch_host -> relinking
-  source_lost -> over
+  source_lost -> reconnecting
   close -> over
 settled
   session_up -> settled
