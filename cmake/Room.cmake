@@ -34,7 +34,7 @@ function(segue_room name)
     add_library(segue_${name} INTERFACE)
     target_link_libraries(segue_${name} INTERFACE segue_flags ${uses} ${room_LIBRARIES})
   endif()
-  if(tests AND NOT SEGUE_FUZZ)
+  if(tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE segue_${name} ${room_TEST_LIBRARIES}
       GTest::gmock GTest::gtest_main)

@@ -43,7 +43,7 @@ class Verbs {
     template <class T>
     CLI::App* verb(const char* name, const char* help, std::shared_ptr<T> value) {
         CLI::App* command = app_.add_subcommand(name, help);
-        command->callback([this, value] { chosen_ = *value; });
+        command->callback([&chosen = chosen_, value] { chosen = *value; });
         return command;
     }
     static CLI::Option* domain_of(CLI::App* command, std::string& domain) {

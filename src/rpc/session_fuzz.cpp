@@ -90,8 +90,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         });
     ServerOptions options;
     options.session.max_in_flight = 4;
-    Server server(loop, calls, options);
     Link::Handlers wire;
+    Server server(loop, calls, options);
     server.adopt(std::make_unique<FuzzLink>(wire));
     ByteView rest(data, size);
     while (!rest.empty() && wire.on_input) {

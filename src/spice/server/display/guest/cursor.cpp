@@ -48,7 +48,8 @@ Result<CursorCommand> read_cursor_command(const GuestMemory& memory, QXLPHYSICAL
             command.trail_frequency = guest.u.trail.frequency;
             return command;
         default:
-            return fail(ErrorCode::protocol, "guest cursor: command {} does not exist", guest.type);
+            return fail(ErrorCode::protocol, "guest cursor: command {} does not exist",
+                        +guest.type);
     }
 }
 

@@ -32,12 +32,12 @@ canvas::ScaleMode scale_of(std::uint8_t mode) {
 Result<std::vector<canvas::Rect>> read_clip_rects(const GuestMemory& memory, QXLPHYSICAL address) {
     const auto header = TRY(memory.read<QXLClipRects>(address));
     if (header.num_rects > kMostClipRects) {
-        return fail(ErrorCode::protocol, "guest clip: {} rectangles, at most {}", header.num_rects,
+        return fail(ErrorCode::protocol, "guest clip: {} rectangles, at most {}", +header.num_rects,
                     kMostClipRects);
     }
     const Bytes data = TRY(memory.read_chunks(address + offsetof(QXLClipRects, chunk)));
     if (data.size() < header.num_rects * sizeof(QXLRect)) {
-        return fail(ErrorCode::protocol, "guest clip: {} rectangles in {} bytes", header.num_rects,
+        return fail(ErrorCode::protocol, "guest clip: {} rectangles in {} bytes", +header.num_rects,
                     data.size());
     }
     std::vector<canvas::Rect> rects(header.num_rects);
@@ -91,7 +91,7 @@ class Draw {
             case QXL_DRAW_COMPOSITE: return composite();
             default:
                 return fail(ErrorCode::protocol, "guest drawing: operation {} does not exist",
-                            command_.type);
+                            +command_.type);
         }
     }
 
@@ -122,7 +122,7 @@ class Draw {
             made.tile = &tile;
             made.tile_origin = point_of(guest.u.pattern.pos);
         } else if (guest.type != SPICE_BRUSH_TYPE_NONE) {
-            return fail(ErrorCode::protocol, "guest brush: type {}", guest.type);
+            return fail(ErrorCode::protocol, "guest brush: type {}", +guest.type);
         }
         return made;
     }
@@ -311,7 +311,7 @@ Result<Drawing> draw(const GuestMemory& memory, Surfaces& surfaces, QXLPHYSICAL 
     Surface* surface = surfaces.find(command.surface_id);
     if (surface == nullptr) {
         return fail(ErrorCode::protocol, "guest drawing: surface {} does not exist",
-                    command.surface_id);
+                    +command.surface_id);
     }
     return Draw(memory, surfaces, command, *surface).run();
 }

@@ -61,7 +61,7 @@ Result<GuestString> read_string(const GuestMemory& memory, QXLPHYSICAL address) 
         string.glyph_bits = 8;
     } else {
         return fail(ErrorCode::protocol, "guest text: flags {:#x} name no glyph depth",
-                    header.flags);
+                    +header.flags);
     }
     string.bytes = TRY(memory.read_chunks(address + offsetof(QXLString, chunk), kMostStringBytes));
     return string;

@@ -101,7 +101,7 @@ Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoE
         case QXL_CMD_NOP: return false;
         default:
             return fail(ErrorCode::protocol, "guest command: type {} does not exist",
-                        command.cmd.type);
+                        +command.cmd.type);
     }
 }
 
@@ -111,13 +111,13 @@ Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICA
     if (command.type == QXL_SURFACE_CMD_DESTROY) {
         if (surfaces_.find(command.surface_id) == nullptr) {
             return fail(ErrorCode::protocol, "guest surface {}: destroyed, but does not exist",
-                        command.surface_id);
+                        +command.surface_id);
         }
         erase_surface(command.surface_id);
         return false;
     }
     if (command.type != QXL_SURFACE_CMD_CREATE)
-        return fail(ErrorCode::protocol, "guest surface: command {}", command.type);
+        return fail(ErrorCode::protocol, "guest surface: command {}", +command.type);
     const QXLSurface& made = command.u.surface_create;
     SurfaceMemory place;
     place.width = made.width;
@@ -253,7 +253,7 @@ Result<> GuestDisplay::set_monitors(std::uint32_t group, QXLPHYSICAL address, st
     const GuestMemory memory(slots_, group);
     const auto header = TRY(memory.read<QXLMonitorsConfig>(address));
     if (header.count == 0 || header.count > kMostHeads) {
-        return fail(ErrorCode::protocol, "guest monitors: {} heads, 1 to {} allowed", header.count,
+        return fail(ErrorCode::protocol, "guest monitors: {} heads, 1 to {} allowed", +header.count,
                     kMostHeads);
     }
     const std::uint8_t* heads =

@@ -43,15 +43,15 @@ struct BitmapBytes {
 
 Result<BitmapBytes> read_bitmap(const GuestMemory& memory, const QXLBitmap& header) {
     const unsigned bits = bits_of(header.format);
-    if (bits == 0) return fail(ErrorCode::protocol, "guest bitmap: format {}", header.format);
+    if (bits == 0) return fail(ErrorCode::protocol, "guest bitmap: format {}", +header.format);
     const bool fits = header.x <= canvas::kMaxSide && header.y <= canvas::kMaxSide;
     if (!fits || header.x == 0 || header.y == 0) {
-        return fail(ErrorCode::protocol, "guest bitmap: {}x{} pixels, at most {} aside", header.x,
-                    header.y, canvas::kMaxSide);
+        return fail(ErrorCode::protocol, "guest bitmap: {}x{} pixels, at most {} aside", +header.x,
+                    +header.y, canvas::kMaxSide);
     }
     if (header.stride < (std::uint64_t{header.x} * bits + 7) / 8) {
-        return fail(ErrorCode::protocol, "guest bitmap: {} pixels in lines of {} bytes", header.x,
-                    header.stride);
+        return fail(ErrorCode::protocol, "guest bitmap: {} pixels in lines of {} bytes", +header.x,
+                    +header.stride);
     }
     const std::uint64_t size = std::uint64_t{header.stride} * header.y;
     BitmapBytes bitmap;
@@ -72,7 +72,7 @@ Result<BitmapBytes> read_bitmap(const GuestMemory& memory, const QXLBitmap& head
 Result<std::vector<std::uint32_t>> read_palette(const GuestMemory& memory, QXLPHYSICAL address) {
     const auto header = TRY(memory.read<QXLPalette>(address));
     if (header.num_ents > kMostPaletteEntries) {
-        return fail(ErrorCode::protocol, "guest palette: {} entries, at most {}", header.num_ents,
+        return fail(ErrorCode::protocol, "guest palette: {} entries, at most {}", +header.num_ents,
                     kMostPaletteEntries);
     }
     const std::uint8_t* entries =
@@ -167,13 +167,13 @@ Result<canvas::Image> read_image(const GuestMemory& memory, const Surfaces& surf
         const Surface* surface = surfaces.find(named.surface_id);
         if (surface == nullptr) {
             return fail(ErrorCode::protocol, "guest image: surface {} does not exist",
-                        named.surface_id);
+                        +named.surface_id);
         }
         return view_of(surface->image);
     }
     if (descriptor.type != SPICE_IMAGE_TYPE_BITMAP) {
         return fail(ErrorCode::protocol, "guest image: type {} is not one that guests may draw",
-                    descriptor.type);
+                    +descriptor.type);
     }
     return convert_bitmap(memory, TRY(memory.read<QXLBitmap>(address + kDescriptorSize)));
 }
@@ -184,7 +184,7 @@ Result<canvas::Image> read_mask(const GuestMemory& memory, QXLPHYSICAL address) 
     if (descriptor.type != SPICE_IMAGE_TYPE_BITMAP ||
         (header.format != SPICE_BITMAP_FMT_1BIT_BE && header.format != SPICE_BITMAP_FMT_1BIT_LE)) {
         return fail(ErrorCode::protocol, "guest mask: image type {}, format {}: not one bit",
-                    descriptor.type, header.format);
+                    +descriptor.type, +header.format);
     }
     const BitmapBytes bitmap = TRY(read_bitmap(memory, header));
     canvas::Image mask = TRY(canvas::Image::create(canvas::Format::a1, header.x, header.y));
