@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Reads of guest memory for the parsers: each copies once, so that what is checked is what is used
-// although the guest may write meanwhile. QXL's structures are packed: where a reference would be bound
-// to a field, as in an error's text, the field is read by value (`+field`).
+// although the guest may write meanwhile. QXL's structures are packed: where a reference would be
+// bound to a field, as in an error's text, the field is read by value (`+field`).
 #pragma once
 
 #include <cstring>
