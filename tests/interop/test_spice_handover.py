@@ -121,7 +121,7 @@ def test_the_client_goes_while_it_is_parked(tmp_path):
             time.sleep(0.05)
 
 
-@pytest.mark.soak
+@pytest.mark.full
 @pytest.mark.parametrize("seamless", [True, False], ids=["seamless", "semi"])
 def test_a_move_that_outruns_the_client(tmp_path, seamless):
     """The machine has moved before the client is linked: it is waited for, and not sent anew."""

@@ -117,7 +117,8 @@ Result<> Client::attach_channels() {
 void Client::channel_linked(LinkedSocket socket) {
     server_.peer_event(PeerEvent::initialized, *socket.peer);
     if (!target_) return connect(std::move(socket), false);
-    const auto actions = target_->channel_linked(parked_.size());
+    const bool overtaken = overtaken_.erase(socket.setup.key) != 0;
+    const auto actions = target_->channel_linked(parked_.size(), overtaken);
     if (!actions) {
         log_warning("spice", "{}", actions.error().message);
         server_.peer_event(PeerEvent::disconnected, *socket.peer);
@@ -302,6 +303,7 @@ Result<> Client::migrate_end() {
 Result<> Client::restore_main(const wire::migration::Main&) {
     if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
     perform(TRY(target_->state_came()));
+    overtaken_ = server_.admission().links_on_their_way(connection_id_);
     main_wire::MultiMediaTime time;
     time.time = server_.session().multi_media_time;
     main_->say(time);

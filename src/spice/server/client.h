@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "spice/server/channel_driver.h"
@@ -93,6 +94,8 @@ class Client final : private MainEvents {
     // Of a client that moves here: linked, but not running yet.
     std::optional<MigrationTarget> target_;
     std::vector<LinkedSocket> parked_;
+    // Linked, but still on their way here when the state came: they are to be restored, too.
+    std::set<ChannelKey> overtaken_;
     std::unique_ptr<Timer> alive_timer_;
     std::unique_ptr<Timer> state_timer_;
     int unanswered_pings_ = 0;

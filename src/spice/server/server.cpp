@@ -285,6 +285,7 @@ Result<> Server::set_ticket(Ticket ticket, bool fail_if_connected, bool disconne
 
 void Server::on_linked(LinkedSocket socket) {
     if (socket.setup.key.type != ChannelType::main) {
+        admission_->link_arrived(socket.connection_id, socket.setup.key);
         Client* client = find_session(socket.connection_id);
         if (client == nullptr) return refuse(std::move(socket), "its client has gone");
         client->channel_linked(std::move(socket));

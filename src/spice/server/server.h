@@ -79,6 +79,7 @@ class Server final : private InputSink {
     Display* display_of(std::uint8_t id);
     InputSink& inputs() { return *this; }
     const Clock& clock() const { return home_->clock(); }
+    const Admission& admission() const { return *admission_; }
     void want_mouse_mode(wire::main::MouseMode mode);
     void client_answered(ClientId client, MigrationSource::Answer answer);
     // The client goes as soon as nothing of it is on the stack.

@@ -43,6 +43,7 @@ class LinkServer::Session {
     ~Session() {
         if (transport_) transport_->detach();
         if (told_connected_) tell(PeerEvent::disconnected);
+        if (is_told_) server_.admission_->link_arrived(asked_.connection_id, asked_key());
     }
 
     void start() {
@@ -106,7 +107,17 @@ class LinkServer::Session {
         run(link_.accept(offer));
     }
 
-    void judge(const wire::Ticket& ticket) { run(link_.ticket_verdict(verdict(ticket))); }
+    ChannelKey asked_key() const { return {asked_.channel_type, asked_.channel_id}; }
+
+    void judge(const wire::Ticket& ticket) {
+        const LinkError said = verdict(ticket);
+        if (said == LinkError::ok && asked_.channel_type != wire::ChannelType::main) {
+            // Before the client can know of it.
+            server_.admission_->link_told(asked_.connection_id, asked_key());
+            is_told_ = true;
+        }
+        run(link_.ticket_verdict(said));
+    }
 
     LinkError verdict(const wire::Ticket& ticket) {
         if (rules_->authenticate && !skip_auth_) {
@@ -167,6 +178,7 @@ class LinkServer::Session {
         linked_->transport = std::move(transport_);
         linked_->peer = peer_;
         told_connected_ = false;  // its end is told by the channel
+        is_told_ = false;         // on_linked ends it
         server_.home_.post([handlers = server_.handlers_, socket = linked_] {
             if (handlers->on_linked) handlers->on_linked(std::move(*socket));
         });
@@ -192,6 +204,7 @@ class LinkServer::Session {
     std::unique_ptr<Transport> transport_;
     const bool skip_auth_;
     bool told_connected_ = false;
+    bool is_told_ = false;  // that its channel is linked, and on its way to the home thread
     bool leaving_ = false;
     std::string name_;
     std::shared_ptr<PeerInfo> peer_;

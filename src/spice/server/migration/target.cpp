@@ -46,9 +46,10 @@ bool MigrationTarget::allows(State state, Event event) {
     return kTable[static_cast<int>(state)][static_cast<int>(event)];
 }
 
-Result<MigrationTarget::Actions> MigrationTarget::channel_linked(std::size_t parked) {
+Result<MigrationTarget::Actions> MigrationTarget::channel_linked(std::size_t parked,
+                                                                 bool overtaken) {
     TRY(check(state_, Event::channel_linked));
-    if (state_ == State::settled) return Actions{Connect{false}};
+    if (state_ == State::settled) return Actions{Connect{overtaken}};
     if (state_ == State::restoring) return Actions{Connect{true}};
     if (parked >= kMostParked) {
         return fail(ErrorCode::limit_exceeded,

@@ -46,8 +46,9 @@ class MigrationTarget {
 
     static bool allows(State state, Event event);
 
-    // A channel of the client other than main.
-    Result<Actions> channel_linked(std::size_t parked);
+    // A channel of the client other than main. `overtaken`: it was linked before the state came,
+    // and is heard of only now (links are answered by another thread).
+    Result<Actions> channel_linked(std::size_t parked, bool overtaken = false);
     Result<Actions> do_seamless(std::uint32_t source_version);
     Result<Actions> migrate_end();
     // The main channel's own state has come: the last that settles the client.

@@ -64,6 +64,18 @@ TEST(MigrationTarget, ANewerProtocolIsAnsweredWithNack) {
     EXPECT_TRUE(target.migrate_end()) << "it goes on semi-seamlessly";
 }
 
+// Seen under load: the sockets of display and inputs came to the home thread after the main
+// channel's MIGRATE_DATA, and their own data was refused.
+TEST(MigrationTarget, AStateThatOvertakesItsChannelIsStillAwaitedThere) {
+    Target target;
+    EXPECT_TRUE(target.do_seamless(1));
+    EXPECT_TRUE(target.state_came());
+    const auto overtaken = target.channel_linked(0, true);
+    EXPECT_TRUE(std::get<Target::Connect>(overtaken->front()).expects_data);
+    const auto new_one = target.channel_linked(0, false);
+    EXPECT_FALSE(std::get<Target::Connect>(new_one->front()).expects_data);
+}
+
 TEST(MigrationTarget, ParkedChannelsAreBounded) {
     Target target;
     EXPECT_TRUE(target.channel_linked(Target::kMostParked - 1));
