@@ -7,7 +7,8 @@ import time
 import guest
 import pytest
 
-from spice_lab import Client, Machine, environment, migrate
+import spice_tap
+from spice_lab import Client, Machine, environment, migrate, same_picture
 
 
 class Control:
@@ -30,8 +31,23 @@ class Control:
             if line.get("event") == event:
                 return line
 
+    def tell(self, **command):
+        self.socket.sendall(json.dumps(command).encode() + b"\n")
+
+    def state(self, final):
+        """What the library tells of its clients, as bytes."""
+        line = self.wait("state")
+        assert line["final"] is final
+        return self.file.read(line["bytes"])
+
+    def give(self, state, final):
+        """Has the library take such a state."""
+        line = {"cmd": "take-state", "final": final, "bytes": len(state)}
+        self.socket.sendall(json.dumps(line).encode() + b"\n" + state)
+        assert self.wait("state-taken")["final"] is final
+
     def status(self):
-        self.socket.sendall(b'{"cmd":"status"}\n')
+        self.tell(cmd="status")
         while True:
             line = json.loads(self.file.readline())
             if "clients" in line:
@@ -74,6 +90,114 @@ def test_a_move_is_told_step_by_step(tmp_path):
             source.wait("clients-left")
             client.wait("migration", state="none")
             assert target.status()["clients"][0]["parked"] is False
+
+
+class Move:
+    """A machine on its way between two of our libraries, taps on both screens, a stock client."""
+
+    def __init__(self, directory, **numbers):
+        disk = guest.boot_disk(directory / "disk.img", **numbers)
+        self.directory = directory
+        self.first = machine_with_control(directory, "source", *disk)
+        self.second = machine_with_control(directory, "target", *disk, "-incoming",
+                                           f"unix:{directory}/migrate.sock")
+
+    def __enter__(self):
+        self.first.__enter__()
+        self.second.__enter__()
+        self.source = Control(self.directory / "source.control")
+        self.target = Control(self.directory / "target.control")
+        self.before = spice_tap.Tap(self.first.port).__enter__()
+        self.after = spice_tap.Tap(self.second.port).__enter__()
+        self.first.wait_frame(2)
+        self.client = Client(f"spice://127.0.0.1:{self.before.port}")
+        self.client.wait("mark")
+        self.first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+                       port=self.after.port)
+        assert self.source.wait("clients-linked")["linked"] == 1
+        return self
+
+    def __exit__(self, *_):
+        self.client.__exit__()
+        for one in (self.before, self.after, self.second, self.first):
+            one.__exit__()
+
+    def run(self):
+        self.first.qmp("migrate", uri=f"unix:{self.directory}/migrate.sock")
+
+    def arrives_whole(self):
+        self.source.wait("clients-left")
+        self.client.wait("migration", state="none")
+        self.second.wait_frame(self.second.wait_frame(1) + 3)
+        self.second.qmp("stop")
+        assert same_picture(self.second, self.client, self.directory)
+        assert self.client.count("disconnected") == 0
+        assert self.client.count("primary") == 1, "its window was made once"
+        assert self.second.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
+
+
+@pytest.mark.full
+def test_state_goes_beside_the_client(tmp_path):
+    """Then a stock client is only told to switch its display: half a round trip."""
+    with Move(tmp_path) as move:
+        move.source.tell(cmd="carry-state")
+        move.target.give(move.source.state(final=False), final=False)
+        move.run()
+        move.target.give(move.source.state(final=True), final=True)
+        move.source.tell(cmd="state-taken")
+        move.arrives_whole()
+        assert move.before.flags(spice_tap.DISPLAY) == 0
+        assert move.before.of(spice_tap.DISPLAY, spice_tap.MIGRATE_DATA) == []
+        assert move.before.flags(spice_tap.MAIN) == move.before.flags(spice_tap.INPUTS) == 3
+        # The surface that the client has is not made anew.
+        assert move.after.of(spice_tap.DISPLAY, spice_tap.SURFACE_CREATE) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("lost", ["answer", "state", "difference"])
+def test_state_that_is_late_goes_through_the_client(tmp_path, lost):
+    """Whatever the daemons do not manage in 100 ms: no flush mark is asked for, no session lost."""
+    with Move(tmp_path) as move:
+        move.source.tell(cmd="carry-state")
+        first = move.source.state(final=False)
+        if lost != "state":
+            move.target.give(first, final=False)
+        move.run()
+        last = move.source.state(final=True)
+        if lost == "answer":
+            move.target.give(last, final=True)
+        move.arrives_whole()
+        assert move.before.flags(spice_tap.DISPLAY) == 2
+        assert len(move.before.of(spice_tap.DISPLAY, spice_tap.MIGRATE_DATA)) == 1
+
+
+@pytest.mark.full
+def test_a_move_that_fails_thaws_the_screen(tmp_path):
+    """What was frozen at the stop of the machine is sent again when it runs on."""
+    with Move(tmp_path, dirty_mb_s=40) as move:
+        move.first.qmp("migrate-set-parameters", max_bandwidth=1 << 20)
+        move.source.tell(cmd="carry-state")
+        move.source.state(final=False)
+        move.run()
+        move.first.qmp("migrate_cancel")
+        move.first.wait_frame(move.first.frame() + 5)
+        move.first.qmp("stop")
+        assert same_picture(move.first, move.client, tmp_path)
+        assert move.client.count("disconnected") == 0
+
+
+@pytest.mark.quick
+def test_a_bad_state_is_refused_and_kept_out(tmp_path):
+    with machine_with_control(tmp_path, "one", *guest.boot_disk(tmp_path / "disk.img")) as machine:
+        control = Control(tmp_path / "one.control")
+        for state in (b"", b"rubbish", b"SGHO" + bytes(30), bytes(100000)):
+            control.tell(cmd="take-state", final=True, bytes=len(state))
+            control.socket.sendall(state)
+            assert "error" in json.loads(control.file.readline())
+        assert control.status()["migration"] == "idle"
+        control.tell(cmd="take-state", final=True, bytes=1 << 30)
+        assert "error" in json.loads(control.file.readline())
+        machine.wait_frame(2)
 
 
 @pytest.mark.quick

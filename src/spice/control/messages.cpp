@@ -9,8 +9,12 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr EventKind kEvents[] = {EventKind::client_connected, EventKind::client_disconnected,
-                                 EventKind::clients_linked, EventKind::client_parked,
-                                 EventKind::clients_left};
+                                 EventKind::clients_linked,   EventKind::client_parked,
+                                 EventKind::clients_left,     EventKind::state,
+                                 EventKind::state_taken};
+constexpr CommandKind kCommands[] = {CommandKind::status, CommandKind::carry_state,
+                                     CommandKind::drop_state, CommandKind::take_state,
+                                     CommandKind::state_taken};
 
 Result<Json> parse_object(std::string_view line) {
     if (line.size() > kMostLine) {
@@ -30,6 +34,14 @@ std::uint64_t number(const Json& json, const char* name) {
 bool flag(const Json& json, const char* name) {
     const auto found = json.find(name);
     return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+Result<std::uint64_t> bytes_of(const Json& json) {
+    const std::uint64_t bytes = number(json, "bytes");
+    if (bytes > kMostBytes) {
+        return fail(ErrorCode::limit_exceeded, "control: {} bytes behind a line, at most {}", bytes,
+                    kMostBytes);
+    }
+    return bytes;
 }
 std::string text(const Json& json, const char* name) {
     const auto found = json.find(name);
@@ -90,6 +102,19 @@ std::string_view name_of(EventKind kind) {
         case EventKind::clients_linked: return "clients-linked";
         case EventKind::client_parked: return "client-parked";
         case EventKind::clients_left: return "clients-left";
+        case EventKind::state: return "state";
+        case EventKind::state_taken: return "state-taken";
+    }
+    return "unknown";
+}
+
+std::string_view name_of(CommandKind kind) {
+    switch (kind) {
+        case CommandKind::status: return "status";
+        case CommandKind::carry_state: return "carry-state";
+        case CommandKind::drop_state: return "drop-state";
+        case CommandKind::take_state: return "take-state";
+        case CommandKind::state_taken: return "state-taken";
     }
     return "unknown";
 }
@@ -105,6 +130,8 @@ std::string to_line(const Event& event) {
         case EventKind::client_connected:
         case EventKind::client_disconnected: json["client"] = event.client; break;
         case EventKind::clients_left: break;
+        case EventKind::state: json["bytes"] = event.bytes; [[fallthrough]];
+        case EventKind::state_taken: json["final"] = event.final; break;
     }
     return json.dump();
 }
@@ -129,15 +156,30 @@ std::string error_line(std::string_view message) {
     return Json{{"error", std::string(message)}}.dump();
 }
 
-Result<> parse_command(std::string_view line) {
+Result<Command> parse_command(std::string_view line) {
     const Json json = TRY(parse_object(line));
-    const std::string command = text(json, "cmd");
-    if (command == "status") return {};
-    return fail(ErrorCode::no_support, "control: command '{}' is not known: status is", command);
+    const std::string name = text(json, "cmd");
+    for (const CommandKind kind : kCommands) {
+        if (name != name_of(kind)) continue;
+        Command command;
+        command.kind = kind;
+        command.final = flag(json, "final");
+        command.bytes = TRY(bytes_of(json));
+        return command;
+    }
+    return fail(ErrorCode::no_support,
+                "control: command '{}' is not known: status, carry-state, drop-state, take-state "
+                "and state-taken are",
+                name);
 }
 
-std::string status_command() {
-    return R"({"cmd":"status"})";
+std::string to_line(const Command& command) {
+    Json json{{"cmd", std::string(name_of(command.kind))}};
+    if (command.kind == CommandKind::take_state) {
+        json["final"] = command.final;
+        json["bytes"] = command.bytes;
+    }
+    return json.dump();
 }
 
 Result<std::variant<Event, Status>> parse_line(std::string_view line) {
@@ -162,6 +204,8 @@ Result<std::variant<Event, Status>> parse_line(std::string_view line) {
         event.linked = number(json, "linked");
         event.failed = number(json, "failed");
         event.channels = number(json, "channels");
+        event.final = flag(json, "final");
+        event.bytes = TRY(bytes_of(json));
         return event;
     }
     return fail(ErrorCode::protocol, "control: neither an event nor a status");

@@ -11,7 +11,19 @@
 //   {"event":"client-parked","client":2,"channels":3}  target: a client of the source has linked;
 //                                                      channels besides main that wait here
 //   {"event":"clients-left"}                           source: the clients have followed
-// {"cmd":"status"} is answered with Status as one object with a "clients" member.
+//   {"event":"state","final":true,"bytes":120}         source: what its clients have (state.schema)
+//   {"event":"state-taken","final":true}               target: such a state was read, and is kept
+// A line with "bytes" is followed by so many bytes of another kind, and then by the next line.
+//
+// It is told:
+//   {"cmd":"status"}                       answered with Status as one object with a "clients"
+//   member
+//   {"cmd":"carry-state"}                  source: tell the state now, and the rest when the
+//   machine
+//                                          stands still
+//   {"cmd":"drop-state"}                   source: the move was given up
+//   {"cmd":"state-taken"}                  source: the target has all of it
+//   {"cmd":"take-state","final":true,"bytes":120}   target: what the source told
 #pragma once
 
 #include <cstdint>
@@ -25,8 +37,9 @@ namespace segue::spice::control {
 
 // The environment variable that names the socket; nothing listens while it is unset.
 inline constexpr const char* kPathVariable = "SEGUE_SPICE_CONTROL";
-// A line longer than this ends the connection.
+// A line longer than this, or more bytes behind one, ends the connection.
 inline constexpr std::size_t kMostLine = 64u << 10;
+inline constexpr std::size_t kMostBytes = 8u << 20;
 
 enum class EventKind : std::uint8_t {
     client_connected,
@@ -34,6 +47,8 @@ enum class EventKind : std::uint8_t {
     clients_linked,
     client_parked,
     clients_left,
+    state,
+    state_taken,
 };
 std::string_view name_of(EventKind kind);
 
@@ -43,6 +58,8 @@ struct Event {
     std::uint64_t linked = 0;    // clients_linked
     std::uint64_t failed = 0;    // clients_linked
     std::uint64_t channels = 0;  // client_parked
+    bool final = false;          // state, state_taken: nothing more will come
+    std::uint64_t bytes = 0;     // state: how many follow the line
     friend bool operator==(const Event&, const Event&) = default;
 };
 
@@ -81,18 +98,27 @@ struct Status {
     friend bool operator==(const Status&, const Status&) = default;
 };
 
+enum class CommandKind : std::uint8_t { status, carry_state, drop_state, take_state, state_taken };
+std::string_view name_of(CommandKind kind);
+
+struct Command {
+    CommandKind kind = CommandKind::status;
+    bool final = false;       // take_state
+    std::uint64_t bytes = 0;  // take_state
+    friend bool operator==(const Command&, const Command&) = default;
+};
+
 // --- The library's end ---------------------------------------------------------------------------
 
 // Without the line's end.
 std::string to_line(const Event& event);
 std::string to_line(const Status& status);
 std::string error_line(std::string_view message);
-// Fails for anything but a status request.
-Result<> parse_command(std::string_view line);
+Result<Command> parse_command(std::string_view line);
 
 // --- The daemon's end ----------------------------------------------------------------------------
 
-std::string status_command();
+std::string to_line(const Command& command);
 Result<std::variant<Event, Status>> parse_line(std::string_view line);
 
 }  // namespace segue::spice::control

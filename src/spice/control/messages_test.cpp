@@ -9,11 +9,11 @@ namespace {
 using testing::HasSubstr;
 
 TEST(ControlMessages, EventsComeBackAsTheyWere) {
-    const Event events[] = {{EventKind::client_connected, 3, 0, 0, 0},
-                            {EventKind::client_disconnected, 3, 0, 0, 0},
-                            {EventKind::clients_linked, 0, 2, 1, 0},
-                            {EventKind::client_parked, 4, 0, 0, 3},
-                            {EventKind::clients_left, 0, 0, 0, 0}};
+    const Event events[] = {
+        {EventKind::client_connected, 3, 0, 0, 0},    {EventKind::client_disconnected, 3, 0, 0, 0},
+        {EventKind::clients_linked, 0, 2, 1, 0},      {EventKind::client_parked, 4, 0, 0, 3},
+        {EventKind::clients_left, 0, 0, 0, 0},        {EventKind::state, 0, 0, 0, 0, true, 120},
+        {EventKind::state_taken, 0, 0, 0, 0, true, 0}};
     for (const Event& event : events) {
         const auto read = parse_line(to_line(event));
         ASSERT_TRUE(read) << to_line(event);
@@ -39,7 +39,15 @@ TEST(ControlMessages, StatusComesBackAsItWas) {
 }
 
 TEST(ControlMessages, CommandsAreChecked) {
-    EXPECT_TRUE(parse_command(status_command()));
+    const Command commands[] = {{CommandKind::status, false, 0},
+                                {CommandKind::carry_state, false, 0},
+                                {CommandKind::drop_state, false, 0},
+                                {CommandKind::state_taken, false, 0},
+                                {CommandKind::take_state, true, 120}};
+    for (const Command& command : commands)
+        EXPECT_EQ(parse_command(to_line(command)).value(), command) << to_line(command);
+    EXPECT_EQ(parse_command(to_line({CommandKind::take_state, true, kMostBytes + 1})).error().code,
+              ErrorCode::limit_exceeded);
     EXPECT_THAT(parse_command(R"({"cmd":"reboot"})").error().message, HasSubstr("reboot"));
     EXPECT_FALSE(parse_command("[1]"));
     EXPECT_FALSE(parse_command(std::string(kMostLine + 1, ' ')));

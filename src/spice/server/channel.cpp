@@ -119,7 +119,17 @@ Result<> Channel::data_came(const SharedBytes& blob) {
                     name_of(key()));
     }
     expects_data_ = false;
+    if (has_state_) return {};
     TRY(restore(blob));
+    on_room();
+    return {};
+}
+
+Result<> Channel::take_state(const SharedBytes& blob) {
+    if (!is_held()) return {};
+    TRY(restore(blob));
+    has_state_ = true;
+    waits_for_data_ = false;
     on_room();
     return {};
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,8 +72,19 @@ class Channel {
     bool is_migrating() const { return stage_ != Stage::open; }
     // The hand-over at the target is still to come.
     bool expects_data() const { return expects_data_; }
+    // Held until the state of the source has come or stop_waiting() was called.
+    bool is_held() const { return expects_data_ && waits_for_data_; }
     // Goes on without the state; the data, if it comes later, only adds knowledge.
     void stop_waiting();
+    // The state came beside the client; what the client brings later is passed over. Nothing
+    // happens to a channel that waits for none.
+    Result<> take_state(const wire::SharedBytes& blob);
+    // What travels beside the client; nothing: only through it. `freeze`: nothing is sent any more,
+    // so that this stays true, until thaw() or migrate().
+    virtual std::optional<Bytes> carried_state(bool /*freeze*/) { return std::nullopt; }
+    virtual void thaw() {}
+    // The target has what was carried: MIGRATE needs no more of the client than to switch.
+    void set_carried() { is_carried_ = true; }
 
     const ChannelSetup& setup() const { return setup_; }
     ChannelKey key() const { return setup_.key; }
@@ -88,8 +100,7 @@ class Channel {
     bool can_send() const;
     // Bulky messages are only sent as fast as the client acknowledges them.
     void use_ack_window(std::uint32_t window);
-    // Held until the state of the source has come or stop_waiting() was called.
-    bool is_held() const { return expects_data_ && waits_for_data_; }
+    bool is_carried() const { return is_carried_; }
 
     virtual Result<> handle(std::uint16_t number, const wire::SharedBytes& body) = 0;
     // SPICE_MIGRATE_NEED_* of this type; what travels with it; and the way back.
@@ -118,6 +129,8 @@ class Channel {
     Stage stage_ = Stage::open;
     bool expects_data_;
     bool waits_for_data_;
+    bool has_state_ = false;  // it came beside the client
+    bool is_carried_ = false;
 };
 
 }  // namespace segue::spice::server

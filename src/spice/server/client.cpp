@@ -152,6 +152,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
             if (channel.display == nullptr) return channel_lost(link);
             const EncoderOptions options = server_.encoder_options(socket.setup);
             channel.display->connect(std::move(socket), options, target_.has_value());
+            if (expects_data) server_.give_state(*this);
             return;
         }
         case wire::ChannelType::inputs: {
@@ -268,15 +269,33 @@ Result<> Client::migrate_linked(Linked linked) {
     return {};
 }
 
-void Client::migrate_channels() {
+void Client::migrate_channels(bool carried) {
     for (auto& [link, channel] : channels_) {
         if (channel.display != nullptr) {
-            channel.display->migrate(link);
+            channel.display->migrate(link, carried);
         } else {
             channel.driver->channel().migrate();
         }
     }
     main_->migrate();
+}
+
+bool Client::carried_state(bool freeze, CarriedParts& parts) {
+    bool any = false;
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display == nullptr) continue;
+        std::optional<Bytes> state = channel.display->carried_state(link, freeze);
+        if (!state) continue;
+        parts[{connection_id_, channel.key}] = std::move(*state);
+        any = true;
+    }
+    return any;
+}
+
+void Client::thaw() {
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) channel.display->thaw();
+    }
 }
 
 wire::migration::Main Client::main_state() {
@@ -291,6 +310,16 @@ Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
         return fail(ErrorCode::protocol, "main: DO_SEAMLESS from a client that is no migration");
     perform(TRY(target_->do_seamless(source_version)));
     return {};
+}
+
+void Client::take_state(CarriedParts& parts) {
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display == nullptr) continue;
+        const auto part = parts.find({connection_id_, channel.key});
+        if (part == parts.end()) continue;
+        channel.display->take_state(link, std::move(part->second));
+        parts.erase(part);
+    }
 }
 
 Result<> Client::migrate_end() {
@@ -328,6 +357,7 @@ void Client::perform(const MigrationTarget::Actions& actions) {
             begin_session();
         } else if (std::holds_alternative<MigrationTarget::Settled>(action)) {
             state_timer_.reset();
+            server_.client_settled(id_);
             if (alive_timer_) continue;
             alive_timer_ = server_.home().make_timer([this] { check_alive(); });
             alive_timer_->start(kPingInterval);

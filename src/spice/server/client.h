@@ -11,6 +11,7 @@
 #include "spice/server/channel_driver.h"
 #include "spice/server/linked_socket.h"
 #include "spice/server/main/main_channel.h"
+#include "spice/server/migration/carried_state.h"
 #include "spice/server/migration/source.h"
 #include "spice/server/migration/target.h"
 
@@ -58,7 +59,15 @@ class Client final : private MainEvents {
     void send_cancel() { main_->say(wire::main::MigrateCancel{}); }
     void send_end() { main_->say(wire::main::MigrateEnd{}); }
     void send_switch_host(const MigrationDestination& destination);
-    void migrate_channels();
+    // `carried`: the target has the state that carried_state() gave.
+    void migrate_channels(bool carried);
+    // Adds what travels beside this client to `parts`; false: nothing does.
+    bool carried_state(bool freeze, CarriedParts& parts);
+    void thaw();
+
+    // --- Target of a hand-over ---
+    // Its state came from the source's server; what belongs to its channels is taken out.
+    void take_state(CarriedParts& parts);
 
     // --- What changes for all clients ---
     void mouse_mode_changed();

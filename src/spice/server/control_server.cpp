@@ -4,10 +4,19 @@
 #include "base/log.h"
 
 namespace segue::spice::server {
+namespace {
+
+// A line that is no command announces nothing; it is answered with an error.
+std::uint64_t announced_bytes(std::string_view line) {
+    const auto command = control::parse_command(line);
+    return command ? command->bytes : 0;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::make(Loop& loop, const std::string& path,
-                                                           AskStatus ask) {
-    std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(ask)));
+                                                           Handlers handlers) {
+    std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(handlers)));
     net::ListenOptions options;
     options.mode = 0600;
     server->listener_ = TRY(net::Listener::make(
@@ -24,40 +33,59 @@ ControlServer::~ControlServer() {
 
 void ControlServer::accept(net::Descriptor socket) {
     if (peers_.size() >= kMostPeers) return;  // closed with the descriptor
-    const PeerPlace peer = peers_.emplace(peers_.end());
+    const PeerPlace peer =
+        peers_.insert(peers_.end(), Peer{nullptr, control::LineReader(announced_bytes)});
     net::Connection::Handlers handlers;
     handlers.on_input = [this, peer](ByteView bytes) { input(peer, bytes); };
     handlers.on_closed = [this, peer](const Error&) { peers_.erase(peer); };
     peer->connection =
         std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
-    peer->connection->set_output_limit(1u << 20);
+    peer->connection->set_output_limit(kMostOutput);
     peer->connection->start();
 }
 
 void ControlServer::input(PeerPlace peer, ByteView bytes) {
-    peer->line += as_text(bytes);
-    std::size_t end;
-    while ((end = peer->line.find('\n')) != std::string::npos) {
-        const std::string line = peer->line.substr(0, end);
-        peer->line.erase(0, end + 1);
-        if (const Result<> known = control::parse_command(line); !known) {
-            send(*peer->connection, control::error_line(known.error().message));
-            continue;
+    const auto fed = peer->reader.feed(bytes, [&](const control::LineReader::Incoming& incoming) {
+        obey(*peer->connection, incoming);
+    });
+    if (fed) return;
+    log_warning("spice", "{}", fed.error().message);
+    peer->connection->close_after_output();
+}
+
+void ControlServer::obey(net::Connection& peer, const control::LineReader::Incoming& incoming) {
+    const auto command = control::parse_command(incoming.line);
+    if (!command) return send(peer, control::error_line(command.error().message));
+    switch (command->kind) {
+        case control::CommandKind::status: return answer_status(&peer);
+        case control::CommandKind::carry_state:
+        case control::CommandKind::drop_state:
+        case control::CommandKind::state_taken: return handlers_.command(command->kind);
+        case control::CommandKind::take_state:
+            if (const auto taken = take_state(peer, incoming.bytes); !taken)
+                send(peer, control::error_line(taken.error().message));
+    }
+}
+
+// The peer may have gone when the answer comes.
+void ControlServer::answer_status(net::Connection* peer) {
+    handlers_.ask_status([this, alive = alive_, peer](const control::Status& status) {
+        if (!*alive) return;
+        for (const Peer& own : peers_) {
+            if (own.connection.get() == peer) send(*peer, control::to_line(status));
         }
-        net::Connection* connection = peer->connection.get();
-        ask_([this, alive = alive_, connection](const control::Status& status) {
-            if (!*alive) return;
-            for (const Peer& own : peers_) {
-                if (own.connection.get() == connection) send(*connection, control::to_line(status));
-            }
-        });
-    }
-    if (peer->line.size() > control::kMostLine) {
-        log_warning("spice", "control: a line of more than {} bytes: its peer is disconnected",
-                    control::kMostLine);
-        peer->line.clear();
-        peer->connection->close_after_output();
-    }
+    });
+}
+
+// Said at once, also while the home thread loads the machine: the source waits for it.
+Result<> ControlServer::take_state(net::Connection& peer, ByteView bytes) {
+    const bool complete = TRY(keeper_.take(TRY(read_carried(bytes))));
+    control::Event taken;
+    taken.kind = control::EventKind::state_taken;
+    taken.final = complete;
+    send(peer, control::to_line(taken));
+    if (complete) handlers_.state_arrived(keeper_.parts());
+    return {};
 }
 
 void ControlServer::send(net::Connection& connection, const std::string& line) {
@@ -68,6 +96,25 @@ void ControlServer::tell(const control::Event& event) {
     const std::string line = control::to_line(event);
     for (Peer& peer : peers_)
         send(*peer.connection, line);
+}
+
+void ControlServer::tell_state(const CarriedMessage& message) {
+    const auto bytes = std::make_shared<const Bytes>(write_carried(message));
+    if (bytes->size() > control::kMostBytes) {
+        log_warning("spice",
+                    "the state of the clients is {} bytes, at most {}: it goes through them",
+                    bytes->size(), control::kMostBytes);
+        return;
+    }
+    control::Event event;
+    event.kind = control::EventKind::state;
+    event.final = message.last;
+    event.bytes = bytes->size();
+    const std::string line = control::to_line(event);
+    for (Peer& peer : peers_) {
+        send(*peer.connection, line);
+        peer.connection->send(bytes);
+    }
 }
 
 }  // namespace segue::spice::server

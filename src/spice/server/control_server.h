@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The control socket of a server: tells `segued` what the clients do. It lives on the I/O thread;
-// what it tells comes from the home thread.
+// The control socket of a server: tells `segued` what the clients do, and takes and gives what they
+// have. It lives on the I/O thread; what it tells comes from the home thread.
 #pragma once
 
 #include <functional>
@@ -11,36 +11,53 @@
 #include "base/loop.h"
 #include "net/connection.h"
 #include "net/listen.h"
+#include "spice/control/line_reader.h"
 #include "spice/control/messages.h"
+#include "spice/server/migration/carried_state.h"
 
 namespace segue::spice::server {
 
 class ControlServer {
   public:
     static constexpr std::size_t kMostPeers = 16;
-    // Asked on the home loop; the answer goes back through `reply`.
-    using AskStatus = std::function<void(std::function<void(control::Status)> reply)>;
+    // A peer that lets more than this wait is disconnected.
+    static constexpr std::size_t kMostOutput = 2 * control::kMostBytes;
+
+    // Called on the loop of the I/O thread.
+    struct Handlers {
+        // Asked on the home loop; the answer goes back through `reply`.
+        std::function<void(std::function<void(control::Status)> reply)> ask_status;
+        // carry_state, drop_state, state_taken
+        std::function<void(control::CommandKind)> command;
+        // All of the state of a move has come.
+        std::function<void(CarriedParts)> state_arrived;
+    };
 
     // All on the loop of the I/O thread.
     static Result<std::unique_ptr<ControlServer>> make(Loop& loop, const std::string& path,
-                                                       AskStatus ask);
+                                                       Handlers handlers);
     ~ControlServer();
     void tell(const control::Event& event);
+    void tell_state(const CarriedMessage& message);
 
   private:
     struct Peer {
         std::unique_ptr<net::Connection> connection;
-        std::string line;
+        control::LineReader reader;
     };
     using PeerPlace = std::list<Peer>::iterator;
 
-    ControlServer(Loop& loop, AskStatus ask) : loop_(loop), ask_(std::move(ask)) {}
+    ControlServer(Loop& loop, Handlers handlers) : loop_(loop), handlers_(std::move(handlers)) {}
     void accept(net::Descriptor socket);
     void input(PeerPlace peer, ByteView bytes);
+    void obey(net::Connection& peer, const control::LineReader::Incoming& incoming);
+    Result<> take_state(net::Connection& peer, ByteView bytes);
+    void answer_status(net::Connection* peer);
     void send(net::Connection& connection, const std::string& line);
 
     Loop& loop_;
-    AskStatus ask_;
+    Handlers handlers_;
+    StateKeeper keeper_;
     std::unique_ptr<net::Listener> listener_;
     std::list<Peer> peers_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

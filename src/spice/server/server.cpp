@@ -58,6 +58,10 @@ Result<> Server::start(Loop& home, HostEvents& events) {
         events_->peer_event(event, *peer);
     };
     handlers.status = [this] { return status(); };
+    handlers.carry_state = [this] { carry_state(); };
+    handlers.drop_state = [this] { withdraw(); };
+    handlers.state_taken = [this] { state_taken(); };
+    handlers.state_arrived = [this](CarriedParts parts) { state_arrived(std::move(parts)); };
     links_ = std::make_unique<LinkServer>(admission_, home, std::move(handlers));
     apply_options();
     TRY(load_tls());
@@ -244,6 +248,8 @@ bool Server::absolute_pointer() const {
 
 void Server::vm_start() {
     running_ = true;
+    // A machine that was paused on the way goes on telling; one that comes back does not leave.
+    if (sender_.step() != StateSender::Step::told) drop_state();
     for (const auto& display : displays_)
         display->start();
 }
@@ -252,6 +258,7 @@ void Server::vm_stop() {
     running_ = false;
     for (const auto& display : displays_)
         display->stop();
+    tell_last_state();
 }
 
 // --- Clients ------------------------------------------------------------------------------------
@@ -397,10 +404,7 @@ control::Status Server::status() {
 Result<> Server::migrate_connect(const MigrationDestination& destination) {
     std::vector<MigrationSource::Candidate> candidates;
     for (const auto& client : clients_) {
-        // Who has not arrived here yet cannot be sent on by more than a new login.
-        candidates.push_back({client->id(), client->is_settled()
-                                                ? client->ability()
-                                                : MigrationSource::Ability::switch_host});
+        candidates.push_back({client->id(), client->ability(), !client->is_settled()});
     }
     auto actions = source_.connect(destination, candidates, options_.seamless_migration);
     if (!actions) {
@@ -419,7 +423,11 @@ Result<> Server::migrate_start() {
 bool Server::migrate_end(bool moved) {
     const auto destination = source_.destination();
     const bool knows_where = destination.has_value() || clients_.empty() || !moved;
-    perform(source_.end(moved, present()), destination);
+    // A machine that was paused already did not stop once more.
+    if (moved) tell_last_state();
+    const MigrationSource::Carry carried = carry();
+    if (!moved) drop_state();
+    perform(source_.end(moved, present(), carried), destination);
     return knows_where;
 }
 
@@ -445,6 +453,69 @@ void Server::client_answered(ClientId client, MigrationSource::Answer answer) {
     if (auto actions = source_.answered(client, answer)) perform(*actions, destination);
 }
 
+void Server::client_settled(ClientId id) {
+    const Client* client = find_client(id);
+    if (client == nullptr) return;
+    const auto destination = source_.destination();
+    perform(source_.settled(id, client->ability()), destination);
+}
+
+// --- State beside the clients -------------------------------------------------------------------
+
+CarriedParts Server::collect_state(bool freeze) {
+    CarriedParts parts;
+    carried_.clear();
+    for (const auto& client : clients_) {
+        if (!source_.follows_seamlessly(client->id())) continue;
+        if (client->carried_state(freeze, parts)) carried_.insert(client->id());
+    }
+    return parts;
+}
+
+void Server::carry_state() {
+    links_->tell_state(sender_.begin(collect_state(false)));
+}
+
+// The machine stands still: from now on nothing is sent that would make this untrue.
+void Server::tell_last_state() {
+    if (sender_.step() == StateSender::Step::told)
+        links_->tell_state(sender_.finish(collect_state(true)));
+}
+
+void Server::drop_state() {
+    if (sender_.step() == StateSender::Step::idle) return;
+    sender_.drop();
+    carried_.clear();
+    for (const auto& client : clients_)
+        client->thaw();
+}
+
+// The move was given up before it began: QEMU has no word for that.
+void Server::withdraw() {
+    drop_state();
+    if (!source_.is_started()) perform(source_.end(false, present()), source_.destination());
+}
+
+void Server::state_taken() {
+    if (!sender_.taken()) return;
+    const auto destination = source_.destination();
+    perform(source_.state_taken(), destination);
+}
+
+MigrationSource::Carry Server::carry() const {
+    switch (sender_.step()) {
+        case StateSender::Step::last_told: return MigrationSource::Carry::waiting;
+        case StateSender::Step::taken: return MigrationSource::Carry::taken;
+        default: return MigrationSource::Carry::none;
+    }
+}
+
+void Server::state_arrived(CarriedParts parts) {
+    arrived_state_ = std::move(parts);
+    for (const auto& client : clients_)
+        give_state(*client);
+}
+
 std::vector<ClientId> Server::present() const {
     std::vector<ClientId> ids;
     for (const auto& client : clients_)
@@ -467,7 +538,8 @@ void Server::perform(const MigrationSource::Actions& actions,
             if (Client* client = find_client(elsewhere->client))
                 client->send_switch_host(*destination);
         } else if (const auto* migrate = std::get_if<Source::MigrateChannels>(&action)) {
-            if (Client* client = find_client(migrate->client)) client->migrate_channels();
+            const bool carried = migrate->carried && carried_.count(migrate->client) != 0;
+            if (Client* client = find_client(migrate->client)) client->migrate_channels(carried);
         } else if (const auto* disconnect = std::get_if<Source::Disconnect>(&action)) {
             drop_client(disconnect->client, "it did not follow its machine in time");
         } else if (const auto* timer = std::get_if<Source::StartTimer>(&action)) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,10 @@ class Server final : private InputSink {
     const Admission& admission() const { return *admission_; }
     void want_mouse_mode(wire::main::MouseMode mode);
     void client_answered(ClientId client, MigrationSource::Answer answer);
+    // A client that came from another server is here.
+    void client_settled(ClientId client);
+    // What has come for this client beside it.
+    void give_state(Client& client) { client.take_state(arrived_state_); }
     // The client goes as soon as nothing of it is on the stack.
     void drop_client(ClientId client, const std::string& reason);
     void peer_event(PeerEvent event, const PeerInfo& peer);
@@ -110,6 +115,14 @@ class Server final : private InputSink {
                  const std::optional<MigrationDestination>& destination);
     std::vector<ClientId> present() const;
     control::Status status();
+    void carry_state();
+    void tell_last_state();
+    void drop_state();
+    void withdraw();
+    void state_taken();
+    void state_arrived(CarriedParts parts);
+    CarriedParts collect_state(bool freeze);
+    MigrationSource::Carry carry() const;
 
     Options options_;
     Loop* home_ = nullptr;
@@ -133,6 +146,11 @@ class Server final : private InputSink {
     MigrationSource source_;
     std::unique_ptr<Timer> source_timer_;
     std::optional<MigrationDestination> switch_destination_;
+    // The state that goes to the target beside the clients, and whose it is.
+    StateSender sender_;
+    std::set<ClientId> carried_;
+    // What came so, until its channels take it.
+    CarriedParts arrived_state_;
 
     std::vector<std::unique_ptr<Client>> clients_;
     ClientId last_client_ = 0;

@@ -63,7 +63,21 @@ void Display::start() {
         for (auto& [link, client] : clients_) {
             if (client.patience) client.patience->start(kStatePatience);
         }
+        // What was queued before shows the device, not yet the machine.
         take_commands();
+        machine_draws_ = false;
+        greet_those_at_home();
+    });
+}
+
+// A client whose picture is of this machine's size need not wait until the machine has been here
+// for long: once it has drawn, or where it brought its pixels along, all that is shown is its own.
+void Display::greet_those_at_home() {
+    if (machine_arrived_ || !guest_->is_running()) return;
+    const Surface* primary = guest_->surfaces().find(0);
+    if (primary == nullptr || !(machine_draws_ || primary->has_kept_pixels)) return;
+    for_displays([](DisplayChannel& channel) {
+        if (!channel.is_held() && channel.shows_this_machine()) channel.machine_arrived();
     });
 }
 
@@ -101,6 +115,7 @@ void Display::take_commands() {
             take_commands();
         });
     }
+    greet_those_at_home();
     const Duration since = worker_.loop().now() - last_pump_;
     if (!more && since >= kFrame) {
         pump();
@@ -247,6 +262,7 @@ void Display::surface_destroyed(std::uint32_t) {
 }
 
 void Display::drawn(const Drawing& drawing) {
+    machine_draws_ = guest_->is_running();
     for_displays([&](DisplayChannel& channel) { channel.drawn(drawing); });
 }
 
@@ -336,10 +352,42 @@ void Display::disconnect(LinkId link) {
     worker_.post([this, link] { lost(link); });
 }
 
-void Display::migrate(LinkId link) {
-    worker_.post([this, link] {
+void Display::migrate(LinkId link, bool carried) {
+    worker_.post([this, link, carried] {
         const auto found = clients_.find(link);
-        if (found != clients_.end()) found->second.driver->channel().migrate();
+        if (found == clients_.end()) return;
+        Channel& channel = found->second.driver->channel();
+        if (carried) channel.set_carried();
+        channel.migrate();
+    });
+}
+
+std::optional<Bytes> Display::carried_state(LinkId link, bool freeze) {
+    std::optional<Bytes> state;
+    worker_.call([&] {
+        const auto found = clients_.find(link);
+        if (found != clients_.end()) state = found->second.driver->channel().carried_state(freeze);
+    });
+    return state;
+}
+
+void Display::take_state(LinkId link, Bytes state) {
+    auto shared = std::make_shared<Bytes>(std::move(state));
+    worker_.post([this, link, shared] {
+        const auto found = clients_.find(link);
+        if (found == clients_.end()) return;
+        const auto taken =
+            found->second.driver->channel().take_state(wire::SharedBytes::take(std::move(*shared)));
+        // The client's own copy may still come; without it the client is sent everything.
+        if (!taken) log_warning("spice", "display {}: {}", id_, taken.error().message);
+        greet_those_at_home();
+    });
+}
+
+void Display::thaw() {
+    worker_.post([this] {
+        for (auto& [link, client] : clients_)
+            client.driver->channel().thaw();
     });
 }
 

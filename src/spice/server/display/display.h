@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "spice/server/channel_driver.h"
 #include "spice/server/cursor/cursor_channel.h"
@@ -71,7 +72,13 @@ class Display final : private DisplayListener {
     // `follows_machine`: the client comes from another server, and its machine, too.
     void connect(LinkedSocket socket, const EncoderOptions& options, bool follows_machine);
     void disconnect(LinkId link);
-    void migrate(LinkId link);
+    // `carried`: the target has the state that carried_state() gave.
+    void migrate(LinkId link, bool carried);
+    // What travels beside the client (see Channel); waits for the worker.
+    std::optional<Bytes> carried_state(LinkId link, bool freeze);
+    void take_state(LinkId link, Bytes state);
+    // Frozen channels go on.
+    void thaw();
     // The state that the channel waits for is late: it goes on without.
     void stop_waiting(LinkId link);
     void set_compression(ImageCompression compression);
@@ -101,6 +108,7 @@ class Display final : private DisplayListener {
     void pump();
     void pump_soon();
     void lost(LinkId link);
+    void greet_those_at_home();
     void tell_capabilities();
     void report(const Result<>& done);
     static void count(const DisplayChannel& channel, Counters& counters);
@@ -121,6 +129,7 @@ class Display final : private DisplayListener {
     std::unique_ptr<Timer> pump_timer_;
     std::unique_ptr<Timer> arrival_timer_;
     bool machine_arrived_ = false;  // it has run here for long enough to show itself
+    bool machine_draws_ = false;    // it has drawn since it runs here
     bool pump_pending_ = false;
     Instant last_pump_{};
     bool more_commands_ = false;

@@ -291,18 +291,45 @@ void LinkServer::accept(net::Descriptor socket, bool tls, bool skip_auth) {
 
 void LinkServer::open_control(const std::string& path) {
     io_.post([this, path] {
-        const auto ask = [this](const std::function<void(control::Status)>& reply) {
-            home_.post([this, handlers = handlers_, reply] {
-                if (!handlers->status) return;
-                io_.post([reply, status = handlers->status()] { reply(status); });
-            });
-        };
-        auto opened = ControlServer::make(io_.loop(), path, ask);
+        auto opened = ControlServer::make(io_.loop(), path, control_handlers());
         if (opened) {
             control_ = std::move(*opened);
         } else {
             log_error("spice", "no control socket: {}", opened.error().message);
         }
+    });
+}
+
+ControlServer::Handlers LinkServer::control_handlers() {
+    ControlServer::Handlers made;
+    made.ask_status = [this](const std::function<void(control::Status)>& reply) {
+        home_.post([this, handlers = handlers_, reply] {
+            if (!handlers->status) return;
+            io_.post([reply, status = handlers->status()] { reply(status); });
+        });
+    };
+    made.command = [this](control::CommandKind kind) {
+        home_.post([handlers = handlers_, kind] {
+            const auto& handler = kind == control::CommandKind::carry_state ? handlers->carry_state
+                                  : kind == control::CommandKind::drop_state
+                                      ? handlers->drop_state
+                                      : handlers->state_taken;
+            if (handler) handler();
+        });
+    };
+    made.state_arrived = [this](CarriedParts parts) {
+        auto shared = std::make_shared<CarriedParts>(std::move(parts));
+        home_.post([handlers = handlers_, shared] {
+            if (handlers->state_arrived) handlers->state_arrived(std::move(*shared));
+        });
+    };
+    return made;
+}
+
+void LinkServer::tell_state(CarriedMessage message) {
+    auto shared = std::make_shared<CarriedMessage>(std::move(message));
+    io_.post([this, shared] {
+        if (control_) control_->tell_state(*shared);
     });
 }
 

@@ -30,6 +30,11 @@ class LinkServer {
         std::function<void(LinkedSocket)> on_linked;
         std::function<void(PeerEvent, std::shared_ptr<PeerInfo>)> on_peer;
         std::function<control::Status()> status;
+        // What `segued` wants of the clients' state (control/messages.h).
+        std::function<void()> carry_state;
+        std::function<void()> drop_state;
+        std::function<void()> state_taken;
+        std::function<void(CarriedParts)> state_arrived;
     };
 
     LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers);
@@ -45,11 +50,13 @@ class LinkServer {
     // The control socket at this path; without it tell() says nothing.
     void open_control(const std::string& path);
     void tell(const control::Event& event);
+    void tell_state(CarriedMessage message);
 
   private:
     class Session;
 
     void accept(net::Descriptor socket, bool tls, bool skip_auth);
+    ControlServer::Handlers control_handlers();
     void drop(LinkId link);
     void make_keys();
 

@@ -9,17 +9,18 @@ namespace {
 using State = MigrationSource::State;
 using Event = MigrationSource::Event;
 
-constexpr int kStates = 5;
-constexpr int kEvents = 6;
+constexpr int kStates = 6;
+constexpr int kEvents = 8;
 
-// Rows: states; columns: connect, start, answered, timer, end, client_left. A late answer (in
-// linked, and after the end) is heard; a timer that rings late is not.
+// Rows: states; columns: connect, start, answered, settled, state_taken, timer, end, client_left. A
+// late answer (in linked, and after the end) is heard; a timer that rings late is not.
 constexpr bool kTable[kStates][kEvents] = {
-    /* idle     */ {true, false, true, false, true, true},
-    /* linking  */ {true, true, true, true, true, true},
-    /* linked   */ {true, true, true, false, true, true},
-    /* trailing */ {false, false, true, true, false, true},
-    /* leaving  */ {false, false, true, true, false, true},
+    /* idle     */ {true, false, true, true, false, false, true, true},
+    /* linking  */ {true, true, true, true, false, true, true, true},
+    /* linked   */ {true, true, true, true, false, false, true, true},
+    /* carrying */ {false, false, true, true, true, true, false, true},
+    /* trailing */ {false, false, true, true, false, true, false, true},
+    /* leaving  */ {false, false, true, true, false, true, false, true},
 };
 
 tl::unexpected<Error> refused(State state, Event event) {
@@ -34,6 +35,7 @@ std::string_view name_of(State state) {
         case State::idle: return "idle";
         case State::linking: return "linking";
         case State::linked: return "linked";
+        case State::carrying: return "carrying";
         case State::trailing: return "trailing";
         case State::leaving: return "leaving";
     }
@@ -45,6 +47,8 @@ std::string_view name_of(Event event) {
         case Event::connect: return "connect";
         case Event::start: return "start";
         case Event::answered: return "answered";
+        case Event::settled: return "settled";
+        case Event::state_taken: return "state taken";
         case Event::timer: return "timer";
         case Event::end: return "end";
         case Event::client_left: return "client left";
@@ -68,30 +72,39 @@ Result<MigrationSource::Actions> MigrationSource::connect(const MigrationDestina
     Actions actions;
     // An earlier destination is given up: whoever linked there is called back.
     for (const auto& [client, progress] : clients_) {
-        if (progress != Progress::failed) actions.push_back(SendCancel{client});
+        if (was_told(progress)) actions.push_back(SendCancel{client});
     }
     if (state_ == State::linking) actions.push_back(StopTimer{});
     if (owes_connect_complete_) actions.push_back(ConnectComplete{});
     clients_.clear();
     started_ = false;
     destination_ = destination;
+    seamless_allowed_ = seamless_allowed;
+    carry_ = Carry::none;
     owes_connect_complete_ = true;
     state_ = State::linking;
     for (const Candidate& client : clients) {
-        if (client.ability == Ability::switch_host) {
-            clients_[client.id] = Progress::failed;
-            continue;
+        if (client.arriving) {
+            clients_[client.id] = Progress::arriving;
+        } else {
+            begin_linking(client.id, client.ability, actions);
         }
-        clients_[client.id] = Progress::linking;
-        actions.push_back(
-            SendBegin{client.id, seamless_allowed && client.ability == Ability::seamless});
     }
-    if (anyone(Progress::linking)) {
+    if (anyone_links()) {
         actions.push_back(StartTimer{kLinkTime});
     } else {
         finish_linking(actions);
     }
     return actions;
+}
+
+void MigrationSource::begin_linking(ClientId client, Ability ability, Actions& actions) {
+    if (ability == Ability::switch_host) {
+        clients_[client] = Progress::failed;
+        return;
+    }
+    clients_[client] = Progress::linking;
+    actions.push_back(SendBegin{client, seamless_allowed_ && ability == Ability::seamless});
 }
 
 Result<> MigrationSource::start() {
@@ -127,13 +140,38 @@ Result<MigrationSource::Actions> MigrationSource::answered(ClientId client, Answ
     found->second = answer == Answer::seamless        ? Progress::seamless
                     : answer == Answer::semi_seamless ? Progress::semi_seamless
                                                       : Progress::failed;
-    if (state_ == State::linking && !anyone(Progress::linking)) {
+    if (state_ == State::linking && !anyone_links()) {
         actions.push_back(StopTimer{});
         finish_linking(actions);
+    } else if (state_ == State::carrying) {
+        tell(client, false, actions);
     } else if (state_ == State::trailing) {
-        tell(client, found->second, actions);
+        tell(client, false, actions);
         leave_or_finish(actions);
     }
+    return actions;
+}
+
+MigrationSource::Actions MigrationSource::settled(ClientId client, Ability ability) {
+    Actions actions;
+    const auto found = clients_.find(client);
+    if (found == clients_.end() || found->second != Progress::arriving) return actions;
+    begin_linking(client, ability, actions);
+    if (found->second != Progress::failed) return actions;
+    // It can only be sent there, like one that answered so.
+    found->second = Progress::linking;
+    if (auto answer = answered(client, Answer::failed))
+        actions.insert(actions.end(), answer->begin(), answer->end());
+    return actions;
+}
+
+MigrationSource::Actions MigrationSource::state_taken() {
+    Actions actions;
+    if (!allows(state_, Event::state_taken)) return actions;
+    carry_ = Carry::taken;
+    actions.push_back(StopTimer{});
+    tell_who_is_ready(actions);
+    go_on(actions);
     return actions;
 }
 
@@ -145,10 +183,18 @@ MigrationSource::Actions MigrationSource::timer() {
         finish_linking(actions);
         return actions;
     }
+    if (state_ == State::carrying) {
+        carry_ = Carry::none;
+        tell_who_is_ready(actions);
+        go_on(actions);
+        return actions;
+    }
     if (state_ == State::trailing) {
         for (auto& [client, progress] : clients_) {
-            if (progress == Progress::linking) tell(client, Progress::failed, actions);
+            if (progress == Progress::linking || progress == Progress::arriving)
+                progress = Progress::failed;
         }
+        tell_who_is_ready(actions);
         leave_or_finish(actions);
         return actions;
     }
@@ -159,14 +205,15 @@ MigrationSource::Actions MigrationSource::timer() {
     return actions;
 }
 
-MigrationSource::Actions MigrationSource::end(bool moved, const std::vector<ClientId>& present) {
+MigrationSource::Actions MigrationSource::end(bool moved, const std::vector<ClientId>& present,
+                                              Carry carry) {
     Actions actions;
     if (!allows(state_, Event::end)) return actions;
     if (state_ == State::linking) actions.push_back(StopTimer{});
     if (std::exchange(owes_connect_complete_, false)) actions.push_back(ConnectComplete{});
     if (!moved) {
         for (const auto& [client, progress] : clients_) {
-            if (progress != Progress::failed) actions.push_back(SendCancel{client});
+            if (was_told(progress)) actions.push_back(SendCancel{client});
         }
         clients_.clear();
         destination_.reset();
@@ -187,31 +234,49 @@ MigrationSource::Actions MigrationSource::end(bool moved, const std::vector<Clie
         still_here[client] = found == clients_.end() ? Progress::failed : found->second;
     }
     clients_ = std::move(still_here);
-    for (auto& [client, progress] : clients_) {
-        if (progress != Progress::linking) tell(client, progress, actions);
+    carry_ = carry;
+    tell_who_is_ready(actions);
+    go_on(actions);
+    return actions;
+}
+
+// Those whose answer is known, and whose state need not be waited for.
+void MigrationSource::tell_who_is_ready(Actions& actions) {
+    for (const auto& [client, progress] : clients_) {
+        const bool waits = progress == Progress::seamless && carry_ == Carry::waiting;
+        const bool links = progress == Progress::linking || progress == Progress::arriving;
+        if (!waits && !links && progress != Progress::told)
+            tell(client, carry_ == Carry::taken, actions);
     }
-    if (anyone(Progress::linking)) {
+}
+
+void MigrationSource::tell(ClientId client, bool carried, Actions& actions) {
+    Progress& progress = clients_[client];
+    switch (progress) {
+        case Progress::seamless: actions.push_back(MigrateChannels{client, carried}); break;
+        case Progress::semi_seamless: actions.push_back(SendEnd{client}); break;
+        default: actions.push_back(SendSwitchHost{client}); break;
+    }
+    progress = Progress::told;
+}
+
+// After the end: what is still to be waited for.
+void MigrationSource::go_on(Actions& actions) {
+    if (carry_ == Carry::waiting && anyone(Progress::seamless)) {
+        state_ = State::carrying;
+        actions.push_back(StartTimer{kStateTime});
+    } else if (anyone_links()) {
         state_ = State::trailing;
         actions.push_back(StartTimer{kTrailTime});
     } else {
         state_ = State::trailing;
         leave_or_finish(actions);
     }
-    return actions;
-}
-
-void MigrationSource::tell(ClientId client, Progress progress, Actions& actions) {
-    switch (progress) {
-        case Progress::seamless: actions.push_back(MigrateChannels{client}); break;
-        case Progress::semi_seamless: actions.push_back(SendEnd{client}); break;
-        default: actions.push_back(SendSwitchHost{client}); break;
-    }
-    clients_[client] = Progress::told;
 }
 
 // After the last client was told: wait until they have left.
 void MigrationSource::leave_or_finish(Actions& actions) {
-    if (anyone(Progress::linking)) return;
+    if (anyone_links()) return;
     if (clients_.empty()) {
         if (state_ == State::trailing) actions.push_back(StopTimer{});
         finish(actions);
@@ -231,9 +296,12 @@ void MigrationSource::finish(Actions& actions) {
 MigrationSource::Actions MigrationSource::client_left(ClientId client) {
     Actions actions;
     if (clients_.erase(client) == 0) return actions;
-    if (state_ == State::linking && !anyone(Progress::linking)) {
+    if (state_ == State::linking && !anyone_links()) {
         actions.push_back(StopTimer{});
         finish_linking(actions);
+    } else if (state_ == State::carrying && !anyone(Progress::seamless)) {
+        actions.push_back(StopTimer{});
+        go_on(actions);
     } else if (state_ == State::trailing) {
         leave_or_finish(actions);
     } else if (state_ == State::leaving && clients_.empty()) {
@@ -248,6 +316,20 @@ bool MigrationSource::anyone(Progress progress) const {
         if (own == progress) return true;
     }
     return false;
+}
+
+// It knows of the destination, and may be linked there.
+bool MigrationSource::was_told(Progress progress) {
+    return progress != Progress::failed && progress != Progress::arriving;
+}
+
+bool MigrationSource::anyone_links() const {
+    return anyone(Progress::linking) || anyone(Progress::arriving);
+}
+
+bool MigrationSource::follows_seamlessly(ClientId client) const {
+    const auto found = clients_.find(client);
+    return found != clients_.end() && found->second == Progress::seamless;
 }
 
 bool MigrationSource::has_linked(ClientId client) const {

@@ -3,10 +3,14 @@
 // return is to be carried out in order. The machine's own move is QEMU's business: it waits for
 // nothing here.
 //
-//   idle --connect--> linking --all answered, or late--> linked --end(true)--> leaving --all
-//   gone--> idle
-//                        \--end(true)--> trailing (a bounded wait for those who still link) --/
-//   end(false) from anywhere: the clients stay.
+//   idle     nothing is begun
+//   linking  connect: clients are told where to go, and link there
+//   linked   all have answered, or the time is up: the machine may move
+//   carrying end(true): their state is on its way beside them; for at most kStateTime
+//   trailing those who still link are waited for; for at most kTrailTime
+//   leaving  all were told to go; for at most kLeaveTime; then idle
+//
+// end(false) from any of the first three: the clients stay.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +37,23 @@ struct MigrationDestination {
 
 class MigrationSource {
   public:
-    enum class State : std::uint8_t { idle, linking, linked, trailing, leaving };
-    enum class Event : std::uint8_t { connect, start, answered, timer, end, client_left };
+    enum class State : std::uint8_t { idle, linking, linked, carrying, trailing, leaving };
+    enum class Event : std::uint8_t {
+        connect,
+        start,
+        answered,
+        settled,
+        state_taken,
+        timer,
+        end,
+        client_left
+    };
 
-    // How long the embedder waits for the clients' answers, how long a client that is still linking
-    // when the machine has moved may take, and how long clients may take to leave.
+    // How long the embedder waits for the clients' answers, how long the target may take to say
+    // that it has their state, how long a client that is still linking when the machine has moved
+    // may take, and how long clients may take to leave.
     static constexpr Duration kLinkTime = 10s;
+    static constexpr Duration kStateTime = 100ms;
     static constexpr Duration kTrailTime = 4s;
     static constexpr Duration kLeaveTime = 10s;
 
@@ -62,6 +77,8 @@ class MigrationSource {
     };
     struct MigrateChannels {
         ClientId client;
+        // The target has the client's state: what was carried need not go through the client.
+        bool carried;
     };
     struct Disconnect {
         ClientId client;
@@ -85,7 +102,12 @@ class MigrationSource {
     struct Candidate {
         ClientId id;
         Ability ability;
+        // It moves to this server just now: it is told when it has arrived.
+        bool arriving = false;
     };
+
+    // What became of the state that goes to the target beside the clients.
+    enum class Carry : std::uint8_t { none, waiting, taken };
 
     // Whether the event has a meaning in the state; where it has none it is refused by name.
     static bool allows(State state, Event event);
@@ -98,27 +120,40 @@ class MigrationSource {
     Result<> start();
     // A client answered MIGRATE_BEGIN.
     Result<Actions> answered(ClientId client, Answer answer);
+    // A client that was arriving from another server is here.
+    Actions settled(ClientId client, Ability ability);
+    // The target has the final state of the clients.
+    Actions state_taken();
     Actions timer();
     // The machine has moved (or not). `present` are the clients connected now.
-    Actions end(bool moved, const std::vector<ClientId>& present);
+    Actions end(bool moved, const std::vector<ClientId>& present, Carry carry = Carry::none);
     Actions client_left(ClientId client);
 
     State state() const { return state_; }
     const std::optional<MigrationDestination>& destination() const { return destination_; }
+    bool is_started() const { return started_; }
     bool has_linked(ClientId client) const;
+    bool follows_seamlessly(ClientId client) const;
 
   private:
-    enum class Progress : std::uint8_t { linking, failed, semi_seamless, seamless, told };
+    enum class Progress : std::uint8_t { arriving, linking, failed, semi_seamless, seamless, told };
 
+    void begin_linking(ClientId client, Ability ability, Actions& actions);
     void finish_linking(Actions& actions);
-    void tell(ClientId client, Progress progress, Actions& actions);
+    void tell(ClientId client, bool carried, Actions& actions);
+    void tell_who_is_ready(Actions& actions);
+    void go_on(Actions& actions);
     void finish(Actions& actions);
+    static bool was_told(Progress progress);
     bool anyone(Progress progress) const;
+    bool anyone_links() const;
     void leave_or_finish(Actions& actions);
 
     State state_ = State::idle;
     std::optional<MigrationDestination> destination_;
+    bool seamless_allowed_ = false;
     bool started_ = false;
+    Carry carry_ = Carry::none;
     bool owes_connect_complete_ = false;
     std::map<ClientId, Progress> clients_;
 };

@@ -11,6 +11,7 @@ using Ability = Source::Ability;
 using Answer = Source::Answer;
 using State = Source::State;
 using Event = Source::Event;
+using Carry = Source::Carry;
 
 const MigrationDestination kThere{"there", 5900, -1, ""};
 
@@ -34,12 +35,13 @@ Source in_state(State state) {
         return source;
     }
     EXPECT_TRUE(source.answered(2, Answer::semi_seamless));
+    if (state == State::carrying) source.end(true, {1, 2}, Carry::waiting);
     if (state == State::leaving) source.end(true, {1, 2});
     return source;
 }
 
-constexpr State kStates[] = {State::idle, State::linking, State::linked, State::trailing,
-                             State::leaving};
+constexpr State kStates[] = {State::idle,     State::linking,  State::linked,
+                             State::carrying, State::trailing, State::leaving};
 
 TEST(MigrationSource, EveryStateAndEventIsATransitionOrANamedError) {
     for (const State state : kStates) {
@@ -61,6 +63,16 @@ TEST(MigrationSource, EveryStateAndEventIsATransitionOrANamedError) {
         {
             Source source = in_state(state);
             EXPECT_TRUE(source.answered(77, Answer::failed));
+        }
+        {
+            Source source = in_state(state);
+            EXPECT_TRUE(source.settled(77, Ability::seamless).empty());
+        }
+        {
+            Source source = in_state(state);
+            const auto actions = source.state_taken();
+            EXPECT_EQ(actions.empty(), !Source::allows(state, Event::state_taken))
+                << name_of(state);
         }
         {
             Source source = in_state(state);
@@ -168,6 +180,85 @@ TEST(MigrationSource, AnotherDestinationReplacesTheFirst) {
     EXPECT_EQ(count<Source::ConnectComplete>(*source.answered(1, Answer::seamless)), 1);
 }
 
+// {1: seamless, 2: still linking}, the machine has moved, the state is on its way.
+Source carrying() {
+    Source source;
+    EXPECT_TRUE(source.connect(kThere, {{1, Ability::seamless}, {2, Ability::seamless}}, true));
+    EXPECT_TRUE(source.answered(1, Answer::seamless));
+    EXPECT_EQ(count<Source::MigrateChannels>(source.end(true, {1, 2}, Carry::waiting)), 0);
+    EXPECT_EQ(source.state(), State::carrying);
+    return source;
+}
+
+TEST(MigrationSource, AClientWhoseStateWasTakenIsToldSo) {
+    Source source = carrying();
+    const auto taken = source.state_taken();
+    ASSERT_EQ(count<Source::MigrateChannels>(taken), 1);
+    EXPECT_TRUE(std::get<Source::MigrateChannels>(taken[1]).carried);
+    EXPECT_EQ(source.state(), State::trailing) << "for the other client";
+    const auto late = source.answered(2, Answer::seamless);
+    EXPECT_FALSE(std::get<Source::MigrateChannels>(late->front()).carried)
+        << "it linked after the state was told";
+}
+
+TEST(MigrationSource, AStateThatIsLateGoesThroughTheClient) {
+    Source source = carrying();
+    const auto rung = source.timer();
+    ASSERT_EQ(count<Source::MigrateChannels>(rung), 1);
+    EXPECT_FALSE(std::get<Source::MigrateChannels>(rung.front()).carried);
+    EXPECT_TRUE(source.state_taken().empty()) << "too late";
+}
+
+TEST(MigrationSource, NobodyWaitsForTheStateOfAClientThatLeft) {
+    Source source = carrying();
+    source.client_left(1);
+    EXPECT_EQ(source.state(), State::trailing);
+    EXPECT_EQ(count<Source::EndComplete>(source.client_left(2)), 1);
+}
+
+TEST(MigrationSource, AStateThatCameInTimeCostsNoWait) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::seamless}}, true));
+    ASSERT_TRUE(source.answered(1, Answer::seamless));
+    const auto ended = source.end(true, {1}, Carry::taken);
+    EXPECT_TRUE(std::get<Source::MigrateChannels>(ended.front()).carried);
+    EXPECT_EQ(source.state(), State::leaving);
+}
+
+TEST(MigrationSource, AClientThatArrivesJustNowIsToldWhenItIsHere) {
+    Source source;
+    const auto begun = source.connect(kThere, {{1, Ability::switch_host, true}}, true);
+    EXPECT_EQ(count<Source::SendBegin>(*begun), 0);
+    EXPECT_EQ(source.state(), State::linking);
+    const auto here = source.settled(1, Ability::seamless);
+    ASSERT_EQ(count<Source::SendBegin>(here), 1);
+    EXPECT_TRUE(std::get<Source::SendBegin>(here.front()).seamless);
+    EXPECT_TRUE(source.settled(1, Ability::seamless).empty()) << "once";
+    EXPECT_EQ(count<Source::ConnectComplete>(*source.answered(1, Answer::seamless)), 1);
+}
+
+TEST(MigrationSource, AClientThatArrivesAfterTheMachineHasGoneIsStillTold) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::switch_host, true}}, true));
+    EXPECT_TRUE(source.end(true, {1}).size() >= 1);
+    EXPECT_EQ(source.state(), State::trailing);
+    EXPECT_EQ(count<Source::SendBegin>(source.settled(1, Ability::semi_seamless)), 1);
+    EXPECT_EQ(count<Source::SendEnd>(*source.answered(1, Answer::semi_seamless)), 1);
+}
+
+TEST(MigrationSource, AClientThatNeverHeardOfTheDestinationIsNotCalledBack) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::switch_host, true}}, true));
+    EXPECT_EQ(count<Source::SendCancel>(source.end(false, {1})), 0);
+}
+
+TEST(MigrationSource, AnArrivingClientThatCanDoNothingIsSentThere) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::switch_host, true}}, true));
+    EXPECT_EQ(count<Source::ConnectComplete>(source.settled(1, Ability::switch_host)), 1);
+    EXPECT_EQ(count<Source::SendSwitchHost>(source.end(true, {1})), 1);
+}
+
 // Whatever comes in whatever order: as many completions as were promised.
 TEST(MigrationSource, CompletionsComeExactlyOnce) {
     for (unsigned seed = 0; seed < 20000; ++seed) {
@@ -188,11 +279,11 @@ TEST(MigrationSource, CompletionsComeExactlyOnce) {
             take(source.client_left(client));
         };
         for (int step = 0; step < 12; ++step) {
-            switch (next(6)) {
+            switch (next(8)) {
                 case 0: {
                     std::vector<Source::Candidate> candidates;
                     for (const ClientId client : present)
-                        candidates.push_back({client, static_cast<Ability>(next(3))});
+                        candidates.push_back({client, static_cast<Ability>(next(3)), next(4) == 0});
                     if (auto done = source.connect(kThere, candidates, next(2) == 0)) {
                         ++connects;
                         take(*done);
@@ -204,14 +295,17 @@ TEST(MigrationSource, CompletionsComeExactlyOnce) {
                 case 3: {
                     const bool moved = next(2) == 0;
                     if (moved && Source::allows(source.state(), Event::end)) ++ends;
-                    take(source.end(moved, present));
+                    take(source.end(moved, present, static_cast<Carry>(next(3))));
                     break;
                 }
                 case 4: leave(1 + next(2)); break;
+                case 5: take(source.state_taken()); break;
+                case 6: take(source.settled(1 + next(2), static_cast<Ability>(next(3)))); break;
                 default: [[maybe_unused]] const auto started = source.start();
             }
         }
         // In the end everybody leaves, or the time is up.
+        take(source.timer());
         take(source.timer());
         take(source.timer());
         leave(1);

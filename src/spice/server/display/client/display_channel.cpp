@@ -155,6 +155,12 @@ void DisplayChannel::machine_arrived() {
     pump();
 }
 
+bool DisplayChannel::shows_this_machine() const {
+    const auto known = knowledge_.surfaces.find(0);
+    const Surface* primary = guest_.surfaces().find(0);
+    return known != knowledge_.surfaces.end() && primary != nullptr && known->second.fits(*primary);
+}
+
 void DisplayChannel::image_cache_reset() {
     if (is_ready()) send(display::InvalAllPixmaps{});
 }
@@ -283,9 +289,26 @@ void DisplayChannel::send_image(const Surface& surface, const canvas::Rect& rect
 
 // --- The hand-over ------------------------------------------------------------------------------
 
+// Nothing that the client says here is lost without a flush mark, once its DISPLAY_INIT was read:
+// it costs a whole round trip. And where the target has the state already, the client needs no more
+// than to switch.
 std::uint32_t DisplayChannel::migrate_flags() const {
-    return static_cast<std::uint32_t>(wire::common::MigrateFlags::need_flush |
-                                      wire::common::MigrateFlags::need_data_transfer);
+    using wire::common::MigrateFlags;
+    if (is_carried()) return 0;
+    const MigrateFlags flush = ready_ ? MigrateFlags{} : MigrateFlags::need_flush;
+    return static_cast<std::uint32_t>(flush | MigrateFlags::need_data_transfer);
+}
+
+std::optional<Bytes> DisplayChannel::carried_state(bool freeze) {
+    if (!ready_ || is_migrating()) return std::nullopt;
+    frozen_ = freeze;
+    return migrate_data();
+}
+
+void DisplayChannel::thaw() {
+    if (!frozen_) return;
+    frozen_ = false;
+    pump();
 }
 
 Bytes DisplayChannel::migrate_data() {

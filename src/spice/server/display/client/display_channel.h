@@ -36,7 +36,12 @@ class DisplayChannel final : public Channel {
     bool waits_for_machine() const { return waits_for_machine_; }
 
     // The client has sent DISPLAY_INIT, or its state came from another server.
-    bool is_ready() const { return ready_ && !is_held() && !waits_for_machine_; }
+    bool is_ready() const { return ready_ && !is_held() && !waits_for_machine_ && !frozen_; }
+    // What the client has is what is here: it may see it at once.
+    bool shows_this_machine() const;
+
+    std::optional<Bytes> carried_state(bool freeze) override;
+    void thaw() override;
     const Knowledge& knowledge() const { return knowledge_; }
     const ImageEncoder& encoder() const { return encoder_; }
 
@@ -63,6 +68,7 @@ class DisplayChannel final : public Channel {
     Knowledge knowledge_;
     bool ready_ = false;
     bool waits_for_machine_ = false;
+    bool frozen_ = false;
     // While the state of the source is awaited: where the surfaces here are not what the machine
     // brought along.
     std::map<std::uint32_t, canvas::Region> drawn_while_held_;

@@ -185,16 +185,27 @@ TEST_F(DisplayChannelTest, ASurfaceThatIsReplacedAtOnceIsNeverSeen) {
                   display::DrawCopy::kFromServer, display::Mark::kFromServer}));
 }
 
-TEST_F(DisplayChannelTest, TheHandOverWaitsForTheFlushMark) {
+// The flags of MIGRATE, the first of these messages.
+std::uint32_t flags_of(const wire::IncomingMessage& message) {
+    EXPECT_EQ(message.number, 1);
+    return static_cast<std::uint32_t>(
+        wire::parse<wire::common::Migrate>(message.body).value().flags);
+}
+
+TEST_F(DisplayChannelTest, TheHandOverNeedsNoFlushMark) {
     init();
-    channel_->migrate();
-    EXPECT_EQ(output_.take_numbers(), std::vector<std::uint16_t>{1});
+    output_.blocked = true;
     fill(0, 0, 8, 8);
+    channel_->migrate();
+    ASSERT_EQ(output_.messages.size(), 2u) << "MIGRATE, and the state at once";
+    EXPECT_EQ(flags_of(output_.messages[0]), 2u);
+    EXPECT_EQ(output_.messages[1].number, 2);
+    output_.messages.erase(output_.messages.begin());
+    output_.blocked = false;
     channel_->pump();
-    EXPECT_TRUE(output_.take_numbers().empty()) << "nothing but the data may follow MIGRATE";
-    ASSERT_TRUE(channel_->receive(from_client(wire::common::MigrateFlushMark{})));
-    ASSERT_EQ(output_.messages.size(), 1u);
-    EXPECT_EQ(output_.messages[0].number, 2);
+    ASSERT_EQ(output_.messages.size(), 1u) << "nothing may follow";
+    EXPECT_FALSE(channel_->receive(from_client(wire::common::MigrateFlushMark{})))
+        << "nobody asked for one";
 
     // The other server: it knows what the client has, and that the fill never reached it.
     Output there;
@@ -209,6 +220,66 @@ TEST_F(DisplayChannelTest, TheHandOverWaitsForTheFlushMark) {
     EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::SurfaceCreate::kFromServer), 0);
     EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::DrawCopy::kFromServer), 1);
     EXPECT_FALSE(target->receive(from_client(data))) << "a second state";
+}
+
+// What the client asks for in DISPLAY_INIT must not be lost.
+TEST_F(DisplayChannelTest, AClientThatHasNotAskedYetIsFlushed) {
+    channel_->migrate();
+    EXPECT_EQ(flags_of(output_.messages.back()), 3u);
+    EXPECT_TRUE(channel_->receive(from_client(display::Init{})));
+    EXPECT_TRUE(channel_->receive(from_client(wire::common::MigrateFlushMark{})));
+    EXPECT_EQ(output_.messages.back().number, 2);
+}
+
+TEST_F(DisplayChannelTest, AClientWhoseStateIsThereIsOnlyToldToSwitch) {
+    init();
+    output_.blocked = true;
+    fill(0, 0, 8, 8);
+    const auto state = channel_->carried_state(true);
+    ASSERT_TRUE(state);
+    output_.blocked = false;
+    channel_->pump();
+    EXPECT_TRUE(output_.take_numbers().empty()) << "frozen: the state stays true";
+    channel_->set_carried();
+    channel_->migrate();
+    ASSERT_EQ(output_.messages.size(), 1u);
+    EXPECT_EQ(flags_of(output_.messages[0]), 0u);
+
+    Output there;
+    auto target = make_channel(there, true);
+    there.messages.clear();
+    ASSERT_TRUE(target->take_state(wire::SharedBytes::copy(*state)));
+    const auto numbers = there.take_numbers();
+    EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::SurfaceCreate::kFromServer), 0);
+    EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::DrawCopy::kFromServer), 1);
+    // The source did not hear in time that it was taken: the client brings it as well.
+    wire::common::MigrateData late;
+    late.data = wire::SharedBytes::copy(*state);
+    EXPECT_TRUE(target->receive(from_client(late)));
+    EXPECT_TRUE(there.take_numbers().empty());
+    EXPECT_FALSE(target->receive(from_client(late))) << "twice";
+}
+
+TEST_F(DisplayChannelTest, AMachineThatStaysThawsItsScreen) {
+    init();
+    ASSERT_TRUE(channel_->carried_state(true));
+    fill(0, 0, 8, 8);
+    EXPECT_TRUE(output_.take_numbers().empty());
+    channel_->thaw();
+    EXPECT_EQ(output_.take_numbers(), std::vector<std::uint16_t>{display::DrawCopy::kFromServer});
+}
+
+TEST_F(DisplayChannelTest, ABadStateBesideTheClientLeavesItsOwn) {
+    init();
+    const auto state = channel_->carried_state(false);
+    Output there;
+    auto target = make_channel(there, true);
+    EXPECT_FALSE(target->take_state(wire::SharedBytes::copy(Bytes(100, 0x41))));
+    EXPECT_TRUE(target->is_held());
+    wire::common::MigrateData data;
+    data.data = wire::SharedBytes::copy(*state);
+    EXPECT_TRUE(target->receive(from_client(data)));
+    EXPECT_TRUE(target->is_ready());
 }
 
 TEST_F(DisplayChannelTest, WithoutTheStateEverythingIsSent) {
@@ -229,7 +300,6 @@ TEST_F(DisplayChannelTest, WithoutTheStateEverythingIsSent) {
 TEST_F(DisplayChannelTest, WhatTheDeviceShowsBeforeTheMachineComesIsNeverSeen) {
     init();
     channel_->migrate();
-    ASSERT_TRUE(channel_->receive(from_client(wire::common::MigrateFlushMark{})));
     wire::common::MigrateData data;
     data.data = output_.messages.back().body;
 

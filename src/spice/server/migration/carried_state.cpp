@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/migration/carried_state.h"
+
+#include "spice/control/messages.h"
+#include "spice/control/state.schema.h"
+#include "spice/wire/encoding.h"
+
+namespace segue::spice::server {
+
+namespace state = wire::state;
+
+Bytes write_carried(const CarriedMessage& message) {
+    state::State made;
+    made.move = message.move;
+    made.last = message.last;
+    for (const auto& [key, data] : message.parts) {
+        state::Part part;
+        part.connection_id = key.connection_id;
+        part.channel_type = static_cast<std::uint8_t>(key.channel.type);
+        part.channel_id = key.channel.id;
+        part.data = wire::SharedBytes::borrow(data);
+        made.parts.push_back(std::move(part));
+    }
+    return wire::encode(0, made).body();
+}
+
+Result<CarriedMessage> read_carried(ByteView bytes) {
+    const auto read = TRY(wire::parse<state::State>(wire::SharedBytes::borrow(bytes)));
+    CarriedMessage message;
+    message.move = read.move;
+    message.last = read.last;
+    for (const state::Part& part : read.parts) {
+        const CarriedKey key{part.connection_id,
+                             {static_cast<wire::ChannelType>(part.channel_type), part.channel_id}};
+        const wire::SharedBytes data = part.data.contiguous();
+        const bool is_new =
+            message.parts.emplace(key, Bytes(data.view().begin(), data.view().end())).second;
+        if (!is_new) {
+            return fail(ErrorCode::protocol, "carried state: {} of client {} is there twice",
+                        name_of(key.channel), key.connection_id);
+        }
+    }
+    return message;
+}
+
+// --- Source -------------------------------------------------------------------------------------
+
+CarriedMessage StateSender::begin(CarriedParts parts) {
+    step_ = Step::told;
+    told_ = std::move(parts);
+    return {++move_, false, told_};
+}
+
+CarriedMessage StateSender::finish(CarriedParts parts) {
+    step_ = Step::last_told;
+    CarriedMessage message{move_, true, {}};
+    for (auto& [key, data] : parts) {
+        const auto told = told_.find(key);
+        if (told == told_.end() || told->second != data) message.parts[key] = std::move(data);
+    }
+    told_.clear();
+    return message;
+}
+
+bool StateSender::taken() {
+    if (step_ != Step::last_told) return false;
+    step_ = Step::taken;
+    return true;
+}
+
+// --- Target -------------------------------------------------------------------------------------
+
+Result<bool> StateKeeper::take(CarriedMessage message) {
+    if (!message.last) {
+        move_ = message.move;
+        parts_ = std::move(message.parts);
+        return false;
+    }
+    if (move_ != message.move) {
+        return fail(ErrorCode::protocol,
+                    "carried state: the last part of move {} came without its first", message.move);
+    }
+    // A second final state of one move brings what changed late.
+    for (auto& [key, data] : message.parts)
+        parts_[key] = std::move(data);
+    return true;
+}
+
+}  // namespace segue::spice::server

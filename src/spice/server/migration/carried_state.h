@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The state of clients that goes from server to server beside them. At the source: what was told
+// in the first state is left out of the final one where it is still so. At the target: the two are
+// put together, and kept until their channels ask. No I/O.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "spice/server/channel.h"
+
+namespace segue::spice::server {
+
+// A channel of a client, as both servers name it.
+struct CarriedKey {
+    std::uint32_t connection_id = 0;
+    ChannelKey channel;
+    friend auto operator<=>(const CarriedKey&, const CarriedKey&) = default;
+};
+using CarriedParts = std::map<CarriedKey, Bytes>;
+
+// The parts as bytes, and back; anything that is not such a state is an error that names what.
+struct CarriedMessage {
+    std::uint32_t move = 0;
+    bool last = false;
+    CarriedParts parts;
+};
+Bytes write_carried(const CarriedMessage& message);
+Result<CarriedMessage> read_carried(ByteView bytes);
+
+// The source's end of one move after the other.
+class StateSender {
+  public:
+    enum class Step : std::uint8_t { idle, told, last_told, taken };
+
+    // A new move begins: the first state.
+    CarriedMessage begin(CarriedParts parts);
+    // The machine stands still. Only in `told`.
+    CarriedMessage finish(CarriedParts parts);
+    // The target has all of it. False: nobody waits for that.
+    bool taken();
+    void drop() { step_ = Step::idle; }
+
+    Step step() const { return step_; }
+
+  private:
+    Step step_ = Step::idle;
+    std::uint32_t move_ = 0;
+    CarriedParts told_;
+};
+
+// The target's end. A later move replaces an earlier one.
+class StateKeeper {
+  public:
+    // True: it is complete now. A final state without its first one is refused.
+    Result<bool> take(CarriedMessage message);
+    const CarriedParts& parts() const { return parts_; }
+
+  private:
+    std::optional<std::uint32_t> move_;
+    CarriedParts parts_;
+};
+
+}  // namespace segue::spice::server

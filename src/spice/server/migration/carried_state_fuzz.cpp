@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The state that another host's daemon hands over: bytes from outside.
+#include "base/check.h"
+#include "spice/server/display/client/display_blob.h"
+#include "spice/server/migration/carried_state.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace segue::spice::server;
+    const auto read = read_carried({data, size});
+    if (!read) return 0;
+    StateKeeper keeper;
+    const bool accepted = keeper.take(*read).has_value();
+    ENSURE(accepted != read->last);
+    for (const auto& [key, blob] : read->parts)
+        (void)read_display_blob(segue::spice::wire::SharedBytes::borrow(blob));
+    ENSURE(read_carried(write_carried(*read))->parts == read->parts);
+    return 0;
+}

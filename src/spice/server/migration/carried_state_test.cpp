@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/migration/carried_state.h"
+
+#include <gmock/gmock.h>
+
+namespace segue::spice::server {
+namespace {
+
+using testing::HasSubstr;
+
+CarriedKey display(std::uint32_t client, std::uint8_t id = 0) {
+    return {client, {wire::ChannelType::display, id}};
+}
+CarriedKey cursor(std::uint32_t client) {
+    return {client, {wire::ChannelType::cursor, 0}};
+}
+
+TEST(CarriedState, ComesBackAsItWas) {
+    const CarriedMessage sent{7, true, {{display(1), {1, 2, 3}}, {cursor(2), {}}}};
+    const auto read = read_carried(write_carried(sent));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->move, 7u);
+    EXPECT_TRUE(read->last);
+    EXPECT_EQ(read->parts, sent.parts);
+}
+
+TEST(CarriedState, EveryTruncationIsRefused) {
+    const Bytes bytes = write_carried({1, false, {{display(1), {1, 2}}, {display(2), {3}}}});
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+        EXPECT_FALSE(read_carried(ByteView(bytes).first(size))) << size;
+}
+
+TEST(CarriedState, APartThatIsThereTwiceIsRefused) {
+    Bytes bytes = write_carried({1, false, {{display(1), {9}}, {display(2), {9}}}});
+    // Two parts of one size each: the second takes the first one's client.
+    const std::size_t part = 4 + 1 + 1 + 4 + 1;
+    bytes[bytes.size() - part] = 1;
+    EXPECT_THAT(read_carried(bytes).error().message, HasSubstr("twice"));
+}
+
+TEST(CarriedState, TheFinalStateHoldsOnlyWhatChanged) {
+    StateSender sender;
+    const auto first = sender.begin({{display(1), {1}}, {cursor(1), {2}}, {cursor(2), {5}}});
+    const auto last = sender.finish({{display(1), {1, 1}}, {cursor(1), {2}}, {display(3), {4}}});
+    EXPECT_EQ(last.parts, (CarriedParts{{display(1), {1, 1}}, {display(3), {4}}}));
+    StateKeeper keeper;
+    EXPECT_FALSE(keeper.take(first).value());
+    EXPECT_TRUE(keeper.take(last).value());
+    EXPECT_EQ(keeper.parts(),
+              (CarriedParts{
+                  {display(1), {1, 1}}, {cursor(1), {2}}, {cursor(2), {5}}, {display(3), {4}}}));
+}
+
+TEST(CarriedState, TheSourceIsToldOnceThatItWasTaken) {
+    StateSender sender;
+    EXPECT_FALSE(sender.taken());
+    sender.begin({});
+    EXPECT_FALSE(sender.taken()) << "the last part is still to come";
+    sender.finish({});
+    EXPECT_TRUE(sender.taken());
+    EXPECT_FALSE(sender.taken());
+    sender.drop();
+    EXPECT_EQ(sender.step(), StateSender::Step::idle);
+}
+
+TEST(CarriedState, PartsOfTwoMovesAreNotMixed) {
+    StateSender sender;
+    StateKeeper keeper;
+    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}})));
+    const auto old = sender.finish({{display(1), {2}}});
+    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {3}}})));
+    EXPECT_THAT(keeper.take(old).error().message, HasSubstr("without its first"));
+    EXPECT_TRUE(keeper.take(sender.finish({})).value());
+    EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {3}}}));
+}
+
+}  // namespace
+}  // namespace segue::spice::server
