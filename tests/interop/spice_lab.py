@@ -21,8 +21,8 @@ def environment(library):
     """QEMU's environment on "segue" or "stock".
 
     A library built with sanitizers (SEGUE_SPICE_LIBRARY=build/asan/lib) needs their runtime first
-    in the process: SEGUE_SPICE_PRELOAD names it. QEMU then ends at the library's first fault; QEMU's
-    own leaks are not ours to count.
+    in the process: SEGUE_SPICE_PRELOAD names it. QEMU then ends at the library's first fault; the
+    leaks of QEMU itself are not ours to count.
     """
     env = dict(os.environ)
     env.pop("LD_LIBRARY_PATH", None)
