@@ -11,6 +11,7 @@
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
 #include "daemon/spice_library.h"
+#include "daemon/spice_line.h"
 #include "qemu/command_line.h"
 
 namespace segue {
@@ -71,7 +72,11 @@ Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPoi
     start.log_path = incarnation.directory + "/stderr.log";
     start.user = TRY(qemu_user(services.settings));
     const std::string library = spice_library_directory(services.settings.spice_library);
-    if (!library.empty()) start.environment.emplace_back(kLibraryPath, library);
+    if (!library.empty()) {
+        start.environment.emplace_back(kLibraryPath, library);
+        start.environment.emplace_back(spice::control::kPathVariable,
+                                       SpiceLine::path_in(incarnation.directory));
+    }
     std::vector<QmpCommand> after_start = std::move(line.after_start);
     start.line = std::move(line);
     auto process = TRY(QemuProcess::start(services.loop, start));

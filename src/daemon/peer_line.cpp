@@ -40,6 +40,16 @@ void PeerLine::tell_linked(migrate::LinkedChannel channel) {
     flush();
 }
 
+void PeerLine::send_screen(bool last, ByteView state) {
+    link_.send_screen(last, state);
+    flush();
+}
+
+void PeerLine::tell_taken(bool last) {
+    link_.tell_taken(last);
+    flush();
+}
+
 void PeerLine::close() {
     handlers_ = {};
     connection_->close_after_output(1s);

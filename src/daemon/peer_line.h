@@ -27,6 +27,8 @@ class PeerLine {
     void send(migrate::peer::Kind kind);
     void give(const migrate::GivenRight& right);
     void tell_linked(migrate::LinkedChannel channel);
+    void send_screen(bool last, ByteView state);
+    void tell_taken(bool last);
     // Sends what waits, then closes; no handler runs any more.
     void close();
 

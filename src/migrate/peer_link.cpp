@@ -14,7 +14,7 @@ constexpr std::size_t kKindSize = 4;
 // Which end may say it.
 bool source_says(Kind kind) {
     return kind == Kind::hello || kind == Kind::gives || kind == Kind::asks ||
-           kind == Kind::cancels || kind == Kind::releases;
+           kind == Kind::cancels || kind == Kind::releases || kind == Kind::screen;
 }
 
 template <class Body>
@@ -92,25 +92,49 @@ void PeerLink::tell_linked(LinkedChannel channel) {
     frame(Kind::linked, peer::Channel{channel.type, channel.id});
 }
 
+void PeerLink::send_screen(bool last, ByteView state) {
+    do {
+        const ByteView piece = state.first(std::min<std::size_t>(state.size(), peer::kScreenPiece));
+        state = state.subspan(piece.size());
+        frame(Kind::screen, peer::Screen{last, !state.empty(), Bytes(piece.begin(), piece.end())});
+    } while (!state.empty());
+}
+
+void PeerLink::tell_taken(bool last) {
+    frame(Kind::screen_taken, peer::Taken{last});
+}
+
+Result<std::size_t> PeerLink::wanted() const {
+    if (input_.size() < kLengthSize) return kLengthSize;
+    const auto length = load<ByteOrder::big, std::uint32_t>(input_.data());
+    const bool is_long = length > peer::kFrameMax && length <= peer::kScreenFrameMax;
+    if (is_long && input_.size() < kLengthSize + kKindSize) return kLengthSize + kKindSize;
+    const bool is_screen =
+        is_long && load<ByteOrder::big, std::int32_t>(input_.data() + kLengthSize) ==
+                       static_cast<std::int32_t>(Kind::screen);
+    if (length < kKindSize || (length > peer::kFrameMax && !is_screen)) {
+        return fail(ErrorCode::protocol, "a peer link frame of {} bytes ({} to {} are allowed)",
+                    length, kKindSize, peer::kFrameMax);
+    }
+    return kLengthSize + length;
+}
+
 Result<std::vector<PeerMessage>> PeerLink::receive(ByteView bytes) {
     std::vector<PeerMessage> messages;
     while (true) {
         // Never holds more than one frame: the rest waits in the caller's view.
-        const std::size_t room = kLengthSize + peer::kFrameMax - input_.size();
-        const std::size_t taken = std::min(room, bytes.size());
-        input_.insert(input_.end(), bytes.begin(), bytes.begin() + taken);
-        bytes = bytes.subspan(taken);
-        if (input_.size() < kLengthSize) return messages;
-        const auto length = load<ByteOrder::big, std::uint32_t>(input_.data());
-        if (length < kKindSize || length > peer::kFrameMax) {
-            return fail(ErrorCode::protocol, "a peer link frame of {} bytes ({} to {} are allowed)",
-                        length, kKindSize, peer::kFrameMax);
+        const std::size_t whole = TRY(wanted());
+        if (input_.size() < whole) {
+            const std::size_t taken = std::min(whole - input_.size(), bytes.size());
+            input_.insert(input_.end(), bytes.begin(), bytes.begin() + taken);
+            bytes = bytes.subspan(taken);
+            if (input_.size() < whole) return messages;
+            continue;
         }
-        if (input_.size() < kLengthSize + length) return messages;
-        PeerMessage message = TRY(parse(ByteView(input_).subspan(kLengthSize, length)));
+        PeerMessage message = TRY(parse(ByteView(input_).subspan(kLengthSize)));
         if (auto fits = check_order(message); !fits) return tl::make_unexpected(fits.error());
         messages.push_back(std::move(message));
-        input_.erase(input_.begin(), input_.begin() + kLengthSize + length);
+        input_.clear();
     }
 }
 
@@ -139,6 +163,14 @@ Result<PeerMessage> PeerLink::parse(ByteView frame) const {
             message.channel = {channel.type, channel.id};
             return message;
         }
+        case Kind::screen: {
+            auto screen = TRY(parse_body<peer::Screen>(body, "screen"));
+            message.screen = {screen.last, screen.more, std::move(screen.data)};
+            return message;
+        }
+        case Kind::screen_taken:
+            message.screen.last = TRY(parse_body<peer::Taken>(body, "screen_taken")).last;
+            return message;
         default:
             if (!peer::is_known(message.kind)) {
                 return fail(ErrorCode::protocol, "unknown kind {} on a peer link",

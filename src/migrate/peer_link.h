@@ -23,13 +23,21 @@ struct LinkedChannel {
     friend bool operator==(const LinkedChannel&, const LinkedChannel&) = default;
 };
 
+// A piece of what the viewers have (spice/control/state.schema), or that it was taken.
+struct ScreenPiece {
+    bool last = false;
+    bool more = false;
+    Bytes data;
+};
+
 struct PeerMessage {
     peer::Kind kind{};
     // hello and gives: the migration and its key
     GivenRight right;
     LinkedChannel channel;  // linked
+    ScreenPiece screen;     // screen, screen_taken
 
-    // What the machine of this end is fed; none for hello, ready, linked.
+    // What the machine of this end is fed; none for hello, ready, linked and the screen's.
     std::optional<SourceEvent> source_event() const;
     std::optional<DestinationEvent> destination_event() const;
 };
@@ -51,6 +59,9 @@ class PeerLink {
     void send(peer::Kind kind);
     void give(const GivenRight& right);
     void tell_linked(LinkedChannel channel);
+    // In as many frames as it takes.
+    void send_screen(bool last, ByteView state);
+    void tell_taken(bool last);
 
     bool ready() const { return ready_; }
     // Bytes to send, taken out.
@@ -60,6 +71,8 @@ class PeerLink {
     PeerLink(Role role) : role_(role) {}
     Result<PeerMessage> parse(ByteView frame) const;
     Result<> check_order(const PeerMessage& message);
+    // How many bytes input_ must have for the next step to be known; the whole frame, in the end.
+    Result<std::size_t> wanted() const;
     template <class Body>
     void frame(peer::Kind kind, const Body& body);
 

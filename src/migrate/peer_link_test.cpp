@@ -62,6 +62,41 @@ TEST(PeerLink, CarriesEveryMessage) {
     EXPECT_FALSE((*heard)[4].source_event());
 }
 
+TEST(PeerLink, CarriesAScreenInPieces) {
+    for (const std::size_t size : {0u, 1u, 65536u, 65537u, 200000u}) {
+        Pair pair;
+        pair.greet();
+        pair.destination.send(Kind::carries);
+        auto heard = pair.source.receive(pair.destination.output());
+        ASSERT_TRUE(heard);
+        EXPECT_EQ((*heard)[0].kind, Kind::carries);
+        EXPECT_FALSE((*heard)[0].source_event());
+        Bytes state(size);
+        for (std::size_t at = 0; at < size; ++at)
+            state[at] = static_cast<std::uint8_t>(at * 7);
+        pair.source.send_screen(true, state);
+        // Nothing that follows is held up by a long frame's limits.
+        pair.source.send(Kind::asks);
+        heard = pair.destination.receive(pair.source.output());
+        ASSERT_TRUE(heard) << heard.error().message;
+        ASSERT_GE(heard->size(), 2u);
+        Bytes joined;
+        for (std::size_t at = 0; at + 1 < heard->size(); ++at) {
+            EXPECT_EQ((*heard)[at].kind, Kind::screen);
+            EXPECT_TRUE((*heard)[at].screen.last);
+            EXPECT_EQ((*heard)[at].screen.more, at + 2 < heard->size());
+            const Bytes& data = (*heard)[at].screen.data;
+            joined.insert(joined.end(), data.begin(), data.end());
+        }
+        EXPECT_EQ(joined, state);
+        EXPECT_EQ(heard->back().kind, Kind::asks);
+        pair.destination.tell_taken(true);
+        heard = pair.source.receive(pair.destination.output());
+        ASSERT_TRUE(heard);
+        EXPECT_TRUE((*heard)[0].screen.last);
+    }
+}
+
 TEST(PeerLink, SaysSoWhenTheMigrationIsUnknown) {
     Pair pair;
     ASSERT_TRUE(pair.destination.receive(pair.source.output()));
@@ -99,8 +134,10 @@ TEST(PeerLink, EndsOnWhateverBreaksTheRules) {
         EXPECT_FALSE(answer);
         return answer ? std::string() : answer.error().message;
     };
-    EXPECT_EQ(refused(PeerLink::accepted(), {0, 0, 1, 0}),
+    EXPECT_EQ(refused(PeerLink::accepted(), {0, 0, 1, 0, 0, 0, 0, 4}),
               "a peer link frame of 256 bytes (4 to 64 are allowed)");
+    EXPECT_EQ(refused(PeerLink::accepted(), {0, 2, 0, 0}),
+              "a peer link frame of 131072 bytes (4 to 64 are allowed)");
     EXPECT_EQ(refused(PeerLink::accepted(), {0, 0, 0, 3}),
               "a peer link frame of 3 bytes (4 to 64 are allowed)");
     EXPECT_EQ(refused(PeerLink::accepted(), {0, 0, 0, 4, 0, 0, 0, 4}),

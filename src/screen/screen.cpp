@@ -11,8 +11,10 @@ bool Screen::holds(Guard guard, const Input& input) const {
     const int expected = input.event == Event::viewers_some ? input.channels : expected_;
     switch (guard) {
         case Guard::always: return true;
-        case Guard::all_linked: return linked >= expected;
-        case Guard::our_library: return options_.our_library;
+        case Guard::all_linked: return !options_.our_library && linked >= expected;
+        case Guard::nobody: return expected == 0;
+        case Guard::none_follows: return input.channels == 0;
+        case Guard::state_carried: return carried_;
         case Guard::no_wait: return options_.wait == Duration{};
     }
     return false;
@@ -28,13 +30,16 @@ Duration Screen::bound_of(State state) const {
 }
 
 std::vector<Action> Screen::handle(const Input& input) {
+    if (input.event == Event::library_lost) options_.our_library = false;
     const auto table = rows();
     const auto row = std::find_if(table.begin(), table.end(), [&](const Row& each) {
         return each.from == state_ && each.on == input.event && holds(each.when, input);
     });
     if (row == table.end()) return {};
     if (input.event == Event::viewers_some) expected_ = input.channels;
+    if (input.event == Event::viewers_none) expected_ = 0;
     if (input.event == Event::channel_linked) ++linked_;
+    if (input.event == Event::bulk_taken) carried_ = true;
     if (input.event == Event::timer_expired) timer_runs_ = false;
 
     std::vector<Action> actions;
@@ -45,9 +50,10 @@ std::vector<Action> Screen::handle(const Input& input) {
         timer_runs_ = false;
     }
     for (const Verb verb : row->verbs) {
-        if (verb == Verb::start_bulk && !options_.our_library) continue;
+        const bool is_for_library = verb == Verb::start_bulk || verb == Verb::withdraw;
+        if (is_for_library && !options_.our_library) continue;
         Action action{verb};
-        action.channels = expected_ - linked_;
+        action.channels = std::max(0, expected_ - linked_);
         action.moving = state_ == State::bulk || state_ == State::alone;
         actions.push_back(action);
     }

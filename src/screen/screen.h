@@ -3,12 +3,12 @@
 // linked there before the guest moves, and follow it. No I/O: events in, actions out. The machine
 // of the migration (migrate/source.h) starts it with its action move_screen, and waits for `ready`.
 //
-//   announce         ticket and rest of its validity are set on the destination;
-//   client_migrate_info linked           the viewers open their channels at the destination; a
-//   bound limits the wait bulk             our library, while RAM flows: pictures the viewers
-//   already have are carried over last difference  the guest stands: what changed since go the
-//   viewers switch fall back        whatever fails: the viewers stay (or switch without help), the
-//   guest moves on
+//   announce    client_migrate_info; the ticket is part of the definition that moves
+//   linked      the viewers open their channels at the destination; a bound limits the wait
+//   bulk        our library, while RAM flows: what the viewers have is told to the destination
+//   difference  the guest stands: what changed since is told
+//   go          the viewers switch
+//   fall back   whatever fails: the viewers stay, or switch without help; the guest moves on
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,6 @@ namespace segue::screen {
 enum class State : std::uint8_t {
     idle,
     asking,      // is a viewer attached at all?
-    ticketing,   // the destination is given the ticket that is in force now
     announcing,  // client_migrate_info was sent
     linking,     // channels are being linked at the destination
     bulk,        // the guest may move; our library carries pictures over meanwhile
@@ -38,37 +37,38 @@ enum class Event : std::uint8_t {
     move,          // the migration wants to start
     viewers_none,  // nobody is attached
     viewers_some,  // input.channels: how many channels they have
-    ticket_set,    // on the destination
-    ticket_failed,
-    announced,  // QEMU took client_migrate_info
+    announced,     // QEMU took client_migrate_info
     announce_failed,
-    channel_linked,  // at the destination: SPICE_INITIALIZED, or our library's own event
+    channel_linked,  // at the destination: SPICE_INITIALIZED
+    clients_linked,  // our library: each viewer has answered; input.channels: those that follow
+    library_lost,    // its control socket is gone: only channel_linked tells now
     viewer_left,     // on the source
+    bulk_taken,      // the destination's library has the first state
     guest_stopped,   // RAM is nearly over there
-    difference_sent,
-    switched,  // SPICE_MIGRATE_COMPLETED
-    dropped,   // the migration was given up
+    state_taken,     // the destination's library has the final state
+    switched,        // SPICE_MIGRATE_COMPLETED
+    dropped,         // the migration was given up
     timer_expired,
 };
 
 enum class Guard : std::uint8_t {
     always,
-    all_linked,   // this was the last channel
-    our_library,  // the source's QEMU runs on our SPICE library: it has a bulk phase
-    no_wait,      // the bound is zero
+    all_linked,     // this was the last channel, and only channels are told of
+    nobody,         // no viewer is attached
+    none_follows,   // no viewer could link
+    state_carried,  // both libraries are ours
+    no_wait,        // the bound is zero
 };
 
 enum class Verb : std::uint8_t {
     none,
-    ask_viewers,      // -> viewers_none | viewers_some
-    set_ticket,       // over the peer link, then on the destination's QEMU -> ticket_set | failed
-    announce,         // QMP client_migrate_info -> announced | announce_failed
-    start_bulk,       // control message to our library
-    send_difference,  // control message -> difference_sent
-    ready,            // the migration may start; moving in action
-    withdraw,         // the announcement is taken back: the viewers stay
-    note_unlinked,    // log and timeline: the bound passed with action.channels not linked
-    start_timer,      // action.delay -> timer_expired
+    ask_viewers,    // -> viewers_none | viewers_some
+    announce,       // QMP client_migrate_info -> announced | announce_failed
+    start_bulk,     // control message to our library; it tells the difference by itself
+    ready,          // the migration may start; moving in action
+    withdraw,       // control message: the announcement is taken back, the viewers stay
+    note_unlinked,  // log and timeline: the bound passed with action.channels not linked
+    start_timer,    // action.delay -> timer_expired
     stop_timer,
     finished,  // the source QEMU may go
 };
@@ -90,13 +90,13 @@ struct Action {
 
 struct Input {
     Event event;
-    int channels = 0;  // viewers_some
+    int channels = 0;  // viewers_some, clients_linked
 };
 
 struct Options {
     Duration wait = 5s;          // for the links; --screen-wait
     Duration switch_bound = 5s;  // for the switch, once the guest runs there
-    bool our_library = false;
+    bool our_library = false;    // it tells when the viewers have answered
 };
 
 class Screen {
@@ -117,6 +117,7 @@ class Screen {
     State state_ = State::idle;
     int expected_ = 0;
     int linked_ = 0;
+    bool carried_ = false;
     bool timer_runs_ = false;
 };
 
@@ -127,7 +128,7 @@ std::string_view name_of(Guard guard);
 std::string_view name_of(Verb verb);
 // What the state means, for the documents.
 std::string_view meaning_of(State state);
-inline constexpr int kStates = 11;
-inline constexpr int kEvents = 14;
+inline constexpr int kStates = 10;
+inline constexpr int kEvents = 15;
 
 }  // namespace segue::screen

@@ -27,8 +27,7 @@ const Action& only(const std::vector<Action>& actions, Verb verb) {
 Screen linking(Options options, int channels) {
     Screen screen(options);
     EXPECT_TRUE(has(screen.handle({Event::move}), Verb::ask_viewers));
-    EXPECT_TRUE(has(screen.handle({Event::viewers_some, channels}), Verb::set_ticket));
-    EXPECT_TRUE(has(screen.handle({Event::ticket_set}), Verb::announce));
+    EXPECT_TRUE(has(screen.handle({Event::viewers_some, channels}), Verb::announce));
     EXPECT_EQ(only(screen.handle({Event::announced}), Verb::start_timer).delay, options.wait);
     EXPECT_EQ(screen.state(), State::linking);
     return screen;
@@ -37,7 +36,8 @@ Screen linking(Options options, int channels) {
 TEST(Screen, DoesNotWaitWithoutAViewer) {
     Screen screen({});
     screen.handle({Event::move});
-    const auto actions = screen.handle({Event::viewers_none});
+    EXPECT_TRUE(has(screen.handle({Event::viewers_none}), Verb::announce));
+    const auto actions = screen.handle({Event::announced});
     EXPECT_FALSE(only(actions, Verb::ready).moving);
     EXPECT_EQ(screen.state(), State::done);
 }
@@ -55,22 +55,71 @@ TEST(Screen, WaitsForEveryChannel) {
     EXPECT_TRUE(has(screen.handle({Event::switched}), Verb::finished));
 }
 
-TEST(Screen, CarriesPicturesWithOurLibrary) {
+Options ours() {
     Options options;
     options.our_library = true;
-    Screen screen = linking(options, 1);
-    EXPECT_TRUE(has(screen.handle({Event::channel_linked}), Verb::start_bulk));
-    EXPECT_TRUE(has(screen.handle({Event::guest_stopped}), Verb::send_difference));
-    screen.handle({Event::difference_sent});
+    return options;
+}
+
+TEST(Screen, OurLibraryEndsTheWait) {
+    Screen screen = linking(ours(), 1);
+    EXPECT_FALSE(has(screen.handle({Event::channel_linked}), Verb::ready))
+        << "the viewer has not told the source yet";
+    const auto actions = screen.handle({Event::clients_linked, 1});
+    EXPECT_TRUE(only(actions, Verb::ready).moving);
+    EXPECT_TRUE(has(actions, Verb::start_bulk));
+    EXPECT_TRUE(has(actions, Verb::stop_timer));
+    screen.handle({Event::bulk_taken});
+    screen.handle({Event::guest_stopped});
+    EXPECT_EQ(screen.state(), State::difference);
+    screen.handle({Event::state_taken});
     EXPECT_EQ(screen.state(), State::going);
     EXPECT_TRUE(has(screen.handle({Event::timer_expired}), Verb::finished));
+}
+
+TEST(Screen, TheLibraryMayBeQuickerThanQemusReply) {
+    Screen screen(ours());
+    screen.handle({Event::move});
+    screen.handle({Event::viewers_some, 4});
+    EXPECT_TRUE(has(screen.handle({Event::clients_linked, 1}), Verb::ready));
+    EXPECT_TRUE(screen.handle({Event::announced}).empty());
+    Screen nobody(ours());
+    nobody.handle({Event::move});
+    nobody.handle({Event::viewers_none});
+    EXPECT_FALSE(only(nobody.handle({Event::clients_linked, 0}), Verb::ready).moving);
+}
+
+TEST(Screen, ATargetWithoutOurLibraryIsToldNothing) {
+    Screen screen = linking(ours(), 1);
+    screen.handle({Event::clients_linked, 1});
+    screen.handle({Event::guest_stopped});
+    EXPECT_EQ(screen.state(), State::going);
+}
+
+TEST(Screen, ViewersThatCannotLinkAreNotWaitedFor) {
+    Screen screen = linking(ours(), 2);
+    const auto actions = screen.handle({Event::clients_linked, 0});
+    EXPECT_TRUE(has(actions, Verb::note_unlinked));
+    EXPECT_TRUE(only(actions, Verb::ready).moving) << "they are sent there at the end";
+    EXPECT_EQ(screen.state(), State::alone);
+    EXPECT_TRUE(has(screen.handle({Event::clients_linked, 1}), Verb::start_bulk))
+        << "late, but in time for its state";
+}
+
+TEST(Screen, ALostLibraryLeavesTheChannels) {
+    Screen screen = linking(ours(), 2);
+    screen.handle({Event::channel_linked});
+    EXPECT_FALSE(has(screen.handle({Event::library_lost}), Verb::ready));
+    EXPECT_TRUE(has(screen.handle({Event::channel_linked}), Verb::ready));
+    Screen other = linking(ours(), 1);
+    other.handle({Event::channel_linked});
+    EXPECT_TRUE(has(other.handle({Event::library_lost}), Verb::ready));
 }
 
 TEST(Screen, CountsChannelsThatAreFasterThanTheAnswer) {
     Screen screen({});
     screen.handle({Event::move});
     screen.handle({Event::viewers_some, 2});
-    screen.handle({Event::ticket_set});
     screen.handle({Event::channel_linked});
     screen.handle({Event::channel_linked});
     EXPECT_TRUE(only(screen.handle({Event::announced}), Verb::ready).moving);
@@ -89,7 +138,6 @@ TEST(Screen, HasABound) {
     Screen other(impatient);
     other.handle({Event::move});
     other.handle({Event::viewers_some, 4});
-    other.handle({Event::ticket_set});
     EXPECT_TRUE(has(other.handle({Event::announced}), Verb::ready));
 }
 
@@ -109,9 +157,9 @@ TEST(Screen, FallsBack) {
     Screen screen({});
     screen.handle({Event::move});
     screen.handle({Event::viewers_some, 1});
-    EXPECT_FALSE(only(screen.handle({Event::ticket_failed}), Verb::ready).moving);
+    EXPECT_FALSE(only(screen.handle({Event::announce_failed}), Verb::ready).moving);
 
-    Screen given_up = linking({}, 1);
+    Screen given_up = linking(ours(), 1);
     const auto actions = given_up.handle({Event::dropped});
     EXPECT_TRUE(has(actions, Verb::withdraw));
     EXPECT_FALSE(has(actions, Verb::ready));

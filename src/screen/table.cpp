@@ -12,24 +12,30 @@ using V = Verb;
 const Row kRows[] = {
     {S::idle, E::move, G::always, S::asking, {V::ask_viewers}},
 
-    {S::asking, E::viewers_none, G::always, S::done, {V::ready}},
-    {S::asking, E::viewers_some, G::always, S::ticketing, {V::set_ticket}},
+    // Also without a viewer: one that comes while the guest moves is then told at the end.
+    {S::asking, E::viewers_none, G::always, S::announcing, {V::announce}},
+    {S::asking, E::viewers_some, G::always, S::announcing, {V::announce}},
     {S::asking, E::dropped, G::always, S::done, {}},
 
-    // Without the ticket the viewers cannot link: they are not sent there.
-    {S::ticketing, E::ticket_set, G::always, S::announcing, {V::announce}},
-    {S::ticketing, E::ticket_failed, G::always, S::done, {V::note_unlinked, V::ready}},
-    {S::ticketing, E::dropped, G::always, S::done, {}},
-
+    {S::announcing, E::announced, G::nobody, S::done, {V::ready}},
     {S::announcing, E::announced, G::all_linked, S::bulk, {V::start_bulk, V::ready}},
     {S::announcing, E::announced, G::no_wait, S::alone, {V::ready}},
     {S::announcing, E::announced, G::always, S::linking, {}},
     {S::announcing, E::announce_failed, G::always, S::done, {V::note_unlinked, V::ready}},
     {S::announcing, E::channel_linked, G::always, S::announcing, {}},
+    // The library may be quicker than QEMU's reply.
+    {S::announcing, E::clients_linked, G::nobody, S::done, {V::ready}},
+    {S::announcing, E::clients_linked, G::none_follows, S::alone, {V::note_unlinked, V::ready}},
+    {S::announcing, E::clients_linked, G::always, S::bulk, {V::start_bulk, V::ready}},
+    {S::announcing, E::library_lost, G::always, S::announcing, {}},
     {S::announcing, E::dropped, G::always, S::staying, {V::withdraw}},
 
     {S::linking, E::channel_linked, G::all_linked, S::bulk, {V::start_bulk, V::ready}},
     {S::linking, E::channel_linked, G::always, S::linking, {}},
+    {S::linking, E::clients_linked, G::none_follows, S::alone, {V::note_unlinked, V::ready}},
+    {S::linking, E::clients_linked, G::always, S::bulk, {V::start_bulk, V::ready}},
+    {S::linking, E::library_lost, G::all_linked, S::bulk, {V::ready}},
+    {S::linking, E::library_lost, G::always, S::linking, {}},
     // Whoever watches no more is not waited for.
     {S::linking, E::viewer_left, G::always, S::linking, {V::ask_viewers}},
     {S::linking, E::viewers_none, G::always, S::done, {V::ready}},
@@ -38,12 +44,13 @@ const Row kRows[] = {
     {S::linking, E::timer_expired, G::always, S::alone, {V::note_unlinked, V::ready}},
     {S::linking, E::dropped, G::always, S::staying, {V::withdraw}},
 
-    {S::bulk, E::guest_stopped, G::our_library, S::difference, {V::send_difference}},
+    {S::bulk, E::bulk_taken, G::always, S::bulk, {}},
+    {S::bulk, E::guest_stopped, G::state_carried, S::difference, {}},
     {S::bulk, E::guest_stopped, G::always, S::going, {}},
     {S::bulk, E::switched, G::always, S::done, {V::finished}},
     {S::bulk, E::dropped, G::always, S::staying, {V::withdraw}},
 
-    {S::difference, E::difference_sent, G::always, S::going, {}},
+    {S::difference, E::state_taken, G::always, S::going, {}},
     {S::difference, E::timer_expired, G::always, S::going, {}},
     {S::difference, E::switched, G::always, S::done, {V::finished}},
     {S::difference, E::dropped, G::always, S::staying, {V::withdraw}},
@@ -52,37 +59,39 @@ const Row kRows[] = {
     {S::going, E::timer_expired, G::always, S::done, {V::finished}},
     {S::going, E::dropped, G::always, S::staying, {V::withdraw}},
 
+    // Late, but the guest is still on its way.
+    {S::alone, E::clients_linked, G::none_follows, S::alone, {}},
+    {S::alone, E::clients_linked, G::always, S::bulk, {V::start_bulk}},
     {S::alone, E::channel_linked, G::always, S::alone, {}},
     {S::alone, E::switched, G::always, S::done, {V::finished}},
     {S::alone, E::guest_stopped, G::always, S::going, {}},
     {S::alone, E::dropped, G::always, S::staying, {V::withdraw}},
 };
 
-constexpr std::string_view kStateNames[] = {"idle",    "asking",  "ticketing",  "announcing",
-                                            "linking", "bulk",    "difference", "going",
-                                            "alone",   "staying", "done"};
+constexpr std::string_view kStateNames[] = {"idle",    "asking",     "announcing", "linking",
+                                            "bulk",    "difference", "going",      "alone",
+                                            "staying", "done"};
 constexpr std::string_view kMeanings[] = {
     "nothing was begun",
     "is a viewer attached?",
-    "the destination is given the ticket in force, and the rest of its validity",
     "announce: client_migrate_info was sent",
     "the viewers' channels are being linked at the destination",
-    "bulk: the guest may move; pictures are carried over meanwhile",
-    "last difference: the guest stands, what changed since is carried over",
+    "bulk: the guest may move; what the viewers have is told to the destination meanwhile",
+    "last difference: the guest stands, what changed since is told",
     "go: the viewers switch",
     "fall back: not linked in time, the guest does not wait for them",
     "fall back: the migration was given up, the viewers stay",
     "nothing left to do",
 };
 constexpr std::string_view kEventNames[] = {
-    "move",          "viewers_none",  "viewers_some",    "ticket_set",
-    "ticket_failed", "announced",     "announce_failed", "channel_linked",
-    "viewer_left",   "guest_stopped", "difference_sent", "switched",
-    "dropped",       "timer_expired"};
-constexpr std::string_view kGuardNames[] = {"", "all linked", "our library", "no wait"};
+    "move",           "viewers_none",   "viewers_some", "announced",   "announce_failed",
+    "channel_linked", "clients_linked", "library_lost", "viewer_left", "bulk_taken",
+    "guest_stopped",  "state_taken",    "switched",     "dropped",     "timer_expired"};
+constexpr std::string_view kGuardNames[] = {
+    "", "all linked", "nobody", "none follows", "state carried", "no wait"};
 constexpr std::string_view kVerbNames[] = {
-    "",      "ask viewers", "set ticket",    "announce",    "start bulk", "send difference",
-    "ready", "withdraw",    "note unlinked", "start timer", "stop timer", "finished"};
+    "",         "ask viewers",   "announce",    "start bulk", "ready",
+    "withdraw", "note unlinked", "start timer", "stop timer", "finished"};
 
 template <class Value, std::size_t kCount>
 std::string_view pick(const std::string_view (&names)[kCount], Value value) {

@@ -277,11 +277,32 @@ void DestinationConduct::peer_linked(std::unique_ptr<PeerLine> line) {
     if (const auto domain = domain_.lock(); domain && domain->incarnation && !job_over_) {
         for (const auto& channel : domain->incarnation->guest->viewers())
             line_->tell_linked({channel.first, channel.second});
+        await_screen(SpiceLine::path_in(domain->incarnation->directory));
     }
     feed(Event::peer_linked);
 }
 
+void DestinationConduct::await_screen(const std::string& control) {
+    ScreenArrival::Handlers handlers;
+    handlers.carries = [this] {
+        if (line_) line_->send(Kind::carries);
+    };
+    handlers.taken = [this](bool last) {
+        timeline_.mark(last ? "screen-state-last-taken" : "screen-state-taken", "destination",
+                       services_.loop.now());
+        if (line_) line_->tell_taken(last);
+    };
+    screen_ = std::make_unique<ScreenArrival>(services_.loop, services_.resolver, control,
+                                              std::move(handlers));
+}
+
 void DestinationConduct::peer_message(const migrate::PeerMessage& message) {
+    if (message.kind == Kind::screen) {
+        const auto taken = screen_ ? screen_->piece(message.screen) : Result<>();
+        if (taken) return;
+        log_warning("daemon", "{}: it goes through the viewers", taken.error().message);
+        return screen_.reset();
+    }
     const auto event = message.destination_event();
     if (!event) return;
     migrate::DestinationInput input{.event = *event};

@@ -9,6 +9,7 @@
 #include "daemon/answer.h"
 #include "daemon/conduct/request.h"
 #include "daemon/conduct/runner.h"
+#include "daemon/conduct/screen_arrival.h"
 #include "daemon/domain_object.h"
 #include "daemon/peer_line.h"
 #include "daemon/services.h"
@@ -64,6 +65,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void resumed(bool run);
     void settle_definition();
     void peer_message(const migrate::PeerMessage& message);
+    void await_screen(const std::string& control);
     void tell(migrate::DestinationVerb verb);
     void close_peer();
     void end_job(const std::optional<Error>& error);
@@ -85,6 +87,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     std::optional<migrate::CookieStatistics> source_statistics_;
     std::uint16_t port_ = 0;  // of the incoming transfer
     std::unique_ptr<PeerLine> line_;
+    std::unique_ptr<ScreenArrival> screen_;
     Answer<PrepareResult> prepare_answer_;
     Answer<FinishResult> finish_answer_;
     bool job_over_ = false;

@@ -29,7 +29,7 @@ SourceConduct::SourceConduct(const Services& services, const DomainPointer& doma
       timer_(services.loop.make_timer([this] { feed(SourceEvent::timer_expired); })),
       timeline_("migration of " + domain->name, services.loop.now(), services.wall_ms()),
       transfer_(services.loop),
-      screen_(services.loop) {}
+      screen_(services.loop, services.resolver, timeline_) {}
 
 SourceConduct::~SourceConduct() = default;
 
@@ -103,7 +103,12 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
     } else if (event.name == "SPICE_MIGRATE_COMPLETED") {
         timeline_.mark("screen-moved", "source", services_.loop.now());
         screen_done_ = true;
+        screen_.switched();
         feed(SourceEvent::screen_done);
+    } else if (event.name == "STOP") {
+        screen_.guest_stopped();
+    } else if (event.name == "SPICE_DISCONNECTED") {
+        screen_.viewer_left();
     }
 }
 
@@ -182,12 +187,17 @@ void SourceConduct::move_screen() {
     const ScreenTarget target = wanted ? screen_target(options_, *perform_.cookie) : ScreenTarget{};
     if (!guest) return feed({.event = SourceEvent::screen_ready, .screen_moving = false});
     // A migration that nobody reports links for must not wait in vain for each of them.
+    ScreenMove::Handlers handlers;
+    handlers.ready = [this](const ScreenOutcome& outcome) {
+        timeline_.number("viewer_channels", std::int64_t(outcome.viewers));
+        timeline_.number("viewer_channels_linked", std::int64_t(outcome.linked));
+        feed({.event = SourceEvent::screen_ready, .screen_moving = outcome.moving});
+    };
+    handlers.state = [this](bool last, ByteView state) {
+        if (line_ && line_ready_) line_->send_screen(last, state);
+    };
     screen_.start(**guest, target, services_.settings.screen_wait,
-                  [this](const ScreenOutcome& outcome) {
-                      timeline_.number("viewer_channels", std::int64_t(outcome.viewers));
-                      timeline_.number("viewer_channels_linked", std::int64_t(outcome.linked));
-                      feed({.event = SourceEvent::screen_ready, .screen_moving = outcome.moving});
-                  });
+                  SpiceLine::path_in(domain->incarnation->directory), std::move(handlers));
 }
 
 void SourceConduct::start_transfer() {

@@ -44,6 +44,8 @@ void SourceConduct::peer_message(const migrate::PeerMessage& message) {
         timeline_.mark("viewer-linked", "destination", services_.loop.now());
         return screen_.linked(message.channel);
     }
+    if (message.kind == Kind::carries) return screen_.target_carries();
+    if (message.kind == Kind::screen_taken) return screen_.target_took(message.screen.last);
     if (const auto event = message.source_event()) feed(*event);
 }
 

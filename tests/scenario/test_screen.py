@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The screen's part of a migration between two segued: who is waited for, and what goes along."""
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from hosts import Hosts, wait_until
+from machines import Machine
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
+from spice_lab import Client  # noqa: E402
+
+
+def screen_of(host, name):
+    """The URI of a domain's screen."""
+    return host.virsh("domdisplay", name).strip()
+
+
+def steps(host):
+    """{phase or mark} that the log's last timeline shows."""
+    log = host.log()
+    return set(re.findall(r"\b(screen-[a-z-]+|clients-[a-z]+|viewer-linked)\b",
+                          log[log.rindex("migration of "):]))
+
+
+def linked(client):
+    client.wait("mark", timeout=30)
+    for kind in ("CursorChannel", "InputsChannel"):
+        client.wait("channel-event", timeout=30, kind=kind, what="opened")
+
+
+@pytest.mark.full
+def test_a_viewer_follows_and_its_state_goes_beside_it(tmp_path):
+    with Hosts(2) as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, tick_ms=20)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        with Client(screen_of(one, "s")) as client:
+            linked(client)
+            one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
+            client.wait("migration", timeout=20, state="none")
+            machine.ticks.wait(machine.ticks.last() + 20)
+            wait_until(lambda: "screen-state-last-taken" in steps(one), 10, "the state is told")
+            shown = steps(one)
+            assert {"clients-linked", "screen-state", "screen-state-taken",
+                    "screen-state-last"} <= shown, shown
+            assert client.count("disconnected") == 0
+            assert client.count("migration", state="switching") == 0
+            assert machine.ticks.gaps() == []
+            wait_until(lambda: not one.qemus(), 20, "the source's QEMU ends when all have gone")
+            # And back, to a library that has just served it.
+            two.virsh("migrate", "--live", "--unsafe", "s", one.uri)
+            client.wait("migration", timeout=20, state="none")
+            machine.ticks.wait(machine.ticks.last() + 20)
+            assert client.count("disconnected") == 0
+            assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("stock", [0, 1], ids=["from stock", "to stock"])
+def test_a_stock_library_on_one_side(tmp_path, stock):
+    """The channels are counted at the target, or the state goes through the client."""
+    with Hosts(2) as hosts:
+        one, two = hosts
+        hosts[stock].stop()
+        hosts[stock].arguments += ["--spice-lib", "stock"]
+        hosts[stock].start()
+        machine = Machine(tmp_path, name="s", spice=True, tick_ms=20)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        with Client(screen_of(one, "s")) as client:
+            linked(client)
+            one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
+            client.wait("migration", timeout=20, state="none")
+            machine.ticks.wait(machine.ticks.last() + 20)
+            shown = steps(one)
+            assert "screen-state-last-taken" not in shown
+            assert ("clients-linked" in shown) == (stock == 1), shown
+            assert "viewer-linked" in shown
+            assert client.count("disconnected") == 0
+            assert client.count("migration", state="switching") == 0
+            assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_a_viewer_that_cannot_link_delays_nothing_for_long(tmp_path):
+    """It answers at once that it cannot: the wait ends there, not at its bound."""
+    with Hosts(2, config="[migration]\nscreen_wait_ms = 60000\n") as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, tick_ms=20)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        with Client(screen_of(one, "s")) as client:
+            linked(client)
+            client.process.kill()
+            client.process.wait(5)
+            # It has gone on the way: nobody is left to be waited for.
+            one.virsh("migrate", "--live", "--unsafe", "s", two.uri, timeout=40)
+            machine.ticks.wait(machine.ticks.last() + 20)
+            assert machine.ticks.gaps() == []
+
