@@ -141,6 +141,38 @@ def test_a_move_that_outruns_the_client(tmp_path, seamless):
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("seamless", [True, False], ids=["seamless", "semi"])
+def test_a_second_move_right_behind_the_first(tmp_path, seamless):
+    """The client is still arriving at the second server when that one tells it to go on."""
+    options = "seamless-migration=" + ("on" if seamless else "off")
+    disk = guest.boot_disk(tmp_path / "disk.img")
+    machines = [Machine(tmp_path / "0", *disk, options=options, tcp=True)]
+    for number in (1, 2):
+        machines.append(Machine(tmp_path / str(number), *disk, "-incoming",
+                                f"unix:{tmp_path}/{number}/migrate.sock", options=options,
+                                tcp=True))
+    with machines[0] as first, machines[1] as second, machines[2] as third:
+        first.wait_frame(3)
+        with Client(first.uri) as client:
+            client.wait("mark")
+            client.wait("channel-event", kind="CursorChannel", what="opened")
+            migrate(first, second, client, second.directory, pause=0)
+            migrate(second, third, client, third.directory, pause=0)
+            first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
+            second.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
+            end = time.monotonic() + 20
+            while third.channels() != [(1, 0), (2, 0), (3, 0), (4, 0)]:
+                assert time.monotonic() < end, third.channels()
+                time.sleep(0.05)
+            third.wait_frame(third.wait_frame(1) + 3)
+            third.qmp("stop")
+            assert same_picture(third, client, tmp_path)
+            assert client.count("disconnected") == 0
+            assert client.count("migration", state="switching") == 0
+            assert first.channels() == second.channels() == []
+
+
+@pytest.mark.full
 def test_without_a_client_the_move_is_announced_once(tmp_path):
     first, second = two_machines(tmp_path, "segue", "segue", True)
     with first, second:

@@ -2,6 +2,7 @@
 #include "spice/server/channel.h"
 
 #include "base/log.h"
+#include "spice/server/migration/seal.h"
 
 namespace segue::spice::server {
 namespace {
@@ -109,7 +110,9 @@ Result<> Channel::flush_mark() {
 
 void Channel::send_migrate_data() {
     common::MigrateData message;
-    message.data = SharedBytes::take(migrate_data());
+    Bytes state = migrate_data();
+    if (state_key_) seal(state, *state_key_, key());
+    message.data = SharedBytes::take(std::move(state));
     write_message(wire::encode_from_server(message));
 }
 
@@ -120,7 +123,9 @@ Result<> Channel::data_came(const SharedBytes& blob) {
     }
     expects_data_ = false;
     if (has_state_) return {};
-    TRY(restore(blob));
+    const ByteView state =
+        state_key_ ? TRY(unseal(blob.view(), *state_key_, key())) : without_seal(blob.view());
+    TRY(restore(blob.slice(0, state.size())));
     on_room();
     return {};
 }

@@ -4,6 +4,7 @@
 // go out through a ChannelOutput, and a returned error means that this connection must be closed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,6 +27,9 @@ struct ChannelKey {
     friend auto operator<=>(const ChannelKey&, const ChannelKey&) = default;
 };
 std::string name_of(ChannelKey key);
+
+// What the two servers of a move share, and its clients do not know (migration/seal.h).
+using StateKey = std::array<std::uint8_t, 16>;
 
 // What the link handshake agreed on.
 struct ChannelSetup {
@@ -83,6 +87,8 @@ class Channel {
     // so that this stays true, until thaw() or migrate().
     virtual std::optional<Bytes> carried_state(bool /*freeze*/) { return std::nullopt; }
     virtual void thaw() {}
+    // The state that goes through the client is sealed with this key, or must be.
+    void set_state_key(const StateKey& key) { state_key_ = key; }
     // The target has what was carried: MIGRATE needs no more of the client than to switch.
     void set_carried() { is_carried_ = true; }
 
@@ -130,6 +136,7 @@ class Channel {
     bool expects_data_;
     bool waits_for_data_;
     bool has_state_ = false;  // it came beside the client
+    std::optional<StateKey> state_key_;
     bool is_carried_ = false;
 };
 

@@ -31,7 +31,11 @@ main_wire::Destination destination_of(const MigrationDestination& destination) {
 }  // namespace
 
 Client::Client(Server& server, ClientId id, LinkedSocket main)
-    : server_(server), id_(id), connection_id_(main.connection_id), main_peer_(main.peer) {
+    : server_(server),
+      id_(id),
+      connection_id_(main.connection_id),
+      main_link_(main.id),
+      main_peer_(main.peer) {
     if (main.is_migration_target) target_.emplace();
     ChannelSetup setup = main.setup;
     // The main channel runs while the client is parked; its state comes only in a seamless move.
@@ -135,9 +139,11 @@ void Client::channel_linked(LinkedSocket socket) {
 void Client::connect(LinkedSocket socket, bool expects_data) {
     const LinkId link = socket.id;
     socket.setup.expects_data = expects_data;
-    // A client links a channel once. A second link is its new attempt: the old one is dead.
+    // A client links a channel once. A second link is its new attempt: the old one is dead, also
+    // where it comes here after the new one.
     for (const auto& [old_link, old] : channels_) {
         if (old.key != socket.setup.key) continue;
+        if (old_link > link) return server_.peer_event(PeerEvent::disconnected, *socket.peer);
         if (old.display != nullptr) old.display->disconnect(old_link);
         channel_lost(old_link);
         break;
@@ -290,6 +296,17 @@ bool Client::carried_state(bool freeze, CarriedParts& parts) {
         any = true;
     }
     return any;
+}
+
+void Client::set_state_key(const StateKey& key) {
+    main_->set_state_key(key);
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) {
+            channel.display->set_state_key(link, key);
+        } else {
+            channel.driver->channel().set_state_key(key);
+        }
+    }
 }
 
 void Client::thaw() {

@@ -44,9 +44,11 @@ class Client final : private MainEvents {
 
     ClientId id() const { return id_; }
     std::uint32_t connection_id() const { return connection_id_; }
+    LinkId main_link() const { return main_link_; }
     MainChannel& main() { return *main_; }
     const std::map<LinkId, ClientChannel>& channels() const { return channels_; }
     std::size_t parked() const { return parked_.size(); }
+    bool moved_here() const { return target_.has_value(); }
     bool is_settled() const {
         return !target_ || target_->state() == MigrationTarget::State::settled;
     }
@@ -64,6 +66,8 @@ class Client final : private MainEvents {
     // Adds what travels beside this client to `parts`; false: nothing does.
     bool carried_state(bool freeze, CarriedParts& parts);
     void thaw();
+    // Of its channels, on either side of a move.
+    void set_state_key(const StateKey& key);
 
     // --- Target of a hand-over ---
     // Its state came from the source's server; what belongs to its channels is taken out.
@@ -96,6 +100,7 @@ class Client final : private MainEvents {
     Server& server_;
     const ClientId id_;
     const std::uint32_t connection_id_;
+    const LinkId main_link_;
     std::shared_ptr<PeerInfo> main_peer_;
     std::unique_ptr<ChannelDriver> main_driver_;
     MainChannel* main_ = nullptr;

@@ -79,12 +79,14 @@ void ControlServer::answer_status(net::Connection* peer) {
 
 // Said at once, also while the home thread loads the machine: the source waits for it.
 Result<> ControlServer::take_state(net::Connection& peer, ByteView bytes) {
-    const bool complete = TRY(keeper_.take(TRY(read_carried(bytes))));
+    CarriedMessage message = TRY(read_carried(bytes));
+    const StateKey key = message.key;
+    const bool complete = TRY(keeper_.take(std::move(message)));
     control::Event taken;
     taken.kind = control::EventKind::state_taken;
     taken.final = complete;
     send(peer, control::to_line(taken));
-    if (complete) handlers_.state_arrived(keeper_.parts());
+    if (complete) handlers_.state_arrived(keeper_.parts(), key);
     return {};
 }
 

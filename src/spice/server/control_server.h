@@ -30,7 +30,7 @@ class ControlServer {
         // carry_state, drop_state, state_taken
         std::function<void(control::CommandKind)> command;
         // All of the state of a move has come.
-        std::function<void(CarriedParts)> state_arrived;
+        std::function<void(CarriedParts, const StateKey&)> state_arrived;
     };
 
     // All on the loop of the I/O thread.

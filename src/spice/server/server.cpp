@@ -61,7 +61,9 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.carry_state = [this] { carry_state(); };
     handlers.drop_state = [this] { withdraw(); };
     handlers.state_taken = [this] { state_taken(); };
-    handlers.state_arrived = [this](CarriedParts parts) { state_arrived(std::move(parts)); };
+    handlers.state_arrived = [this](CarriedParts parts, const StateKey& key) {
+        state_arrived(std::move(parts), key);
+    };
     links_ = std::make_unique<LinkServer>(admission_, home, std::move(handlers));
     apply_options();
     TRY(load_tls());
@@ -248,6 +250,7 @@ bool Server::absolute_pointer() const {
 
 void Server::vm_start() {
     running_ = true;
+    source_.machine_runs();
     // A machine that was paused on the way goes on telling; one that comes back does not leave.
     if (sender_.step() != StateSender::Step::told) drop_state();
     for (const auto& display : displays_)
@@ -298,13 +301,20 @@ void Server::on_linked(LinkedSocket socket) {
         client->channel_linked(std::move(socket));
         return;
     }
-    // One client at a time: the newest.
+    // One client at a time: the newest. An attempt that was given up may come behind its successor.
+    for (const auto& client : clients_) {
+        if (client->main_link() > socket.id)
+            return refuse(std::move(socket), "a newer one is here");
+    }
     while (!clients_.empty())
         remove_client(clients_.back()->id(), "another client has connected");
+    const bool comes_from_elsewhere = socket.is_migration_target;
     clients_.push_back(std::make_unique<Client>(*this, ++last_client_, std::move(socket)));
     log_info("spice", "client {} is connected", last_client_);
     tell({control::EventKind::client_connected, last_client_, 0, 0, 0});
     clients_.back()->start();
+    if (comes_from_elsewhere) return source_.came(last_client_);
+    perform(source_.logged_in(last_client_), source_.destination());
 }
 
 void Server::refuse(LinkedSocket socket, const std::string& why) {
@@ -397,164 +407,6 @@ control::Status Server::status() {
                                    counters.raw_bytes, counters.encoded_bytes});
     }
     return status;
-}
-
-// --- Migration ----------------------------------------------------------------------------------
-
-Result<> Server::migrate_connect(const MigrationDestination& destination) {
-    std::vector<MigrationSource::Candidate> candidates;
-    for (const auto& client : clients_) {
-        candidates.push_back({client->id(), client->ability(), !client->is_settled()});
-    }
-    auto actions = source_.connect(destination, candidates, options_.seamless_migration);
-    if (!actions) {
-        // The embedder waits for its callback even then.
-        if (migration_observer_) migration_observer_->connect_complete();
-        return tl::make_unexpected(actions.error());
-    }
-    perform(*actions, destination);
-    return {};
-}
-
-Result<> Server::migrate_start() {
-    return source_.start();
-}
-
-bool Server::migrate_end(bool moved) {
-    const auto destination = source_.destination();
-    const bool knows_where = destination.has_value() || clients_.empty() || !moved;
-    // A machine that was paused already did not stop once more.
-    if (moved) tell_last_state();
-    const MigrationSource::Carry carried = carry();
-    if (!moved) drop_state();
-    perform(source_.end(moved, present(), carried), destination);
-    return knows_where;
-}
-
-Result<> Server::migrate_info(const MigrationDestination& destination) {
-    if (destination.host.empty() || (destination.port < 0 && destination.secure_port < 0))
-        return fail(ErrorCode::invalid_argument, "migrate_info needs a host and a port");
-    switch_destination_ = destination;
-    return {};
-}
-
-Result<> Server::migrate_switch() {
-    if (clients_.empty()) return {};
-    if (!switch_destination_)
-        return fail(ErrorCode::operation_invalid, "migrate_switch before migrate_info");
-    for (const auto& client : clients_)
-        client->send_switch_host(*switch_destination_);
-    switch_destination_.reset();
-    return {};
-}
-
-void Server::client_answered(ClientId client, MigrationSource::Answer answer) {
-    const auto destination = source_.destination();
-    if (auto actions = source_.answered(client, answer)) perform(*actions, destination);
-}
-
-void Server::client_settled(ClientId id) {
-    const Client* client = find_client(id);
-    if (client == nullptr) return;
-    const auto destination = source_.destination();
-    perform(source_.settled(id, client->ability()), destination);
-}
-
-// --- State beside the clients -------------------------------------------------------------------
-
-CarriedParts Server::collect_state(bool freeze) {
-    CarriedParts parts;
-    carried_.clear();
-    for (const auto& client : clients_) {
-        if (!source_.follows_seamlessly(client->id())) continue;
-        if (client->carried_state(freeze, parts)) carried_.insert(client->id());
-    }
-    return parts;
-}
-
-void Server::carry_state() {
-    links_->tell_state(sender_.begin(collect_state(false)));
-}
-
-// The machine stands still: from now on nothing is sent that would make this untrue.
-void Server::tell_last_state() {
-    if (sender_.step() == StateSender::Step::told)
-        links_->tell_state(sender_.finish(collect_state(true)));
-}
-
-void Server::drop_state() {
-    if (sender_.step() == StateSender::Step::idle) return;
-    sender_.drop();
-    carried_.clear();
-    for (const auto& client : clients_)
-        client->thaw();
-}
-
-// The move was given up before it began: QEMU has no word for that.
-void Server::withdraw() {
-    drop_state();
-    if (!source_.is_started()) perform(source_.end(false, present()), source_.destination());
-}
-
-void Server::state_taken() {
-    if (!sender_.taken()) return;
-    const auto destination = source_.destination();
-    perform(source_.state_taken(), destination);
-}
-
-MigrationSource::Carry Server::carry() const {
-    switch (sender_.step()) {
-        case StateSender::Step::last_told: return MigrationSource::Carry::waiting;
-        case StateSender::Step::taken: return MigrationSource::Carry::taken;
-        default: return MigrationSource::Carry::none;
-    }
-}
-
-void Server::state_arrived(CarriedParts parts) {
-    arrived_state_ = std::move(parts);
-    for (const auto& client : clients_)
-        give_state(*client);
-}
-
-std::vector<ClientId> Server::present() const {
-    std::vector<ClientId> ids;
-    for (const auto& client : clients_)
-        ids.push_back(client->id());
-    return ids;
-}
-
-void Server::perform(const MigrationSource::Actions& actions,
-                     const std::optional<MigrationDestination>& destination) {
-    using Source = MigrationSource;
-    for (const Source::Action& action : actions) {
-        if (const auto* begin = std::get_if<Source::SendBegin>(&action)) {
-            if (Client* client = find_client(begin->client))
-                client->send_begin(*destination, begin->seamless);
-        } else if (const auto* cancel = std::get_if<Source::SendCancel>(&action)) {
-            if (Client* client = find_client(cancel->client)) client->send_cancel();
-        } else if (const auto* end = std::get_if<Source::SendEnd>(&action)) {
-            if (Client* client = find_client(end->client)) client->send_end();
-        } else if (const auto* elsewhere = std::get_if<Source::SendSwitchHost>(&action)) {
-            if (Client* client = find_client(elsewhere->client))
-                client->send_switch_host(*destination);
-        } else if (const auto* migrate = std::get_if<Source::MigrateChannels>(&action)) {
-            const bool carried = migrate->carried && carried_.count(migrate->client) != 0;
-            if (Client* client = find_client(migrate->client)) client->migrate_channels(carried);
-        } else if (const auto* disconnect = std::get_if<Source::Disconnect>(&action)) {
-            drop_client(disconnect->client, "it did not follow its machine in time");
-        } else if (const auto* timer = std::get_if<Source::StartTimer>(&action)) {
-            source_timer_->start(timer->delay);
-        } else if (std::holds_alternative<Source::StopTimer>(action)) {
-            source_timer_->cancel();
-        } else if (std::holds_alternative<Source::ConnectComplete>(action)) {
-            if (migration_observer_) migration_observer_->connect_complete();
-        } else if (const auto* linked = std::get_if<Source::ClientsLinked>(&action)) {
-            tell({control::EventKind::clients_linked, 0, linked->linked, linked->failed, 0});
-        } else if (std::holds_alternative<Source::EndComplete>(action)) {
-            tell({control::EventKind::clients_left, 0, 0, 0, 0});
-            if (migration_observer_) migration_observer_->end_complete();
-        }
-    }
 }
 
 }  // namespace segue::spice::server

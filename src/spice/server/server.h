@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "spice/server/client.h"
 #include "spice/server/display/display.h"
 #include "spice/server/inputs/inputs_channel.h"
@@ -86,7 +87,7 @@ class Server final : private InputSink {
     // A client that came from another server is here.
     void client_settled(ClientId client);
     // What has come for this client beside it.
-    void give_state(Client& client) { client.take_state(arrived_state_); }
+    void give_state(Client& client);
     // The client goes as soon as nothing of it is on the stack.
     void drop_client(ClientId client, const std::string& reason);
     void peer_event(PeerEvent event, const PeerInfo& peer);
@@ -120,7 +121,7 @@ class Server final : private InputSink {
     void drop_state();
     void withdraw();
     void state_taken();
-    void state_arrived(CarriedParts parts);
+    void state_arrived(CarriedParts parts, const StateKey& key);
     CarriedParts collect_state(bool freeze);
     MigrationSource::Carry carry() const;
 
@@ -151,6 +152,8 @@ class Server final : private InputSink {
     std::set<ClientId> carried_;
     // What came so, until its channels take it.
     CarriedParts arrived_state_;
+    std::optional<StateKey> arrived_key_;
+    SystemRandom random_;
 
     std::vector<std::unique_ptr<Client>> clients_;
     ClientId last_client_ = 0;

@@ -384,6 +384,13 @@ void Display::take_state(LinkId link, Bytes state) {
     });
 }
 
+void Display::set_state_key(LinkId link, const StateKey& key) {
+    worker_.post([this, link, key] {
+        const auto found = clients_.find(link);
+        if (found != clients_.end()) found->second.driver->channel().set_state_key(key);
+    });
+}
+
 void Display::thaw() {
     worker_.post([this] {
         for (auto& [link, client] : clients_)

@@ -77,6 +77,7 @@ class Display final : private DisplayListener {
     // What travels beside the client (see Channel); waits for the worker.
     std::optional<Bytes> carried_state(LinkId link, bool freeze);
     void take_state(LinkId link, Bytes state);
+    void set_state_key(LinkId link, const StateKey& key);
     // Frozen channels go on.
     void thaw();
     // The state that the channel waits for is late: it goes on without.

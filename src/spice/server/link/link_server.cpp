@@ -317,10 +317,10 @@ ControlServer::Handlers LinkServer::control_handlers() {
             if (handler) handler();
         });
     };
-    made.state_arrived = [this](CarriedParts parts) {
+    made.state_arrived = [this](CarriedParts parts, const StateKey& key) {
         auto shared = std::make_shared<CarriedParts>(std::move(parts));
-        home_.post([handlers = handlers_, shared] {
-            if (handlers->state_arrived) handlers->state_arrived(std::move(*shared));
+        home_.post([handlers = handlers_, shared, key] {
+            if (handlers->state_arrived) handlers->state_arrived(std::move(*shared), key);
         });
     };
     return made;

@@ -34,7 +34,7 @@ class LinkServer {
         std::function<void()> carry_state;
         std::function<void()> drop_state;
         std::function<void()> state_taken;
-        std::function<void(CarriedParts)> state_arrived;
+        std::function<void(CarriedParts, const StateKey&)> state_arrived;
     };
 
     LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers);

@@ -13,6 +13,7 @@ Bytes write_carried(const CarriedMessage& message) {
     state::State made;
     made.move = message.move;
     made.last = message.last;
+    made.key = message.key;
     for (const auto& [key, data] : message.parts) {
         state::Part part;
         part.connection_id = key.connection_id;
@@ -29,6 +30,7 @@ Result<CarriedMessage> read_carried(ByteView bytes) {
     CarriedMessage message;
     message.move = read.move;
     message.last = read.last;
+    message.key = read.key;
     for (const state::Part& part : read.parts) {
         const CarriedKey key{part.connection_id,
                              {static_cast<wire::ChannelType>(part.channel_type), part.channel_id}};
@@ -45,15 +47,16 @@ Result<CarriedMessage> read_carried(ByteView bytes) {
 
 // --- Source -------------------------------------------------------------------------------------
 
-CarriedMessage StateSender::begin(CarriedParts parts) {
+CarriedMessage StateSender::begin(CarriedParts parts, const StateKey& key) {
     step_ = Step::told;
+    key_ = key;
     told_ = std::move(parts);
-    return {++move_, false, told_};
+    return {++move_, false, key_, told_};
 }
 
 CarriedMessage StateSender::finish(CarriedParts parts) {
     step_ = Step::last_told;
-    CarriedMessage message{move_, true, {}};
+    CarriedMessage message{move_, true, key_, {}};
     for (auto& [key, data] : parts) {
         const auto told = told_.find(key);
         if (told == told_.end() || told->second != data) message.parts[key] = std::move(data);

@@ -26,6 +26,7 @@ using CarriedParts = std::map<CarriedKey, Bytes>;
 struct CarriedMessage {
     std::uint32_t move = 0;
     bool last = false;
+    StateKey key{};
     CarriedParts parts;
 };
 Bytes write_carried(const CarriedMessage& message);
@@ -36,8 +37,8 @@ class StateSender {
   public:
     enum class Step : std::uint8_t { idle, told, last_told, taken };
 
-    // A new move begins: the first state.
-    CarriedMessage begin(CarriedParts parts);
+    // A new move begins: the first state. `key` is this move's own.
+    CarriedMessage begin(CarriedParts parts, const StateKey& key);
     // The machine stands still. Only in `told`.
     CarriedMessage finish(CarriedParts parts);
     // The target has all of it. False: nobody waits for that.
@@ -45,10 +46,12 @@ class StateSender {
     void drop() { step_ = Step::idle; }
 
     Step step() const { return step_; }
+    const StateKey& key() const { return key_; }
 
   private:
     Step step_ = Step::idle;
     std::uint32_t move_ = 0;
+    StateKey key_{};
     CarriedParts told_;
 };
 

@@ -16,22 +16,23 @@ CarriedKey cursor(std::uint32_t client) {
 }
 
 TEST(CarriedState, ComesBackAsItWas) {
-    const CarriedMessage sent{7, true, {{display(1), {1, 2, 3}}, {cursor(2), {}}}};
+    const CarriedMessage sent{7, true, {1, 2}, {{display(1), {1, 2, 3}}, {cursor(2), {}}}};
     const auto read = read_carried(write_carried(sent));
     ASSERT_TRUE(read);
     EXPECT_EQ(read->move, 7u);
     EXPECT_TRUE(read->last);
+    EXPECT_EQ(read->key, sent.key);
     EXPECT_EQ(read->parts, sent.parts);
 }
 
 TEST(CarriedState, EveryTruncationIsRefused) {
-    const Bytes bytes = write_carried({1, false, {{display(1), {1, 2}}, {display(2), {3}}}});
+    const Bytes bytes = write_carried({1, false, {}, {{display(1), {1, 2}}, {display(2), {3}}}});
     for (std::size_t size = 0; size < bytes.size(); ++size)
         EXPECT_FALSE(read_carried(ByteView(bytes).first(size))) << size;
 }
 
 TEST(CarriedState, APartThatIsThereTwiceIsRefused) {
-    Bytes bytes = write_carried({1, false, {{display(1), {9}}, {display(2), {9}}}});
+    Bytes bytes = write_carried({1, false, {}, {{display(1), {9}}, {display(2), {9}}}});
     // Two parts of one size each: the second takes the first one's client.
     const std::size_t part = 4 + 1 + 1 + 4 + 1;
     bytes[bytes.size() - part] = 1;
@@ -40,7 +41,7 @@ TEST(CarriedState, APartThatIsThereTwiceIsRefused) {
 
 TEST(CarriedState, TheFinalStateHoldsOnlyWhatChanged) {
     StateSender sender;
-    const auto first = sender.begin({{display(1), {1}}, {cursor(1), {2}}, {cursor(2), {5}}});
+    const auto first = sender.begin({{display(1), {1}}, {cursor(1), {2}}, {cursor(2), {5}}}, {});
     const auto last = sender.finish({{display(1), {1, 1}}, {cursor(1), {2}}, {display(3), {4}}});
     EXPECT_EQ(last.parts, (CarriedParts{{display(1), {1, 1}}, {display(3), {4}}}));
     StateKeeper keeper;
@@ -54,7 +55,7 @@ TEST(CarriedState, TheFinalStateHoldsOnlyWhatChanged) {
 TEST(CarriedState, TheSourceIsToldOnceThatItWasTaken) {
     StateSender sender;
     EXPECT_FALSE(sender.taken());
-    sender.begin({});
+    sender.begin({}, {});
     EXPECT_FALSE(sender.taken()) << "the last part is still to come";
     sender.finish({});
     EXPECT_TRUE(sender.taken());
@@ -66,9 +67,9 @@ TEST(CarriedState, TheSourceIsToldOnceThatItWasTaken) {
 TEST(CarriedState, PartsOfTwoMovesAreNotMixed) {
     StateSender sender;
     StateKeeper keeper;
-    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}})));
+    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}}, {})));
     const auto old = sender.finish({{display(1), {2}}});
-    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {3}}})));
+    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {3}}}, {})));
     EXPECT_THAT(keeper.take(old).error().message, HasSubstr("without its first"));
     EXPECT_TRUE(keeper.take(sender.finish({})).value());
     EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {3}}}));

@@ -10,17 +10,18 @@ using State = MigrationSource::State;
 using Event = MigrationSource::Event;
 
 constexpr int kStates = 6;
-constexpr int kEvents = 8;
+constexpr int kEvents = 10;
 
-// Rows: states; columns: connect, start, answered, settled, state_taken, timer, end, client_left. A
-// late answer (in linked, and after the end) is heard; a timer that rings late is not.
+// Rows: states; columns: connect, start, answered, came, logged_in, settled, state_taken, timer,
+// end, client_left. A late answer (in linked, and after the end) is heard; a timer that rings late
+// is not.
 constexpr bool kTable[kStates][kEvents] = {
-    /* idle     */ {true, false, true, true, false, false, true, true},
-    /* linking  */ {true, true, true, true, false, true, true, true},
-    /* linked   */ {true, true, true, true, false, false, true, true},
-    /* carrying */ {false, false, true, true, true, true, false, true},
-    /* trailing */ {false, false, true, true, false, true, false, true},
-    /* leaving  */ {false, false, true, true, false, true, false, true},
+    /* idle     */ {true, false, true, false, true, true, false, false, true, true},
+    /* linking  */ {true, true, true, true, true, true, false, true, true, true},
+    /* linked   */ {true, true, true, true, true, true, false, false, true, true},
+    /* carrying */ {false, false, true, true, true, true, true, true, false, true},
+    /* trailing */ {false, false, true, true, true, true, false, true, false, true},
+    /* leaving  */ {false, false, true, false, true, true, false, true, false, true},
 };
 
 tl::unexpected<Error> refused(State state, Event event) {
@@ -47,6 +48,8 @@ std::string_view name_of(Event event) {
         case Event::connect: return "connect";
         case Event::start: return "start";
         case Event::answered: return "answered";
+        case Event::came: return "came";
+        case Event::logged_in: return "logged in";
         case Event::settled: return "settled";
         case Event::state_taken: return "state taken";
         case Event::timer: return "timer";
@@ -78,6 +81,7 @@ Result<MigrationSource::Actions> MigrationSource::connect(const MigrationDestina
     if (owes_connect_complete_) actions.push_back(ConnectComplete{});
     clients_.clear();
     started_ = false;
+    gone_to_.reset();
     destination_ = destination;
     seamless_allowed_ = seamless_allowed;
     carry_ = Carry::none;
@@ -149,6 +153,21 @@ Result<MigrationSource::Actions> MigrationSource::answered(ClientId client, Answ
         tell(client, false, actions);
         leave_or_finish(actions);
     }
+    return actions;
+}
+
+void MigrationSource::came(ClientId client) {
+    if (allows(state_, Event::came)) clients_[client] = Progress::arriving;
+}
+
+// One that comes before the end is among those present then. Later there is nobody else to tell it.
+MigrationSource::Actions MigrationSource::logged_in(ClientId client) {
+    Actions actions;
+    const bool is_leaving =
+        state_ == State::carrying || state_ == State::trailing || state_ == State::leaving;
+    if (is_leaving) clients_[client] = Progress::told;
+    if (is_leaving || (state_ == State::idle && gone_to_))
+        actions.push_back(SendSwitchHost{client});
     return actions;
 }
 
@@ -288,7 +307,7 @@ void MigrationSource::leave_or_finish(Actions& actions) {
 
 void MigrationSource::finish(Actions& actions) {
     state_ = State::idle;
-    destination_.reset();
+    gone_to_ = std::exchange(destination_, std::nullopt);
     started_ = false;
     actions.push_back(EndComplete{});
 }

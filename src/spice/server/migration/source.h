@@ -42,6 +42,8 @@ class MigrationSource {
         connect,
         start,
         answered,
+        came,
+        logged_in,
         settled,
         state_taken,
         timer,
@@ -120,6 +122,10 @@ class MigrationSource {
     Result<> start();
     // A client answered MIGRATE_BEGIN.
     Result<Actions> answered(ClientId client, Answer answer);
+    // A client has begun to move here from another server, after connect().
+    void came(ClientId client);
+    // A client has begun a session of its own: the machine may have gone already.
+    Actions logged_in(ClientId client);
     // A client that was arriving from another server is here.
     Actions settled(ClientId client, Ability ability);
     // The target has the final state of the clients.
@@ -130,7 +136,12 @@ class MigrationSource {
     Actions client_left(ClientId client);
 
     State state() const { return state_; }
-    const std::optional<MigrationDestination>& destination() const { return destination_; }
+    // Where the machine goes, or has gone.
+    const std::optional<MigrationDestination>& destination() const {
+        return destination_ ? destination_ : gone_to_;
+    }
+    // It runs here (again).
+    void machine_runs() { gone_to_.reset(); }
     bool is_started() const { return started_; }
     bool has_linked(ClientId client) const;
     bool follows_seamlessly(ClientId client) const;
@@ -151,6 +162,7 @@ class MigrationSource {
 
     State state_ = State::idle;
     std::optional<MigrationDestination> destination_;
+    std::optional<MigrationDestination> gone_to_;
     bool seamless_allowed_ = false;
     bool started_ = false;
     Carry carry_ = Carry::none;

@@ -70,6 +70,13 @@ TEST(MigrationSource, EveryStateAndEventIsATransitionOrANamedError) {
         }
         {
             Source source = in_state(state);
+            source.came(77);
+            EXPECT_EQ(count<Source::SendBegin>(source.settled(77, Ability::seamless)),
+                      Source::allows(state, Event::came) ? 1 : 0)
+                << name_of(state);
+        }
+        {
+            Source source = in_state(state);
             const auto actions = source.state_taken();
             EXPECT_EQ(actions.empty(), !Source::allows(state, Event::state_taken))
                 << name_of(state);
@@ -246,6 +253,33 @@ TEST(MigrationSource, AClientThatArrivesAfterTheMachineHasGoneIsStillTold) {
     EXPECT_EQ(count<Source::SendEnd>(*source.answered(1, Answer::semi_seamless)), 1);
 }
 
+TEST(MigrationSource, AClientThatCameAfterTheAnnouncementIsToldToo) {
+    Source source;
+    EXPECT_EQ(count<Source::ConnectComplete>(*source.connect(kThere, {}, true)), 1);
+    source.came(1);
+    source.end(true, {1});
+    EXPECT_EQ(source.state(), State::trailing);
+    EXPECT_EQ(count<Source::SendBegin>(source.settled(1, Ability::seamless)), 1);
+    EXPECT_EQ(count<Source::MigrateChannels>(*source.answered(1, Answer::seamless)), 1);
+    EXPECT_EQ(count<Source::EndComplete>(source.client_left(1)), 1);
+}
+
+TEST(MigrationSource, AClientThatLogsInBehindTheMachineIsSentAfterIt) {
+    for (const State state : {State::carrying, State::trailing, State::leaving}) {
+        Source source = in_state(state);
+        EXPECT_EQ(count<Source::SendSwitchHost>(source.logged_in(9)), 1) << name_of(state);
+    }
+    Source source = in_state(State::leaving);
+    EXPECT_TRUE(source.client_left(1).empty());
+    EXPECT_EQ(count<Source::EndComplete>(source.client_left(2)), 1);
+    EXPECT_EQ(count<Source::SendSwitchHost>(source.logged_in(9)), 1) << "as long as we are there";
+    EXPECT_EQ(source.destination()->host, "there");
+    source.machine_runs();
+    EXPECT_TRUE(source.logged_in(10).empty());
+    for (const State before : {State::idle, State::linking, State::linked})
+        EXPECT_TRUE(in_state(before).logged_in(9).empty()) << name_of(before);
+}
+
 TEST(MigrationSource, AClientThatNeverHeardOfTheDestinationIsNotCalledBack) {
     Source source;
     ASSERT_TRUE(source.connect(kThere, {{1, Ability::switch_host, true}}, true));
@@ -279,7 +313,7 @@ TEST(MigrationSource, CompletionsComeExactlyOnce) {
             take(source.client_left(client));
         };
         for (int step = 0; step < 12; ++step) {
-            switch (next(8)) {
+            switch (next(10)) {
                 case 0: {
                     std::vector<Source::Candidate> candidates;
                     for (const ClientId client : present)
@@ -300,6 +334,14 @@ TEST(MigrationSource, CompletionsComeExactlyOnce) {
                 }
                 case 4: leave(1 + next(2)); break;
                 case 5: take(source.state_taken()); break;
+                case 8: {
+                    const ClientId client = 1 + next(2);
+                    if (std::find(present.begin(), present.end(), client) == present.end())
+                        present.push_back(client);
+                    take(source.logged_in(client));
+                    break;
+                }
+                case 7: source.came(1 + next(2)); break;
                 case 6: take(source.settled(1 + next(2), static_cast<Ability>(next(3)))); break;
                 default: [[maybe_unused]] const auto started = source.start();
             }

@@ -1,0 +1,267 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The hand-over of the screen, ours beside stock's: the rows of issue 5's table, with medians.
+
+  bench/handover.py [RUNS] [CASE …]    default 5 runs of every case; the client is spice-gtk's
+  Cases: frozen, near, far, bare, still, windows
+
+Distance is made by segue-line between the client and each server. "blackout" is the longest gap
+between two drawings that the client shows around the switch; "VM stop" is QEMU's STOP to RESUME.
+"segued" rows are bare QEMUs whose control sockets and migration this program drives as segued does
+(it waits for the clients, passes their state on, and resumes the guest at once).
+"""
+import json
+import os
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests" / part) for part in ("interop", "scenario", "guest", "")]
+
+import guest  # noqa: E402
+import spice_tap  # noqa: E402
+from spice_lab import Client, Machine, environment  # noqa: E402
+from test_spice_control import Control  # noqa: E402
+
+PAIRS = [("stock", "stock"), ("segue", "stock"), ("stock", "segue"), ("segue", "segue")]
+
+
+class Line:
+    """segue-line before a port: so many ms each way."""
+
+    def __init__(self, port, delay_ms):
+        self.process = subprocess.Popen(
+            [ROOT / "build/release/bin/segue-line", "tcp:127.0.0.1:0", f"tcp:127.0.0.1:{port}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        listening = json.loads(self.process.stdout.readline())["listening"]
+        self.port = int(listening.rsplit(":", 1)[1])
+        self.process.stdin.write(f"delay {delay_ms}\n")
+        self.process.stdin.flush()
+        self.process.stdout.readline()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Relay(threading.Thread):
+    """What two segued do between two of our libraries: the state of the clients goes over."""
+
+    def __init__(self, source, target):
+        super().__init__(daemon=True)
+        self.source, self.target = Control(source), Control(target)
+        self.linked = threading.Event()
+        self.left = threading.Event()
+        self.running = True
+
+    def run(self):
+        while self.running:
+            ready, _, _ = select.select([self.source.socket, self.target.socket], [], [], 0.2)
+            for one in ready:
+                control = self.source if one is self.source.socket else self.target
+                if not self.take(control):
+                    return
+
+    def take(self, control):
+        line = control.file.readline()
+        if not line:
+            return False
+        event = json.loads(line)
+        kind = event.get("event")
+        if control is self.source and kind == "clients-linked":
+            self.source.tell(cmd="carry-state")
+            self.linked.set()
+        elif control is self.source and kind == "state":
+            state = control.file.read(event["bytes"])
+            self.target.tell(cmd="take-state", final=event["final"], bytes=len(state))
+            self.target.socket.sendall(state)
+        elif control is self.target and kind == "state-taken" and event["final"]:
+            self.source.tell(cmd="state-taken")
+        return True
+
+
+class Lab:
+    """A pair of machines, their lines and taps, and a client."""
+
+    def __init__(self, folder, pair, rtt_ms=0, seamless=True, **numbers):
+        self.folder, self.pair = Path(folder), pair
+        options = "seamless-migration=" + ("on" if seamless else "off")
+        disk = guest.boot_disk(self.folder / "disk.img", **numbers)
+        self.machines = []
+        for name, library, more in (("source", pair[0], []),
+                                    ("target", pair[1],
+                                     ["-incoming", f"unix:{folder}/migrate.sock"])):
+            machine = Machine(self.folder / name, *disk, *more, library=library, options=options,
+                              tcp=True)
+            machine.environment = {**environment(library),
+                                   "SEGUE_SPICE_CONTROL": f"{folder}/{name}.control"}
+            self.machines.append(machine)
+        self.first, self.second = self.machines
+        self.rtt_ms = rtt_ms
+
+    def __enter__(self):
+        for machine in self.machines:
+            machine.__enter__()
+        self.taps = [spice_tap.Tap(m.port).__enter__() for m in self.machines]
+        self.lines = [Line(tap.port, self.rtt_ms / 2) for tap in self.taps]
+        self.first.wait_frame(1) if self.first else None
+        self.relay = None
+        if self.pair == ("segue", "segue"):
+            self.relay = Relay(self.folder / "source.control", self.folder / "target.control")
+        self.client = Client(f"spice://127.0.0.1:{self.lines[0].port}")
+        self.client.wait("mark", timeout=30)
+        self.client.wait("channel-event", timeout=30, kind="CursorChannel", what="opened")
+        return self
+
+    def __exit__(self, *_):
+        self.client.__exit__()
+        if self.relay:
+            self.relay.running = False
+        for line in self.lines:
+            line.close()
+        for one in (*self.taps, *self.machines):
+            one.__exit__()
+
+    def announce(self, orchestrated):
+        if self.relay and orchestrated:
+            self.relay.start()
+        self.first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+                       port=self.lines[1].port)
+        if not orchestrated:
+            return
+        if self.relay:
+            self.relay.linked.wait(10)
+        else:  # all that an orchestrator can see of stock's library: the links at the target
+            end = time.monotonic() + 10
+            while len(self.second.channels()) < 4 and time.monotonic() < end:
+                time.sleep(0.02)
+            time.sleep(self.rtt_ms / 1000)
+
+    def move(self, mb_s=1024):
+        """Moves the machine; returns how long it stood still, in ms."""
+        for name in ("STOP", "RESUME"):
+            for machine in self.machines:
+                machine.qmp.events[:] = [e for e in machine.qmp.events if e["event"] != name]
+        self.first.qmp("migrate-set-parameters", max_bandwidth=mb_s << 20)
+        self.first.qmp("migrate", uri=f"unix:{self.folder}/migrate.sock")
+        stop = stamp(self.first.qmp.wait_event("STOP", 60))
+        return stamp(self.second.qmp.wait_event("RESUME", 60)) - stop
+
+    def lost(self):
+        return self.client.count("disconnected") > 0
+
+
+def stamp(event):
+    return event["timestamp"]["seconds"] * 1e3 + event["timestamp"]["microseconds"] / 1e3
+
+
+def longest_gap(client, since):
+    """Of the drawings since that time (us), in ms."""
+    times = [e["t_us"] for e in client.drain() if e["event"] == "draw" and e["t_us"] >= since]
+    return max((b - a for a, b in zip(times, times[1:])), default=0) / 1e3
+
+
+def settle(seconds):
+    """Lets the client see what comes after: a stretch of time, not a state, is what is measured."""
+    time.sleep(seconds)
+
+
+def blackout(folder, pair, rtt_ms, orchestrated, before=1.0):
+    with Lab(folder, pair, rtt_ms, fps=33) as lab:
+        settle(1)
+        lab.announce(orchestrated)
+        since = time.monotonic() * 1e6
+        settle(before)
+        stop = lab.move()
+        settle(3 + 4 * rtt_ms / 1000)
+        gap = longest_gap(lab.client, since)
+        switched = lab.client.count("migration", state="switching")
+        return {"blackout": gap, "stop": stop, "beyond": gap - stop, "switch_host": switched,
+                "lost": lab.lost()}
+
+
+def frozen(folder, pair):
+    with Lab(folder, pair, fps=50) as lab:
+        lab.announce(True)
+        settle(0.5)
+        lab.client.process.send_signal(signal.SIGSTOP)
+        settle(1.5)  # its socket fills
+        stop = lab.move()
+        downtime = lab.first.qmp("query-migrate").get("downtime", 0)
+        lab.client.process.send_signal(signal.SIGCONT)
+        settle(2)
+        return {"stop": stop, "downtime": downtime, "lost": lab.lost()}
+
+
+def still(folder, pair):
+    """Display bytes of the target within 2 s of the switch; nothing is drawn."""
+    with Lab(folder, pair, fps=1, tick_ms=100) as lab:
+        lab.announce(True)
+        # The guest paints once a second: what it paints itself is the same in every row.
+        stop = lab.move()
+        began = time.monotonic()
+        settle(2.2)
+        display = [m for m in lab.taps[1].of(spice_tap.DISPLAY) if m.at < began + 2]
+        return {"stop": stop, "bytes": sum(6 + m.size for m in display),
+                "creates": len([m for m in display if m.number == spice_tap.SURFACE_CREATE]),
+                "lost": lab.lost()}
+
+
+def windows(folder, pair):
+    """How often a semi-seamless client makes its window anew."""
+    with Lab(folder, pair, seamless=False, fps=20) as lab:
+        lab.announce(True)
+        settle(1)
+        stop = lab.move()
+        settle(2)
+        return {"stop": stop, "made": lab.client.count("primary") - 1, "lost": lab.lost()}
+
+
+CASES = {
+    "frozen": ("viewer frozen at the switch", [("stock", "stock"), ("segue", "segue")], frozen),
+    "near": ("40 ms round trip, clients waited for", PAIRS,
+             lambda folder, pair: blackout(folder, pair, 40, True)),
+    "far": ("200 ms round trip, under segued", [("stock", "stock"), ("segue", "segue")],
+            lambda folder, pair: blackout(folder, pair, 200, pair[0] == "segue", 0)),
+    "bare": ("200 ms round trip, bare QEMU pair", [("stock", "stock"), ("segue", "segue")],
+             lambda folder, pair: blackout(folder, pair, 200, False, 0)),
+    "still": ("display bytes in 2 s after the switch", PAIRS, still),
+    "windows": ("windows made anew, semi-seamless", [("stock", "stock"), ("segue", "segue")],
+                windows),
+}
+
+
+def main():
+    words = sys.argv[1:]
+    runs = int(words.pop(0)) if words and words[0].isdigit() else 5
+    for name in words or CASES:
+        title, pairs, run = CASES[name]
+        print(f"{name}: {title}", flush=True)
+        for pair in pairs:
+            results = []
+            for _ in range(runs):
+                with tempfile.TemporaryDirectory(prefix="hb-") as folder:
+                    try:
+                        results.append(run(folder, pair))
+                    except (TimeoutError, ConnectionError, RuntimeError) as error:
+                        print(f"  {' to '.join(pair)}: a run without a result: {error!r}")
+            if not results:
+                continue
+            shown = {key: [r[key] for r in results] for key in results[0]}
+            lost = sum(shown.pop("lost"))
+            text = ", ".join(f"{key} {statistics.median(values):.0f} "
+                             f"[{min(values):.0f}-{max(values):.0f}]"
+                             for key, values in shown.items())
+            print(f"  {' to '.join(pair)}: {text}, sessions lost {lost}, n={len(results)}, "
+                  f"load {os.getloadavg()[0]:.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

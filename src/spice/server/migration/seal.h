@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// State that travels through a client, sealed: the two servers of a move share a key that the
+// client never sees (it goes beside it, with the carried state), so a state that a client made up
+// is refused.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "spice/server/channel.h"
+
+namespace segue::spice::server {
+
+// Appends the seal: "SGSL" and an HMAC-SHA256 over the channel and the state. Other servers ignore
+// what stands behind a state.
+void seal(Bytes& state, const StateKey& key, ChannelKey channel);
+// The state without its seal; an error where that is missing or wrong.
+Result<ByteView> unseal(ByteView sealed, const StateKey& key, ChannelKey channel);
+// The same where the key never came: there is nothing to hold the seal against.
+ByteView without_seal(ByteView maybe_sealed);
+
+}  // namespace segue::spice::server
