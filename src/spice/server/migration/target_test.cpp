@@ -12,8 +12,12 @@ using Event = Target::Event;
 
 Target in_state(State state) {
     Target target;
-    if (state == State::restoring) EXPECT_TRUE(target.do_seamless(1));
-    if (state == State::settled) EXPECT_TRUE(target.migrate_end());
+    if (state == State::restoring) {
+        EXPECT_TRUE(target.do_seamless(1));
+    }
+    if (state == State::settled) {
+        EXPECT_TRUE(target.migrate_end());
+    }
     return target;
 }
 
