@@ -61,6 +61,11 @@ class GlzDictionary {
 
     // Forgets all pictures and gives their memory back; ids go on.
     void release();
+    // The client has pictures up to this id from elsewhere: ours begin there, if they do not stand
+    // beyond it already.
+    void continue_at(std::uint64_t id);
+    // From now on encode() fails: the next id is what another server goes on with.
+    void freeze();
 
     std::size_t window_pixels() const { return window_pixels_; }
     std::uint64_t next_id() const;
@@ -92,6 +97,7 @@ class GlzDictionary {
     const std::size_t window_pixels_;
     mutable std::mutex mutex_;
     std::uint64_t next_id_;
+    bool frozen_ = false;
     std::size_t kept_pixels_ = 0;
     std::deque<Kept> window_;  // ids next_id_ - size() and up
     std::vector<Entry> table_ = std::vector<Entry>(1u << kTableBits);

@@ -196,6 +196,21 @@ void GlzDictionary::release() {
     std::fill(table_.begin(), table_.end(), Entry{});
 }
 
+// Pictures of two numberings never stand in one window.
+void GlzDictionary::continue_at(std::uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    if (id <= next_id_) return;
+    window_.clear();
+    kept_pixels_ = 0;
+    std::fill(table_.begin(), table_.end(), Entry{});
+    next_id_ = id;
+}
+
+void GlzDictionary::freeze() {
+    const std::lock_guard lock(mutex_);
+    frozen_ = true;
+}
+
 void GlzDictionary::make_room(std::size_t pixels) {
     while (!window_.empty() && kept_pixels_ + pixels > window_pixels_) {
         kept_pixels_ -= window_.front().count;
@@ -289,6 +304,8 @@ Result<> GlzDictionary::encode(const PictureView& picture, std::shared_ptr<const
     const Result<> fits = check_size("GLZ", picture.format, picture.width, picture.height);
     if (!fits) return fits;
     const std::lock_guard lock(mutex_);
+    if (frozen_)
+        return fail(ErrorCode::operation_invalid, "GLZ: the dictionary is being handed over");
     const std::size_t pixels = std::size_t{picture.width} * picture.height;
     make_room(pixels);
     window_.push_back(keep(picture, std::move(owner)));

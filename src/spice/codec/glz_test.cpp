@@ -197,6 +197,26 @@ TEST(Glz, EveryTruncationIsAnError) {
     EXPECT_TRUE(window.decode(data));
 }
 
+TEST(Glz, AnotherServerGoesOnWhereTheFrozenOneStopped) {
+    GlzDictionary here(kWindow);
+    GlzWindow window(kWindow);
+    const Picture picture = test::console(64, 48);
+    for (int turn = 0; turn < 3; ++turn)
+        ASSERT_TRUE(window.decode(encoded(here, picture.view())));
+    here.freeze();
+    Bytes refused;
+    EXPECT_FALSE(here.encode(picture.view(), nullptr, refused));
+    EXPECT_EQ(here.next_id(), 3u);
+
+    GlzDictionary there(kWindow);
+    there.continue_at(here.next_id());
+    there.continue_at(1);  // of another channel, captured earlier
+    EXPECT_EQ(there.next_id(), 3u);
+    const auto decoded = window.decode(encoded(there, picture.view()));
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_EQ(decoded->picture->header.id, 3u);
+}
+
 TEST(Glz, HostileReferencesAreRefused) {
     const auto picture = [](std::uint64_t id, std::uint32_t head, Bytes body) {
         BigWriter data;

@@ -15,12 +15,18 @@ class AckWindow {
     std::uint32_t restart(std::uint32_t window) {
         window_ = window;
         under_way_ = 0;
+        in_window_ = 0;
         return ++generation_;
     }
     std::uint32_t window() const { return window_; }
 
-    void sent() {
-        if (window_ != 0) ++under_way_;
+    // True: the client acknowledges when it has this message.
+    bool sent() {
+        if (window_ == 0) return false;
+        ++under_way_;
+        if (++in_window_ < window_) return false;
+        in_window_ = 0;
+        return true;
     }
     bool is_open() const { return window_ == 0 || under_way_ < window_ * kWindowsUnderWay; }
 
@@ -36,6 +42,7 @@ class AckWindow {
   private:
     std::uint32_t window_ = 0;  // 0: not in use
     std::uint32_t under_way_ = 0;
+    std::uint32_t in_window_ = 0;
     std::uint32_t generation_ = 0;
     std::uint32_t client_generation_ = 0;
 };

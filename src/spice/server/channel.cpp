@@ -44,10 +44,13 @@ Result<> Channel::handle_common(std::uint16_t number, const SharedBytes& body) {
         Channel& channel;
         Result<> operator()(const common::AckSync& sync) {
             channel.acks_.synced(sync.generation);
+            channel.ack_synced();
             return {};
         }
         Result<> operator()(const common::Ack&) {
-            if (channel.acks_.acked()) channel.on_room();
+            if (!channel.acks_.acked()) return {};
+            channel.window_acked();
+            channel.on_room();
             return {};
         }
         Result<> operator()(const common::Pong& pong) {
@@ -81,7 +84,10 @@ void Channel::send_encoded(wire::EncodedMessage message) {
 void Channel::write_message(wire::EncodedMessage message) {
     std::vector<SharedBytes> pieces;
     if (!writer_.frame(std::move(message), pieces)) return;
-    acks_.sent();
+    std::size_t bytes = 0;
+    for (const SharedBytes& piece : pieces)
+        bytes += piece.size();
+    message_sent(bytes, acks_.sent());
     output_.write(std::move(pieces));
 }
 
@@ -89,6 +95,7 @@ void Channel::write_message(wire::EncodedMessage message) {
 
 void Channel::migrate() {
     if (stage_ != Stage::open) return;
+    before_migrate();
     common::Migrate message;
     message.flags = static_cast<common::MigrateFlags>(migrate_flags());
     send(message);

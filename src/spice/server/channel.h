@@ -106,6 +106,12 @@ class Channel {
     bool can_send() const;
     // Bulky messages are only sent as fast as the client acknowledges them.
     void use_ack_window(std::uint32_t window);
+    // What crosses the line: for those who measure it. `ends_window`: window_acked() will follow.
+    virtual void message_sent(std::size_t /*bytes*/, bool /*ends_window*/) {}
+    virtual void ack_synced() {}
+    virtual void window_acked() {}
+    // The last that is sent before MIGRATE.
+    virtual void before_migrate() {}
     bool is_carried() const { return is_carried_; }
 
     virtual Result<> handle(std::uint16_t number, const wire::SharedBytes& body) = 0;

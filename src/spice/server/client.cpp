@@ -157,7 +157,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
             channel.display = server_.display_of(channel.key.id);
             if (channel.display == nullptr) return channel_lost(link);
             const EncoderOptions options = server_.encoder_options(socket.setup);
-            channel.display->connect(std::move(socket), options, target_.has_value());
+            channel.display->connect(std::move(socket), options, caches_, target_.has_value());
             if (expects_data) server_.give_state(*this);
             return;
         }
@@ -276,6 +276,7 @@ Result<> Client::migrate_linked(Linked linked) {
 }
 
 void Client::migrate_channels(bool carried) {
+    caches_->freeze();
     for (auto& [link, channel] : channels_) {
         if (channel.display != nullptr) {
             channel.display->migrate(link, carried);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "spice/server/channel_driver.h"
+#include "spice/server/display/client/client_caches.h"
 #include "spice/server/linked_socket.h"
 #include "spice/server/main/main_channel.h"
 #include "spice/server/migration/carried_state.h"
@@ -105,6 +106,8 @@ class Client final : private MainEvents {
     std::unique_ptr<ChannelDriver> main_driver_;
     MainChannel* main_ = nullptr;
     std::map<LinkId, ClientChannel> channels_;
+    // Of its display channels, on their workers.
+    const std::shared_ptr<ClientCaches> caches_ = std::make_shared<ClientCaches>();
     // Of a client that moves here: linked, but not running yet.
     std::optional<MigrationTarget> target_;
     std::vector<LinkedSocket> parked_;

@@ -373,6 +373,8 @@ Display* Server::display_of(std::uint8_t id) {
 EncoderOptions Server::encoder_options(const ChannelSetup& setup) const {
     EncoderOptions made;
     made.compression = options_.image_compression;
+    made.jpeg = options_.jpeg;
+    made.zlib_glz = options_.zlib_glz;
     made.lz4_allowed = setup.client_caps.has(wire::display::Capability::lz4_compression);
     return made;
 }

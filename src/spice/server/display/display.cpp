@@ -17,6 +17,8 @@ constexpr Duration kSurfaceGone = 60ms;
 constexpr Duration kStatePatience = 2s;
 // After the machine has begun to run here: its device sets its mode again within a refresh of QEMU.
 constexpr Duration kArrival = 80ms;
+// What was sent with losses and stands still for this long is made exact.
+constexpr Duration kRest = 1s;
 
 }  // namespace
 
@@ -40,6 +42,7 @@ Result<> Display::open() {
         machine_arrived_ = true;
         for_displays([](DisplayChannel& channel) { channel.machine_arrived(); });
     });
+    rest_timer_ = worker_.loop().make_timer([this] { rest(); });
     return worker_.start("SPICE Worker");
 }
 
@@ -49,6 +52,7 @@ Display::~Display() {
         clients_.clear();
         pump_timer_.reset();
         arrival_timer_.reset();
+        rest_timer_.reset();
     });
     worker_.stop();
 }
@@ -135,9 +139,24 @@ void Display::pump() {
     pump_pending_ = false;
     last_pump_ = worker_.loop().now();
     for (auto& [link, client] : clients_) {
-        if (client.display != nullptr) client.display->pump();
+        if (client.display != nullptr) {
+            client.display->pump();
+            if (!rest_pending_ && client.display->has_lossy()) {
+                rest_pending_ = true;
+                rest_timer_->start(kRest);
+            }
+        }
         if (client.cursor != nullptr) client.cursor->pump();
     }
+}
+
+void Display::rest() {
+    rest_pending_ = false;
+    for_displays([this](DisplayChannel& channel) {
+        channel.rest();
+        rest_pending_ |= channel.has_lossy();
+    });
+    if (rest_pending_) rest_timer_->start(kRest);
 }
 
 // --- What the guest's driver asks for -----------------------------------------------------------
@@ -288,9 +307,10 @@ void Display::image_cache_reset() {
 
 // --- Clients ------------------------------------------------------------------------------------
 
-void Display::connect(LinkedSocket socket, const EncoderOptions& options, bool follows_machine) {
+void Display::connect(LinkedSocket socket, const EncoderOptions& options,
+                      std::shared_ptr<ClientCaches> caches, bool follows_machine) {
     auto shared = std::make_shared<LinkedSocket>(std::move(socket));
-    worker_.post([this, shared, options, follows_machine] {
+    worker_.post([this, shared, options, caches = std::move(caches), follows_machine] {
         const LinkId link = shared->id;
         const ChannelSetup setup = shared->setup;
         Client& client = clients_[link];
@@ -300,7 +320,8 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options, bool f
                 client.cursor = cursor.get();
                 return cursor;
             }
-            auto display = std::make_unique<DisplayChannel>(setup, output, *guest_, options);
+            auto display = std::make_unique<DisplayChannel>(setup, output, *guest_, options, caches,
+                                                            worker_.loop().clock());
             client.display = display.get();
             if (follows_machine && !machine_arrived_) display->wait_for_machine();
             return display;
@@ -408,7 +429,7 @@ void Display::stop_waiting(LinkId link) {
 void Display::set_compression(ImageCompression compression) {
     worker_.post([this, compression] {
         for_displays([&](DisplayChannel& channel) {
-            EncoderOptions options = channel.encoder().options();
+            EncoderOptions options = channel.options();
             options.compression = compression;
             channel.set_options(options);
         });

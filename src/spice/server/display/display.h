@@ -70,7 +70,9 @@ class Display final : private DisplayListener {
 
     // --- Clients (home thread) -------------------------------------------------------------------
     // `follows_machine`: the client comes from another server, and its machine, too.
-    void connect(LinkedSocket socket, const EncoderOptions& options, bool follows_machine);
+    // `caches` is the client's.
+    void connect(LinkedSocket socket, const EncoderOptions& options,
+                 std::shared_ptr<ClientCaches> caches, bool follows_machine);
     void disconnect(LinkId link);
     // `carried`: the target has the state that carried_state() gave.
     void migrate(LinkId link, bool carried);
@@ -108,6 +110,7 @@ class Display final : private DisplayListener {
     void take_commands();
     void pump();
     void pump_soon();
+    void rest();
     void lost(LinkId link);
     void greet_those_at_home();
     void tell_capabilities();
@@ -129,6 +132,8 @@ class Display final : private DisplayListener {
     std::unique_ptr<GuestDisplay> guest_;
     std::unique_ptr<Timer> pump_timer_;
     std::unique_ptr<Timer> arrival_timer_;
+    std::unique_ptr<Timer> rest_timer_;
+    bool rest_pending_ = false;
     bool machine_arrived_ = false;  // it has run here for long enough to show itself
     bool machine_draws_ = false;    // it has drawn since it runs here
     bool pump_pending_ = false;

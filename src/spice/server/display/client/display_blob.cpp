@@ -13,12 +13,23 @@ namespace extension = wire::extension;
 
 // Encoders that may share a GLZ dictionary, as stock allots them.
 constexpr std::uint32_t kGlzEncoders = 4;
-// The channel that restores the pixmap cache for all (there is one cache, of one channel, so far).
+// Stock empties the image cache then; of several channels each may do so.
 constexpr bool kFreezer = true;
+
+// Where the list of surfaces begins, and the bytes of each surface in its two forms.
+constexpr std::size_t kListStart = 80;
+constexpr std::size_t kListed = 4;
+constexpr std::size_t kLossyListed = 20;
+
+ImageCompression compression_of(std::uint8_t number) {
+    const bool is_known = number <= static_cast<std::uint8_t>(ImageCompression::lz4);
+    return is_known ? static_cast<ImageCompression>(number) : ImageCompression::invalid;
+}
 
 migration::DisplayFixed fixed_of(const Knowledge& knowledge, std::uint64_t message_serial) {
     migration::DisplayFixed fixed;
     fixed.message_serial = message_serial;
+    fixed.low_bandwidth = knowledge.low_bandwidth;
     fixed.pixmap_cache_id = knowledge.pixmap_cache_id;
     fixed.pixmap_cache_size = knowledge.pixmap_cache_size;
     fixed.pixmap_cache_freezer = kFreezer;
@@ -30,6 +41,31 @@ migration::DisplayFixed fixed_of(const Knowledge& knowledge, std::uint64_t messa
     return fixed;
 }
 
+std::vector<extension::RegionRect> rects_of(canvas::Region region) {
+    if (region.rects().size() > extension::kRegionRects) region = canvas::Region(region.extents());
+    std::vector<extension::RegionRect> made;
+    for (const canvas::Rect& rect : region.rects()) {
+        extension::RegionRect one;
+        one.left = rect.left;
+        one.top = rect.top;
+        one.right = rect.right;
+        one.bottom = rect.bottom;
+        made.push_back(one);
+    }
+    return made;
+}
+
+canvas::Region region_of(const std::vector<extension::RegionRect>& from,
+                         const SurfaceKnowledge& surface) {
+    std::vector<canvas::Rect> rects;
+    rects.reserve(from.size());
+    for (const extension::RegionRect& rect : from)
+        rects.push_back({rect.left, rect.top, rect.right, rect.bottom});
+    canvas::Region made{std::span<const canvas::Rect>(rects)};
+    made.intersect(canvas::Rect{0, 0, surface.width, surface.height});
+    return made;
+}
+
 extension::DisplayState extension_of(const Knowledge& knowledge) {
     extension::DisplayState state;
     for (const auto& [id, known] : knowledge.surfaces) {
@@ -39,23 +75,29 @@ extension::DisplayState extension_of(const Knowledge& knowledge) {
         surface.height = static_cast<std::uint32_t>(known.height);
         surface.format = known.format;
         surface.marked = known.marked;
-        canvas::Region stale = known.stale;
-        if (stale.rects().size() > extension::kStaleRects) stale = canvas::Region(stale.extents());
-        for (const canvas::Rect& rect : stale.rects()) {
-            extension::StaleRect made;
-            made.left = rect.left;
-            made.top = rect.top;
-            made.right = rect.right;
-            made.bottom = rect.bottom;
-            surface.stale.push_back(made);
-        }
+        surface.stale = rects_of(known.stale);
+        surface.lossy = rects_of(known.lossy);
         state.surfaces.push_back(std::move(surface));
     }
+    // What does not fit is only sent again.
+    const auto& by_use = knowledge.images.by_use();
+    auto at = by_use.begin();
+    if (by_use.size() > extension::kCachedImages)
+        std::advance(at, by_use.size() - extension::kCachedImages);
+    for (; at != by_use.end(); ++at) {
+        extension::CachedImage image;
+        image.id = at->second;
+        image.pixels = static_cast<std::uint32_t>(knowledge.images.pixels_of(at->second));
+        state.images.push_back(image);
+    }
+    state.preferred_compression = static_cast<std::uint8_t>(knowledge.preferred_compression);
     return state;
 }
 
 void take_fixed(const migration::DisplayFixed& fixed, DisplayBlob& blob) {
     blob.message_serial = fixed.message_serial;
+    blob.is_freezer = fixed.pixmap_cache_freezer;
+    blob.knowledge.low_bandwidth = fixed.low_bandwidth;
     blob.knowledge.pixmap_cache_id = fixed.pixmap_cache_id;
     blob.knowledge.pixmap_cache_size = fixed.pixmap_cache_size;
     blob.knowledge.glz_dictionary_id = fixed.glz_dictionary_id;
@@ -75,19 +117,36 @@ Result<> take_extension(const extension::DisplayState& state, Knowledge& knowled
         known.height = static_cast<std::int32_t>(surface.height);
         known.format = surface.format;
         known.marked = surface.marked;
-        std::vector<canvas::Rect> rects;
-        rects.reserve(surface.stale.size());
-        for (const extension::StaleRect& rect : surface.stale)
-            rects.push_back({rect.left, rect.top, rect.right, rect.bottom});
-        known.stale = canvas::Region(std::span<const canvas::Rect>(rects));
-        known.stale.intersect(canvas::Rect{0, 0, known.width, known.height});
+        known.stale = region_of(surface.stale, known);
+        known.lossy = region_of(surface.lossy, known);
     }
+    for (const extension::CachedImage& image : state.images)
+        knowledge.images.add(image.id, image.pixels);
+    knowledge.preferred_compression = compression_of(state.preferred_compression);
     return {};
 }
 
 }  // namespace
 
-Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_serial) {
+namespace {
+
+Bytes write_lossy_list(const Knowledge& knowledge, std::uint64_t message_serial) {
+    migration::LossyDisplay state;
+    state.fixed = fixed_of(knowledge, message_serial);
+    for (const auto& [id, known] : knowledge.surfaces) {
+        migration::LossySurface surface;
+        surface.id = id;
+        const canvas::Rect extents = known.lossy.extents();
+        surface.left = extents.left;
+        surface.top = extents.top;
+        surface.right = extents.right;
+        surface.bottom = extents.bottom;
+        state.list.surfaces.push_back(surface);
+    }
+    return wire::encode(0, state).body();
+}
+
+Bytes write_list(const Knowledge& knowledge, std::uint64_t message_serial) {
     migration::Display state;
     state.fixed = fixed_of(knowledge, message_serial);
     for (const auto& [id, known] : knowledge.surfaces) {
@@ -95,7 +154,20 @@ Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_seria
         surface.id = id;
         state.list.surfaces.push_back(surface);
     }
-    Bytes blob = wire::encode(0, state).body();
+    return wire::encode(0, state).body();
+}
+
+// The size of what stands before the extension, by the number of surfaces.
+std::size_t list_end(std::size_t surfaces, std::size_t each) {
+    return kListStart + sizeof(std::uint32_t) + surfaces * each;
+}
+
+}  // namespace
+
+Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_serial,
+                         bool lossy_list) {
+    Bytes blob = lossy_list ? write_lossy_list(knowledge, message_serial)
+                            : write_list(knowledge, message_serial);
     const Bytes more = wire::encode(0, extension_of(knowledge)).body();
     blob.insert(blob.end(), more.begin(), more.end());
     return blob;
@@ -105,26 +177,32 @@ Result<DisplayBlob> read_display_blob(const wire::SharedBytes& bytes) {
     DisplayBlob blob;
     const auto state = TRY(wire::parse<migration::Display>(bytes));
     take_fixed(state.fixed, blob);
-    const std::size_t size = wire::encode(0, state).body().size();
-    const wire::SharedBytes rest =
-        bytes.slice(std::min(size, bytes.size()), bytes.size() - std::min(size, bytes.size()));
-    const bool is_ours =
-        as_text(rest.view().first(std::min<std::size_t>(4, rest.size()))) == "SGDK";
-    // With JPEG at the source each surface takes 20 bytes instead of 4; the size of the blob tells.
-    const std::size_t more_when_lossy =
-        state.list.surfaces.size() *
-        (sizeof(migration::LossySurface) - sizeof(migration::SurfaceId));
-    if (!is_ours && rest.size() == more_when_lossy && more_when_lossy > 0) {
+    const std::size_t count = state.list.surfaces.size();
+    // With JPEG at the source each surface takes 20 bytes instead of 4. The first field of both is
+    // the id, and what follows the list tells which it is: nothing, or our extension.
+    const auto ends_at = [&](std::size_t end) {
+        return end <= bytes.size() &&
+               (end == bytes.size() ||
+                as_text(bytes.view().subspan(end, std::min<std::size_t>(4, bytes.size() - end))) ==
+                    "SGDK");
+    };
+    std::size_t end = list_end(count, kListed);
+    if (!ends_at(end) && ends_at(list_end(count, kLossyListed))) {
+        end = list_end(count, kLossyListed);
         const auto lossy = TRY(wire::parse<migration::LossyDisplay>(bytes));
-        for (const migration::LossySurface& surface : lossy.list.surfaces)
+        for (const migration::LossySurface& surface : lossy.list.surfaces) {
+            blob.knowledge.surfaces[surface.id].lossy = canvas::Region(
+                canvas::Rect{surface.left, surface.top, surface.right, surface.bottom});
+        }
+    } else {
+        for (const migration::SurfaceId& surface : state.list.surfaces)
             blob.knowledge.surfaces[surface.id] = {};
-        return blob;
     }
-    for (const migration::SurfaceId& surface : state.list.surfaces)
-        blob.knowledge.surfaces[surface.id] = {};
-    if (rest.empty()) return blob;
-    const auto more = TRY(wire::parse<extension::DisplayState>(rest));
+    if (end >= bytes.size()) return blob;
+    const auto more =
+        TRY(wire::parse<extension::DisplayState>(bytes.slice(end, bytes.size() - end)));
     TRY(take_extension(more, blob.knowledge));
+    blob.keeps_images = true;
     return blob;
 }
 

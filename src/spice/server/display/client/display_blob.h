@@ -14,9 +14,15 @@ namespace wire = segue::spice::wire;
 struct DisplayBlob {
     std::uint64_t message_serial = 0;
     Knowledge knowledge;
+    // The caches are as `knowledge` says; a server of another make empties them.
+    bool keeps_images = false;
+    // Stock's channel that empties the image cache for all display channels of the client.
+    bool is_freezer = false;
 };
 
-Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_serial);
+// `lossy_list`: stock with JPEG in use expects a rectangle for each surface.
+Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_serial,
+                         bool lossy_list = false);
 
 // Surfaces from a server that does not say their sizes have the size 0x0: they must be made again.
 Result<DisplayBlob> read_display_blob(const wire::SharedBytes& blob);

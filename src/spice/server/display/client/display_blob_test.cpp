@@ -23,7 +23,12 @@ Knowledge some_knowledge() {
     primary.marked = true;
     primary.stale = canvas::Region(canvas::Rect{0, 0, 32, 16});
     primary.stale.unite(canvas::Rect{600, 400, 640, 480});
+    primary.lossy = canvas::Region(canvas::Rect{100, 100, 300, 200});
     knowledge.surfaces[0] = primary;
+    knowledge.images.add(5, 256);
+    knowledge.images.add(9ull << 32, 1024);
+    knowledge.low_bandwidth = true;
+    knowledge.preferred_compression = ImageCompression::quic;
     return knowledge;
 }
 
@@ -33,6 +38,23 @@ TEST(DisplayBlob, ComesBackAsItWas) {
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(read->message_serial, 1234u);
     EXPECT_EQ(read->knowledge, some_knowledge());
+}
+
+// Where stock has JPEG in use it expects 20 bytes for each surface, and so do we of it.
+TEST(DisplayBlob, ComesBackWithTheListOfLossySurfaces) {
+    const Bytes blob = write_display_blob(some_knowledge(), 1234, true);
+    const auto read = read_display_blob(wire::SharedBytes::copy(blob));
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->knowledge, some_knowledge());
+    const auto stock = wire::parse<wire::migration::LossyDisplay>(wire::SharedBytes::copy(blob));
+    ASSERT_TRUE(stock);
+    EXPECT_EQ(stock->list.surfaces.at(0).right, 300);
+    // Without what stock ignores.
+    const auto short_one = read_display_blob(wire::SharedBytes::copy(ByteView(blob).first(104)));
+    ASSERT_TRUE(short_one);
+    EXPECT_EQ(short_one->knowledge.surfaces.at(0).lossy.extents(),
+              (canvas::Rect{100, 100, 300, 200}));
+    EXPECT_FALSE(short_one->keeps_images);
 }
 
 // What stock reads: 84 bytes and 4 for each surface, then nothing it looks at.

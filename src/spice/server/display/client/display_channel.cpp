@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "spice/server/display/client/display_blob.h"
-#include "spice/server/display/client/stale_rects.h"
 
 namespace segue::spice::server {
 namespace {
@@ -12,35 +11,11 @@ namespace display = wire::display;
 
 // Messages between acknowledgements, as stock uses on a fast line.
 constexpr std::uint32_t kAckWindow = 20;
-// A region of more rectangles is sent as the images that cover it, not as a clipped operation.
-constexpr std::size_t kMostClipRects = 64;
+// Of the image cache that the client offers: more is not kept account of (512 MiB of pixels).
+constexpr std::int64_t kMostCachedPixels = std::int64_t{1} << 27;
 
-wire::Rect wire_rect(const canvas::Rect& rect) {
-    wire::Rect made;
-    made.top = rect.top;
-    made.left = rect.left;
-    made.bottom = rect.bottom;
-    made.right = rect.right;
-    return made;
-}
-
-display::DrawBase base_of(std::uint32_t surface, const canvas::Rect& box) {
-    display::DrawBase base;
-    base.surface_id = surface;
-    base.box = wire_rect(box);
-    base.clip.type = display::ClipType::none;
-    return base;
-}
-
-// The box and, where it is not all of it, the region as a clip.
-display::DrawBase base_of(std::uint32_t surface, const canvas::Rect& box,
-                          const canvas::Region& region) {
-    display::DrawBase base = base_of(surface, box);
-    if (region.covers(box)) return base;
-    base.clip.type = display::ClipType::rects;
-    for (const canvas::Rect& rect : region.rects())
-        base.clip.rects.push_back(wire_rect(rect));
-    return base;
+bool is_known(ImageCompression compression) {
+    return compression >= ImageCompression::off && compression <= ImageCompression::lz4;
 }
 
 }  // namespace
@@ -54,22 +29,39 @@ struct DisplayChannel::Handler {
     Result<> operator()(const display::GlDrawDone&) { return {}; }
     Result<> operator()(const display::PreferredVideoCodecType&) { return {}; }
     Result<> operator()(const display::PreferredCompression& wanted) {
-        EncoderOptions options = channel.encoder_.options();
-        options.compression = static_cast<ImageCompression>(wanted.compression);
-        channel.encoder_.set_options(options);
+        const auto compression = static_cast<ImageCompression>(wanted.compression);
+        if (!is_known(compression)) {
+            log_info("spice", "{}: the client prefers image compression {}: not known, ignored",
+                     name_of(channel.key()), static_cast<unsigned>(wanted.compression));
+            return {};
+        }
+        channel.knowledge_.preferred_compression = compression;
+        channel.apply_options();
         return {};
     }
 };
 
 DisplayChannel::DisplayChannel(const ChannelSetup& setup, ChannelOutput& output,
-                               const GuestDisplay& guest, const EncoderOptions& options)
-    : Channel(setup, output), guest_(guest), encoder_(options) {
+                               const GuestDisplay& guest, const EncoderOptions& options,
+                               std::shared_ptr<ClientCaches> caches, const Clock& clock)
+    : Channel(setup, output),
+      guest_(guest),
+      caches_(std::move(caches)),
+      clock_(clock),
+      options_(options),
+      encoder_(options) {
+    caches_->channel_came();
     if (!is_held()) return;
     for (const auto& [id, surface] : guest_.surfaces().all())
         drawn_while_held_[id] = canvas::Region(surface.image.bounds());
 }
 
+DisplayChannel::~DisplayChannel() {
+    caches_->channel_left();
+}
+
 void DisplayChannel::start() {
+    line_.restarted(clock_.now());
     use_ack_window(kAckWindow);
 }
 
@@ -85,10 +77,48 @@ Result<> DisplayChannel::init(const display::Init& message) {
     knowledge_.glz_dictionary_id = message.glz_dictionary_id;
     knowledge_.glz_window =
         message.glz_window_size > 0 ? static_cast<std::uint32_t>(message.glz_window_size) : 0;
+    use_dictionary();
     ready_ = true;
     send(display::InvalAllPalettes{});
     pump();
     return {};
+}
+
+void DisplayChannel::set_options(const EncoderOptions& options) {
+    options_ = options;
+    apply_options();
+}
+
+void DisplayChannel::apply_options() {
+    EncoderOptions options = options_;
+    options.low_bandwidth = knowledge_.low_bandwidth;
+    if (is_known(knowledge_.preferred_compression))
+        options.compression = knowledge_.preferred_compression;
+    encoder_.set_options(options);
+}
+
+void DisplayChannel::use_dictionary() {
+    encoder_.use_dictionary(caches_->dictionary(knowledge_.glz_dictionary_id, knowledge_.glz_window,
+                                                knowledge_.glz_last_image_id));
+}
+
+// --- The line -----------------------------------------------------------------------------------
+
+void DisplayChannel::message_sent(std::size_t bytes, bool ends_window) {
+    line_.sent(bytes, ends_window, clock_.now());
+}
+
+void DisplayChannel::ack_synced() {
+    line_.synced(clock_.now());
+}
+
+void DisplayChannel::window_acked() {
+    line_.acked(clock_.now());
+    if (line_.is_low() == knowledge_.low_bandwidth) return;
+    knowledge_.low_bandwidth = line_.is_low();
+    log_info("spice", "{}: the line is {} ({} bit/s)", name_of(key()),
+             line_.is_low() ? "slow" : "fast", line_.bits_per_second().value_or(0));
+    apply_options();
 }
 
 // --- What the guest half tells ------------------------------------------------------------------
@@ -109,44 +139,29 @@ void DisplayChannel::surface_created(std::uint32_t id) {
 }
 
 void DisplayChannel::drawn(const Drawing& drawing) {
-    if (is_held()) drawn_while_held_[drawing.surface->id].unite(drawing.region);
-    const auto found = knowledge_.surfaces.find(drawing.surface->id);
+    const std::uint32_t surface = drawing.surface->id;
+    if (is_held()) drawn_while_held_[surface].unite(drawing.region);
+    const auto found = knowledge_.surfaces.find(surface);
     if (found == knowledge_.surfaces.end()) return;
     SurfaceKnowledge& known = found->second;
-    const bool direct = is_ready() && can_send() && known.fits(*drawing.surface);
-    if (direct && drawing.kind == Drawing::Kind::fill && send_fill(drawing, known)) return;
-    if (direct && drawing.kind == Drawing::Kind::move && send_move(drawing, known)) return;
-    known.stale.unite(drawing.region);
-}
-
-bool DisplayChannel::send_fill(const Drawing& drawing, SurfaceKnowledge& known) {
-    if (drawing.region.rects().size() > kMostClipRects) return false;
-    display::DrawFill message;
-    message.base = base_of(drawing.surface->id, drawing.region.extents(), drawing.region);
-    message.brush.type = display::BrushType::solid;
-    message.brush.color = drawing.color;
-    message.rop = display::Ropd::op_put;
-    send(message);
-    known.stale.subtract(drawing.region);
-    return true;
-}
-
-// Only where the client has what is moved.
-bool DisplayChannel::send_move(const Drawing& drawing, SurfaceKnowledge& known) {
-    const canvas::Rect source{drawing.from.x, drawing.from.y,
-                              static_cast<std::int32_t>(drawing.from.x + drawing.box.width()),
-                              static_cast<std::int32_t>(drawing.from.y + drawing.box.height())};
-    if (drawing.region.rects().size() > kMostClipRects || known.stale.intersects(source) ||
-        !drawing.surface->image.bounds().contains(source)) {
-        return false;
+    if (const auto resting = resting_.find(surface); resting != resting_.end())
+        resting->second.subtract(drawing.region);
+    if (is_ready() && can_send() && known.fits(*drawing.surface)) {
+        switch (drawing.kind) {
+            case Drawing::Kind::fill:
+                if (send_fill(drawing, known)) return;
+                break;
+            case Drawing::Kind::move:
+                if (send_move(drawing, known)) return;
+                break;
+            case Drawing::Kind::image:
+                if (send_cached(drawing, known)) return;
+                break;
+            case Drawing::Kind::pixels:
+            case Drawing::Kind::nothing: break;
+        }
     }
-    display::CopyBits message;
-    message.base = base_of(drawing.surface->id, drawing.box, drawing.region);
-    message.source.x = drawing.from.x;
-    message.source.y = drawing.from.y;
-    send(message);
-    known.stale.subtract(drawing.region);
-    return true;
+    known.stale.unite(drawing.region);
 }
 
 void DisplayChannel::machine_arrived() {
@@ -161,130 +176,32 @@ bool DisplayChannel::shows_this_machine() const {
     return known != knowledge_.surfaces.end() && primary != nullptr && known->second.fits(*primary);
 }
 
+// --- The image cache ----------------------------------------------------------------------------
+
+// Pixels of images that this channel may have at the client.
+std::uint64_t DisplayChannel::image_share() const {
+    if (caches_nothing_ || knowledge_.pixmap_cache_size <= 0) return 0;
+    const std::int64_t size = std::min(knowledge_.pixmap_cache_size, kMostCachedPixels);
+    return static_cast<std::uint64_t>(size) /
+           static_cast<std::uint64_t>(std::max(1, caches_->channels()));
+}
+
+void DisplayChannel::forget_images(const std::vector<std::uint64_t>& ids) {
+    for (std::size_t at = 0; at < ids.size();) {
+        display::InvalList message;
+        for (; at < ids.size() && message.resources.size() < display::kInvalResources; ++at) {
+            display::ResourceId resource;
+            resource.type = display::ResourceType::pixmap;
+            resource.id = ids[at];
+            message.resources.push_back(resource);
+        }
+        send(message);
+    }
+}
+
+// Only ours: other displays of the client keep theirs.
 void DisplayChannel::image_cache_reset() {
-    if (is_ready()) send(display::InvalAllPixmaps{});
-}
-
-// --- Sending ------------------------------------------------------------------------------------
-
-void DisplayChannel::pump() {
-    if (!is_ready()) return;
-    sync_surfaces();
-    sync_monitors();
-    for (auto& [id, known] : knowledge_.surfaces) {
-        const Surface* surface = guest_.surfaces().find(id);
-        if (surface != nullptr && known.fits(*surface) && !send_stale(*surface, known)) return;
-    }
-}
-
-// Off-screen surfaces need not be at the client: what is drawn from them arrives as pixels.
-bool DisplayChannel::is_shown(std::uint32_t surface) const {
-    if (surface == 0) return true;
-    if (!guest_.monitors()) return false;
-    for (const MonitorHead& head : guest_.monitors()->heads) {
-        if (head.surface == surface) return true;
-    }
-    return false;
-}
-
-void DisplayChannel::sync_surfaces() {
-    for (auto known = knowledge_.surfaces.begin(); known != knowledge_.surfaces.end();) {
-        const Surface* surface = guest_.surfaces().find(known->first);
-        if (surface != nullptr && is_shown(known->first) && known->second.fits(*surface)) {
-            ++known;
-            continue;
-        }
-        if (!can_send()) return;
-        display::SurfaceDestroy message;
-        message.surface_id = known->first;
-        // A surface of unknown size that takes over: clients keep the window when the size agrees.
-        if (surface == nullptr || known->second.width != 0) send(message);
-        known = knowledge_.surfaces.erase(known);
-    }
-    for (const auto& [id, surface] : guest_.surfaces().all()) {
-        if (knowledge_.surfaces.count(id) != 0 || !is_shown(id)) continue;
-        if (!can_send()) return;
-        create_surface(surface);
-    }
-}
-
-void DisplayChannel::create_surface(const Surface& surface) {
-    display::SurfaceCreate message;
-    message.surface_id = surface.id;
-    message.width = static_cast<std::uint32_t>(surface.image.width());
-    message.height = static_cast<std::uint32_t>(surface.image.height());
-    message.format = static_cast<display::SurfaceFormat>(surface.format);
-    if (surface.id == 0) message.flags = display::SurfaceFlags::primary;
-    send(message);
-    SurfaceKnowledge known;
-    known.width = surface.image.width();
-    known.height = surface.image.height();
-    known.format = surface.format;
-    known.stale = canvas::Region(surface.image.bounds());
-    knowledge_.surfaces.insert_or_assign(surface.id, std::move(known));
-}
-
-void DisplayChannel::sync_monitors() {
-    if (!guest_.monitors() || guest_.monitors() == knowledge_.monitors || !can_send()) return;
-    if (!setup().client_caps.has(display::Capability::monitors_config)) return;
-    const Surface* primary = guest_.surfaces().find(0);
-    if (primary == nullptr) return;
-    display::MonitorsConfig message;
-    message.max_allowed = guest_.monitors()->most;
-    for (const MonitorHead& head : guest_.monitors()->heads) {
-        // A head that leaves its surface is cut to what there is of it.
-        const Surface* surface = guest_.surfaces().find(head.surface);
-        if (surface == nullptr) continue;
-        const auto width = static_cast<std::uint32_t>(surface->image.width());
-        const auto height = static_cast<std::uint32_t>(surface->image.height());
-        if (head.x >= width || head.y >= height) continue;
-        display::Head made;
-        made.monitor_id = head.id;
-        made.surface_id = head.surface;
-        made.x = head.x;
-        made.y = head.y;
-        made.width = std::min(head.width, width - head.x);
-        made.height = std::min(head.height, height - head.y);
-        made.flags = head.flags;
-        message.heads.push_back(made);
-    }
-    knowledge_.monitors = guest_.monitors();
-    if (message.heads.empty()) return;
-    send(message);
-}
-
-// False: there was no room for all of it.
-bool DisplayChannel::send_stale(const Surface& surface, SurfaceKnowledge& known) {
-    known.stale.intersect(surface.image.bounds());
-    if (!known.stale.empty()) {
-        for (const canvas::Rect& rect : rects_to_send(known.stale)) {
-            if (!can_send()) return false;
-            send_image(surface, rect);
-            known.stale.subtract(canvas::Region(rect));
-        }
-    }
-    if (!known.marked && surface.id == 0) {
-        if (!can_send()) return false;
-        send(display::Mark{});
-        known.marked = true;
-    }
-    return true;
-}
-
-void DisplayChannel::send_image(const Surface& surface, const canvas::Rect& rect) {
-    Result<display::Image> image = encoder_.encode(surface.image, rect);
-    if (!image) {
-        log_error("spice", "{}: an image is left out: {}", name_of(key()), image.error().message);
-        return;
-    }
-    display::DrawCopy message;
-    message.base = base_of(surface.id, rect);
-    message.source_area.right = static_cast<std::int32_t>(rect.width());
-    message.source_area.bottom = static_cast<std::int32_t>(rect.height());
-    message.source = std::move(*image);
-    message.rop = display::Ropd::op_put;
-    message.scale_mode = display::ImageScaleMode::nearest;
-    send(message);
+    if (!is_migrating()) forget_images(knowledge_.images.take_all());
 }
 
 // --- The hand-over ------------------------------------------------------------------------------
@@ -312,17 +229,24 @@ void DisplayChannel::thaw() {
 }
 
 Bytes DisplayChannel::migrate_data() {
-    return write_display_blob(knowledge_, messages_sent());
+    return write_display_blob(knowledge_, messages_sent(), encoder_.options().may_lose());
 }
 
 Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
-    const DisplayBlob read = TRY(read_display_blob(blob));
+    DisplayBlob read = TRY(read_display_blob(blob));
     if (ready_) return {};  // it came too late: the client was sent everything
     set_serial(std::max(read.message_serial, messages_sent()));
-    knowledge_ = read.knowledge;
+    knowledge_ = std::move(read.knowledge);
+    line_.assume_low(knowledge_.low_bandwidth);
+    apply_options();
+    use_dictionary();
     ready_ = true;
-    // What the client kept of our predecessor's caches is not used again.
-    send(display::InvalAllPixmaps{});
+    if (!read.keeps_images) {
+        // What the client kept of our predecessor's images is not used again. With several displays
+        // only one may empty the cache, and the others do not know when: they leave it alone.
+        caches_nothing_ = caches_->channels() > 1;
+        if (read.is_freezer) send(display::InvalAllPixmaps{});
+    }
     send(display::InvalAllPalettes{});
     for (auto& [id, known] : knowledge_.surfaces) {
         // What the device showed before the machine came is no drawing of the machine.

@@ -5,20 +5,25 @@
 #pragma once
 
 #include "spice/server/channel.h"
+#include "spice/server/display/client/client_caches.h"
 #include "spice/server/display/client/knowledge.h"
 #include "spice/server/display/encode/image_encoder.h"
 #include "spice/server/display/guest/guest_display.h"
+#include "spice/server/line_estimate.h"
 #include "spice/wire/display.schema.h"
 
 namespace segue::spice::server {
 
 class DisplayChannel final : public Channel {
   public:
+    // `caches` is the client's, shared by its displays.
     DisplayChannel(const ChannelSetup& setup, ChannelOutput& output, const GuestDisplay& guest,
-                   const EncoderOptions& options);
+                   const EncoderOptions& options, std::shared_ptr<ClientCaches> caches,
+                   const Clock& clock);
+    ~DisplayChannel() override;
 
     void start() override;
-    void on_room() override { pump(); }
+    void on_room() override;
 
     // What happened in the guest half. A surface that is made or destroyed is told to the client by
     // the next pump(): what does not last that long is never seen.
@@ -27,7 +32,12 @@ class DisplayChannel final : public Channel {
     void image_cache_reset();
     // Sends what is stale, as far as there is room.
     void pump();
-    void set_options(const EncoderOptions& options) { encoder_.set_options(options); }
+    // Called now and then while has_lossy(): what was lossy at the last call and was not drawn
+    // since becomes exact.
+    void rest();
+    bool has_lossy() const;
+    // What the embedder configured; the client's own wish goes before it.
+    void set_options(const EncoderOptions& options);
 
     // The client comes with its machine, which has not arrived: it keeps the picture that it has
     // until machine_arrived(), so that it never sees what the device shows before.
@@ -44,6 +54,8 @@ class DisplayChannel final : public Channel {
     void thaw() override;
     const Knowledge& knowledge() const { return knowledge_; }
     const ImageEncoder& encoder() const { return encoder_; }
+    const EncoderOptions& options() const { return options_; }
+    const LineEstimate& line() const { return line_; }
 
   private:
     struct Handler;
@@ -52,26 +64,50 @@ class DisplayChannel final : public Channel {
     Bytes migrate_data() override;
     Result<> restore(const wire::SharedBytes& blob) override;
     void go_without_data() override { ready_ = true; }
+    void message_sent(std::size_t bytes, bool ends_window) override;
+    void ack_synced() override;
+    void window_acked() override;
 
     Result<> init(const wire::display::Init& message);
+    void apply_options();
+    void use_dictionary();
+    std::uint64_t image_share() const;
+    void forget_images(const std::vector<std::uint64_t>& ids);
+
+    // display_sending.cpp
     bool is_shown(std::uint32_t surface) const;
     void sync_surfaces();
     void create_surface(const Surface& surface);
     void sync_monitors();
     bool send_stale(const Surface& surface, SurfaceKnowledge& known);
-    void send_image(const Surface& surface, const canvas::Rect& rect);
+    void send_repairs();
+    void send_image(const Surface& surface, SurfaceKnowledge& known, const canvas::Rect& rect,
+                    bool lossless);
     bool send_fill(const Drawing& drawing, SurfaceKnowledge& known);
     bool send_move(const Drawing& drawing, SurfaceKnowledge& known);
+    bool send_cached(const Drawing& drawing, SurfaceKnowledge& known);
+    std::optional<wire::display::Image> cached_image(const Drawing& drawing);
+    Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
+                                bool lossless);
 
     const GuestDisplay& guest_;
+    const std::shared_ptr<ClientCaches> caches_;
+    const Clock& clock_;
+    EncoderOptions options_;
     ImageEncoder encoder_;
+    LineEstimate line_;
     Knowledge knowledge_;
     bool ready_ = false;
     bool waits_for_machine_ = false;
     bool frozen_ = false;
+    // Another server's images lie in the cache that several channels share: we add none.
+    bool caches_nothing_ = false;
     // While the state of the source is awaited: where the surfaces here are not what the machine
     // brought along.
     std::map<std::uint32_t, canvas::Region> drawn_while_held_;
+    // By surface: lossy and not drawn since the last rest(); and of that, what is to be repaired.
+    std::map<std::uint32_t, canvas::Region> resting_;
+    std::map<std::uint32_t, canvas::Region> repairs_;
 };
 
 }  // namespace segue::spice::server

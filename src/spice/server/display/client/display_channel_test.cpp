@@ -72,7 +72,8 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
         ChannelSetup setup;
         setup.key.type = wire::ChannelType::display;
         setup.expects_data = expects_data;
-        auto made = std::make_unique<DisplayChannel>(setup, output, *guest_, EncoderOptions{});
+        auto made =
+            std::make_unique<DisplayChannel>(setup, output, *guest_, options_, caches_, clock_);
         made->start();
         return made;
     }
@@ -100,6 +101,59 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
         guest_->drain();
     }
 
+    // An image in guest memory: `seed` makes its pixels, `noisy` ones like a photo's.
+    QXLPHYSICAL put_image(std::uint64_t id, std::uint8_t flags, std::uint32_t width,
+                          std::uint32_t height, unsigned seed, bool noisy = false) {
+        std::vector<std::uint8_t> pixels(std::size_t{width} * height * 4);
+        for (std::size_t at = 0; at < pixels.size(); ++at) {
+            seed = seed * 1103515245u + 12345u;
+            pixels[at] = static_cast<std::uint8_t>(noisy ? 100 + (seed >> 16) % 7
+                                                         : (at / 512 * 40 + seed / 9999) & 0xf0);
+        }
+        struct {
+            QXLImageDescriptor descriptor;
+            QXLBitmap bitmap;
+        } __attribute__((packed)) image{};
+        image.descriptor.id = id;
+        image.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
+        image.descriptor.flags = flags;
+        image.descriptor.width = width;
+        image.descriptor.height = height;
+        image.bitmap.format = SPICE_BITMAP_FMT_32BIT;
+        image.bitmap.flags = QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN;
+        image.bitmap.x = width;
+        image.bitmap.y = height;
+        image.bitmap.stride = width * 4;
+        image.bitmap.data = device_.put(std::uint64_t{0}, pixels) + 8;
+        return device_.put(image);
+    }
+    void copy(QXLPHYSICAL image, std::int32_t left, std::int32_t top, std::int32_t width,
+              std::int32_t height) {
+        QXLDrawable drawable{};
+        drawable.type = QXL_DRAW_COPY;
+        drawable.bbox = {top, left, top + height, left + width};
+        drawable.u.copy.src_bitmap = image;
+        drawable.u.copy.src_area = {0, 0, height, width};
+        drawable.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_.queue(QXL_CMD_DRAW, device_.put(drawable));
+        guest_->drain();
+    }
+    // The images of the DRAW_COPYs that went out.
+    std::vector<display::Image> take_images() {
+        std::vector<display::Image> images;
+        for (const wire::IncomingMessage& message : output_.messages) {
+            if (message.number != display::DrawCopy::kFromServer) continue;
+            auto parsed = wire::parse<display::DrawCopy>(message.body);
+            EXPECT_TRUE(parsed);
+            if (parsed) images.push_back(std::move(parsed->source));
+        }
+        output_.messages.clear();
+        return images;
+    }
+
+    SystemClock clock_;
+    EncoderOptions options_;
+    std::shared_ptr<ClientCaches> caches_ = std::make_shared<ClientCaches>();
     FakeDevice device_{4 << 20};
     std::unique_ptr<GuestDisplay> guest_;
     Output output_;
@@ -319,6 +373,127 @@ TEST_F(DisplayChannelTest, WhatTheDeviceShowsBeforeTheMachineComesIsNeverSeen) {
     channel_->machine_arrived();
     EXPECT_EQ(there.take_numbers(), std::vector<std::uint16_t>{display::DrawCopy::kFromServer})
         << "the fill, and nothing of what the client had";
+}
+
+constexpr std::uint64_t kIcon = 77ull << 32;
+
+TEST_F(DisplayChannelTest, AnImageThatTheGuestKeepsGoesOnceAndThenByItsName) {
+    display::Init message;
+    message.pixmap_cache_size = 4096;
+    ASSERT_TRUE(channel_->receive(from_client(message)));
+    output_.messages.clear();
+    const QXLPHYSICAL icon = put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1);
+    copy(icon, 0, 0, 16, 16);
+    copy(icon, 20, 4, 16, 16);
+    auto images = take_images();
+    ASSERT_EQ(images.size(), 2u);
+    EXPECT_EQ(images[0].flags, display::ImageFlags::cache_me);
+    EXPECT_NE(images[0].type, display::ImageType::from_cache);
+    EXPECT_EQ(images[1].type, display::ImageType::from_cache);
+    EXPECT_EQ(images[0].id, images[1].id);
+    EXPECT_TRUE(channel_->knowledge().surfaces.at(0).stale.empty());
+
+    // A quarter of the cache is the most for one image, and what is oldest makes room.
+    for (std::uint64_t id = 2; id < 20; ++id)
+        copy(put_image(id << 32, QXL_IMAGE_CACHE, 16, 16, 2), 0, 0, 16, 16);
+    EXPECT_LE(channel_->knowledge().images.pixels(), 4096u);
+    const bool was_told = std::any_of(
+        output_.messages.begin(), output_.messages.end(),
+        [](const auto& sent) { return sent.number == display::InvalList::kFromServer; });
+    EXPECT_TRUE(was_told);
+    output_.messages.clear();
+    copy(icon, 0, 0, 16, 16);
+    images = take_images();
+    ASSERT_EQ(images.size(), 1u);
+    EXPECT_EQ(images[0].flags, display::ImageFlags::cache_me);
+    copy(put_image(99ull << 32, QXL_IMAGE_CACHE, 64, 32, 3), 0, 0, 64, 32);
+    EXPECT_TRUE(take_images().empty());
+    EXPECT_FALSE(channel_->knowledge().surfaces.at(0).stale.empty());
+}
+
+TEST_F(DisplayChannelTest, TheGuestsResetOfItsImagesIsTold) {
+    display::Init message;
+    message.pixmap_cache_size = 4096;
+    ASSERT_TRUE(channel_->receive(from_client(message)));
+    copy(put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1), 0, 0, 16, 16);
+    output_.messages.clear();
+    channel_->image_cache_reset();
+    ASSERT_EQ(output_.messages.size(), 1u);
+    const auto told = wire::parse<display::InvalList>(output_.messages[0].body);
+    ASSERT_TRUE(told);
+    ASSERT_EQ(told->resources.size(), 1u);
+    EXPECT_EQ(told->resources[0].id, kIcon);
+    EXPECT_EQ(channel_->knowledge().images.count(), 0u);
+}
+
+TEST_F(DisplayChannelTest, CachesGoAlongInAHandOver) {
+    display::Init message;
+    message.pixmap_cache_size = 4096;
+    message.glz_dictionary_id = 3;
+    message.glz_window_size = 1 << 16;
+    ASSERT_TRUE(channel_->receive(from_client(message)));
+    const QXLPHYSICAL icon = put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1);
+    copy(icon, 0, 0, 16, 16);
+    caches_->freeze();
+    channel_->migrate();
+    ASSERT_TRUE(channel_->receive(from_client(wire::common::MigrateFlushMark{})));
+    wire::common::MigrateData data;
+    data.data = output_.messages.back().body;
+    const Knowledge before = channel_->knowledge();
+    EXPECT_EQ(before.glz_last_image_id, 2u);  // the surface, and the icon
+
+    caches_ = std::make_shared<ClientCaches>();
+    Output there;
+    channel_ = make_channel(there, true);
+    ASSERT_TRUE(channel_->receive(from_client(data)));
+    EXPECT_EQ(channel_->knowledge().images, before.images);
+    EXPECT_EQ(channel_->encoder().dictionary()->next_id(), 3u)
+        << "from where the other stopped: the surface went again, here";
+    const auto numbers = there.take_numbers();
+    EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::InvalAllPixmaps::kFromServer), 0);
+    copy(icon, 20, 4, 16, 16);
+    ASSERT_EQ(there.messages.size(), 1u);
+    const auto drawn = wire::parse<display::DrawCopy>(there.messages[0].body);
+    ASSERT_TRUE(drawn);
+    EXPECT_EQ(drawn->source.type, display::ImageType::from_cache);
+}
+
+TEST_F(DisplayChannelTest, WhatIsLossyIsMadeExactWhenItRests) {
+    options_.jpeg = WanCompression::always;
+    channel_ = make_channel(output_, false);
+    init();
+    copy(put_image(kIcon, 0, 32, 32, 5, true), 0, 0, 32, 32);
+    channel_->pump();
+    auto images = take_images();
+    ASSERT_EQ(images.size(), 1u);
+    EXPECT_EQ(images[0].type, display::ImageType::jpeg);
+    EXPECT_TRUE(channel_->has_lossy());
+    // What is moved is no better there.
+    move(32, 0, 48, 16, {0, 0});
+    EXPECT_TRUE(channel_->knowledge().surfaces.at(0).lossy.covers({32, 0, 48, 16}));
+    channel_->rest();
+    EXPECT_TRUE(channel_->has_lossy()) << "it has only just been drawn";
+    fill(0, 0, 4, 4);
+    EXPECT_FALSE(channel_->knowledge().surfaces.at(0).lossy.contains({1, 1}));
+    output_.messages.clear();
+    channel_->rest();
+    images = take_images();
+    EXPECT_FALSE(images.empty());
+    for (const display::Image& image : images)
+        EXPECT_NE(image.type, display::ImageType::jpeg);
+    EXPECT_FALSE(channel_->has_lossy());
+}
+
+TEST_F(DisplayChannelTest, TheClientsWishForACompressionGoesFirst) {
+    init();
+    display::PreferredCompression wish;
+    wish.compression = display::ImageCompression::quic;
+    ASSERT_TRUE(channel_->receive(from_client(wish)));
+    channel_->set_options(EncoderOptions{});
+    EXPECT_EQ(channel_->encoder().options().compression, ImageCompression::quic);
+    wish.compression = static_cast<display::ImageCompression>(99);
+    ASSERT_TRUE(channel_->receive(from_client(wish)));
+    EXPECT_EQ(channel_->encoder().options().compression, ImageCompression::quic);
 }
 
 TEST_F(DisplayChannelTest, AHostileStateIsRefused) {

@@ -18,9 +18,10 @@ bool worth_joining(const canvas::Rect& one, const canvas::Rect& other) {
     return area(canvas::bounding(one, other)) <= area(one) + area(other) + kImageCost;
 }
 
-void append_in_strips(const canvas::Rect& rect, std::vector<canvas::Rect>& out) {
+void append_in_strips(const canvas::Rect& rect, std::int64_t most_pixels,
+                      std::vector<canvas::Rect>& out) {
     const auto lines =
-        static_cast<std::int32_t>(std::max<std::int64_t>(1, kMostImagePixels / rect.width()));
+        static_cast<std::int32_t>(std::max<std::int64_t>(1, most_pixels / rect.width()));
     for (std::int32_t top = rect.top; top < rect.bottom; top += lines) {
         out.push_back({rect.left, top, rect.right, std::min(rect.bottom, top + lines)});
         if (rect.bottom - top <= lines) break;
@@ -29,7 +30,7 @@ void append_in_strips(const canvas::Rect& rect, std::vector<canvas::Rect>& out) 
 
 }  // namespace
 
-std::vector<canvas::Rect> rects_to_send(const canvas::Region& stale) {
+std::vector<canvas::Rect> rects_to_send(const canvas::Region& stale, std::int64_t most_pixels) {
     std::vector<canvas::Rect> joined;
     for (const canvas::Rect& rect : stale.rects()) {
         // Bands come top to bottom: only the latest few can be neighbours.
@@ -49,7 +50,7 @@ std::vector<canvas::Rect> rects_to_send(const canvas::Region& stale) {
     }
     std::vector<canvas::Rect> out;
     for (const canvas::Rect& rect : joined)
-        append_in_strips(rect, out);
+        append_in_strips(rect, most_pixels, out);
     return out;
 }
 

@@ -8,9 +8,10 @@
 
 namespace segue::spice::server {
 
-// Rectangles that cover the region, top to bottom, none of more than kMostImagePixels. QEMU's
+// Rectangles that cover the region, top to bottom, none of more than `most_pixels`. QEMU's
 // simple display gives a refresh as columns of 32 pixels; here they become one image again.
 inline constexpr std::int64_t kMostImagePixels = std::int64_t{1} << 20;
-std::vector<canvas::Rect> rects_to_send(const canvas::Region& stale);
+std::vector<canvas::Rect> rects_to_send(const canvas::Region& stale,
+                                        std::int64_t most_pixels = kMostImagePixels);
 
 }  // namespace segue::spice::server

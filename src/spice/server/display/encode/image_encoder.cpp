@@ -5,10 +5,18 @@
 
 #include <cstring>
 
+#include "spice/codec/jpeg_codec.h"
+#include "spice/codec/lz4_codec.h"
+#include "spice/codec/zlib_codec.h"
+
 namespace segue::spice::server {
 namespace {
 
 namespace display = wire::display;
+using codec::PictureView;
+using codec::PixelFormat;
+
+constexpr int kJpegQuality = 85;
 
 // Ids of pictures that the server makes itself (QXL_IMAGE_GROUP_RED): never those of a guest.
 std::uint64_t image_id(std::uint64_t number) {
@@ -16,101 +24,201 @@ std::uint64_t image_id(std::uint64_t number) {
 }
 
 // The formats that bitmaps on the wire have: 565 is not one of them.
-canvas::Format format_on_wire(canvas::Format format) {
+PixelFormat format_on_wire(canvas::Format format) {
     switch (format) {
-        case canvas::Format::rgb555:
-        case canvas::Format::argb32:
-        case canvas::Format::a8: return format;
-        default: return canvas::Format::xrgb32;
+        case canvas::Format::rgb555: return PixelFormat::rgb16;
+        case canvas::Format::argb32: return PixelFormat::bgra32;
+        case canvas::Format::a8: return PixelFormat::alpha8;
+        default: return PixelFormat::bgrx32;
     }
 }
 
-display::BitmapFormat bitmap_format(canvas::Format format) {
+bool is_on_wire(canvas::Format format) {
+    return format != canvas::Format::rgb565 && format != canvas::Format::a1;
+}
+
+display::BitmapFormat bitmap_format(PixelFormat format) {
     switch (format) {
-        case canvas::Format::rgb555: return display::BitmapFormat::sixteen_bit;
-        case canvas::Format::argb32: return display::BitmapFormat::rgba;
-        case canvas::Format::a8: return display::BitmapFormat::eight_bit_alpha;
+        case PixelFormat::rgb16: return display::BitmapFormat::sixteen_bit;
+        case PixelFormat::bgra32: return display::BitmapFormat::rgba;
+        case PixelFormat::alpha8: return display::BitmapFormat::eight_bit_alpha;
         default: return display::BitmapFormat::thirty_two_bit;
     }
 }
 
-Result<canvas::Image> snapshot(const canvas::Image& picture, const canvas::Rect& rect) {
-    canvas::Image copy = TRY(canvas::Image::create(picture.format(), rect.width(), rect.height()));
-    const std::size_t pixel =
-        static_cast<std::size_t>(canvas::bits_per_pixel(picture.format())) / 8;
-    for (std::int32_t y = 0; y < copy.height(); ++y) {
-        std::memcpy(copy.line(y), picture.line(rect.top + y) + rect.left * pixel,
-                    copy.line_bytes());
+display::ImageType image_type(ImageForm form) {
+    switch (form) {
+        case ImageForm::raw: return display::ImageType::bitmap;
+        case ImageForm::lz: return display::ImageType::lz_rgb;
+        case ImageForm::glz: return display::ImageType::glz_rgb;
+        case ImageForm::zlib_glz: return display::ImageType::zlib_glz_rgb;
+        case ImageForm::quic: return display::ImageType::quic;
+        case ImageForm::jpeg: return display::ImageType::jpeg;
+        case ImageForm::jpeg_alpha: return display::ImageType::jpeg_alpha;
+        case ImageForm::lz4: return display::ImageType::lz4;
     }
-    const canvas::Format wanted = format_on_wire(picture.format());
-    if (wanted == picture.format()) return copy;
-    return copy.converted(wanted);
+    return display::ImageType::bitmap;
 }
 
-codec::PixelFormat codec_format(canvas::Format format) {
-    switch (format) {
-        case canvas::Format::rgb555: return codec::PixelFormat::rgb16;
-        case canvas::Format::argb32: return codec::PixelFormat::bgra32;
-        case canvas::Format::a8: return codec::PixelFormat::alpha8;
-        default: return codec::PixelFormat::bgrx32;
-    }
+bool is_windowed(ImageForm form) {
+    return form == ImageForm::glz || form == ImageForm::zlib_glz;
 }
 
-// Below this a header would cost more than any compression saves.
-constexpr std::size_t kLeastBytesToCompress = 54;
+// Lines of whole words, as the canvas of every client wants them in a bitmap.
+std::size_t padded(std::size_t row_bytes) {
+    return (row_bytes + 3) / 4 * 4;
+}
 
-display::BitmapData raw(const canvas::Image& image) {
-    display::BitmapData data;
-    data.format = bitmap_format(image.format());
-    data.flags = display::BitmapFlags::top_down;
-    data.width = static_cast<std::uint32_t>(image.width());
-    data.height = static_cast<std::uint32_t>(image.height());
-    data.stride = static_cast<std::uint32_t>(image.stride());
-    const std::size_t size = static_cast<std::size_t>(image.stride()) * data.height;
-    data.data = wire::SharedBytes::copy({image.line(0), size});
-    return data;
+PictureView view_of(const canvas::Image& image) {
+    PictureView view;
+    view.format = format_on_wire(image.format());
+    view.width = static_cast<std::uint32_t>(image.width());
+    view.height = static_cast<std::uint32_t>(image.height());
+    view.rows = image.line(0);
+    view.stride = image.stride();
+    return view;
 }
 
 }  // namespace
 
-Result<display::Image> ImageEncoder::encode(const canvas::Image& picture,
-                                            const canvas::Rect& rect) {
-    const canvas::Image pixels = TRY(snapshot(picture, rect));
-    const std::size_t raw_size = pixels.line_bytes() * static_cast<std::size_t>(pixels.height());
-    ++images_;
-    raw_bytes_ += raw_size;
-    if (options_.compression != ImageCompression::off && raw_size >= kLeastBytesToCompress) {
-        if (std::optional<display::Image> image = encode_lz(pixels)) return std::move(*image);
+Result<ImageEncoder::Snapshot> ImageEncoder::snapshot(const canvas::Image& picture,
+                                                      const canvas::Rect& rect) {
+    const canvas::Image* from = &picture;
+    canvas::Rect part = rect;
+    canvas::Image converted;
+    if (!is_on_wire(picture.format())) {
+        // A view of only those lines: converting the whole picture would cost more than sending it.
+        const canvas::Image lines = canvas::Image::wrap(
+            picture.format(), picture.width(), static_cast<std::int32_t>(rect.height()),
+            picture.stride(), const_cast<std::uint8_t*>(picture.line(rect.top)));
+        converted = TRY(lines.converted(canvas::Format::xrgb32));
+        from = &converted;
+        part.top = 0;
+        part.bottom = static_cast<std::int32_t>(rect.height());
     }
-    display::Image image;
-    image.id = image_id(images_);
-    image.width = static_cast<std::uint32_t>(pixels.width());
-    image.height = static_cast<std::uint32_t>(pixels.height());
-    image.type = display::ImageType::bitmap;
-    display::BitmapData data = raw(pixels);
-    encoded_bytes_ += data.data.size();
-    image.data = std::move(data);
-    return image;
+    Snapshot made;
+    made.view.format = format_on_wire(from->format());
+    made.view.width = static_cast<std::uint32_t>(part.width());
+    made.view.height = static_cast<std::uint32_t>(part.height());
+    const std::size_t row = made.view.row_bytes();
+    const std::size_t stride = padded(row);
+    const std::size_t size = stride * made.view.height;
+    // Not one that is much too large: the dictionary may keep it for long.
+    if (spare_ && spare_.use_count() == 1 && spare_->size() >= size && spare_->size() / 2 <= size) {
+        made.pixels = std::move(spare_);
+    } else {
+        made.pixels = std::make_shared<codec::PixelBuffer>(size);
+    }
+    const std::size_t offset =
+        codec::row_size(made.view.format, 1) * static_cast<std::size_t>(part.left);
+    for (std::uint32_t y = 0; y < made.view.height; ++y) {
+        std::uint8_t* to = made.pixels->data() + y * stride;
+        std::memcpy(to, from->line(part.top + static_cast<std::int32_t>(y)) + offset, row);
+        if (stride != row) std::memset(to + row, 0, stride - row);
+    }
+    made.view.rows = made.pixels->data();
+    made.view.stride = static_cast<std::ptrdiff_t>(stride);
+    return made;
 }
 
-// Nothing where LZ would make it larger.
-std::optional<display::Image> ImageEncoder::encode_lz(const canvas::Image& pixels) {
-    codec::PictureView view;
-    view.format = codec_format(pixels.format());
-    view.width = static_cast<std::uint32_t>(pixels.width());
-    view.height = static_cast<std::uint32_t>(pixels.height());
-    view.rows = pixels.line(0);
-    view.stride = pixels.stride();
+bool ImageEncoder::would_lose(const canvas::Image& picture) const {
+    const ImageForm form = choose_form(options_, {false, dictionary_ != nullptr}, view_of(picture));
+    return form == ImageForm::jpeg || form == ImageForm::jpeg_alpha;
+}
+
+Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const canvas::Rect& rect,
+                                          bool lossless) {
+    Snapshot pixels = TRY(snapshot(picture, rect));
+    const PictureView& view = pixels.view;
+    ++images_;
+    raw_bytes_ += view.bytes();
+    ImageNeeds needs;
+    needs.lossless = lossless;
+    needs.window =
+        dictionary_ && dictionary_->window_pixels() >= std::size_t{view.width} * view.height;
+    ImageForm form = choose_form(options_, needs, view);
+    EncodedImage made;
     Bytes out;
-    if (!lz_.encode(view, out) || out.size() >= view.bytes()) return std::nullopt;
+    if (is_windowed(form) && !encode_as(form, pixels, out, made.image)) {
+        form = ImageForm::lz;  // the dictionary is being handed over
+        out.clear();
+    }
+    const bool is_done = is_windowed(form);
+    if (!is_done && form != ImageForm::raw &&
+        (!encode_as(form, pixels, out, made.image) || out.size() >= view.bytes())) {
+        form = ImageForm::raw;
+    }
+    made.lossy = form == ImageForm::jpeg || form == ImageForm::jpeg_alpha;
+    ++by_form_[static_cast<std::size_t>(form)];
+    if (form == ImageForm::raw) {
+        made.image = raw(view);
+        encoded_bytes_ += view.bytes();
+    } else {
+        encoded_bytes_ += out.size();
+        made.image.type = image_type(form);
+        auto data = wire::SharedBytes::take(std::move(out));
+        std::visit(
+            [&](auto& form_data) {
+                if constexpr (requires { form_data.data; }) form_data.data = std::move(data);
+            },
+            made.image.data);
+    }
+    made.image.id = image_id(images_);
+    made.image.width = view.width;
+    made.image.height = view.height;
+    spare_ = std::move(pixels.pixels);
+    return made;
+}
+
+// Fills the data's own fields; the bytes come from `out`. What zlib makes no smaller stays GLZ.
+// Where it fails, no dictionary has kept anything.
+Result<> ImageEncoder::encode_as(ImageForm& form, const Snapshot& snapshot, Bytes& out,
+                                 display::Image& image) {
+    const PictureView& view = snapshot.view;
+    image.data = display::BinaryData{};
+    switch (form) {
+        case ImageForm::raw: return {};
+        case ImageForm::lz: return lz_.encode(view, out);
+        case ImageForm::glz: return dictionary_->encode(view, snapshot.pixels, out);
+        case ImageForm::zlib_glz: {
+            TRY(dictionary_->encode(view, snapshot.pixels, out));
+            Bytes deflated;
+            if (!codec::zlib_encode(out, deflated) || deflated.size() >= out.size()) {
+                form = ImageForm::glz;
+                return {};
+            }
+            display::ZlibGlzData data;
+            data.glz_data_size = static_cast<std::uint32_t>(out.size());
+            image.data = std::move(data);
+            out = std::move(deflated);
+            return {};
+        }
+        case ImageForm::quic: return quic_.encode(view, out);
+        case ImageForm::lz4: return codec::lz4_encode(view, out);
+        case ImageForm::jpeg: return codec::jpeg_encode(view, kJpegQuality, out);
+        case ImageForm::jpeg_alpha: {
+            TRY(codec::jpeg_encode(view, kJpegQuality, out));
+            display::JpegAlphaData data;
+            data.flags = display::JpegAlphaFlags::top_down;
+            data.jpeg_size = static_cast<std::uint32_t>(out.size());
+            image.data = std::move(data);
+            return lz_.encode_alpha(view, out);
+        }
+    }
+    return {};
+}
+
+display::Image ImageEncoder::raw(const PictureView& view) {
+    display::BitmapData data;
+    data.format = bitmap_format(view.format);
+    data.flags = display::BitmapFlags::top_down;
+    data.width = view.width;
+    data.height = view.height;
+    data.stride = static_cast<std::uint32_t>(view.stride);
+    data.data =
+        wire::SharedBytes::copy({view.rows, static_cast<std::size_t>(view.stride) * view.height});
     display::Image image;
-    image.id = image_id(images_);
-    image.width = view.width;
-    image.height = view.height;
-    image.type = display::ImageType::lz_rgb;
-    display::BinaryData data;
-    encoded_bytes_ += out.size();
-    data.data = wire::SharedBytes::take(std::move(out));
+    image.type = display::ImageType::bitmap;
     image.data = std::move(data);
     return image;
 }

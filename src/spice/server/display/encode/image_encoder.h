@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Makes images of parts of a surface, in the form that the options and the client allow.
+// Makes images of parts of a picture, in the form that the options and the client allow.
 #pragma once
 
-#include <optional>
+#include <array>
+#include <memory>
 
 #include "base/result.h"
 #include "spice/canvas/image.h"
+#include "spice/codec/glz.h"
 #include "spice/codec/lz.h"
-#include "spice/server/options.h"
+#include "spice/codec/quic.h"
+#include "spice/server/display/encode/choice.h"
 #include "spice/wire/display.schema.h"
 
 namespace segue::spice::server {
 
-namespace codec = segue::spice::codec;
 namespace wire = segue::spice::wire;
 
-struct EncoderOptions {
-    ImageCompression compression = ImageCompression::auto_glz;
-    // The client said that it decodes LZ4.
-    bool lz4_allowed = false;
+struct EncodedImage {
+    wire::display::Image image;
+    // The client's pixels will only resemble ours.
+    bool lossy = false;
 };
 
 class ImageEncoder {
@@ -27,22 +29,47 @@ class ImageEncoder {
 
     void set_options(const EncoderOptions& options) { options_ = options; }
     const EncoderOptions& options() const { return options_; }
+    // The dictionary that the client keeps, shared with its other displays; null: none.
+    void use_dictionary(std::shared_ptr<codec::GlzDictionary> dictionary) {
+        dictionary_ = std::move(dictionary);
+    }
+    const codec::GlzDictionary* dictionary() const { return dictionary_.get(); }
 
-    // The rectangle lies within the picture. The pixels are read once: the guest may draw on.
-    Result<wire::display::Image> encode(const canvas::Image& picture, const canvas::Rect& rect);
+    // The rectangle lies within the picture. The pixels are read once: the guest may draw on. The
+    // image must then be sent: the client's dictionary counts on it.
+    Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
+                                bool lossless);
+    // Whether encode() would make a lossy image of it.
+    bool would_lose(const canvas::Image& picture) const;
 
     std::uint64_t images() const { return images_; }
     std::uint64_t raw_bytes() const { return raw_bytes_; }
     std::uint64_t encoded_bytes() const { return encoded_bytes_; }
+    // How many images took each form.
+    std::uint64_t images_as(ImageForm form) const {
+        return by_form_[static_cast<std::size_t>(form)];
+    }
 
   private:
-    std::optional<wire::display::Image> encode_lz(const canvas::Image& pixels);
+    struct Snapshot {
+        std::shared_ptr<codec::PixelBuffer> pixels;
+        codec::PictureView view;
+    };
+    Result<Snapshot> snapshot(const canvas::Image& picture, const canvas::Rect& rect);
+    Result<> encode_as(ImageForm& form, const Snapshot& snapshot, Bytes& out,
+                       wire::display::Image& image);
+    wire::display::Image raw(const codec::PictureView& view);
 
     EncoderOptions options_;
+    std::shared_ptr<codec::GlzDictionary> dictionary_;
     codec::LzEncoder lz_;
+    codec::QuicEncoder quic_;
+    // The last snapshot's memory, where nobody kept it.
+    std::shared_ptr<codec::PixelBuffer> spare_;
     std::uint64_t images_ = 0;
     std::uint64_t raw_bytes_ = 0;
     std::uint64_t encoded_bytes_ = 0;
+    std::array<std::uint64_t, 8> by_form_{};
 };
 
 }  // namespace segue::spice::server

@@ -68,6 +68,7 @@ class Draw {
         Result<> done = perform();
         if (!done) return tl::make_unexpected(done.error());
         if (drawing_.region.empty()) drawing_.kind = Drawing::Kind::nothing;
+        if (drawing_.kind == Drawing::Kind::image) drawing_.picture = std::move(image_);
         return std::move(drawing_);
     }
 
@@ -190,9 +191,31 @@ class Draw {
     Result<> copy(const QXLCopy& guest) {
         if (Result<> done = within(&guest.mask); !done) return done;
         const canvas::Source from = TRY(source(guest.src_bitmap, guest.src_area, guest.scale_mode));
-        return canvas::copy(target_, drawing_.region, box_, from,
-                            canvas::rop_from_descriptor(guest.rop_descriptor, RopInput::source,
-                                                        RopInput::destination));
+        const Rop rop = canvas::rop_from_descriptor(guest.rop_descriptor, RopInput::source,
+                                                    RopInput::destination);
+        if (rop == Rop::copy && guest.mask.bitmap == 0) TRY(note_cacheable(guest, from.area));
+        return canvas::copy(target_, drawing_.region, box_, from, rop);
+    }
+
+    // The client can repeat a plain copy of a picture that it may keep.
+    Result<> note_cacheable(const QXLCopy& guest, const canvas::Rect& area) {
+        if (command_.self_bitmap != 0 || image_.format() != target_.format() ||
+            canvas::bits_per_pixel(target_.format()) != 32 || area.width() != box_.width() ||
+            area.height() != box_.height()) {
+            return {};
+        }
+        const auto descriptor = TRY(memory_.read<QXLImageDescriptor>(guest.src_bitmap));
+        const auto group = static_cast<std::uint32_t>(descriptor.id);
+        if (descriptor.type != SPICE_IMAGE_TYPE_BITMAP ||
+            (descriptor.flags & QXL_IMAGE_CACHE) == 0 ||
+            group == QXL_IMAGE_GROUP_DRIVER_DONT_CACHE) {
+            return {};
+        }
+        drawing_.kind = Drawing::Kind::image;
+        drawing_.image_id = descriptor.id;
+        drawing_.box = box_;
+        drawing_.source_area = area;
+        return {};
     }
 
     Result<> copy_bits() {

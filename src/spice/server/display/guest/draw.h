@@ -16,13 +16,17 @@ struct Drawing {
         pixels,   // new pixels: only the surface has them
         fill,     // one colour everywhere in the region
         move,     // the surface's own pixels, from elsewhere on it
+        image,    // a picture that the guest says it will draw again
     };
     Kind kind = Kind::nothing;
     Surface* surface = nullptr;
     canvas::Region region;
-    std::uint32_t color = 0;  // fill: the surface's own pixel value
-    canvas::Rect box;         // move: where the pixels went before clipping
-    canvas::Point from;       // move: what came to the corner of the box
+    std::uint32_t color = 0;     // fill: the surface's own pixel value
+    canvas::Rect box;            // move, image: where the pixels went before clipping
+    canvas::Point from;          // move: what came to the corner of the box
+    std::uint64_t image_id = 0;  // image: as the guest names it
+    canvas::Image picture;       // image: may be a view of guest memory, of which `source_area`
+    canvas::Rect source_area;    // was copied, as large as the box
 };
 
 // `address` names a QXLDrawable. An error leaves the surface as it was, or partly drawn when it

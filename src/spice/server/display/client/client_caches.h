@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the display channels of one client share, whatever thread they are on: the GLZ dictionary,
+// in which pictures of one channel refer to those of another, and the size of the image cache, of
+// which each channel has an equal share. The cached images themselves are each channel's own (ids
+// tell them apart), so that no channel ever waits for another.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "spice/codec/glz.h"
+
+namespace segue::spice::server {
+
+namespace codec = segue::spice::codec;
+
+class ClientCaches {
+  public:
+    // The dictionary that the client keeps under this id, or null where it keeps none. It lives as
+    // long as one of the channels holds it; `first_id` is where another server stopped.
+    std::shared_ptr<codec::GlzDictionary> dictionary(std::uint8_t id, std::uint32_t window_pixels,
+                                                     std::uint64_t first_id);
+    // The hand-over begins: the dictionaries take no more pictures.
+    void freeze();
+
+    void channel_came() { ++channels_; }
+    void channel_left() { --channels_; }
+    int channels() const { return channels_; }
+
+  private:
+    std::mutex mutex_;
+    std::map<std::uint8_t, std::weak_ptr<codec::GlzDictionary>> dictionaries_;
+    bool frozen_ = false;
+    std::atomic<int> channels_{0};
+};
+
+}  // namespace segue::spice::server

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which form an image takes on its way to a client: a rule without state.
+#pragma once
+
+#include "spice/codec/picture.h"
+#include "spice/server/options.h"
+
+namespace segue::spice::server {
+
+namespace codec = segue::spice::codec;
+
+enum class ImageForm : std::uint8_t { raw, lz, glz, zlib_glz, quic, jpeg, jpeg_alpha, lz4 };
+
+struct EncoderOptions {
+    ImageCompression compression = ImageCompression::auto_glz;
+    WanCompression jpeg = WanCompression::never;
+    WanCompression zlib_glz = WanCompression::never;
+    // The client said that it decodes LZ4.
+    bool lz4_allowed = false;
+    // The line to the client is slow.
+    bool low_bandwidth = false;
+
+    bool allows(WanCompression option) const {
+        return option == WanCompression::always ||
+               (option == WanCompression::automatic && low_bandwidth);
+    }
+    bool may_lose() const { return allows(jpeg); }
+};
+
+struct ImageNeeds {
+    bool lossless = false;
+    // The client keeps a GLZ dictionary that the picture fits into.
+    bool window = false;
+};
+
+ImageForm choose_form(const EncoderOptions& options, const ImageNeeds& needs,
+                      const codec::PictureView& picture);
+
+}  // namespace segue::spice::server

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/display/encode/photo.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace segue::spice::server {
+namespace {
+
+constexpr double kMostSamples = 4096;
+// A channel that differs by more than this, of 255, is an edge.
+constexpr int kEdge = 40;
+
+struct Colour {
+    int red, green, blue;
+};
+
+Colour colour_at(const codec::PictureView& picture, std::uint32_t x, std::uint32_t y) {
+    const std::uint8_t* row = picture.row(y);
+    if (picture.format == codec::PixelFormat::rgb16) {
+        std::uint16_t pixel = 0;
+        std::memcpy(&pixel, row + std::size_t{x} * 2, sizeof pixel);
+        return {(pixel >> 10 & 31) << 3, (pixel >> 5 & 31) << 3, (pixel & 31) << 3};
+    }
+    row += std::size_t{x} * 4;
+    return {row[2], row[1], row[0]};
+}
+
+int difference(const Colour& one, const Colour& other) {
+    return std::max({std::abs(one.red - other.red), std::abs(one.green - other.green),
+                     std::abs(one.blue - other.blue)});
+}
+
+bool has_colours(codec::PixelFormat format) {
+    return format == codec::PixelFormat::rgb16 || format == codec::PixelFormat::bgrx32 ||
+           format == codec::PixelFormat::bgra32;
+}
+
+}  // namespace
+
+double gradual_share(const codec::PictureView& picture) {
+    if (!has_colours(picture.format) || picture.width < 2 || picture.height < 2) return 0;
+    const double pixels = static_cast<double>(picture.width) * picture.height;
+    const auto step = static_cast<std::uint32_t>(std::sqrt(std::max(1.0, pixels / kMostSamples)));
+    std::uint32_t samples = 0;
+    std::uint32_t gradual = 0;
+    for (std::uint32_t y = 0; y + 1 < picture.height; y += step) {
+        // Rows begin at different columns, so that a pattern of the picture's own is not followed.
+        for (std::uint32_t x = y * 7 % step; x + 1 < picture.width; x += step) {
+            const Colour here = colour_at(picture, x, y);
+            const int right = difference(here, colour_at(picture, x + 1, y));
+            const int below = difference(here, colour_at(picture, x, y + 1));
+            ++samples;
+            if (std::max(right, below) <= kEdge && right + below > 0) ++gradual;
+        }
+    }
+    return samples == 0 ? 0 : static_cast<double>(gradual) / samples;
+}
+
+}  // namespace segue::spice::server
