@@ -6,7 +6,7 @@
 
 Commands on stdin, one a line: `shot PATH` (writes a PPM of the primary surface), `key CODE`,
 `motion DX DY BUTTONS`, `position X Y BUTTONS`, `press BUTTON BUTTONS`, `release BUTTON BUTTONS`,
-`quit`. Each is answered by an event `done`.
+`bytes` (that the display channel has read), `prefer N` (image compression), `quit`. Each is answered by an event `done`.
 """
 import ctypes
 import json
@@ -53,6 +53,7 @@ class Client:
         on(self.session, "channel-new", self.on_channel)
         on(self.session, "notify::migration-state", self.on_migration)
         self.primary = None
+        self.display = None
         self.inputs = None
         self.updates = 0
         self.loop = GLib.MainLoop()
@@ -75,6 +76,7 @@ class Client:
             on(channel, "main-agent-update", lambda c: say(
                 "agent", connected=c.get_property("agent-connected")))
         if isinstance(channel, Spice.DisplayChannel):
+            self.display = channel
             on(channel, "display-primary-create", self.on_primary)
             on(channel, "display-primary-destroy", self.on_primary_gone)
             on(channel, "display-invalidate", self.on_invalidate)
@@ -138,6 +140,11 @@ class Client:
             with open(numbers[0] + ".new", "wb") as out:
                 out.write(ppm(*self.primary))
             os.rename(numbers[0] + ".new", numbers[0])
+        elif name == "bytes":
+            say("done", bytes=self.display.get_property("total-read-bytes"))
+            return
+        elif name == "prefer":
+            self.display.display_channel_change_preferred_compression(int(numbers[0]))
         elif name == "key":
             self.inputs.key_press_and_release(int(numbers[0]))
         elif name == "motion":

@@ -185,16 +185,4 @@ void spice_server_set_record_rate(SpiceRecordInstance* sin, uint32_t frequency) 
     if (sin->st != nullptr) sin->st->rate = frequency;
 }
 
-// --- Replay of recordings -----------------------------------------------------------------------
-// The reader of recordings is not here yet: there is nothing to open, so there is nothing to free.
-
-SpiceReplay* spice_replay_new(FILE*, int) {
-    return nullptr;
-}
-QXLCommandExt* spice_replay_next_cmd(SpiceReplay*, QXLInstance*) {
-    return nullptr;
-}
-void spice_replay_free_cmd(SpiceReplay*, QXLCommandExt*) {}
-void spice_replay_free(SpiceReplay*) {}
-
 }  // extern "C"

@@ -234,13 +234,13 @@ SpiceImageCompression spice_server_get_image_compression(SpiceServer* s) {
 
 int spice_server_set_jpeg_compression(SpiceServer* s, spice_wan_compression_t comp) {
     if (comp <= SPICE_WAN_COMPRESSION_INVALID || comp > SPICE_WAN_COMPRESSION_NEVER) return -1;
-    s->server.options().jpeg = static_cast<WanCompression>(comp);
+    s->server.set_jpeg(static_cast<WanCompression>(comp));
     return 0;
 }
 
 int spice_server_set_zlib_glz_compression(SpiceServer* s, spice_wan_compression_t comp) {
     if (comp <= SPICE_WAN_COMPRESSION_INVALID || comp > SPICE_WAN_COMPRESSION_NEVER) return -1;
-    s->server.options().zlib_glz = static_cast<WanCompression>(comp);
+    s->server.set_zlib_glz(static_cast<WanCompression>(comp));
     return 0;
 }
 
@@ -249,7 +249,7 @@ int spice_server_set_streaming_video(SpiceServer* s, int value) {
         value != SPICE_STREAM_VIDEO_FILTER) {
         return -1;
     }
-    s->server.options().streaming_video = value;
+    s->server.set_streaming_video(value);
     return 0;
 }
 

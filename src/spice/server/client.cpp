@@ -156,7 +156,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
         case wire::ChannelType::cursor: {
             channel.display = server_.display_of(channel.key.id);
             if (channel.display == nullptr) return channel_lost(link);
-            const EncoderOptions options = server_.encoder_options(socket.setup);
+            const EncoderOptions options = server_.encoder_options();
             channel.display->connect(std::move(socket), options, caches_, target_.has_value());
             if (expects_data) server_.give_state(*this);
             return;

@@ -47,8 +47,12 @@ void LineEstimate::acked(Instant now) {
     }
     const Duration crossing = std::max(kShortest, time - round_trip_.value_or(Duration{}));
     bits_per_second_ = window.bytes * 8 * 1'000'000 / static_cast<std::uint64_t>(to_us(crossing));
-    if (*bits_per_second_ < kLowBitsPerSecond) is_low_ = true;
-    if (*bits_per_second_ > 2 * kLowBitsPerSecond) is_low_ = false;
+    const bool contradicts =
+        is_low_ ? *bits_per_second_ > 2 * kLowBitsPerSecond : *bits_per_second_ < kLowBitsPerSecond;
+    doubts_ = contradicts ? doubts_ + 1 : 0;
+    if (doubts_ < kMostDoubts) return;
+    is_low_ = !is_low_;
+    doubts_ = 0;
 }
 
 }  // namespace segue::spice::server

@@ -32,6 +32,7 @@ class LineEstimate {
     void assume_low(bool low) { is_low_ = low; }
 
   private:
+    static constexpr unsigned kMostDoubts = 5;
     // Less does not fill a line for long enough to tell its speed from its length.
     static constexpr std::uint64_t kLeastSample = 48u << 10;
 
@@ -46,6 +47,8 @@ class LineEstimate {
     std::uint64_t current_ = 0;  // of the window that has not ended
     std::optional<Duration> round_trip_;
     std::optional<std::uint64_t> bits_per_second_;
+    // Samples in a row that say the other thing: a client that was busy for a moment is no line.
+    unsigned doubts_ = 0;
     bool is_low_ = false;
 };
 

@@ -38,7 +38,7 @@ LineEstimate after_sending(std::uint64_t bits_per_second, Duration round_trip, s
 
 TEST(LineEstimate, SlowLinesAreFoundAtAnyLength) {
     for (const Duration length : {Duration(1ms), Duration(50ms), Duration(200ms)}) {
-        const LineEstimate line = after_sending(4'000'000, length, 8000, 6);
+        const LineEstimate line = after_sending(4'000'000, length, 8000, 9);
         ASSERT_TRUE(line.bits_per_second());
         EXPECT_TRUE(line.is_low()) << to_ms(length);
         EXPECT_GE(*line.bits_per_second(), 3'900'000u) << to_ms(length);
@@ -49,6 +49,10 @@ TEST(LineEstimate, SlowLinesAreFoundAtAnyLength) {
 TEST(LineEstimate, LongLinesAreNotSlowForThat) {
     for (const Duration length : {Duration(1ms), Duration(50ms), Duration(200ms)})
         EXPECT_FALSE(after_sending(100'000'000, length, 8000, 6).is_low()) << to_ms(length);
+}
+
+TEST(LineEstimate, OneSlowMomentIsNoSlowLine) {
+    EXPECT_FALSE(after_sending(4'000'000, 1ms, 8000, 4).is_low());
 }
 
 TEST(LineEstimate, SmallMessagesSayNothing) {

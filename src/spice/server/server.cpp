@@ -26,6 +26,7 @@ wire::Capabilities caps_of(ChannelType type) {
                                            main_wire::Capability::seamless_migrate});
         case ChannelType::display:
             return wire::Capabilities::of({wire::display::Capability::monitors_config,
+                                           wire::display::Capability::stream_report,
                                            wire::display::Capability::pref_compression});
         case ChannelType::inputs:
             return wire::Capabilities::of({wire::inputs::Capability::key_scancode});
@@ -177,8 +178,24 @@ void Server::primary_changed(int width, int height, bool mouse_mode) {
 
 void Server::set_image_compression(ImageCompression compression) {
     options_.image_compression = compression;
+    encoding_changed();
+}
+void Server::set_jpeg(WanCompression compression) {
+    options_.jpeg = compression;
+    encoding_changed();
+}
+void Server::set_zlib_glz(WanCompression compression) {
+    options_.zlib_glz = compression;
+    encoding_changed();
+}
+void Server::set_streaming_video(int value) {
+    options_.streaming_video = value;
+    encoding_changed();
+}
+
+void Server::encoding_changed() {
     for (const auto& display : displays_)
-        display->set_compression(compression);
+        display->set_encoding(encoder_options());
 }
 
 // --- Mouse mode ---------------------------------------------------------------------------------
@@ -370,12 +387,12 @@ Display* Server::display_of(std::uint8_t id) {
     return nullptr;
 }
 
-EncoderOptions Server::encoder_options(const ChannelSetup& setup) const {
+EncoderOptions Server::encoder_options() const {
     EncoderOptions made;
     made.compression = options_.image_compression;
     made.jpeg = options_.jpeg;
     made.zlib_glz = options_.zlib_glz;
-    made.lz4_allowed = setup.client_caps.has(wire::display::Capability::lz4_compression);
+    made.streaming = static_cast<StreamVideo>(options_.streaming_video);
     return made;
 }
 

@@ -46,7 +46,11 @@ class Server final : private InputSink {
     void leds_changed(std::uint8_t leds);
     // The primary surface of a display was made: the pointer's space is its size.
     void primary_changed(int width, int height, bool mouse_mode);
+    // How pictures go; clients that are here are asked no questions.
     void set_image_compression(ImageCompression compression);
+    void set_jpeg(WanCompression compression);
+    void set_zlib_glz(WanCompression compression);
+    void set_streaming_video(int value);
 
     // --- The machine -----------------------------------------------------------------------------
     void vm_start();
@@ -77,7 +81,7 @@ class Server final : private InputSink {
         std::uint32_t displays = 0;
     };
     Session session() const;
-    EncoderOptions encoder_options(const ChannelSetup& setup) const;
+    EncoderOptions encoder_options() const;
     Display* display_of(std::uint8_t id);
     InputSink& inputs() { return *this; }
     const Clock& clock() const { return home_->clock(); }
@@ -94,6 +98,7 @@ class Server final : private InputSink {
     void tell(const control::Event& event);
 
   private:
+    void encoding_changed();
     void scancode(std::uint8_t byte) override;
     std::uint8_t leds() override;
     void mouse_motion(int dx, int dy, int dz, std::uint32_t buttons) override;

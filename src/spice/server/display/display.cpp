@@ -426,13 +426,9 @@ void Display::stop_waiting(LinkId link) {
     });
 }
 
-void Display::set_compression(ImageCompression compression) {
-    worker_.post([this, compression] {
-        for_displays([&](DisplayChannel& channel) {
-            EncoderOptions options = channel.options();
-            options.compression = compression;
-            channel.set_options(options);
-        });
+void Display::set_encoding(const EncoderOptions& options) {
+    worker_.post([this, options] {
+        for_displays([&](DisplayChannel& channel) { channel.set_options(options); });
     });
 }
 

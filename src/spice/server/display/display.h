@@ -84,7 +84,7 @@ class Display final : private DisplayListener {
     void thaw();
     // The state that the channel waits for is late: it goes on without.
     void stop_waiting(LinkId link);
-    void set_compression(ImageCompression compression);
+    void set_encoding(const EncoderOptions& options);
     struct Counters {
         std::uint64_t commands = 0;
         std::uint64_t images = 0;

@@ -90,6 +90,13 @@ extension::DisplayState extension_of(const Knowledge& knowledge) {
         image.pixels = static_cast<std::uint32_t>(knowledge.images.pixels_of(at->second));
         state.images.push_back(image);
     }
+    for (const auto& [id, known] : knowledge.streams) {
+        extension::StreamState stream;
+        stream.id = id;
+        stream.surface = known.surface;
+        stream.area = rects_of(canvas::Region(known.area)).front();
+        state.streams.push_back(stream);
+    }
     state.preferred_compression = static_cast<std::uint8_t>(knowledge.preferred_compression);
     return state;
 }
@@ -122,6 +129,12 @@ Result<> take_extension(const extension::DisplayState& state, Knowledge& knowled
     }
     for (const extension::CachedImage& image : state.images)
         knowledge.images.add(image.id, image.pixels);
+    for (const extension::StreamState& stream : state.streams) {
+        const auto surface = knowledge.surfaces.find(stream.surface);
+        if (surface == knowledge.surfaces.end()) continue;
+        const canvas::Region area = region_of({stream.area}, surface->second);
+        if (!area.empty()) knowledge.streams[stream.id] = {stream.surface, area.extents()};
+    }
     knowledge.preferred_compression = compression_of(state.preferred_compression);
     return {};
 }

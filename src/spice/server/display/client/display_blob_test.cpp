@@ -27,6 +27,7 @@ Knowledge some_knowledge() {
     knowledge.surfaces[0] = primary;
     knowledge.images.add(5, 256);
     knowledge.images.add(9ull << 32, 1024);
+    knowledge.streams[3] = {0, canvas::Rect{10, 20, 330, 260}};
     knowledge.low_bandwidth = true;
     knowledge.preferred_compression = ImageCompression::quic;
     return knowledge;

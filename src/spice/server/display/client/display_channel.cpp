@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/display/client/display_channel.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "spice/server/display/client/display_blob.h"
 
@@ -24,8 +26,11 @@ struct DisplayChannel::Handler {
     DisplayChannel& channel;
 
     Result<> operator()(const display::Init& message) { return channel.init(message); }
-    // Frames of video streams and GL scanouts are never sent: such reports mean nothing.
-    Result<> operator()(const display::StreamReport&) { return {}; }
+    Result<> operator()(const display::StreamReport& report) {
+        channel.stream_report(report);
+        return {};
+    }
+    // GL scanouts are never sent; of videos there is one codec.
     Result<> operator()(const display::GlDrawDone&) { return {}; }
     Result<> operator()(const display::PreferredVideoCodecType&) { return {}; }
     Result<> operator()(const display::PreferredCompression& wanted) {
@@ -51,6 +56,7 @@ DisplayChannel::DisplayChannel(const ChannelSetup& setup, ChannelOutput& output,
       options_(options),
       encoder_(options) {
     caches_->channel_came();
+    apply_options();
     if (!is_held()) return;
     for (const auto& [id, surface] : guest_.surfaces().all())
         drawn_while_held_[id] = canvas::Region(surface.image.bounds());
@@ -92,6 +98,7 @@ void DisplayChannel::set_options(const EncoderOptions& options) {
 void DisplayChannel::apply_options() {
     EncoderOptions options = options_;
     options.low_bandwidth = knowledge_.low_bandwidth;
+    options.lz4_allowed = setup().client_caps.has(display::Capability::lz4_compression);
     if (is_known(knowledge_.preferred_compression))
         options.compression = knowledge_.preferred_compression;
     encoder_.set_options(options);
@@ -116,7 +123,7 @@ void DisplayChannel::window_acked() {
     line_.acked(clock_.now());
     if (line_.is_low() == knowledge_.low_bandwidth) return;
     knowledge_.low_bandwidth = line_.is_low();
-    log_info("spice", "{}: the line is {} ({} bit/s)", name_of(key()),
+    log_info("spice", "{}: the line is {} now: {} bit/s", name_of(key()),
              line_.is_low() ? "slow" : "fast", line_.bits_per_second().value_or(0));
     apply_options();
 }
@@ -132,6 +139,7 @@ void DisplayChannel::surface_created(std::uint32_t id) {
                               known != knowledge_.surfaces.end() && known->second.fits(*surface);
     if (known != knowledge_.surfaces.end() && !is_as_it_was)
         known->second.stale = canvas::Region(surface->image.bounds());
+    if (!is_as_it_was) end_streams(id);
     if (is_held()) {
         drawn_while_held_[id] =
             surface->has_kept_pixels ? canvas::Region() : canvas::Region(surface->image.bounds());
@@ -146,7 +154,8 @@ void DisplayChannel::drawn(const Drawing& drawing) {
     SurfaceKnowledge& known = found->second;
     if (const auto resting = resting_.find(surface); resting != resting_.end())
         resting->second.subtract(drawing.region);
-    if (is_ready() && can_send() && known.fits(*drawing.surface)) {
+    if (is_ready() && can_send() && known.fits(*drawing.surface) &&
+        !in_stream(surface, drawing.region)) {
         switch (drawing.kind) {
             case Drawing::Kind::fill:
                 if (send_fill(drawing, known)) return;
@@ -256,6 +265,8 @@ Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
             known.stale.unite(drawn->second);
     }
     drawn_while_held_.clear();
+    for (const auto& [id, stream] : std::exchange(knowledge_.streams, {}))
+        begin_stream(stream.surface, stream.area);
     return {};
 }
 

@@ -9,6 +9,8 @@
 #include "spice/server/display/client/knowledge.h"
 #include "spice/server/display/encode/image_encoder.h"
 #include "spice/server/display/guest/guest_display.h"
+#include "spice/server/display/video/stream_rate.h"
+#include "spice/server/display/video/video_areas.h"
 #include "spice/server/line_estimate.h"
 #include "spice/wire/display.schema.h"
 
@@ -64,6 +66,7 @@ class DisplayChannel final : public Channel {
     Bytes migrate_data() override;
     Result<> restore(const wire::SharedBytes& blob) override;
     void go_without_data() override { ready_ = true; }
+    void before_migrate() override;
     void message_sent(std::size_t bytes, bool ends_window) override;
     void ack_synced() override;
     void window_acked() override;
@@ -90,6 +93,21 @@ class DisplayChannel final : public Channel {
     Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
                                 bool lossless);
 
+    // display_streams.cpp
+    struct Stream {
+        StreamRate rate;
+        Instant last_frame{};
+        std::uint32_t report_id = 0;
+    };
+    void begin_stream(std::uint32_t surface, const canvas::Rect& area);
+    void end_streams(std::uint32_t surface);
+    void end_idle_streams();
+    void find_video(const Surface& surface, const canvas::Rect& rect);
+    bool in_stream(std::uint32_t surface, const canvas::Region& region) const;
+    void send_frames(const Surface& surface, SurfaceKnowledge& known);
+    void send_frame(std::uint32_t id, Stream& stream, const Surface& surface);
+    void stream_report(const wire::display::StreamReport& report);
+
     const GuestDisplay& guest_;
     const std::shared_ptr<ClientCaches> caches_;
     const Clock& clock_;
@@ -97,6 +115,9 @@ class DisplayChannel final : public Channel {
     ImageEncoder encoder_;
     LineEstimate line_;
     Knowledge knowledge_;
+    VideoAreas videos_;
+    std::map<std::uint32_t, Stream> streams_;  // what is not `knowledge` about its streams
+    std::uint32_t stream_reports_ = 0;
     bool ready_ = false;
     bool waits_for_machine_ = false;
     bool frozen_ = false;

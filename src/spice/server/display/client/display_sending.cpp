@@ -97,6 +97,7 @@ void DisplayChannel::sync_surfaces() {
             continue;
         }
         if (!can_send()) return;
+        end_streams(known->first);
         display::SurfaceDestroy message;
         message.surface_id = known->first;
         // A surface of unknown size that takes over: clients keep the window when the size agrees.
@@ -158,9 +159,15 @@ void DisplayChannel::sync_monitors() {
 // False: there was no room for all of it.
 bool DisplayChannel::send_stale(const Surface& surface, SurfaceKnowledge& known) {
     known.stale.intersect(surface.image.bounds());
-    if (!known.stale.empty()) {
-        for (const canvas::Rect& rect : rects_to_send(known.stale)) {
+    send_frames(surface, known);
+    canvas::Region images = known.stale;
+    for (const auto& [id, stream] : knowledge_.streams) {
+        if (stream.surface == surface.id) images.subtract(canvas::Region(stream.area));
+    }
+    if (!images.empty()) {
+        for (const canvas::Rect& rect : rects_to_send(images)) {
             if (!can_send()) return false;
+            find_video(surface, rect);
             send_image(surface, known, rect, false);
         }
     }
@@ -217,6 +224,7 @@ bool DisplayChannel::send_move(const Drawing& drawing, SurfaceKnowledge& known) 
     const canvas::Rect source = source_of(drawing);
     if (drawing.region.rects().size() > kMostClipRects) return false;
     if (known.stale.intersects(source)) return false;
+    if (in_stream(drawing.surface->id, canvas::Region(source))) return false;
     if (!drawing.surface->image.bounds().contains(source)) return false;
     display::CopyBits message;
     message.base = base_of(drawing.surface->id, drawing.box, drawing.region);
@@ -277,6 +285,7 @@ bool DisplayChannel::has_lossy() const {
 }
 
 void DisplayChannel::rest() {
+    end_idle_streams();
     for (auto& [id, known] : knowledge_.surfaces) {
         canvas::Region& resting = resting_[id];
         resting.intersect(known.lossy);

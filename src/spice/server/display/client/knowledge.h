@@ -46,9 +46,18 @@ struct SurfaceKnowledge {
     friend bool operator==(const SurfaceKnowledge&, const SurfaceKnowledge&) = default;
 };
 
+// A video of the client's: an area of a surface that goes as frames. Where the frames were taken
+// from is lossy in the surface.
+struct StreamKnowledge {
+    std::uint32_t surface = 0;
+    canvas::Rect area;
+    friend bool operator==(const StreamKnowledge&, const StreamKnowledge&) = default;
+};
+
 struct Knowledge {
     std::map<std::uint32_t, SurfaceKnowledge> surfaces;
     std::optional<MonitorsConfig> monitors;
+    std::map<std::uint32_t, StreamKnowledge> streams;
 
     // The caches that the client announced (DISPLAY_INIT), and what is in them. The pixels of the
     // GLZ window are not part of this: behind a hand-over it is empty, and its ids go on.

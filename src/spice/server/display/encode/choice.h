@@ -11,10 +11,14 @@ namespace codec = segue::spice::codec;
 
 enum class ImageForm : std::uint8_t { raw, lz, glz, zlib_glz, quic, jpeg, jpeg_alpha, lz4 };
 
+// SPICE_STREAM_VIDEO_*
+enum class StreamVideo : std::uint8_t { off = 1, all = 2, filter = 3 };
+
 struct EncoderOptions {
     ImageCompression compression = ImageCompression::auto_glz;
     WanCompression jpeg = WanCompression::never;
     WanCompression zlib_glz = WanCompression::never;
+    StreamVideo streaming = StreamVideo::filter;
     // The client said that it decodes LZ4.
     bool lz4_allowed = false;
     // The line to the client is slow.

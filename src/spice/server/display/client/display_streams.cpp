@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Videos of a display channel: found among what is drawn, sent as JPEG frames, ended when they
+// stand still; their area is then made exact like all that is lossy.
+#include "base/log.h"
+#include "spice/codec/jpeg_codec.h"
+#include "spice/server/display/client/display_channel.h"
+#include "spice/server/display/encode/photo.h"
+
+namespace segue::spice::server {
+namespace {
+
+namespace display = wire::display;
+
+// A client shows a few videos at a time; more are pictures like others.
+constexpr std::size_t kMostStreams = 8;
+// Without a new frame for so long the video is over.
+constexpr Duration kStreamIdle = 1s;
+// Reports come each so many frames or after so long, as stock asks for them.
+constexpr std::uint32_t kReportFrames = 5;
+constexpr std::uint32_t kReportTimeout_ms = 1000;
+constexpr std::uint32_t kNothingShown = 0xffffffff;
+
+wire::Rect wire_rect(const canvas::Rect& rect) {
+    wire::Rect made;
+    made.top = rect.top;
+    made.left = rect.left;
+    made.bottom = rect.bottom;
+    made.right = rect.right;
+    return made;
+}
+
+bool has_frames(const Surface& surface) {
+    return surface.image.format() == canvas::Format::xrgb32 ||
+           surface.image.format() == canvas::Format::argb32;
+}
+
+codec::PictureView view_of(const Surface& surface, const canvas::Rect& area) {
+    codec::PictureView view;
+    view.format = codec::PixelFormat::bgrx32;
+    view.width = static_cast<std::uint32_t>(area.width());
+    view.height = static_cast<std::uint32_t>(area.height());
+    view.rows = surface.image.line(area.top) + std::ptrdiff_t{area.left} * 4;
+    view.stride = surface.image.stride();
+    return view;
+}
+
+// The clock that the main channel tells the client (its INIT and MULTI_MEDIA_TIME).
+std::uint32_t multi_media_time(Instant at) {
+    return static_cast<std::uint32_t>(to_ms(at.since_start) & 0xffffffff);
+}
+
+}  // namespace
+
+bool DisplayChannel::in_stream(std::uint32_t surface, const canvas::Region& region) const {
+    for (const auto& [id, stream] : knowledge_.streams) {
+        if (stream.surface == surface && region.intersects(stream.area)) return true;
+    }
+    return false;
+}
+
+void DisplayChannel::find_video(const Surface& surface, const canvas::Rect& rect) {
+    if (options_.streaming == StreamVideo::off || !has_frames(surface)) return;
+    const auto area =
+        videos_.seen(surface.id, rect, clock_.now(), options_.streaming == StreamVideo::filter,
+                     [&](const canvas::Rect& drawn) { return is_photo(view_of(surface, drawn)); });
+    if (area) begin_stream(surface.id, canvas::intersection(*area, surface.image.bounds()));
+}
+
+void DisplayChannel::begin_stream(std::uint32_t surface, const canvas::Rect& area) {
+    if (knowledge_.streams.size() >= kMostStreams || area.empty()) return;
+    // Two that overlap would draw over each other at times that nobody can tell.
+    if (in_stream(surface, canvas::Region(area))) return;
+    std::uint32_t id = 0;
+    while (knowledge_.streams.count(id) != 0)
+        ++id;
+    display::StreamCreate message;
+    message.surface_id = surface;
+    message.id = id;
+    message.flags = display::StreamFlags::top_down;
+    message.codec = display::VideoCodec::mjpeg;
+    message.stream_width = static_cast<std::uint32_t>(area.width());
+    message.stream_height = static_cast<std::uint32_t>(area.height());
+    message.source_width = message.stream_width;
+    message.source_height = message.stream_height;
+    message.destination = wire_rect(area);
+    message.clip.type = display::ClipType::none;
+    send(message);
+    const Instant now = clock_.now();
+    Stream stream{StreamRate(now), now, 0};
+    if (setup().client_caps.has(display::Capability::stream_report)) {
+        display::StreamActivateReport report;
+        report.stream_id = id;
+        report.unique_id = stream.report_id = ++stream_reports_;
+        report.max_window_size = kReportFrames;
+        report.timeout_ms = kReportTimeout_ms;
+        send(report);
+    }
+    knowledge_.streams[id] = {surface, area};
+    streams_.insert_or_assign(id, stream);
+    log_info("spice", "{}: a video of {}x{} begins", name_of(key()), area.width(), area.height());
+}
+
+void DisplayChannel::end_streams(std::uint32_t surface) {
+    videos_.forget(surface);
+    for (auto known = knowledge_.streams.begin(); known != knowledge_.streams.end();) {
+        if (known->second.surface != surface) {
+            ++known;
+            continue;
+        }
+        display::StreamDestroy message;
+        message.id = known->first;
+        send(message);
+        streams_.erase(known->first);
+        known = knowledge_.streams.erase(known);
+    }
+}
+
+void DisplayChannel::end_idle_streams() {
+    for (auto stream = streams_.begin(); stream != streams_.end();) {
+        if (clock_.now() - stream->second.last_frame < kStreamIdle || !can_send()) {
+            ++stream;
+            continue;
+        }
+        display::StreamDestroy message;
+        message.id = stream->first;
+        send(message);
+        knowledge_.streams.erase(stream->first);
+        stream = streams_.erase(stream);
+    }
+}
+
+// The client's streams end with the old server: their frames are timed by its clock. The target
+// begins them anew from `knowledge`.
+void DisplayChannel::before_migrate() {
+    if (!streams_.empty()) send(display::StreamDestroyAll{});
+    streams_.clear();
+}
+
+// What is stale in a stream waits there for the time of the next frame.
+void DisplayChannel::send_frames(const Surface& surface, SurfaceKnowledge& known) {
+    for (auto& [id, stream] : streams_) {
+        const StreamKnowledge& video = knowledge_.streams.at(id);
+        if (video.surface != surface.id || !known.stale.intersects(video.area)) continue;
+        if (!stream.rate.may_send(can_send(), clock_.now())) continue;
+        send_frame(id, stream, surface);
+        known.sent(canvas::Region(video.area), true);
+    }
+}
+
+void DisplayChannel::send_frame(std::uint32_t id, Stream& stream, const Surface& surface) {
+    const Instant now = clock_.now();
+    stream.rate.sent(now);
+    stream.last_frame = now;
+    Bytes frame;
+    const codec::PictureView view = view_of(surface, knowledge_.streams.at(id).area);
+    if (const Result<> done = codec::jpeg_encode(view, stream.rate.quality(), frame); !done) {
+        log_error("spice", "{}: a frame is left out: {}", name_of(key()), done.error().message);
+        return;
+    }
+    display::StreamData message;
+    message.id = id;
+    message.multi_media_time = multi_media_time(now + stream.rate.lead());
+    message.data = wire::SharedBytes::take(std::move(frame));
+    send(message);
+}
+
+void DisplayChannel::stream_report(const display::StreamReport& report) {
+    const auto found = streams_.find(report.stream_id);
+    // Of a stream that has ended meanwhile.
+    if (found == streams_.end() || found->second.report_id != report.unique_id) return;
+    StreamRate::Report made;
+    made.frames = report.frames;
+    made.drops = report.drops == kNothingShown ? report.frames + 1 : report.drops;
+    made.last_delay = std::chrono::milliseconds(report.last_frame_delay);
+    found->second.rate.reported(made, clock_.now());
+}
+
+}  // namespace segue::spice::server

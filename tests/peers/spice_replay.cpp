@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Replays a recording of a SPICE display to one client, at the pace of the recording, on whichever
+// libspice-server.so.1 the loader finds: ours and stock's do the same work under one program.
+//
+//   spice_replay RECORDING TIMES SOCKET [compression=N] [streaming=N] [jpeg=N] [zlib=N] [null=1]
+//
+// TIMES has a line for each command: nanoseconds since the first. It starts when a client's display
+// channel is there ("null": at once, and the display gets nothing). It prints "consumed" when the
+// display has taken the last command, waits for the end of stdin, and prints the CPU time that was
+// used since the start, in microseconds.
+#include <spice.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/loop.h"
+
+struct SpiceTimer {
+    std::unique_ptr<segue::Timer> timer;
+};
+// On a descriptor of its own: the library may watch one anew before we have let go of it.
+struct SpiceWatch {
+    int descriptor = -1;
+    std::unique_ptr<segue::Watch> watch;
+};
+
+namespace {
+
+using segue::Duration;
+using segue::Instant;
+using segue::Loop;
+
+// More commands waiting than any device's ring holds.
+constexpr std::size_t kMostQueued = 4096;
+
+std::unique_ptr<segue::RunLoop> the_loop;
+SpiceReplay* the_replay = nullptr;
+SpiceServer* the_server = nullptr;
+std::mutex the_mutex;
+std::deque<QXLCommandExt> the_commands;
+std::deque<QXLCommandExt> the_cursor_commands;
+bool the_client_is_here = false;
+bool is_null = false;
+
+// --- The core interface, on our own loop --------------------------------------------------------
+
+SpiceTimer* timer_add(SpiceTimerFunc function, void* opaque) {
+    return new SpiceTimer{the_loop->make_timer([=] { function(opaque); })};
+}
+void timer_start(SpiceTimer* timer, uint32_t ms) {
+    timer->timer->start(std::chrono::milliseconds(ms));
+}
+void timer_cancel(SpiceTimer* timer) {
+    timer->timer->cancel();
+}
+void timer_remove(SpiceTimer* timer) {
+    delete timer;
+}
+SpiceWatch* watch_add(int descriptor, int events, SpiceWatchFunc function, void* opaque) {
+    auto* made = new SpiceWatch;
+    made->descriptor = ::dup(descriptor);
+    made->watch = the_loop->watch(made->descriptor, [=](Loop::Ready ready) {
+        const int now = (ready.readable ? SPICE_WATCH_EVENT_READ : 0) |
+                        (ready.writable ? SPICE_WATCH_EVENT_WRITE : 0);
+        function(descriptor, now, opaque);
+    });
+    made->watch->set_interest((events & SPICE_WATCH_EVENT_READ) != 0,
+                              (events & SPICE_WATCH_EVENT_WRITE) != 0);
+    return made;
+}
+void watch_update(SpiceWatch* watch, int events) {
+    watch->watch->set_interest((events & SPICE_WATCH_EVENT_READ) != 0,
+                               (events & SPICE_WATCH_EVENT_WRITE) != 0);
+}
+void watch_remove(SpiceWatch* watch) {
+    // Its own callback may ask for this.
+    watch->watch->set_interest(false, false);
+    the_loop->post([watch] {
+        watch->watch.reset();
+        ::close(watch->descriptor);
+        delete watch;
+    });
+}
+void channel_event(int event, SpiceChannelEventInfo* info) {
+    if (info->type == SPICE_CHANNEL_DISPLAY && event == SPICE_CHANNEL_EVENT_INITIALIZED)
+        the_client_is_here = true;
+}
+
+// --- The display device -------------------------------------------------------------------------
+
+void attached(QXLInstance* instance) {
+    QXLDevMemSlot slot{};
+    slot.virt_end = ~0ul;
+    spice_qxl_add_memslot(instance, &slot);
+    spice_server_vm_start(the_server);
+}
+void set_compression_level(QXLInstance*, int) {}
+void init_info(QXLInstance*, QXLDevInitInfo* info) {
+    std::memset(info, 0, sizeof *info);
+    info->num_memslots = 1;
+    info->num_memslots_groups = 1;
+    info->memslot_id_bits = 1;
+    info->memslot_gen_bits = 1;
+    info->n_surfaces = 1024;
+}
+int take(std::deque<QXLCommandExt>& from, QXLCommandExt* command) {
+    const std::lock_guard lock(the_mutex);
+    if (from.empty()) return 0;
+    *command = from.front();
+    from.pop_front();
+    return 1;
+}
+int get_command(QXLInstance*, QXLCommandExt* command) {
+    return take(the_commands, command);
+}
+int get_cursor_command(QXLInstance*, QXLCommandExt* command) {
+    return take(the_cursor_commands, command);
+}
+int request_notice(QXLInstance*) {
+    const std::lock_guard lock(the_mutex);
+    return the_commands.empty() ? 1 : 0;
+}
+int request_cursor_notice(QXLInstance*) {
+    const std::lock_guard lock(the_mutex);
+    return the_cursor_commands.empty() ? 1 : 0;
+}
+void release(QXLInstance*, QXLReleaseInfoExt info) {
+    spice_replay_free_cmd(the_replay, reinterpret_cast<QXLCommandExt*>(info.info->id));
+}
+void notify_update(QXLInstance*, uint32_t) {}
+int flush_resources(QXLInstance*) {
+    return 1;
+}
+
+QXLInterface device_interface() {
+    QXLInterface made{};
+    made.base.type = SPICE_INTERFACE_QXL;
+    made.base.description = "replay";
+    made.base.major_version = SPICE_INTERFACE_QXL_MAJOR;
+    made.base.minor_version = SPICE_INTERFACE_QXL_MINOR;
+    made.attached_worker = attached;
+    made.set_compression_level = set_compression_level;
+    made.get_init_info = init_info;
+    made.get_command = get_command;
+    made.req_cmd_notification = request_notice;
+    made.release_resource = release;
+    made.get_cursor_command = get_cursor_command;
+    made.req_cursor_notification = request_cursor_notice;
+    made.notify_update = notify_update;
+    made.flush_resources = flush_resources;
+    return made;
+}
+
+// --- The replay ---------------------------------------------------------------------------------
+
+std::uint64_t cpu_us() {
+    rusage used{};
+    getrusage(RUSAGE_SELF, &used);
+    const auto us = [](const timeval& time) {
+        return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 +
+               static_cast<std::uint64_t>(time.tv_usec);
+    };
+    return us(used.ru_utime) + us(used.ru_stime);
+}
+
+class Player {
+  public:
+    Player(QXLInstance& display, const std::string& times)
+        : display_(display), timer_(the_loop->make_timer([this] { play(); })) {
+        std::ifstream file(times);
+        for (std::int64_t time = 0; file >> time;)
+            times_.push_back(Duration(time));
+    }
+    void start() { timer_->start(Duration{}); }
+    std::uint64_t started_cpu() const { return started_cpu_; }
+
+  private:
+    void play() {
+        if (!the_client_is_here && !is_null) return timer_->start(std::chrono::milliseconds(5));
+        if (!began_) {
+            began_ = the_loop->now();
+            started_cpu_ = cpu_us();
+        }
+        const Duration passed = the_loop->now() - *began_;
+        bool gave = false;
+        while (!over_ && waiting() < kMostQueued &&
+               (count_ >= times_.size() || times_[count_] <= passed)) {
+            give();
+            gave = true;
+        }
+        if (gave && !is_null) spice_qxl_wakeup(&display_);
+        if (over_ && waiting() == 0) return finish();
+        timer_->start(std::chrono::milliseconds(1));
+    }
+    static std::size_t waiting() {
+        const std::lock_guard lock(the_mutex);
+        return the_commands.size() + the_cursor_commands.size();
+    }
+    void give() {
+        QXLCommandExt* command = spice_replay_next_cmd(the_replay, &display_);
+        ++count_;
+        if (command == nullptr) {
+            over_ = true;
+        } else if (is_null) {
+            spice_replay_free_cmd(the_replay, command);
+        } else {
+            const std::lock_guard lock(the_mutex);
+            auto& queue = command->cmd.type == QXL_CMD_CURSOR ? the_cursor_commands : the_commands;
+            queue.push_back(*command);
+        }
+    }
+    void finish() {
+        std::printf("consumed\n");
+        std::fflush(stdout);
+        end_ = the_loop->watch(STDIN_FILENO, [this](Loop::Ready) {
+            char rest[64];
+            if (::read(STDIN_FILENO, rest, sizeof rest) <= 0) the_loop->stop();
+        });
+        end_->set_interest(true, false);
+    }
+
+    QXLInstance& display_;
+    std::unique_ptr<segue::Timer> timer_;
+    std::unique_ptr<segue::Watch> end_;
+    std::vector<Duration> times_;
+    std::size_t count_ = 0;
+    std::optional<Instant> began_;
+    std::uint64_t started_cpu_ = 0;
+    bool over_ = false;
+};
+
+int fail(const char* what) {
+    std::fprintf(stderr, "spice_replay: %s\n", what);
+    return 1;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    if (count < 4) return fail("RECORDING TIMES SOCKET [compression=N] …");
+    std::map<std::string, int> options = {
+        {"compression", 2}, {"streaming", 1}, {"jpeg", 3}, {"zlib", 3}, {"null", 0}};
+    for (int at = 4; at < count; ++at) {
+        const std::string word = words[at];
+        const std::size_t equals = word.find('=');
+        if (equals == std::string::npos || options.count(word.substr(0, equals)) == 0)
+            return fail("unknown option");
+        options[word.substr(0, equals)] = std::atoi(word.c_str() + equals + 1);
+    }
+    is_null = options["null"] != 0;
+    the_loop = segue::make_asio_loop();
+    std::FILE* file = std::fopen(words[1], "rb");
+    the_replay = file == nullptr ? nullptr : spice_replay_new(file, 1024);
+    if (the_replay == nullptr) return fail("cannot read the recording");
+
+    SpiceCoreInterface core{};
+    core.base.type = SPICE_INTERFACE_CORE;
+    core.base.description = "replay";
+    core.base.major_version = SPICE_INTERFACE_CORE_MAJOR;
+    core.base.minor_version = SPICE_INTERFACE_CORE_MINOR;
+    core.timer_add = timer_add;
+    core.timer_start = timer_start;
+    core.timer_cancel = timer_cancel;
+    core.timer_remove = timer_remove;
+    core.watch_add = watch_add;
+    core.watch_update_mask = watch_update;
+    core.watch_remove = watch_remove;
+    core.channel_event = channel_event;
+    the_server = spice_server_new();
+    spice_server_set_addr(the_server, words[3], SPICE_ADDR_FLAG_UNIX_ONLY);
+    spice_server_set_noauth(the_server);
+    spice_server_set_image_compression(the_server,
+                                       static_cast<SpiceImageCompression>(options["compression"]));
+    spice_server_set_streaming_video(the_server, options["streaming"]);
+    spice_server_set_jpeg_compression(the_server,
+                                      static_cast<spice_wan_compression_t>(options["jpeg"]));
+    spice_server_set_zlib_glz_compression(the_server,
+                                          static_cast<spice_wan_compression_t>(options["zlib"]));
+    if (spice_server_init(the_server, &core) != 0) return fail("cannot listen");
+    const QXLInterface interface = device_interface();
+    QXLInstance display{};
+    display.base.sif = &interface.base;
+    display.id = 0;
+    if (spice_server_add_interface(the_server, &display.base) != 0) return fail("no display");
+
+    Player player(display, words[2]);
+    player.start();
+    std::printf("listening\n");
+    std::fflush(stdout);
+    the_loop->run();
+    std::printf("cpu_us %llu\n", static_cast<unsigned long long>(cpu_us() - player.started_cpu()));
+    std::fflush(stdout);
+    // Nothing of what follows is measured, and stock does not come down cleanly with a client.
+    std::_Exit(0);
+}
