@@ -6,7 +6,8 @@
 
 Commands on stdin, one a line: `shot PATH` (writes a PPM of the primary surface), `key CODE`,
 `motion DX DY BUTTONS`, `position X Y BUTTONS`, `press BUTTON BUTTONS`, `release BUTTON BUTTONS`,
-`bytes` (that the display channel has read), `prefer N` (image compression), `quit`. Each is answered by an event `done`.
+`bytes` (that the display channel has read), `prefer N` (image compression), `quit`. Each is
+answered by an event `done`.
 """
 import ctypes
 import json
