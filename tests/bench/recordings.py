@@ -152,7 +152,7 @@ class Recording:
 
     def create_surface(self, surface, width, height):
         self.event(0, SURFACE)
-        self.text("surface_cmd", f"surface_id {surface}", "type 0", "flags 2",
+        self.text("surface_cmd", f"surface_id {surface}", "type 0", "flags 1",
                   "u.surface_create.format 32", f"u.surface_create.width {width}",
                   f"u.surface_create.height {height}", f"u.surface_create.stride {width * 4}")
         self.blob("data", bytes(width * height * 4))

@@ -64,8 +64,8 @@ class GlzDictionary {
     // The client has pictures up to this id from elsewhere: ours begin there, if they do not stand
     // beyond it already.
     void continue_at(std::uint64_t id);
-    // From now on encode() fails: the next id is what another server goes on with.
-    void freeze();
+    // While frozen, encode() fails: the next id is what another server goes on with.
+    void set_frozen(bool frozen);
 
     std::size_t window_pixels() const { return window_pixels_; }
     std::uint64_t next_id() const;

@@ -206,9 +206,9 @@ void GlzDictionary::continue_at(std::uint64_t id) {
     next_id_ = id;
 }
 
-void GlzDictionary::freeze() {
+void GlzDictionary::set_frozen(bool frozen) {
     const std::lock_guard lock(mutex_);
-    frozen_ = true;
+    frozen_ = frozen;
 }
 
 void GlzDictionary::make_room(std::size_t pixels) {

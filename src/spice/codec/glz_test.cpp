@@ -203,7 +203,7 @@ TEST(Glz, AnotherServerGoesOnWhereTheFrozenOneStopped) {
     const Picture picture = test::console(64, 48);
     for (int turn = 0; turn < 3; ++turn)
         ASSERT_TRUE(window.decode(encoded(here, picture.view())));
-    here.freeze();
+    here.set_frozen(true);
     Bytes refused;
     EXPECT_FALSE(here.encode(picture.view(), nullptr, refused));
     EXPECT_EQ(here.next_id(), 3u);

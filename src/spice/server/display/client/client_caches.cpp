@@ -29,11 +29,18 @@ std::shared_ptr<codec::GlzDictionary> ClientCaches::dictionary(std::uint8_t id,
 }
 
 void ClientCaches::freeze() {
+    set_frozen(true);
+}
+void ClientCaches::thaw() {
+    set_frozen(false);
+}
+
+void ClientCaches::set_frozen(bool frozen) {
     const std::lock_guard lock(mutex_);
-    frozen_ = true;
+    frozen_ = frozen;
     for (const auto& [id, place] : dictionaries_) {
         if (const std::shared_ptr<codec::GlzDictionary> dictionary = place.lock())
-            dictionary->freeze();
+            dictionary->set_frozen(frozen);
     }
 }
 

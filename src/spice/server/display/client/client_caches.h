@@ -24,12 +24,16 @@ class ClientCaches {
                                                      std::uint64_t first_id);
     // The hand-over begins: the dictionaries take no more pictures.
     void freeze();
+    // It does not take place.
+    void thaw();
 
     void channel_came() { ++channels_; }
     void channel_left() { --channels_; }
     int channels() const { return channels_; }
 
   private:
+    void set_frozen(bool frozen);
+
     std::mutex mutex_;
     std::map<std::uint8_t, std::weak_ptr<codec::GlzDictionary>> dictionaries_;
     bool frozen_ = false;

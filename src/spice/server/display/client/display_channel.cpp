@@ -210,7 +210,7 @@ void DisplayChannel::forget_images(const std::vector<std::uint64_t>& ids) {
 
 // Only ours: other displays of the client keep theirs.
 void DisplayChannel::image_cache_reset() {
-    if (!is_migrating()) forget_images(knowledge_.images.take_all());
+    if (!is_migrating() && !frozen_) forget_images(knowledge_.images.take_all());
 }
 
 // --- The hand-over ------------------------------------------------------------------------------
@@ -227,6 +227,8 @@ std::uint32_t DisplayChannel::migrate_flags() const {
 
 std::optional<Bytes> DisplayChannel::carried_state(bool freeze) {
     if (!ready_ || is_migrating()) return std::nullopt;
+    // Once it stands in the state, no picture more may enter the dictionary.
+    if (freeze) caches_->freeze();
     frozen_ = freeze;
     return migrate_data();
 }
@@ -234,6 +236,7 @@ std::optional<Bytes> DisplayChannel::carried_state(bool freeze) {
 void DisplayChannel::thaw() {
     if (!frozen_) return;
     frozen_ = false;
+    caches_->thaw();
     pump();
 }
 

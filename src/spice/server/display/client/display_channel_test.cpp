@@ -436,7 +436,6 @@ TEST_F(DisplayChannelTest, CachesGoAlongInAHandOver) {
     copy(icon, 0, 0, 16, 16);
     caches_->freeze();
     channel_->migrate();
-    ASSERT_TRUE(channel_->receive(from_client(wire::common::MigrateFlushMark{})));
     wire::common::MigrateData data;
     data.data = output_.messages.back().body;
     const Knowledge before = channel_->knowledge();
