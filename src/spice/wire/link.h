@@ -61,11 +61,15 @@ struct SaslMechanismsOffered {
     std::string mechanisms;
 };
 // Client: sasl_client_step. Answer: sasl_step() to go on, or sasl_finished() when `complete` and
-// the library is content. A SASL security layer, if any, begins behind the result that follows.
+// the library is content.
 struct SaslClientStep {
     SaslData data;
     bool complete = false;
 };
+// Both sides: the SASL security layer, if there is one, begins here. A second result follows inside
+// of it (as a trace of spice-server 0.15.1 has it). The client takes what has come already with
+// take_rest(), and feeds it again as the layer makes it.
+struct SaslSecured {};
 // The channel's messages begin. The client also learns what the server can do.
 struct Linked {
     HeaderKind header = HeaderKind::full;
@@ -78,9 +82,9 @@ struct CloseLink {
     Error reason;
 };
 
-using LinkAction =
-    std::variant<SendBytes, LinkRequested, CheckTicket, EncryptTicket, SaslListNeeded,
-                 SaslServerStep, SaslMechanismsOffered, SaslClientStep, Linked, CloseLink>;
+using LinkAction = std::variant<SendBytes, LinkRequested, CheckTicket, EncryptTicket,
+                                SaslListNeeded, SaslServerStep, SaslMechanismsOffered,
+                                SaslClientStep, SaslSecured, Linked, CloseLink>;
 using LinkActions = std::vector<LinkAction>;
 
 // --- Input that waits for its turn ---------------------------------------------------------------
@@ -173,6 +177,7 @@ class ClientLink {
         sasl_choosing,
         sasl_answer,
         sasl_thinking,
+        sasl_result,
         linked,
         closed
     };
@@ -207,6 +212,8 @@ class ClientLink {
     bool read_result(LinkActions& actions);
     bool read_sasl_list(LinkActions& actions);
     bool read_sasl_answer(LinkActions& actions);
+    bool read_sasl_result(LinkActions& actions);
+    std::optional<LinkError> read_error();
     void close(LinkActions& actions, LinkError error, Error reason);
     bool refuse(LinkActions& actions, Event event);
     LinkActions run(LinkActions actions);

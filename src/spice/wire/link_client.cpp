@@ -18,7 +18,7 @@ const Allowed kTable[] = {
     {Event::start, {State::idle}},
     {Event::bytes,
      {State::reply, State::encrypting, State::result, State::sasl_list, State::sasl_choosing,
-      State::sasl_answer, State::sasl_thinking, State::linked, State::closed}},
+      State::sasl_answer, State::sasl_thinking, State::sasl_result, State::linked, State::closed}},
     {Event::send_ticket, {State::encrypting}},
     {Event::sasl_start, {State::sasl_choosing}},
     {Event::sasl_step, {State::sasl_thinking}},
@@ -95,6 +95,7 @@ bool ClientLink::step(LinkActions& actions) {
         case State::result: return read_result(actions);
         case State::sasl_list: return read_sasl_list(actions);
         case State::sasl_answer: return read_sasl_answer(actions);
+        case State::sasl_result: return read_sasl_result(actions);
         case State::idle:
         case State::encrypting:
         case State::sasl_choosing:
@@ -159,20 +160,41 @@ LinkActions ClientLink::send_ticket(const Ticket& ticket) {
     return run(std::move(actions));
 }
 
-bool ClientLink::read_result(LinkActions& actions) {
-    if (input_.size() < 4) return false;
+std::optional<LinkError> ClientLink::read_error() {
+    if (input_.size() < 4) return std::nullopt;
     const auto result =
         static_cast<LinkError>(load<ByteOrder::little, std::uint32_t>(input_.view().data()));
     input_.use(4);
-    if (result == LinkError::ok) {
+    return result;
+}
+
+bool ClientLink::read_result(LinkActions& actions) {
+    const auto result = read_error();
+    if (!result) return false;
+    if (*result == LinkError::ok) {
         state_ = State::linked;
         actions.push_back(linked_);
         return false;
     }
     const ErrorCode code =
-        result == LinkError::permission_denied ? ErrorCode::auth_failed : ErrorCode::denied;
-    close(actions, result,
-          {code, fmt::format("the SPICE server refuses the login: {}", name_of(result))});
+        *result == LinkError::permission_denied ? ErrorCode::auth_failed : ErrorCode::denied;
+    close(actions, *result,
+          {code, fmt::format("the SPICE server refuses the login: {}", name_of(*result))});
+    return false;
+}
+
+// In clear; the one that every login has follows inside the security layer.
+bool ClientLink::read_sasl_result(LinkActions& actions) {
+    const auto result = read_error();
+    if (!result) return false;
+    if (*result == LinkError::ok) {
+        state_ = State::result;
+        actions.push_back(SaslSecured{});
+        return false;
+    }
+    close(actions, *result,
+          {ErrorCode::auth_failed,
+           fmt::format("the SPICE server refuses the SASL login: {}", name_of(*result))});
     return false;
 }
 
@@ -230,7 +252,7 @@ LinkActions ClientLink::sasl_step(const SaslData& data) {
 LinkActions ClientLink::sasl_finished() {
     LinkActions actions;
     if (refuse(actions, Event::sasl_finished)) return actions;
-    state_ = State::result;
+    state_ = State::sasl_result;
     return run(std::move(actions));
 }
 
@@ -244,6 +266,7 @@ std::string_view name_of(ClientLink::State state) {
         case State::sasl_choosing: return "sasl_choosing";
         case State::sasl_answer: return "sasl_answer";
         case State::sasl_thinking: return "sasl_thinking";
+        case State::sasl_result: return "sasl_result";
         case State::linked: return "linked";
         case State::closed: return "closed";
     }

@@ -32,6 +32,7 @@ LinkActions answer(ServerLink& link, const LinkAction& action, bool sasl) {
 
 LinkActions answer(ClientLink& link, const LinkAction& action, bool) {
     if (std::holds_alternative<EncryptTicket>(action)) return link.send_ticket({});
+    if (std::holds_alternative<SaslSecured>(action)) return link.feed(link.take_rest());
     if (std::holds_alternative<SaslMechanismsOffered>(action)) return link.sasl_start("A", Bytes{});
     if (const auto* step = std::get_if<SaslClientStep>(&action)) {
         return step->complete ? link.sasl_finished() : link.sasl_step(step->data);

@@ -209,6 +209,10 @@ LinkActions ServerLink::ticket_verdict(LinkError verdict) {
 }
 
 void ServerLink::finish(LinkActions& actions) {
+    if (offer_.sasl) {
+        actions.push_back(SendBytes{number(static_cast<std::uint32_t>(LinkError::ok))});
+        actions.push_back(SaslSecured{});
+    }
     actions.push_back(SendBytes{number(static_cast<std::uint32_t>(LinkError::ok))});
     state_ = State::linked;
     const bool mini = request_.common.has(CommonCapability::mini_header) &&

@@ -151,7 +151,11 @@ TEST(Link, ASaslLoginKeepsEmptyAndAbsentDataApart) {
         login.to_client(login.server.sasl_reply(std::nullopt, true, LinkError::ok));
         EXPECT_TRUE(find<SaslClientStep>(login.from_client)->complete);
         EXPECT_EQ(login.server.state(), ServerLink::State::linked);
-        const LinkActions done = login.client.sasl_finished();
+        // Both results have come; the second one belongs to the security layer.
+        const LinkActions secured = login.client.sasl_finished();
+        EXPECT_TRUE(find<SaslSecured>(secured));
+        EXPECT_FALSE(find<Linked>(secured));
+        const LinkActions done = login.client.feed(login.client.take_rest());
         EXPECT_TRUE(find<Linked>(done));
     }
 }

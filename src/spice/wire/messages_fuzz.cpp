@@ -3,6 +3,7 @@
 // number and the body. What is read must be written again and read as the same.
 #include <cstdlib>
 
+#include "spice/wire/agent.schema.h"
 #include "spice/wire/common.schema.h"
 #include "spice/wire/cursor.schema.h"
 #include "spice/wire/display.schema.h"
@@ -51,6 +52,7 @@ Result<> from_server(unsigned channel, std::uint16_t number, const SharedBytes& 
         case 6: return record::dispatch_from_server(number, body, kHandler);
         case 7: return smartcard::dispatch_from_server(number, body, kHandler);
         case 8: return spicevmc::dispatch_from_server(number, body, kHandler);
+        case 9: return agent::dispatch_from_server(number, body, kHandler);
         default: return port::dispatch_from_server(number, body, kHandler);
     }
 }
@@ -86,7 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const SharedBytes body = SharedBytes::borrow(ByteView(data + 4, size - 4));
     const auto number = load<ByteOrder::little, std::uint16_t>(data + 2);
     switch (data[1] % 3) {
-        case 0: static_cast<void>(from_server(data[0] % 10, number, body).has_value()); break;
+        case 0: static_cast<void>(from_server(data[0] % 11, number, body).has_value()); break;
         case 1: static_cast<void>(from_client(data[0] % 10, number, body).has_value()); break;
         default: blobs(data[0], body);
     }

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <spice/enums.h>
 #include <spice/protocol.h>
+#include <spice/vd_agent.h>
 
+#include "spice/wire/agent.schema.h"
 #include "spice/wire/common.schema.h"
 #include "spice/wire/cursor.schema.h"
 #include "spice/wire/display.schema.h"
@@ -23,6 +25,7 @@ TEST(Messages, NumbersAreThoseOfSpiceProtocol) {
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 #define SEGUE_NUMBER(ours, theirs) \
     EXPECT_EQ(static_cast<std::int64_t>(ours), static_cast<std::int64_t>(theirs)) << #ours;
+#include "spice/wire/agent.schema.numbers.inc"
 #include "spice/wire/common.schema.numbers.inc"
 #include "spice/wire/cursor.schema.numbers.inc"
 #include "spice/wire/display.schema.numbers.inc"
@@ -221,6 +224,22 @@ TEST(Messages, OtherChannelsRoundTrip) {
     expect_round_trip(spicevmc::CompressedData{spicevmc::DataCompression::lz4, 100,
                                                SharedBytes::take(pattern(3))});
     expect_round_trip(smartcard::Data{smartcard::VscType::apdu, 0, SharedBytes::take(pattern(3))});
+}
+
+TEST(Messages, TheAgentsRoundTrip) {
+    expect_round_trip(agent::Header{4, 0, 77});
+    expect_round_trip(agent::AnnounceCapabilities{1, {0x3ffff}});
+    expect_round_trip(agent::MonitorsConfig{agent::MonitorsFlags::use_position,
+                                            {{600, 800, 32, 0, 0}, {768, 1024, 32, 800, -8}}});
+    expect_round_trip(
+        agent::Clipboard{agent::ClipboardType::utf8_text, SharedBytes::take(pattern(9))});
+    expect_round_trip(
+        agent::ClipboardGrab{{agent::ClipboardType::utf8_text, agent::ClipboardType::image_png}});
+    expect_round_trip(agent::ClipboardRequest{agent::ClipboardType::image_png});
+    expect_round_trip(agent::DisplayConfig{agent::DisplayFlags::set_color_depth, 16});
+    expect_round_trip(agent::FileXferStatus{1, agent::FileStatus::success, pattern(4)});
+    expect_round_trip(agent::FileXferData{1, 3, SharedBytes::take(pattern(3))});
+    expect_round_trip(agent::AudioVolumeSync{true, false, {65535, 0}});
 }
 
 // The whole text of an error is for users: it names the message, the field and the bound.
