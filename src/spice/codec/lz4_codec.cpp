@@ -95,4 +95,23 @@ Result<> lz4_decode(ByteView data, std::span<std::uint8_t> pixels) {
     return {};
 }
 
+Result<> lz4_decode_block(ByteView data, std::span<std::uint8_t> out) {
+    const int size = LZ4_decompress_safe(
+        reinterpret_cast<const char*>(data.data()), reinterpret_cast<char*>(out.data()),
+        static_cast<int>(data.size()), static_cast<int>(out.size()));
+    if (size >= 0 && static_cast<std::size_t>(size) == out.size()) return {};
+    return fail(ErrorCode::protocol, "LZ4 data of {} bytes do not become {}", data.size(),
+                out.size());
+}
+
+Bytes lz4_encode_block(ByteView data) {
+    const int size = static_cast<int>(data.size());
+    Bytes out(static_cast<std::size_t>(LZ4_compressBound(size)));
+    const int used = LZ4_compress_default(reinterpret_cast<const char*>(data.data()),
+                                          reinterpret_cast<char*>(out.data()), size,
+                                          static_cast<int>(out.size()));
+    out.resize(static_cast<std::size_t>(std::max(used, 0)));
+    return out;
+}
+
 }  // namespace segue::spice::codec

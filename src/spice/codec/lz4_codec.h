@@ -22,4 +22,8 @@ Result<Lz4Header> lz4_read_header(ByteView data);
 // `pixels` is the whole picture: data for more or for less is an error.
 Result<> lz4_decode(ByteView data, std::span<std::uint8_t> pixels);
 
+// A plain LZ4 block, as device channels carry their data. `out` is exactly what it becomes.
+Result<> lz4_decode_block(ByteView data, std::span<std::uint8_t> out);
+Bytes lz4_encode_block(ByteView data);
+
 }  // namespace segue::spice::codec
