@@ -86,6 +86,8 @@ class Channel {
     virtual bool is_overloaded() const { return false; }
     // The load has gone down: acknowledgements that were held back leave.
     void acknowledge();
+    // In on_reset: what waits was meant for the other server only.
+    void forget_queue() { queue_.clear(); }
 
     ChannelHost& host() { return host_; }
 

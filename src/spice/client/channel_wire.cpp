@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/client/channel_wire.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include "base/log.h"
 #include "spice/wire/common.schema.h"
 
@@ -57,13 +61,17 @@ void ChannelWire::open_socket(bool secure) {
         return;
     }
     const Endpoint& endpoint = plan_.endpoint;
-    const net::Address address =
-        endpoint.is_unix()
-            ? net::Address::of_unix(endpoint.unix_path)
-            : net::Address::of_tcp(endpoint.host, secure ? endpoint.tls_port : endpoint.port);
+    const net::Address address = endpoint.is_unix() ? net::Address::of_unix(endpoint.unix_path)
+                                 : plan_.proxy
+                                     ? net::Address::of_tcp(plan_.proxy->host, plan_.proxy->port)
+                                     : net::Address::of_tcp(endpoint.host, port());
     constexpr Duration kConnectTimeout = 10s;
     connector_ = std::make_unique<net::Connector>(environment_.loop, environment_.resolver, address,
                                                   kConnectTimeout, on_socket);
+}
+
+std::uint16_t ChannelWire::port() const {
+    return secure_ ? plan_.endpoint.tls_port : plan_.endpoint.port;
 }
 
 void ChannelWire::on_socket(Result<net::Descriptor> socket) {
@@ -74,13 +82,23 @@ void ChannelWire::on_socket(Result<net::Descriptor> socket) {
         if (!made) return end(made.error());
         filter = std::move(made).value();
     }
+    if (plan_.proxy && !plan_.endpoint.is_unix() && !environment_.connector) {
+        Endpoint target = plan_.endpoint;
+        target.port = port();
+        filter = make_connect_filter(target.text(), *plan_.proxy, std::move(filter));
+    }
+    const bool opens_later = filter != nullptr;
     net::Connection::Handlers handlers;
     handlers.on_input = [this](ByteView bytes) {
         const auto self = shared_from_this();
+        bytes_received_ += bytes.size();
         on_input(bytes);
     };
     handlers.on_closed = [this](const Error& reason) {
         const auto self = shared_from_this();
+        // Stock servers hang up on a wrong password and do not say why.
+        if (stage_ == Stage::linking && sasl_)
+            return end({ErrorCode::auth_failed, "the server ends the SASL login"}, true);
         end(reason);
     };
     handlers.on_filter_open = [this] {
@@ -91,7 +109,7 @@ void ChannelWire::on_socket(Result<net::Descriptor> socket) {
                                                     std::move(handlers));
     if (filter) connection_->set_filter(std::move(filter));
     connection_->start();
-    if (!secure_) on_open();
+    if (!opens_later) on_open();
 }
 
 void ChannelWire::on_open() {
@@ -113,14 +131,21 @@ void ChannelWire::start_link() {
     request.channel_id = plan_.key.id;
     request.common =
         wire::Capabilities::of({CommonCapability::auth_selection, CommonCapability::auth_spice,
-                                CommonCapability::mini_header});
+                                CommonCapability::auth_sasl, CommonCapability::mini_header});
+    request.prefers_sasl = true;
     request.channel = plan_.capabilities;
     link_ = std::make_unique<wire::ClientLink>(std::move(request));
     run(link_->start());
 }
 
 void ChannelWire::on_input(ByteView bytes) {
-    bytes_received_ += bytes.size();
+    Bytes plain;
+    if (sasl_layer_) {
+        auto decoded = sasl_->decode(bytes);
+        if (!decoded) return end(decoded.error());
+        plain = std::move(*decoded);
+        bytes = plain;
+    }
     if (stage_ == Stage::linking) return run(link_->feed(bytes));
     if (stage_ != Stage::linked) return;
     reader_->feed(bytes);
@@ -133,17 +158,53 @@ void ChannelWire::run(wire::LinkActions actions) {
         if (auto* send = std::get_if<wire::SendBytes>(&action)) {
             connection_->send(std::move(send->bytes));
         } else if (const auto* encrypt = std::get_if<wire::EncryptTicket>(&action)) {
-            const auto ticket = encrypt_ticket(encrypt->public_key, plan_.password);
-            if (!ticket) return end(ticket.error());
-            wire::Ticket bytes;
-            std::copy(ticket->begin(), ticket->end(), bytes.begin());
-            run(link_->send_ticket(bytes));
+            this->encrypt(*encrypt);
+        } else if (const auto* offered = std::get_if<wire::SaslMechanismsOffered>(&action)) {
+            start_sasl(*offered);
+        } else if (const auto* step = std::get_if<wire::SaslClientStep>(&action)) {
+            step_sasl(*step);
+        } else if (std::holds_alternative<wire::SaslSecured>(action)) {
+            begin_sasl_layer();
         } else if (auto* linked = std::get_if<wire::Linked>(&action)) {
             on_linked(*linked);
         } else if (const auto* closed = std::get_if<wire::CloseLink>(&action)) {
             on_link_closed(*closed);
         }
     }
+}
+
+void ChannelWire::encrypt(const wire::EncryptTicket& request) {
+    const auto ticket = encrypt_ticket(request.public_key, plan_.password);
+    if (!ticket) return end(ticket.error());
+    wire::Ticket bytes;
+    std::copy(ticket->begin(), ticket->end(), bytes.begin());
+    run(link_->send_ticket(bytes));
+}
+
+void ChannelWire::start_sasl(const wire::SaslMechanismsOffered& offered) {
+    auto login = SaslLogin::make({plan_.endpoint.is_unix() ? "localhost" : plan_.endpoint.host,
+                                  plan_.user, plan_.password, secure_ || plan_.endpoint.is_unix()});
+    if (!login) return end(login.error());
+    sasl_ = std::move(*login);
+    const auto words = sasl_->start(offered.mechanisms);
+    if (!words) return end(words.error(), true);
+    run(link_->sasl_start(words->mechanism, words->data));
+}
+
+void ChannelWire::step_sasl(const wire::SaslClientStep& step) {
+    // What a server says last may be the proof that it knows the password, too.
+    const bool has_more = step.data && !step.data->empty();
+    if (step.complete && sasl_->is_complete() && !has_more) return run(link_->sasl_finished());
+    const auto words = sasl_->step(step.data);
+    if (!words) return end(words.error(), true);
+    if (step.complete && sasl_->is_complete()) return run(link_->sasl_finished());
+    run(link_->sasl_step(words->data));
+}
+
+void ChannelWire::begin_sasl_layer() {
+    sasl_layer_ = sasl_ && sasl_->is_layered();
+    const Bytes rest = link_->take_rest();
+    if (!rest.empty()) on_input(rest);
 }
 
 void ChannelWire::on_link_closed(const wire::CloseLink& closed) {
@@ -221,7 +282,28 @@ void ChannelWire::send(wire::EncodedMessage message) {
     if (stage_ != Stage::linked) return;
     std::vector<wire::SharedBytes> pieces;
     if (!writer_->frame(std::move(message), pieces)) return;
-    connection_->send(wire::flatten(pieces));
+    send_bytes(wire::flatten(pieces));
+}
+
+void ChannelWire::send_bytes(Bytes bytes) {
+    if (!sasl_layer_) return connection_->send(std::move(bytes));
+    auto coded = sasl_->encode(bytes);
+    // Not from inside the caller, who goes on with this wire.
+    if (!coded) {
+        return environment_.loop.post(
+            [self = shared_from_this(), error = coded.error()] { self->end(error); });
+    }
+    connection_->send(std::move(*coded));
+}
+
+std::optional<std::uint32_t> ChannelWire::round_trip_us() const {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    const bool known =
+        stage_ == Stage::linked && !plan_.endpoint.is_unix() &&
+        ::getsockopt(connection_->descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+    if (!known) return std::nullopt;
+    return info.tcpi_rtt;
 }
 
 void ChannelWire::continue_serials_of(const ChannelWire& other) {

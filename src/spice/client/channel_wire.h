@@ -9,6 +9,8 @@
 
 #include "net/connect.h"
 #include "net/connection.h"
+#include "spice/client/proxy.h"
+#include "spice/client/sasl.h"
 #include "spice/client/settings.h"
 #include "spice/client/tls.h"
 #include "spice/wire/link.h"
@@ -32,7 +34,9 @@ struct WirePlan {
     std::shared_ptr<TlsClient> tls;  // null: only plain connections
     bool plain_allowed = true;       // false: never without TLS
     bool secure_first = false;       // the server is known to refuse this channel without TLS
+    std::string user;                // SASL only
     std::string password;
+    std::optional<Proxy> proxy;  // not for unix sockets
     wire::Capabilities capabilities;
 };
 
@@ -79,6 +83,8 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
     const Endpoint& endpoint() const { return plan_.endpoint; }
     const wire::Capabilities& server_capabilities() const { return linked_.channel; }
     std::uint64_t bytes_received() const { return bytes_received_; }
+    // As the kernel measures it; nothing on unix sockets.
+    std::optional<std::uint32_t> round_trip_us() const;
     // Seamless migration: numbering goes on where the other wire left off.
     void continue_serials_of(const ChannelWire& other);
 
@@ -87,11 +93,17 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
 
     ChannelWire(Environment& environment, WirePlan plan, Handlers handlers);
     void open_socket(bool secure);
+    std::uint16_t port() const;
     void on_socket(Result<net::Descriptor> socket);
     void on_open();
     void start_link();
     void on_input(ByteView bytes);
     void run(wire::LinkActions actions);
+    void encrypt(const wire::EncryptTicket& request);
+    void start_sasl(const wire::SaslMechanismsOffered& offered);
+    void step_sasl(const wire::SaslClientStep& step);
+    void begin_sasl_layer();
+    void send_bytes(Bytes bytes);
     void on_link_closed(const wire::CloseLink& closed);
     void on_linked(wire::Linked& linked);
     void deliver_messages();
@@ -110,6 +122,8 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<Timer> timeout_;
     std::unique_ptr<wire::ClientLink> link_;
+    std::unique_ptr<SaslLogin> sasl_;
+    bool sasl_layer_ = false;
     wire::Linked linked_;
     std::unique_ptr<wire::MessageReader> reader_;
     std::unique_ptr<wire::MessageWriter> writer_;

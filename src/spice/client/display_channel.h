@@ -5,6 +5,8 @@
 
 #include "spice/client/channel.h"
 #include "spice/client/display/painter.h"
+#include "spice/client/display/stream_pacer.h"
+#include "spice/client/media_clock.h"
 
 namespace segue::spice::client {
 
@@ -13,7 +15,8 @@ class DisplayChannel final : public Channel {
     using OnNews = std::function<void(ChannelKey, const DisplayNews&)>;
 
     DisplayChannel(ChannelKey key, ChannelHost& host, const Settings& settings, Loop& loop,
-                   DrawingQueue& queue, std::shared_ptr<SharedCaches> shared, OnNews on_news);
+                   DrawingQueue& queue, std::shared_ptr<SharedCaches> shared,
+                   const MediaClock& clock, OnNews on_news);
     ~DisplayChannel() override { painter_->stop(); }
 
     wire::Capabilities capabilities() const override;
@@ -30,6 +33,11 @@ class DisplayChannel final : public Channel {
     void on_reset(ResetReason reason) override;
     bool is_overloaded() const override;
     void on_news(const DisplayNews& news);
+    // Video: true when the message was taken, and will be drawn in its time.
+    Result<bool> handle_video(const wire::IncomingMessage& message);
+    void add_frame(std::uint32_t stream, std::uint32_t time, const wire::IncomingMessage& message);
+    void show_frames();
+    void draw(std::uint16_t number, wire::SharedBytes body, std::uint64_t generation);
 
     // Beyond this the server is not acknowledged, and stops after two windows.
     static constexpr std::size_t kMaxPendingBytes = std::size_t{32} << 20;
@@ -37,7 +45,11 @@ class DisplayChannel final : public Channel {
 
     const Settings& settings_;
     OnNews on_news_;
+    Loop& loop_;
+    const MediaClock& clock_;
     std::shared_ptr<Painter> painter_;
+    StreamPacer pacer_;
+    std::unique_ptr<Timer> frame_timer_;
     std::uint64_t generation_ = 0;
     std::size_t pending_bytes_ = 0;
     std::size_t pending_messages_ = 0;

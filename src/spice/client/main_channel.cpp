@@ -27,6 +27,9 @@ void MainChannel::on_reset(ResetReason reason) {
     (void)reason;
     has_init_ = false;
     set_agent(false, 0);
+    // The next server has not seen the beginning of what was being said.
+    forget_agent_messages(true);
+    forget_queue();
 }
 
 Result<> MainChannel::on(const main::Init& init) {
@@ -71,11 +74,21 @@ Result<> MainChannel::on(const main::MultiMediaTime& message) {
 void MainChannel::set_agent(bool connected, std::uint32_t tokens) {
     agent_tokens_ = connected ? tokens : 0;
     if (connected && !agent_connected_) say(main::AgentStart{kAgentTokens});
-    if (!connected) {
-        agent_queue_.clear();
-        agent_queue_bytes_ = 0;
-    }
+    if (!connected) forget_agent_messages(false);
     if (std::exchange(agent_connected_, connected) != connected) listener_.on_agent(connected);
+    if (connected) send_waiting_agent_data();
+}
+
+// Servers count the bytes of a message, whether the agent is there or not: what was begun must be
+// ended, or the rest of it is read as the head of the next one.
+void MainChannel::forget_agent_messages(bool all) {
+    std::size_t kept = 0;
+    while (!all && kept < agent_queue_.size() && !agent_queue_[kept].begins_message)
+        ++kept;
+    agent_queue_.resize(kept);
+    agent_queue_bytes_ = 0;
+    for (const AgentChunk& chunk : agent_queue_)
+        agent_queue_bytes_ += chunk.bytes.size();
 }
 
 Result<> MainChannel::on(const main::AgentConnected&) {
@@ -113,9 +126,12 @@ Result<> MainChannel::send_agent(ByteView bytes) {
         return fail(ErrorCode::limit_exceeded, "more than {} bytes wait for the guest's agent",
                     kMaxAgentQueue);
     }
+    bool begins_message = true;
     while (!bytes.empty()) {
         const std::size_t size = std::min<std::size_t>(bytes.size(), main::kAgentChunk);
-        agent_queue_.emplace_back(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+        agent_queue_.push_back(
+            {Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)),
+             std::exchange(begins_message, false)});
         agent_queue_bytes_ += size;
         bytes = bytes.subspan(size);
     }
@@ -124,14 +140,16 @@ Result<> MainChannel::send_agent(ByteView bytes) {
 }
 
 void MainChannel::send_waiting_agent_data() {
+    const bool had_some = !agent_queue_.empty();
     while (agent_tokens_ > 0 && !agent_queue_.empty()) {
         --agent_tokens_;
         main::AgentData data;
-        agent_queue_bytes_ -= agent_queue_.front().size();
-        data.data.append(wire::SharedBytes::take(std::move(agent_queue_.front())));
+        agent_queue_bytes_ -= agent_queue_.front().bytes.size();
+        data.data.append(wire::SharedBytes::take(std::move(agent_queue_.front().bytes)));
         agent_queue_.pop_front();
         say(data);
     }
+    if (had_some && agent_queue_.empty()) listener_.on_agent_drained();
 }
 
 Result<> MainChannel::on(const main::Name& message) {

@@ -24,6 +24,8 @@ class MainListener {
     // The agent in the guest came or went, or said something.
     virtual void on_agent(bool connected) = 0;
     virtual void on_agent_data(ByteView chunk) = 0;
+    // Everything for the agent has left.
+    virtual void on_agent_drained() = 0;
 };
 
 class MainChannel final : public Channel {
@@ -39,7 +41,7 @@ class MainChannel final : public Channel {
 
     bool agent_connected() const { return agent_connected_; }
     // Agent bytes, cut into chunks and sent as the agent's tokens allow. Errors: limit_exceeded
-    // when more than kMaxAgentQueue bytes wait.
+    // when more than kMaxAgentQueue bytes wait. Each call is one message of the agent's.
     Result<> send_agent(ByteView bytes);
     static constexpr std::size_t kMaxAgentQueue = std::size_t{128} << 20;
 
@@ -50,6 +52,7 @@ class MainChannel final : public Channel {
     Result<> handle(const wire::IncomingMessage& message) override;
     void on_reset(ResetReason reason) override;
     void set_agent(bool connected, std::uint32_t tokens);
+    void forget_agent_messages(bool all);
     void send_waiting_agent_data();
     Result<> on(const wire::main::Init& message);
     Result<> on(const wire::main::ChannelsList& message);
@@ -80,7 +83,11 @@ class MainChannel final : public Channel {
     wire::main::MouseMode mouse_mode_{};
     bool agent_connected_ = false;
     std::uint32_t agent_tokens_ = 0;
-    std::deque<Bytes> agent_queue_;
+    struct AgentChunk {
+        Bytes bytes;
+        bool begins_message = false;
+    };
+    std::deque<AgentChunk> agent_queue_;
     std::size_t agent_queue_bytes_ = 0;
 };
 

@@ -37,6 +37,7 @@ Session::Session(Environment& environment, Settings settings, SessionListener& l
       listener_(listener),
       caches_(std::make_shared<SharedCaches>(settings_.image_cache_pixels,
                                              settings_.glz_window_pixels)),
+      agent_([this](ByteView bytes) { return main().send_agent(bytes); }, listener),
       patience_(environment.loop.make_timer([this] { happen({FollowerEvent::patience_over}); })),
       retry_(environment.loop.make_timer([this] { happen({FollowerEvent::retry_due}); })),
       picture_bound_(environment.loop.make_timer([this] {
@@ -62,20 +63,6 @@ void Session::close() {
     happen({FollowerEvent::close});
 }
 
-DisplayChannel* Session::display(std::uint8_t id) {
-    const auto found = channels_.find({ChannelType::display, id});
-    return found == channels_.end() ? nullptr : static_cast<DisplayChannel*>(found->second.get());
-}
-
-InputsChannel* Session::inputs() {
-    const auto found = channels_.find({ChannelType::inputs, 0});
-    return found == channels_.end() ? nullptr : static_cast<InputsChannel*>(found->second.get());
-}
-
-MainChannel& Session::main() {
-    return static_cast<MainChannel&>(*make_channel(kMain));
-}
-
 bool Session::is_secure() const {
     return !wires_.empty() && std::all_of(wires_.begin(), wires_.end(), [](const auto& entry) {
         return entry.second->is_secure();
@@ -89,52 +76,21 @@ std::uint64_t Session::bytes_received() const {
     return total;
 }
 
+std::optional<std::uint32_t> Session::round_trip_us() const {
+    const auto wire = wires_.find(kMain);
+    return wire == wires_.end() ? std::nullopt : wire->second->round_trip_us();
+}
+
 // --- Channels and their wires --------------------------------------------------------------------
-
-bool Session::is_wanted(ChannelKey key) const {
-    switch (key.type) {
-        case ChannelType::main:
-        case ChannelType::display:
-        case ChannelType::inputs:
-        case ChannelType::cursor: return true;
-        default: return false;
-    }
-}
-
-Channel* Session::make_channel(ChannelKey key) {
-    std::unique_ptr<Channel>& channel = channels_[key];
-    if (channel) return channel.get();
-    ChannelHost& host = *this;
-    MainListener& listener = *this;
-    switch (key.type) {
-        case ChannelType::main:
-            channel = std::make_unique<MainChannel>(key, host, listener, settings_);
-            break;
-        case ChannelType::display:
-            channel = std::make_unique<DisplayChannel>(
-                key, host, settings_, environment_.loop, drawing_, caches_,
-                [this](ChannelKey from, const DisplayNews& news) { on_display_news(from, news); });
-            static_cast<DisplayChannel&>(*channel).set_generation(generation_);
-            break;
-        case ChannelType::inputs:
-            channel = std::make_unique<InputsChannel>(
-                key, host, settings_.read_only,
-                [this](auto modifiers) { listener_.on_modifiers(modifiers); });
-            break;
-        default:
-            channel = std::make_unique<CursorChannel>(
-                key, host,
-                [this, key](const CursorState& state) { listener_.on_cursor(key, state); });
-    }
-    return channel.get();
-}
 
 WirePlan Session::plan_of(ChannelKey key, const Endpoint& endpoint, const Trust& trust,
                           std::shared_ptr<TlsClient>& tls) const {
     WirePlan plan;
     plan.key = key;
     plan.endpoint = endpoint;
+    plan.user = settings_.user;
     plan.password = settings_.password;
+    plan.proxy = settings_.proxy;
     plan.secure_first = secured_.contains(key);
     // Once over TLS, never without it, whoever the server is.
     plan.plain_allowed = !settings_.must_be_secure(key.type) && !secured_.contains(key);
@@ -417,25 +373,6 @@ void Session::on_display_news(ChannelKey key, const DisplayNews& news) {
     if (from_target) awaits_target_picture_ = false;
     listener_.on_picture(key, news, from_target);
     check_session_up();
-}
-
-void Session::on_mouse_mode(wire::main::MouseMode current) {
-    listener_.on_mouse_mode(current);
-}
-
-// Frames are shown as they come: nothing here waits for the media clock.
-void Session::on_media_time(std::uint32_t) {}
-
-void Session::on_name(const std::string& name) {
-    listener_.on_name(name);
-}
-
-void Session::on_agent(bool connected) {
-    listener_.on_agent(connected);
-}
-
-void Session::on_agent_data(ByteView chunk) {
-    listener_.on_agent_data(chunk);
 }
 
 bool Session::is_done(const wire::WaitForChannel& wait) {

@@ -7,12 +7,17 @@
 #include <map>
 
 #include "base/random.h"
+#include "spice/client/agent/agent.h"
 #include "spice/client/channel_wire.h"
 #include "spice/client/cursor_channel.h"
+#include "spice/client/devices/smartcard_channel.h"
+#include "spice/client/devices/stream_channel.h"
 #include "spice/client/display_channel.h"
 #include "spice/client/follower.h"
 #include "spice/client/inputs_channel.h"
 #include "spice/client/main_channel.h"
+#include "spice/client/sound/playback_channel.h"
+#include "spice/client/sound/record_channel.h"
 
 namespace segue::spice::client {
 
@@ -20,9 +25,12 @@ enum class MoveManner { seamless, semi_seamless, switch_host };
 std::string_view name_of(MoveManner manner);
 
 // What the owner of a session is told, on the loop's thread. No call may destroy the session.
-class SessionListener {
+class SessionListener : public AgentListener,
+                        public SoundListener,
+                        public StreamListener,
+                        public SmartcardListener {
   public:
-    virtual ~SessionListener() = default;
+    ~SessionListener() override = default;
     // Every channel is open.
     virtual void on_connected() = 0;
     virtual void on_migrate_begin(const Endpoint& target, bool seamless) = 0;
@@ -44,8 +52,6 @@ class SessionListener {
     virtual void on_mouse_mode(wire::main::MouseMode mode) { (void)mode; }
     virtual void on_modifiers(wire::inputs::KeyboardModifiers modifiers) { (void)modifiers; }
     virtual void on_name(const std::string& name) { (void)name; }
-    virtual void on_agent(bool connected) { (void)connected; }
-    virtual void on_agent_data(ByteView bytes) { (void)bytes; }
 };
 
 class Session final : ChannelHost, MainListener {
@@ -62,8 +68,21 @@ class Session final : ChannelHost, MainListener {
     DisplayChannel* display(std::uint8_t id);
     InputsChannel* inputs();
     MainChannel& main();
+    Agent& agent() { return agent_; }
+    RecordChannel* record();
+    // A USB, port or folder channel that the listener was told of.
+    StreamChannel* stream(ChannelKey key);
+    SmartcardChannel* smartcard();
+    // The owner's loudspeaker drives the media time: samples of this time are heard in `delay_ms`.
+    void hear(std::uint32_t media_time, std::uint32_t delay_ms);
+    std::uint32_t media_time() const { return clock_.at(environment_.loop.now()); }
+
     bool is_secure() const;
     std::uint64_t bytes_received() const;
+    // Of the main channel's connection; nothing where it is not known.
+    std::optional<std::uint32_t> round_trip_us() const;
+    // A new password for the next attempt, where the last one was denied.
+    void set_password(std::string password) { settings_.password = std::move(password); }
 
   private:
     // An event of the follower with what belongs to it.
@@ -88,14 +107,19 @@ class Session final : ChannelHost, MainListener {
         Trust trust;
     };
 
-    // session.cpp: life, channels, fresh connections.
+    // session_channels.cpp: the channels and who hears of them.
+    Channel* make_channel(ChannelKey key);
+    std::unique_ptr<Channel> make_device_channel(ChannelKey key);
+    bool is_wanted(ChannelKey key) const;
+    template <class One>
+    One* find_channel(ChannelKey key);
+
+    // session.cpp: life, fresh connections.
     void open_fresh(const Candidate& candidate);
     std::shared_ptr<ChannelWire> make_wire(ChannelKey key);
     ChannelWire::Handlers handlers_of(ChannelKey key);
     WirePlan plan_of(ChannelKey key, const Endpoint& endpoint, const Trust& trust,
                      std::shared_ptr<TlsClient>& tls) const;
-    Channel* make_channel(ChannelKey key);
-    bool is_wanted(ChannelKey key) const;
     void connect_channel(ChannelKey key);
     void drop_channel(ChannelKey key);
     void on_wire_linked(ChannelKey key);
@@ -149,6 +173,7 @@ class Session final : ChannelHost, MainListener {
     void on_switch_host(const wire::main::Destination& to) override;
     void on_agent(bool connected) override;
     void on_agent_data(ByteView chunk) override;
+    void on_agent_drained() override;
 
     static constexpr ChannelKey kMain{wire::ChannelType::main, 0};
 
@@ -160,9 +185,11 @@ class Session final : ChannelHost, MainListener {
     bool in_happening_ = false;
     std::optional<Error> last_error_;
 
+    MediaClock clock_;
     DrawingThread drawing_;
     std::shared_ptr<SharedCaches> caches_;
     std::map<ChannelKey, std::unique_ptr<Channel>> channels_;
+    Agent agent_;
     std::map<ChannelKey, std::shared_ptr<ChannelWire>> wires_;
     std::shared_ptr<TlsClient> tls_;
     // Channels that a server refused without TLS, or that run over it: never without it again.

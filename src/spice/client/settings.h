@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "spice/client/proxy.h"
 #include "spice/wire/types.schema.h"
 
 namespace segue::spice::client {
@@ -52,8 +53,15 @@ struct Settings {
     std::set<wire::ChannelType> secure_channels;
     bool all_secure = false;
     bool read_only = false;
+    // Kinds of channels that are opened where the server has them.
     bool audio = false;
     bool usb_redirection = false;
+    bool ports = false;
+    bool folder_sharing = false;
+    bool smartcard = false;
+    // Who logs in, where the server has SASL; and the way there.
+    std::string user;
+    std::optional<Proxy> proxy;
     std::optional<std::uint8_t> preferred_compression;         // SpiceImageCompression
     std::int64_t image_cache_pixels = std::int64_t{20} << 20;  // 80 MiB at 32 bits
     std::int32_t glz_window_pixels = std::int32_t{8} << 20;

@@ -54,6 +54,7 @@ Result<ImageHolder> ImageSource::get(const display::Image& image, const canvas::
     const bool sixteen_bits = canvas::bits_per_pixel(target.format()) == 16;
     canvas::SharedImage shared =
         TRY(decode(image, sixteen_bits && !cached ? target.format() : canvas::Format::xrgb32));
+    last_codec_ = name_of(image.type);
     if (has(image.flags, ImageFlags::high_bits_set)) shared = TRY(with_high_bits(*shared));
     if (cached) TRY(shared_.images.put(image.id, shared));
     return ImageHolder(std::move(shared));

@@ -41,6 +41,9 @@ class ImageSource {
     void forget_palette(std::uint64_t id) { palettes_.erase(id); }
     void forget_palettes() { palettes_.clear(); }
 
+    // How the last picture was packed, for statistics.
+    std::string_view last_codec() const { return last_codec_; }
+
   private:
     using Entries = std::vector<std::uint32_t>;
 
@@ -57,6 +60,7 @@ class ImageSource {
     SharedCaches& shared_;
     SurfaceStore& surfaces_;
     std::map<std::uint64_t, Entries> palettes_;
+    std::string_view last_codec_;
 };
 
 }  // namespace segue::spice::client

@@ -25,20 +25,17 @@ void Painter::enqueue(std::uint16_t number, wire::SharedBytes body, std::uint64_
 
 void Painter::draw(Message message) {
     const std::uint64_t decoded_before = shared_->glz_decoded;
-    {
-        const std::lock_guard lock(mutex_);
-        if (!deferred_.empty() || !try_draw(message)) {
-            deferred_bytes_ += message.body.size() + sizeof message;
-            deferred_.push_back(std::move(message));
-            if (deferred_bytes_ > kMaxDeferredBytes) {
-                gather(0, 0,
-                       fail(ErrorCode::limit_exceeded,
-                            "more than {} bytes wait for a picture of another display",
-                            kMaxDeferredBytes));
-            }
-            shared_->waiting.push_back(weak_from_this());
-            return;
+    if (!deferred_.empty() || !try_draw(message)) {
+        deferred_bytes_ += message.body.size() + sizeof message;
+        deferred_.push_back(std::move(message));
+        if (deferred_bytes_ > kMaxDeferredBytes) {
+            gather(0, generation_,
+                   fail(ErrorCode::limit_exceeded,
+                        "more than {} bytes wait for a picture of another display",
+                        kMaxDeferredBytes));
         }
+        shared_->waiting.push_back(weak_from_this());
+        return;
     }
     if (shared_->glz_decoded == decoded_before || shared_->waiting.empty()) return;
     const auto waiting = std::exchange(shared_->waiting, {});
@@ -51,12 +48,12 @@ bool Painter::try_draw(const Message& message) {
     shared_->glz_waits_for.reset();
     const Result<> result = broken_ ? Result<>{} : renderer_.handle(message.number, message.body);
     if (shared_->glz_waits_for) return false;
+    generation_ = message.generation;
     gather(message.body.size(), message.generation, result);
     return true;
 }
 
 void Painter::draw_deferred() {
-    const std::lock_guard lock(mutex_);
     while (!deferred_.empty() && try_draw(deferred_.front())) {
         deferred_bytes_ -= deferred_.front().body.size() + sizeof(Message);
         deferred_.pop_front();
@@ -65,6 +62,8 @@ void Painter::draw_deferred() {
 }
 
 void Painter::gather(std::size_t bytes, std::uint64_t generation, const Result<>& result) {
+    SurfaceStore& surfaces = renderer_.surfaces();
+    const std::lock_guard lock(mutex_);
     ++news_.messages;
     news_.bytes += bytes;
     news_.generation = generation;
@@ -72,13 +71,13 @@ void Painter::gather(std::size_t bytes, std::uint64_t generation, const Result<>
         broken_ = true;
         news_.error = result.error();
     }
-    SurfaceStore& surfaces = renderer_.surfaces();
     news_.damage.unite(surfaces.take_damage());
     const canvas::Image* shown = surfaces.shown();
     news_.width = shown ? shown->width() : 0;
     news_.height = shown ? shown->height() : 0;
     news_.waiting_for_picture = surfaces.is_waiting_for_picture();
     news_.has_primary = surfaces.has_primary();
+    news_.codec = renderer_.codec();
     if (renderer_.take_heads_changed()) news_.heads = renderer_.heads();
     if (news_posted_) return;
     news_posted_ = true;
@@ -97,7 +96,6 @@ void Painter::deliver() {
 
 void Painter::reset(bool keep_picture) {
     queue_.post([self = shared_from_this(), keep_picture] {
-        const std::lock_guard lock(self->mutex_);
         self->renderer_.reset(keep_picture);
         self->broken_ = false;
         self->deferred_.clear();
@@ -107,14 +105,13 @@ void Painter::reset(bool keep_picture) {
 
 void Painter::complete_picture() {
     queue_.post([self = shared_from_this()] {
-        const std::lock_guard lock(self->mutex_);
         self->renderer_.surfaces().complete();
-        self->gather(0, self->news_.generation, {});
+        self->gather(0, self->generation_, {});
     });
 }
 
 void Painter::look(const std::function<void(const canvas::Image*)>& action) {
-    const std::lock_guard lock(mutex_);
+    const auto lock = renderer_.surfaces().hold();
     action(renderer_.surfaces().shown());
 }
 

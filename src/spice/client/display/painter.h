@@ -23,6 +23,7 @@ struct DisplayNews {
     bool waiting_for_picture = false;
     bool has_primary = false;
     std::optional<std::vector<wire::display::Head>> heads;
+    std::string_view codec;      // of the last picture
     std::optional<Error> error;  // final: nothing is drawn any more until reset()
 };
 
@@ -42,7 +43,8 @@ class Painter : public std::enable_shared_from_this<Painter> {
     // No news come any more.
     void stop() { on_news_ = nullptr; }
 
-    // Looks at what is shown (null: nothing), while nothing is drawn.
+    // Looks at what is shown (null: nothing), while nothing is drawn: that may take until a canvas
+    // operation is over, but waits for no decoder.
     void look(const std::function<void(const canvas::Image*)>& action);
 
   private:
@@ -64,12 +66,14 @@ class Painter : public std::enable_shared_from_this<Painter> {
 
     Loop& loop_;
     DrawingQueue& queue_;
-    OnNews on_news_;                        // loop's thread
-    std::mutex mutex_;                      // guards what follows
-    std::shared_ptr<SharedCaches> shared_;  // and, by the one drawing thread, this
-    Renderer renderer_;
+    OnNews on_news_;    // loop's thread
+    std::mutex mutex_;  // guards the next two; never held while decoding
     DisplayNews news_;
     bool news_posted_ = false;
+    // The drawing thread's.
+    std::shared_ptr<SharedCaches> shared_;
+    Renderer renderer_;
+    std::uint64_t generation_ = 0;  // of the last message
     bool broken_ = false;
     std::deque<Message> deferred_;
     std::size_t deferred_bytes_ = 0;

@@ -33,6 +33,8 @@ class Renderer {
     bool take_heads_changed() { return std::exchange(heads_changed_, false); }
     // Draw and stream commands that were handled, for statistics.
     std::uint64_t commands() const { return commands_; }
+    // How the last picture or video frame was packed.
+    std::string_view codec() const { return streams_.empty() ? images_.last_codec() : "mjpeg"; }
 
   private:
     // Surfaces and caches.

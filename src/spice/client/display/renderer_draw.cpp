@@ -87,6 +87,7 @@ void Renderer::finish(const display::DrawBase& base, const Drawing& drawing) {
 
 Result<> Renderer::on(const display::CopyBits& message) {
     const Drawing drawing = TRY(begin(message.base));
+    const auto lock = surfaces_.hold();
     canvas::copy_bits(*drawing.target, drawing.region, drawing.box, to_canvas(message.source));
     finish(message.base, drawing);
     return {};
@@ -95,6 +96,7 @@ Result<> Renderer::on(const display::CopyBits& message) {
 Result<> Renderer::on(const display::DrawFill& message) {
     const Drawing drawing = TRY(begin(message.base, &message.mask));
     const HeldBrush brush = TRY(brush_of(message.brush, *drawing.target));
+    const auto lock = surfaces_.hold();
     canvas::fill(*drawing.target, drawing.region, brush.brush,
                  rop_of(message.rop, RopInput::brush, RopInput::destination));
     finish(message.base, drawing);
@@ -103,6 +105,7 @@ Result<> Renderer::on(const display::DrawFill& message) {
 
 Result<> Renderer::fill_with(const display::DrawBase& base, const display::Mask& mask, Rop rop) {
     const Drawing drawing = TRY(begin(base, &mask));
+    const auto lock = surfaces_.hold();
     canvas::fill(*drawing.target, drawing.region, {}, rop);
     finish(base, drawing);
     return {};
@@ -124,6 +127,7 @@ template <class Message>
 Result<> Renderer::copy_picture(const Message& message) {
     const Drawing drawing = TRY(begin(message.base, &message.mask));
     const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    const auto lock = surfaces_.hold();
     TRY(canvas::copy(*drawing.target, drawing.region, drawing.box,
                      {image.get(), to_canvas(message.source_area), to_canvas(message.scale_mode)},
                      rop_of(message.rop, RopInput::source, RopInput::destination)));
@@ -143,6 +147,7 @@ Result<> Renderer::on(const display::DrawOpaque& message) {
     const Drawing drawing = TRY(begin(message.base, &message.mask));
     const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
     const HeldBrush brush = TRY(brush_of(message.brush, *drawing.target));
+    const auto lock = surfaces_.hold();
     TRY(canvas::opaque(*drawing.target, drawing.region, drawing.box,
                        {image.get(), to_canvas(message.source_area), to_canvas(message.scale_mode)},
                        brush.brush, rop_of(message.rop, RopInput::brush, RopInput::source)));
@@ -154,6 +159,7 @@ Result<> Renderer::on(const display::DrawRop3& message) {
     const Drawing drawing = TRY(begin(message.base, &message.mask));
     const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
     const HeldBrush brush = TRY(brush_of(message.brush, *drawing.target));
+    const auto lock = surfaces_.hold();
     TRY(canvas::rop3(*drawing.target, drawing.region, drawing.box,
                      {image.get(), to_canvas(message.source_area), to_canvas(message.scale_mode)},
                      brush.brush, message.rop3));
@@ -164,6 +170,7 @@ Result<> Renderer::on(const display::DrawRop3& message) {
 Result<> Renderer::on(const display::DrawTransparent& message) {
     const Drawing drawing = TRY(begin(message.base));
     const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    const auto lock = surfaces_.hold();
     TRY(canvas::transparent(
         *drawing.target, drawing.region, drawing.box,
         {image.get(), to_canvas(message.source_area), canvas::ScaleMode::nearest},
@@ -181,6 +188,7 @@ Result<> Renderer::on(const display::DrawAlphaBlend& message) {
     // Pictures say themselves whether they have alpha; surfaces are told by the flag.
     alpha.source_has_alpha = message.source.type == display::ImageType::surface &&
                              has(message.alpha_flags, display::AlphaFlags::src_surface_has_alpha);
+    const auto lock = surfaces_.hold();
     canvas::alpha_blend(*drawing.target, drawing.region, drawing.box,
                         {image.get(), to_canvas(message.source_area), canvas::ScaleMode::nearest},
                         alpha);
@@ -213,6 +221,7 @@ Result<> Renderer::on(const display::DrawComposite& message) {
         if (has(message.flags, CompositeFlags::has_mask_transform))
             set_transform(mask, message.mask_transform);
     }
+    const auto lock = surfaces_.hold();
     TRY(canvas::composite(*drawing.target, drawing.region, drawing.box,
                           static_cast<std::uint8_t>(bits_of(message.flags, 0, 8)), source, mask,
                           has(message.flags, CompositeFlags::dest_opaque)));
@@ -236,6 +245,7 @@ Result<> Renderer::on(const display::DrawStroke& message) {
     stroke.brush = brush.brush;
     stroke.rop =
         canvas::rop_from_descriptor(message.fore_mode, RopInput::brush, RopInput::destination);
+    const auto lock = surfaces_.hold();
     TRY(canvas::stroke(*drawing.target, drawing.region, stroke));
     finish(message.base, drawing);
     return {};
@@ -260,6 +270,7 @@ Result<> Renderer::on(const display::DrawText& message) {
         text.glyph_bits = 8;
         add_glyphs(text, message.text.glyphs_a8);
     }
+    const auto lock = surfaces_.hold();
     TRY(canvas::text(*drawing.target, drawing.region, text));
     finish(message.base, drawing);
     return {};
@@ -271,6 +282,7 @@ Result<> Renderer::show_frame(Stream& stream, ByteView data, const canvas::Rect&
     const std::span<const canvas::Rect> clip(stream.clip);
     const canvas::Region region =
         canvas::draw_region(*target, where, clip_pointer(clip, stream.clipped));
+    const auto lock = surfaces_.hold();
     TRY(canvas::copy(*target, region, where, {&frame, frame.bounds(), canvas::ScaleMode::nearest},
                      Rop::copy));
     if (surfaces_.is_primary(stream.surface_id)) surfaces_.drawn(region);

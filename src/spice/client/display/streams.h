@@ -27,6 +27,7 @@ class StreamTable {
     Result<Stream*> find(std::uint32_t id);
     Result<> destroy(std::uint32_t id);
     void clear() { streams_.clear(); }
+    bool empty() const { return streams_.empty(); }
 
   private:
     std::map<std::uint32_t, Stream> streams_;

@@ -15,6 +15,7 @@ Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint
                     kMaxSurfaces, kMaxPixels);
     }
     canvas::Image image = TRY(canvas::Image::create(format, width, height));
+    const Hold lock = hold();
     if (primary) {
         primary_ = id;
         covered_ = {};
@@ -30,6 +31,7 @@ Result<> SurfaceStore::destroy(std::uint32_t id) {
     if (found == surfaces_.end()) {
         return fail(ErrorCode::protocol, "surface {} is destroyed and does not exist", id);
     }
+    const Hold lock = hold();
     pixels_ -= std::int64_t{found->second.width()} * found->second.height();
     surfaces_.erase(found);
     if (is_primary(id)) primary_.reset();
@@ -45,6 +47,7 @@ Result<canvas::Image*> SurfaceStore::find(std::uint32_t id) {
 }
 
 void SurfaceStore::clear(bool keep_picture) {
+    const Hold lock = hold();
     if (!keep_picture) {
         kept_ = {};
     } else if (primary_ && kept_.empty()) {
@@ -67,6 +70,7 @@ void SurfaceStore::drawn(const canvas::Region& region) {
 }
 
 void SurfaceStore::complete() {
+    const Hold lock = hold();
     if (kept_.empty()) return;
     const canvas::Rect whole = canvas::bounding(
         kept_.bounds(), primary_ ? surfaces_.at(*primary_).bounds() : canvas::Rect{});

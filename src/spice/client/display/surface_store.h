@@ -5,14 +5,20 @@
 #pragma once
 
 #include <map>
+#include <mutex>
 #include <optional>
 
 #include "spice/canvas/image.h"
 
 namespace segue::spice::client {
 
+// One thread draws. Others may look at what is shown, while they hold the store; the drawing thread
+// holds it while it changes pixels, and not while it decodes.
 class SurfaceStore {
   public:
+    using Hold = std::unique_lock<std::recursive_mutex>;
+    Hold hold() const { return Hold(mutex_); }
+
     static constexpr std::size_t kMaxSurfaces = 16384;
     static constexpr std::int64_t kMaxPixels = std::int64_t{1} << 27;
 
@@ -42,6 +48,7 @@ class SurfaceStore {
     canvas::Region take_damage();
 
   private:
+    mutable std::recursive_mutex mutex_;
     std::map<std::uint32_t, canvas::Image> surfaces_;
     std::int64_t pixels_ = 0;
     std::optional<std::uint32_t> primary_;
