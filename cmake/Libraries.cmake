@@ -21,3 +21,6 @@ pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(OPUS REQUIRED IMPORTED_TARGET opus)
 pkg_check_modules(SASL REQUIRED IMPORTED_TARGET libsasl2)
 pkg_check_modules(SDL2 REQUIRED IMPORTED_TARGET sdl2)
+# Its -D_REENTRANT means nothing to us, and would keep the precompiled headers from being used.
+set_property(TARGET PkgConfig::SDL2 PROPERTY INTERFACE_COMPILE_OPTIONS "")
+pkg_check_modules(IMGUI REQUIRED IMPORTED_TARGET imgui)

@@ -111,10 +111,18 @@ Result<ConnectionFile> apply_connection_file(std::string_view text,
     take(keys, "tls-ciphers", settings.trust.ciphers);
     if (const auto secure = keys.find("secure-channels"); secure != keys.end())
         TRY(apply_secure_channels(secure->second, settings));
+    take(keys, "username", settings.user);
+    if (const auto proxy = keys.find("proxy"); proxy != keys.end() && !proxy->second.empty())
+        settings.proxy = TRY(spice::client::parse_proxy(proxy->second));
     ConnectionFile file;
     take(keys, "title", file.title);
-    take(keys, "release-cursor", file.release_cursor);
-    take(keys, "toggle-fullscreen", file.toggle_fullscreen);
+    take(keys, "disable-effects", file.disabled_effects);
+    take(keys, "color-depth", file.color_depth);
+    for (const char* action : {"toggle-fullscreen", "release-cursor", "zoom-in", "zoom-out",
+                               "zoom-reset", "secure-attention"}) {
+        if (const auto found = keys.find(action); found != keys.end())
+            file.hotkeys[action] = found->second;
+    }
     file.fullscreen = truth(keys, "fullscreen");
     file.delete_after_reading = truth(keys, "delete-this-file");
     return file;

@@ -2,6 +2,7 @@
 // .vv files (application/x-virt-viewer): an INI file with a group [virt-viewer].
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "spice/client/settings.h"
@@ -12,8 +13,9 @@ struct ConnectionFile {
     std::string title;
     bool fullscreen = false;
     bool delete_after_reading = false;
-    std::string release_cursor;  // hotkeys in remote-viewer's notation, may be empty
-    std::string toggle_fullscreen;
+    std::map<std::string, std::string> hotkeys;  // action and keys in remote-viewer's notation
+    std::string disabled_effects;                // "wallpaper;font-smooth;animation", or "all"
+    std::string color_depth;
 };
 
 // At most this much of a file is read.

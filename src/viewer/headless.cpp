@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "viewer/headless.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 
 #include "base/log.h"
-#include "spice/client/session.h"
-#include "viewer/events.h"
+#include "viewer/commands.h"
+#include "viewer/headless_devices.h"
 #include "viewer/png.h"
 
 namespace segue::viewer {
@@ -20,12 +22,12 @@ using spice::client::MoveManner;
 // Parts of one picture that come closer together than this are one frame.
 constexpr Duration kFrameGap = 4ms;
 
-class Headless final : public spice::client::SessionListener {
+class Headless final : public HeadlessDevices {
   public:
     Headless(RunLoop& loop, const Options& options, EventLog& events)
-        : loop_(loop),
+        : HeadlessDevices(loop, events),
+          loop_(loop),
           options_(options),
-          events_(events),
           resolver_(loop),
           environment_{loop, resolver_, {}},
           session_(environment_, options.settings, *this),
@@ -39,14 +41,21 @@ class Headless final : public spice::client::SessionListener {
             const std::chrono::duration<double> time(*options_.seconds);
             end_timer_->start(std::chrono::duration_cast<Duration>(time));
         }
+        if (options_.takes_commands) {
+            commands_ = std::make_unique<CommandReader>(
+                loop_, STDIN_FILENO, [this](Result<Json> command) { on_command(command); });
+        }
         session_.start();
         loop_.run();
         return exit_code_;
     }
 
   private:
-    void write(std::string_view event, const std::string& fields = {}) {
-        events_.write(loop_.now(), event, fields);
+    spice::client::Session& session() override { return session_; }
+    void on_command(const Result<Json>& command) {
+        const Result<> done =
+            command ? run_command(*command) : Result<>(tl::unexpected(command.error()));
+        if (!done) on_problem(done.error());
     }
     static std::string host_field(const Endpoint& endpoint) {
         return fmt::format("\"host\":{}", json_string(endpoint.text()));
@@ -141,7 +150,7 @@ class Headless final : public spice::client::SessionListener {
 
     RunLoop& loop_;
     const Options& options_;
-    EventLog& events_;
+    std::unique_ptr<CommandReader> commands_;
     net::Resolver resolver_;
     spice::client::Environment environment_;
     spice::client::Session session_;

@@ -42,6 +42,13 @@ struct Given {
     std::int64_t glz_mib = 0;
     bool disable_audio = false;
     bool disable_usb = false;
+    std::string hotkeys;
+    std::string kiosk_quit = "never";
+    std::string auto_resize = "always";
+    std::string cursor = "auto";
+    std::string disabled_effects;
+    std::string color_depth;
+    bool debug = false;
     // Accepted for the sake of remote-viewer's users; nothing here uses them.
     std::string unused_text;
     bool unused_flag = false;
@@ -65,14 +72,20 @@ void add_spice_options(CLI::App& app, Given& given) {
         ->group(group);
     app.add_flag("--spice-disable-audio", given.disable_audio, "no sound")->group(group);
     app.add_flag("--spice-disable-usbredir", given.disable_usb, "no USB redirection")->group(group);
+    app.add_option("--spice-disable-effects", given.disabled_effects,
+                   "wallpaper,font-smooth,animation or all, by the agent in the guest")
+        ->group(group);
+    app.add_option("--spice-color-depth", given.color_depth, "16 or 32, by the agent in the guest")
+        ->check(CLI::IsMember({"16", "32"}))
+        ->group(group);
     for (const char* name :
-         {"--spice-disable-effects", "--spice-usbredir-auto-redirect-filter",
-          "--spice-usbredir-redirect-on-connect", "--spice-share-cd", "--spice-shared-dir",
-          "--spice-smartcard-db", "--spice-smartcard-certificates"}) {
+         {"--spice-usbredir-auto-redirect-filter", "--spice-usbredir-redirect-on-connect",
+          "--spice-share-cd", "--spice-shared-dir", "--spice-smartcard-db",
+          "--spice-smartcard-certificates"}) {
         app.add_option(name, given.unused_text, "accepted and ignored")->group(group);
     }
-    for (const char* name : {"--spice-debug", "--spice-smartcard"})
-        app.add_flag(name, given.unused_flag, "accepted and ignored")->group(group);
+    app.add_flag("--spice-debug", given.debug, "say what is going on")->group(group);
+    app.add_flag("--spice-smartcard", given.unused_flag, "accepted and ignored")->group(group);
 }
 
 void add_own_options(CLI::App& app, Options& options, Given& given) {
@@ -83,10 +96,21 @@ void add_own_options(CLI::App& app, Options& options, Given& given) {
     app.add_option("--frames", options.frames_folder, "write each shown frame as PNG there");
     app.add_option("--screenshot", options.screenshot_file, "PNG of the last picture at the end");
     app.add_option("--seconds", options.seconds, "leave after so long")->check(CLI::PositiveNumber);
+    app.add_flag("--commands", options.takes_commands,
+                 "headless: take commands on stdin, and open ports and sound");
     app.add_flag("--read-only", options.settings.read_only, "watch; send no input");
     app.add_flag("-f,--full-screen", options.fullscreen, "start in full screen");
     app.add_option("-z,--zoom", options.zoom_percent, "percent")->check(CLI::Range(10, 400));
     app.add_option("-t,--title", options.title, "window title");
+    app.add_flag("-k,--kiosk", options.kiosk, "full screen, and no way out of it");
+    app.add_option("--kiosk-quit", given.kiosk_quit, "never or on-disconnect")
+        ->check(CLI::IsMember({"never", "on-disconnect"}));
+    app.add_option("--auto-resize", given.auto_resize, "always or never: the guest to its window")
+        ->check(CLI::IsMember({"always", "never"}));
+    app.add_option("--cursor", given.cursor, "auto (the guest's) or local")
+        ->check(CLI::IsMember({"auto", "local"}));
+    app.add_option("-H,--hotkeys", given.hotkeys, "ACTION=KEY[+KEY],… (see the man page)");
+    app.add_flag("--debug", given.debug, "say what is going on");
     app.add_flag("-v,--verbose", options.verbose, "say what is going on");
 }
 
@@ -101,7 +125,60 @@ std::string read_all(std::istream& from) {
     return text.str();
 }
 
-Result<> apply_target(const std::string& target, Options& options) {
+// What the agent is to do for slow lines. Errors: invalid_argument names the effect.
+Result<> apply_effects(const Given& given, Options& options) {
+    using spice::wire::agent::DisplayFlags;
+    constexpr std::array kEffects = {
+        std::pair{"wallpaper", DisplayFlags::disable_wallpaper},
+        std::pair{"font-smooth", DisplayFlags::disable_font_smooth},
+        std::pair{"animation", DisplayFlags::disable_animation},
+    };
+    spice::wire::agent::DisplayConfig config;
+    const auto add = [&](DisplayFlags flag) {
+        config.flags = static_cast<DisplayFlags>(static_cast<std::uint32_t>(config.flags) |
+                                                 static_cast<std::uint32_t>(flag));
+    };
+    std::string_view rest = given.disabled_effects;
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find_first_of(",;"), rest.size());
+        const std::string_view name = rest.substr(0, end);
+        rest = rest.substr(std::min(end + 1, rest.size()));
+        bool known = name.empty();
+        for (const auto& [effect, flag] : kEffects) {
+            if (name != effect && name != "all") continue;
+            add(flag);
+            known = true;
+        }
+        if (!known)
+            return fail(ErrorCode::invalid_argument, "'{}' is no effect of a desktop", name);
+    }
+    if (given.color_depth == "16" || given.color_depth == "32") {
+        add(DisplayFlags::set_color_depth);
+        config.depth = given.color_depth == "16" ? 16 : 32;
+    }
+    if (config.flags != DisplayFlags{}) options.display_config = config;
+    return {};
+}
+
+Result<> apply_environment(Options& options) {
+    Settings& settings = options.settings;
+    if (const char* password = std::getenv("SEGUE_VIEW_PASSWORD")) settings.password = password;
+    if (const char* host = std::getenv("SPICE_MIG_HOST")) settings.migration_host = host;
+    if (const char* proxy = std::getenv("SPICE_PROXY"); proxy && *proxy && !settings.proxy)
+        settings.proxy = TRY(spice::client::parse_proxy(proxy));
+    if (std::getenv("SPICE_NOGRAB")) options.may_grab = false;
+    if (std::getenv("SPICE_DEBUG")) options.verbose = true;
+    // spice-gtk's way of masking a capability.
+    constexpr std::array kMasks = {std::pair{"SPICE_MAIN_CAP_SEMI_SEAMLESS_MIGRATE", 0},
+                                   std::pair{"SPICE_MAIN_CAP_SEAMLESS_MIGRATE", 3}};
+    for (const auto& [name, bit] : kMasks) {
+        const char* mask = std::getenv(name);
+        if (mask && std::string_view(mask) == "0") settings.masked_main_capabilities |= 1u << bit;
+    }
+    return {};
+}
+
+Result<> apply_target(const std::string& target, Given& given, Options& options) {
     if (target.find("://") != std::string::npos) return apply_uri(target, options.settings);
     std::string text;
     if (target == "-") {
@@ -114,23 +191,32 @@ Result<> apply_target(const std::string& target, Options& options) {
     const ConnectionFile file = TRY(apply_connection_file(text, options.settings));
     if (options.title.empty()) options.title = file.title;
     options.fullscreen = options.fullscreen || file.fullscreen;
-    options.release_cursor = file.release_cursor;
-    options.toggle_fullscreen = file.toggle_fullscreen;
+    for (const auto& [action, keys] : file.hotkeys)
+        TRY(options.hotkeys.set(action, keys));
+    if (given.disabled_effects.empty()) given.disabled_effects = file.disabled_effects;
+    if (given.color_depth.empty()) given.color_depth = file.color_depth;
     if (file.delete_after_reading && target != "-") std::remove(target.c_str());
     return {};
 }
 
-Result<> apply_given(const Given& given, Options& options) {
+Result<> apply_given(Given& given, Options& options) {
     Settings& settings = options.settings;
-    TRY(apply_target(given.target, options));
+    TRY(apply_target(given.target, given, options));
+    TRY(apply_effects(given, options));
+    TRY(options.hotkeys.apply(given.hotkeys));
+    options.kiosk_quits = given.kiosk_quit == "on-disconnect";
+    options.fullscreen = options.fullscreen || options.kiosk;
+    options.resizes_guest = given.auto_resize == "always";
+    options.local_cursor = given.cursor == "local";
+    options.verbose = options.verbose || given.debug;
     if (!given.authority_file.empty()) settings.trust.authority_file = given.authority_file;
     if (!given.subject.empty()) settings.trust.subject = given.subject;
     if (!given.secure_channels.empty()) TRY(apply_secure_channels(given.secure_channels, settings));
     if (given.cache_mib > 0) settings.image_cache_pixels = (given.cache_mib << 20) / 4;
     if (given.glz_mib > 0)
         settings.glz_window_pixels = static_cast<std::int32_t>((given.glz_mib << 20) / 4);
-    settings.audio = !options.headless && !given.disable_audio;
-    settings.usb_redirection = !given.disable_usb;
+    settings.audio = (!options.headless || options.takes_commands) && !given.disable_audio;
+    settings.ports = options.takes_commands;
     if (!given.compression.empty()) {
         const auto* found =
             std::find_if(kCompressions.begin(), kCompressions.end(),
@@ -140,21 +226,12 @@ Result<> apply_given(const Given& given, Options& options) {
         }
         settings.preferred_compression = static_cast<std::uint8_t>(found->second);
     }
-    if (const char* password = std::getenv("SEGUE_VIEW_PASSWORD")) settings.password = password;
-    if (const char* host = std::getenv("SPICE_MIG_HOST")) settings.migration_host = host;
+    TRY(apply_environment(options));
     if (settings.trust.authority_file.empty() && settings.trust.authority_pem.empty()) {
         // Where spice-gtk looks, too.
         const char* home = std::getenv("HOME");
         const std::string usual = std::string(home ? home : "") + "/.spicec/spice_truststore.pem";
         if (std::ifstream(usual)) settings.trust.authority_file = usual;
-    }
-    if (const char* mask = std::getenv("SPICE_MAIN_CAP_SEAMLESS_MIGRATE");
-        mask && std::string_view(mask) == "0") {
-        settings.masked_main_capabilities |= 1u << 3;
-    }
-    if (const char* mask = std::getenv("SPICE_MAIN_CAP_SEMI_SEAMLESS_MIGRATE");
-        mask && std::string_view(mask) == "0") {
-        settings.masked_main_capabilities |= 1u << 0;
     }
     return {};
 }

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "spice/client/settings.h"
+#include "spice/wire/agent.schema.h"
+#include "viewer/hotkeys.h"
 
 namespace segue::viewer {
 
@@ -17,12 +19,18 @@ struct Options {
     std::string frames_folder;
     std::string screenshot_file;
     std::optional<double> seconds;
+    bool takes_commands = false;
     // Window only.
     std::string title;
     bool fullscreen = false;
     int zoom_percent = 100;
-    std::string release_cursor;
-    std::string toggle_fullscreen;
+    Hotkeys hotkeys;
+    bool may_grab = true;       // keyboard and pointer
+    bool kiosk = false;         // full screen for ever
+    bool kiosk_quits = false;   // when disconnected
+    bool resizes_guest = true;  // to the size of its windows
+    bool local_cursor = false;  // the user's own pointer in place of the guest's
+    std::optional<spice::wire::agent::DisplayConfig> display_config;
     bool verbose = false;
 };
 

@@ -48,6 +48,7 @@ Result<std::uint16_t> parse_port(std::string_view text) {
 }
 
 struct Parts {
+    std::string user;
     std::string host;
     std::string_view port;
     std::string_view query;
@@ -69,7 +70,10 @@ Result<Parts> split(std::string_view rest) {
         rest = rest.substr(0, slash);
     }
     const std::size_t at = rest.rfind('@');
-    if (at != std::string_view::npos) rest = rest.substr(at + 1);
+    if (at != std::string_view::npos) {
+        parts.user = TRY(unescape(rest.substr(0, at)));
+        rest = rest.substr(at + 1);
+    }
     std::string_view host = rest;
     if (!rest.empty() && rest[0] == '[') {
         const std::size_t close = rest.find(']');
@@ -150,6 +154,7 @@ Result<> apply_uri(std::string_view uri, spice::client::Settings& settings) {
     const Parts parts = TRY(split(uri.substr(tls_only ? kTls.size() : kPlain.size())));
     settings.endpoint = {};
     settings.endpoint.host = parts.host;
+    if (!parts.user.empty()) settings.user = parts.user;
     if (!parts.port.empty()) {
         auto& port = tls_only ? settings.endpoint.tls_port : settings.endpoint.port;
         port = TRY(parse_port(parts.port));

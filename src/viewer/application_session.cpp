@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the session says to the windows.
+#include <SDL.h>
+
+#include "base/log.h"
+#include "viewer/application.h"
+
+namespace segue::viewer {
+namespace {
+
+constexpr Duration kKioskPause = 2s;
+
+}  // namespace
+
+void Application::start_session() {
+    session_is_over_ = false;
+    session_ = std::make_unique<spice::client::Session>(environment_, settings_, *this);
+    files_ = std::make_unique<FileSender>(session_->agent());
+    if (options_.display_config) session_->agent().set_display(*options_.display_config);
+    set_notice("connecting to " + settings_.endpoint.text(), true);
+    session_->start();
+}
+
+// --- Life ----------------------------------------------------------------------------------------
+
+void Application::on_connected() {
+    was_connected_ = true;
+    set_notice({});
+}
+
+void Application::on_migrate_begin(const Endpoint& target, bool) {
+    set_notice("moving to " + target.text(), true);
+}
+
+void Application::on_migrate_done(const Endpoint& home, MoveManner) {
+    settings_.endpoint = home;
+    // The picture itself says it better, when it has come.
+    if (overlay_.notice.starts_with("moving")) set_notice("moved to " + home.text());
+}
+
+void Application::on_migrate_cancelled() {
+    set_notice("the move was cancelled");
+}
+
+void Application::on_problem(const Error& error) {
+    log_warning("viewer", "{}", error.message);
+}
+
+void Application::on_lost(const Error& error) {
+    log_warning("viewer", "{}", error.message);
+    set_notice("connection lost, trying again", true);
+}
+
+void Application::on_over(const std::optional<Error>& error) {
+    session_is_over_ = true;
+    sound_.stop();
+    sound_.stop_recording();
+    if (error) log_error("viewer", "{}", error->message);
+    if (error && error->code == ErrorCode::auth_failed && !leaving_) {
+        set_notice(settings_.password.empty() ? "" : "that password is not the right one", true);
+        return first().overlay().ask_password(settings_.endpoint.text(),
+                                              [this](const std::string& password) {
+                                                  settings_.password = password;
+                                                  restart_timer_->start(1ms);
+                                              });
+    }
+    if (options_.kiosk && !options_.kiosk_quits && !leaving_) {
+        set_notice("disconnected, trying again", true);
+        return restart_timer_->start(kKioskPause);
+    }
+    exit_code_ = error || !was_connected_ ? 1 : 0;
+    loop_.stop();
+}
+
+void Application::on_name(const std::string& name) {
+    guest_name_ = name;
+    set_titles();
+}
+
+// --- Picture -------------------------------------------------------------------------------------
+
+void Application::on_picture(ChannelKey display, const DisplayNews& news, bool from_target) {
+    if (news.heads) show_heads(display.id, *news.heads);
+    if (news.damage.empty()) return;
+    ++frames_;
+    codec_ = news.codec;
+    // How long the picture stood still while the machine moved.
+    if (from_target) {
+        set_notice(fmt::format("moved to {}, the picture stood still for {} ms",
+                               session_->settings().endpoint.text(),
+                               to_ms(loop_.now() - last_picture_)));
+    }
+    last_picture_ = loop_.now();
+    show_picture(display.id, news.damage.extents());
+}
+
+void Application::show_picture(std::uint8_t display, const spice::canvas::Rect& damage) {
+    if (display != 0 && !windows_.contains({display, 0})) show_heads(display, {});
+    session_->display(display)->painter().look([&](const spice::canvas::Image* image) {
+        if (image == nullptr) return;
+        for (const auto& [key, window] : windows_) {
+            if (key.display != display) continue;
+            if (window->upload(*image, damage)) window->fit(zoom_percent_);
+        }
+    });
+    for (const auto& [key, window] : windows_) {
+        if (key.display == display)
+            window->draw(window.get() == &first() ? overlay_ : OverlayText{});
+    }
+}
+
+// A window for each head; the first one of all stays whatever the guest says.
+void Application::show_heads(std::uint8_t display,
+                             const std::vector<spice::wire::display::Head>& heads) {
+    constexpr std::size_t kMaxWindows = 16;
+    std::map<HeadKey, spice::canvas::Rect> wanted;
+    for (const auto& head : heads) {
+        const bool impossible =
+            head.x > spice::wire::kPictureSide || head.y > spice::wire::kPictureSide;
+        if (head.width == 0 || head.height == 0 || impossible) continue;
+        const auto left = static_cast<std::int32_t>(head.x),
+                   top = static_cast<std::int32_t>(head.y);
+        wanted[{display, head.monitor_id}] = {left, top,
+                                              left + static_cast<std::int32_t>(head.width),
+                                              top + static_cast<std::int32_t>(head.height)};
+    }
+    if (wanted.empty()) wanted[{display, 0}] = {};
+    for (auto each = windows_.begin(); each != windows_.end();) {
+        const bool goes = each->first.display == display && each->first != HeadKey{} &&
+                          !wanted.contains(each->first);
+        each = goes ? windows_.erase(each) : std::next(each);
+    }
+    for (const auto& [key, area] : wanted) {
+        if (!windows_.contains(key) && windows_.size() < kMaxWindows) {
+            if (auto window = DisplayWindow::open(key, options_.fullscreen))
+                windows_.emplace(key, std::move(window));
+        }
+        if (windows_.contains(key)) windows_.at(key)->set_area(area);
+    }
+    set_titles();
+}
+
+void Application::on_cursor(ChannelKey, const spice::client::CursorState& state) {
+    if (!state.shape || !state.shape->image) {
+        SDL_ShowCursor(SDL_ENABLE);
+        return;
+    }
+    SDL_ShowCursor(state.visible || options_.local_cursor ? SDL_ENABLE : SDL_DISABLE);
+    if (state.shape == shape_ || options_.local_cursor) return;
+    shape_ = state.shape;
+    const auto& image = *shape_->image;
+    SDL_Surface* surface = SDL_CreateRGBSurfaceWithFormatFrom(
+        const_cast<std::uint8_t*>(image.line(0)), image.width(), image.height(), 32, image.stride(),
+        SDL_PIXELFORMAT_ARGB8888);
+    Owned<SDL_Cursor> cursor(SDL_CreateColorCursor(surface, shape_->hot_x, shape_->hot_y));
+    SDL_FreeSurface(surface);
+    if (cursor) SDL_SetCursor(cursor.get());
+    cursor_ = std::move(cursor);
+}
+
+// --- Input ---------------------------------------------------------------------------------------
+
+void Application::on_mouse_mode(spice::wire::main::MouseMode mode) {
+    input_.set_absolute(mode == spice::wire::main::MouseMode::client);
+    set_titles();
+}
+
+void Application::on_modifiers(spice::wire::inputs::KeyboardModifiers modifiers) {
+    input_.set_guest_modifiers(modifiers);
+}
+
+// --- Agent ---------------------------------------------------------------------------------------
+
+void Application::on_agent_ready(bool ready) {
+    if (ready) clipboard_.offer(session_->agent(), true);
+}
+
+void Application::on_guest_offer(Selection selection, const std::vector<ClipboardType>& types) {
+    clipboard_.on_guest_offer(session_->agent(), selection, types);
+}
+
+void Application::on_guest_request(Selection selection, ClipboardType type) {
+    clipboard_.on_guest_request(session_->agent(), selection, type);
+}
+
+void Application::on_guest_clipboard(Selection selection, ClipboardType type, ByteView data) {
+    clipboard_.on_guest_clipboard(selection, type, data);
+}
+
+void Application::on_file_wanted(std::uint32_t id, std::size_t size) {
+    files_->on_wanted(id, size);
+}
+
+void Application::on_file_over(std::uint32_t id, spice::wire::agent::FileStatus result) {
+    const std::string path = files_->on_over(id);
+    const bool good = result == spice::wire::agent::FileStatus::success;
+    set_notice(good ? fmt::format("{} is in the guest", path)
+                    : fmt::format("{} was not sent: {}", path, name_of(result)));
+}
+
+// --- Sound ---------------------------------------------------------------------------------------
+
+void Application::on_sound_start(const spice::client::SoundFormat& format) {
+    sound_.start(format);
+}
+
+void Application::on_sound_stop() {
+    sound_.stop();
+}
+
+void Application::on_sound(std::span<const std::int16_t> samples, std::uint32_t media_time) {
+    if (const auto delay = sound_.delay_ms()) session_->hear(media_time, *delay);
+    sound_.play(samples);
+}
+
+void Application::on_sound_volume(const spice::client::SoundVolume& volume) {
+    sound_.set_volume(volume);
+}
+
+void Application::on_sound_latency(std::uint32_t milliseconds) {
+    sound_.set_latency(milliseconds);
+}
+
+void Application::on_record_start(const spice::client::SoundFormat& format) {
+    sound_.start_recording(format);
+}
+
+void Application::on_record_stop() {
+    sound_.stop_recording();
+}
+
+}  // namespace segue::viewer

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "viewer/headless_devices.h"
+
+#include <fmt/format.h>
+
+namespace segue::viewer {
+
+using spice::wire::agent::Monitor;
+
+namespace {
+
+// So much of a sound is heard before its event line, which can then tell tone from silence.
+constexpr std::uint64_t kSoundSample = 9600;
+
+std::string text_field(std::string_view name, std::string_view text) {
+    return fmt::format("\"{}\":{}", name, json_string(text));
+}
+
+}  // namespace
+
+// --- Commands ------------------------------------------------------------------------------------
+
+Result<> HeadlessDevices::run_command(const Json& command) {
+    const std::string_view name = command.text("cmd");
+    if (name == "key") {
+        auto* inputs = session().inputs();
+        if (inputs == nullptr) return fail(ErrorCode::operation_invalid, "key: no inputs channel");
+        inputs->key(static_cast<std::uint32_t>(command.u64("code")), command.flag("down"));
+        return {};
+    }
+    if (name == "clipboard") {
+        clipboard_ = command.text("text");
+        session().agent().offer_clipboard(Selection::clipboard, {ClipboardType::utf8_text});
+        return {};
+    }
+    if (name == "paste") {
+        session().agent().request_clipboard(Selection::clipboard, ClipboardType::utf8_text);
+        return {};
+    }
+    if (name == "port") return send_to_port(command);
+    if (name == "send-file") return send_file(command);
+    if (name == "monitors") return set_monitors(command);
+    return fail(ErrorCode::invalid_argument, "command '{}' is not known", name);
+}
+
+Result<> HeadlessDevices::send_to_port(const Json& command) {
+    const std::string_view name = command.text("name");
+    const auto found = ports_.find(name);
+    auto* stream = found == ports_.end() ? nullptr : session().stream(found->second);
+    if (stream == nullptr) return fail(ErrorCode::invalid_argument, "no port '{}'", name);
+    stream->give(as_bytes(command.text("text")));
+    return {};
+}
+
+Result<> HeadlessDevices::send_file(const Json& command) {
+    if (!files_) files_ = std::make_unique<FileSender>(session().agent());
+    TRY(files_->send(std::string(command.text("path"))));
+    return {};
+}
+
+Result<> HeadlessDevices::set_monitors(const Json& command) {
+    std::vector<Monitor> monitors;
+    std::int32_t left = 0;
+    for (const Json& size : command["sizes"].items()) {
+        if (size.items().size() != 2) {
+            return fail(ErrorCode::invalid_argument, "monitors: sizes are [width, height]");
+        }
+        const auto width = static_cast<std::uint32_t>(size.items()[0].as_u64().value_or(0));
+        const auto height = static_cast<std::uint32_t>(size.items()[1].as_u64().value_or(0));
+        monitors.push_back({height, width, 32, left, 0});
+        left += static_cast<std::int32_t>(width);
+    }
+    session().agent().set_monitors(std::move(monitors));
+    return {};
+}
+
+// --- Agent ---------------------------------------------------------------------------------------
+
+void HeadlessDevices::on_agent_ready(bool ready) {
+    write("agent", fmt::format("\"ready\":{}", ready));
+}
+
+void HeadlessDevices::on_guest_offer(Selection selection, const std::vector<ClipboardType>& types) {
+    const bool has_text =
+        std::find(types.begin(), types.end(), ClipboardType::utf8_text) != types.end();
+    if (has_text) session().agent().request_clipboard(selection, ClipboardType::utf8_text);
+}
+
+void HeadlessDevices::on_guest_request(Selection selection, ClipboardType type) {
+    const bool has_it = type == ClipboardType::utf8_text && !clipboard_.empty();
+    session().agent().send_clipboard(selection, has_it ? type : ClipboardType::none,
+                                     has_it ? as_bytes(clipboard_) : ByteView());
+}
+
+void HeadlessDevices::on_guest_clipboard(Selection selection, ClipboardType type, ByteView data) {
+    write("clipboard", fmt::format("\"selection\":\"{}\",\"type\":\"{}\",{}", name_of(selection),
+                                   name_of(type), text_field("text", as_text(data))));
+}
+
+void HeadlessDevices::on_file_wanted(std::uint32_t id, std::size_t size) {
+    if (files_) files_->on_wanted(id, size);
+}
+
+void HeadlessDevices::on_file_over(std::uint32_t id, spice::wire::agent::FileStatus result) {
+    const std::string path = files_ ? files_->on_over(id) : std::string();
+    write("file", fmt::format("{},\"result\":\"{}\"", text_field("path", path), name_of(result)));
+}
+
+// --- Ports and sound -----------------------------------------------------------------------------
+
+void HeadlessDevices::on_port(ChannelKey key, const std::string& name, bool open) {
+    ports_[name] = key;
+    if (auto* stream = session().stream(key)) stream->tell_open(true);
+    write("port", fmt::format("{},\"open\":{}", text_field("name", name), open));
+}
+
+void HeadlessDevices::on_stream_data(ChannelKey key, ByteView data) {
+    for (const auto& [name, port] : ports_) {
+        if (port != key) continue;
+        write("port-data",
+              fmt::format("{},{}", text_field("name", name), text_field("text", as_text(data))));
+    }
+}
+
+void HeadlessDevices::on_sound_start(const spice::client::SoundFormat& format) {
+    sound_samples_ = 0;
+    sound_peak_ = 0;
+    sound_told_ = false;
+    write("sound-start",
+          fmt::format("\"channels\":{},\"frequency\":{}", format.channels, format.frequency));
+}
+
+void HeadlessDevices::on_sound_stop() {
+    write("sound-stop", fmt::format("\"samples\":{}", sound_samples_));
+}
+
+void HeadlessDevices::on_sound(std::span<const std::int16_t> samples, std::uint32_t media_time) {
+    sound_samples_ += samples.size();
+    for (const std::int16_t sample : samples)
+        sound_peak_ = std::max(sound_peak_, std::abs(int{sample}));
+    if (sound_told_ || sound_samples_ < kSoundSample) return;
+    sound_told_ = true;
+    write("sound", fmt::format("\"peak\":{},\"media_time\":{}", sound_peak_, media_time));
+}
+
+}  // namespace segue::viewer

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Clipboard, files, ports, sound and keys of a headless session: told as event lines, and driven by
+// commands.
+#pragma once
+
+#include "base/json.h"
+#include "spice/client/session.h"
+#include "viewer/events.h"
+#include "viewer/file_sender.h"
+
+namespace segue::viewer {
+
+class HeadlessDevices : public spice::client::SessionListener {
+  public:
+    HeadlessDevices(Loop& loop, EventLog& events) : loop_(loop), events_(events) {}
+
+    // Errors name the command and what is wrong with it.
+    Result<> run_command(const Json& command);
+
+  protected:
+    void write(std::string_view event, const std::string& fields = {}) {
+        events_.write(loop_.now(), event, fields);
+    }
+    virtual spice::client::Session& session() = 0;
+
+    using ChannelKey = spice::client::ChannelKey;
+
+  private:
+    using Selection = spice::wire::agent::Selection;
+    using ClipboardType = spice::wire::agent::ClipboardType;
+
+    Result<> send_to_port(const Json& command);
+    Result<> send_file(const Json& command);
+    Result<> set_monitors(const Json& command);
+
+    void on_agent_ready(bool ready) override;
+    void on_guest_offer(Selection selection, const std::vector<ClipboardType>& types) override;
+    void on_guest_request(Selection selection, ClipboardType type) override;
+    void on_guest_clipboard(Selection selection, ClipboardType type, ByteView data) override;
+    void on_file_wanted(std::uint32_t id, std::size_t size) override;
+    void on_file_over(std::uint32_t id, spice::wire::agent::FileStatus result) override;
+    void on_port(ChannelKey key, const std::string& name, bool open) override;
+    void on_stream_data(ChannelKey key, ByteView data) override;
+    void on_sound_start(const spice::client::SoundFormat& format) override;
+    void on_sound_stop() override;
+    void on_sound(std::span<const std::int16_t> samples, std::uint32_t media_time) override;
+
+    Loop& loop_;
+    EventLog& events_;
+    std::unique_ptr<FileSender> files_;
+    std::string clipboard_;
+    std::map<std::string, ChannelKey, std::less<>> ports_;
+    // Of the sound since it began.
+    std::uint64_t sound_samples_ = 0;
+    int sound_peak_ = 0;
+    bool sound_told_ = false;
+};
+
+}  // namespace segue::viewer
