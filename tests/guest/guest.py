@@ -107,15 +107,22 @@ def make_initramfs(target, release, sources):
         target.write_bytes(packed.stdout)
 
 
-def boot_sector():
-    """The assembled boot sector guest, with its numbers as boot.s has them."""
+def boot_sector(name="boot"):
+    """The assembled boot sector guest, with its numbers as NAME.s has them."""
     def make(target):
         with tempfile.TemporaryDirectory() as scratch:
             code = Path(scratch, "boot.o")
-            subprocess.run(["as", "--32", "-o", code, HERE / "boot.s"], check=True)
+            subprocess.run(["as", "--32", "-o", code, HERE / f"{name}.s"], check=True)
             subprocess.run(["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary",
                             "-o", target, code], check=True)
-    return cached("boot.bin", [HERE / "boot.s"], make).read_bytes()
+    return cached(f"{name}.bin", [HERE / f"{name}.s"], make).read_bytes()
+
+
+def echo_disk(path, size=1 << 20):
+    """QEMU arguments that boot the guest which repeats what comes on COM2 and COM3 (echo.s)."""
+    sector = boot_sector("echo")
+    Path(path).write_bytes(sector + bytes(size - len(sector)))
+    return ["-drive", f"file={path},format=raw,if=ide"]
 
 
 def boot_image(path, tick_ms=100, timer_hz=100, dirty_mb_s=0, dirty_first_mb=2, dirty_end_mb=16,

@@ -36,15 +36,25 @@ class Viewer:
 
     def __enter__(self):
         with open(self.directory / "viewer.log", "ab") as log:
-            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=self.environment)
+            takes_commands = "--commands" in self.argv
+            self.process = subprocess.Popen(
+                self.argv, stdin=subprocess.PIPE if takes_commands else subprocess.DEVNULL,
+                stdout=log, stderr=log, env=self.environment)
         return self
+
+    def tell(self, command, **fields):
+        """A command to a viewer that was started with --commands."""
+        line = json.dumps({"cmd": command, **fields}) + "\n"
+        self.process.stdin.write(line.encode())
+        self.process.stdin.flush()
 
     def __exit__(self, *_):
         self.stop()
 
     def stop(self):
         """Ends it as a user would; returns its exit code."""
+        if self.process.stdin:
+            self.process.stdin.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The viewer's window under Xvfb, with real keys (xdotool), against stock QEMU."""
+import os
+import signal
+import subprocess
+import time
+
+import cells
+import pytest
+import viewer
+
+# Windows have no manager here: the one window has the keys.
+KEYS = ("-device", "VGA")
+
+
+class Screen:
+    """An Xvfb of its own; a context manager."""
+
+    def __enter__(self):
+        reader, writer = os.pipe()
+        self.process = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+            pass_fds=[writer], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(writer)
+        with os.fdopen(reader) as number:
+            self.name = ":" + number.readline().strip()
+        self.environment = {**os.environ, "DISPLAY": self.name, "SDL_AUDIODRIVER": "dummy",
+                            "SDL_VIDEODRIVER": "x11"}
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
+
+    def run(self, *command):
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True,
+                              timeout=30).stdout
+
+    def window(self, name, timeout=30):
+        """The number of the window with this in its title, with the keys given to it."""
+        end = time.monotonic() + timeout
+        while not (found := self.run("xdotool", "search", "--name", name).split()):
+            if time.monotonic() > end:
+                raise TimeoutError(f"no window '{name}'")
+            time.sleep(0.1)
+        self.run("xdotool", "windowfocus", "--sync", found[-1])
+        return found[-1]
+
+    def picture(self, window, path):
+        self.run("import", "-window", window, "-depth", "8", str(path))
+        return cells.Picture.read(path)
+
+
+class WindowViewer:
+    """segue-view with a window on this screen; a context manager."""
+
+    def __init__(self, screen, directory, uri, *options, **environment):
+        self.argv = [str(viewer.VIEWER), uri, *options]
+        self.environment = {**screen.environment, "SEGUE_LOG": "debug", **environment}
+        self.directory = directory
+
+    def __enter__(self):
+        self.directory.mkdir()
+        with open(self.directory / "log", "wb") as log:
+            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=self.environment, cwd=self.directory)
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+
+def wait_channels(vm, count=4, timeout=30):
+    end = time.monotonic() + timeout
+    while len(vm.qmp("query-spice").get("channels", [])) < count:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{vm.qmp('query-spice')}")
+        time.sleep(0.1)
+
+
+@pytest.mark.full
+def test_a_wrong_password_is_asked_for_again(tmp_path):
+    with Screen() as screen, viewer.spice_qemu(tmp_path / "vm", *KEYS, password="right") as vm:
+        with WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{vm.port}",
+                          SEGUE_VIEW_PASSWORD="wrong"):
+            screen.window("that password is not the right one")
+            screen.run("xdotool", "type", "--delay", "30", "right")
+            screen.run("xdotool", "key", "Return")
+            wait_channels(vm)
+
+
+@pytest.mark.full
+def test_keys_reach_the_guest_and_hotkeys_the_viewer(tmp_path):
+    """SeaBIOS starts again on Ctrl+Alt+Del, however the keys came."""
+    with Screen() as screen, viewer.spice_qemu(tmp_path / "vm", *KEYS) as vm:
+        with WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{vm.port}",
+                          "--title", "the guest") as view:
+            wait_channels(vm)
+            screen.window("the guest")
+            for keys in ("ctrl+alt+Delete", "ctrl+alt+End"):
+                end = time.monotonic() + 60
+                while True:
+                    # While SeaBIOS itself starts it hears nothing.
+                    screen.run("xdotool", "key", keys)
+                    vm.qmp("query-status")
+                    resets = [event for event in vm.qmp.events if event["event"] == "RESET"]
+                    if resets:
+                        break
+                    assert time.monotonic() < end, f"{keys} did not reach the guest"
+                    time.sleep(0.5)
+                vm.qmp.events.clear()
+            screen.run("xdotool", "key", "shift+F9")
+            end = time.monotonic() + 30
+            while not (view.directory / "segue-view-1.png").exists():
+                assert time.monotonic() < end, "no screenshot"
+                time.sleep(0.1)
+
+
+@pytest.mark.full
+def test_the_window_shows_the_guests_pixels(tmp_path):
+    with Screen() as screen, viewer.spice_qemu(tmp_path / "vm", *KEYS) as vm:
+        with WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{vm.port}",
+                          "--title", "the guest"):
+            wait_channels(vm)
+            window = screen.window("the guest")
+            vm.qmp("stop")
+            end = time.monotonic() + 30
+            while True:
+                shown = screen.picture(window, tmp_path / "window.ppm")
+                real = vm.picture()
+                if (shown.width, shown.height, shown.data) == (real.width, real.height, real.data):
+                    break
+                assert time.monotonic() < end, "the pictures differ"
+                time.sleep(0.3)
