@@ -16,6 +16,12 @@ constexpr unsigned kMaxBuffer = 100000;
 
 using Callback = int (*)();
 
+// Cyrus keeps all its callbacks as one type.
+template <class Function>
+Callback as_callback(Function* function) {
+    return reinterpret_cast<Callback>(reinterpret_cast<void (*)()>(function));
+}
+
 bool start_library() {
     static std::once_flag once;
     static bool works = false;
@@ -66,12 +72,11 @@ SaslLogin::~SaslLogin() = default;
 Result<std::unique_ptr<SaslLogin>> SaslLogin::make(Account account) {
     if (!start_library()) return fail(ErrorCode::internal, "SASL: the library does not start");
     auto inside = std::make_unique<Inside>(std::move(account));
-    const auto simple = reinterpret_cast<Callback>(&Inside::simple);
-    inside->callbacks = {
-        {{SASL_CB_USER, simple, inside.get()},
-         {SASL_CB_AUTHNAME, simple, inside.get()},
-         {SASL_CB_PASS, reinterpret_cast<Callback>(&Inside::password), inside.get()},
-         {SASL_CB_LIST_END, nullptr, nullptr}}};
+    const auto simple = as_callback(&Inside::simple);
+    inside->callbacks = {{{SASL_CB_USER, simple, inside.get()},
+                          {SASL_CB_AUTHNAME, simple, inside.get()},
+                          {SASL_CB_PASS, as_callback(&Inside::password), inside.get()},
+                          {SASL_CB_LIST_END, nullptr, nullptr}}};
     if (sasl_client_new("spice", inside->account.host.c_str(), nullptr, nullptr,
                         inside->callbacks.data(), SASL_SUCCESS_DATA,
                         &inside->connection) != SASL_OK) {
