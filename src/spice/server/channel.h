@@ -87,6 +87,9 @@ class Channel {
     // so that this stays true, until thaw() or migrate().
     virtual std::optional<Bytes> carried_state(bool /*freeze*/) { return std::nullopt; }
     virtual void thaw() {}
+    // What the client shows now, and where that came from another server (display channels).
+    virtual Bytes shown() const { return {}; }
+    virtual Result<> take_shown(const wire::SharedBytes& /*shown*/) { return {}; }
     // The state that goes through the client is sealed with this key, or must be.
     void set_state_key(const StateKey& key) { state_key_ = key; }
     // The target has what was carried: MIGRATE needs no more of the client than to switch.

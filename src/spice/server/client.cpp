@@ -121,7 +121,7 @@ Result<> Client::attach_channels() {
 void Client::channel_linked(LinkedSocket socket) {
     server_.peer_event(PeerEvent::initialized, *socket.peer);
     if (!target_) return connect(std::move(socket), false);
-    const bool overtaken = overtaken_.erase(socket.setup.key) != 0;
+    const bool overtaken = overtaken_.erase(socket.id) != 0;
     const auto actions = target_->channel_linked(parked_.size(), overtaken);
     if (!actions) {
         log_warning("spice", "{}", actions.error().message);
@@ -291,9 +291,11 @@ bool Client::carried_state(bool freeze, CarriedParts& parts) {
     bool any = false;
     for (const auto& [link, channel] : channels_) {
         if (channel.display == nullptr) continue;
-        std::optional<Bytes> state = channel.display->carried_state(link, freeze);
-        if (!state) continue;
-        parts[{connection_id_, channel.key}] = std::move(*state);
+        std::optional<Display::Carried> carried = channel.display->carried_state(link, freeze);
+        if (!carried) continue;
+        parts[{connection_id_, channel.key, false}] = std::move(carried->state);
+        if (!carried->shown.empty())
+            parts[{connection_id_, channel.key, true}] = std::move(carried->shown);
         any = true;
     }
     return any;
@@ -333,10 +335,15 @@ Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
 void Client::take_state(CarriedParts& parts) {
     for (const auto& [link, channel] : channels_) {
         if (channel.display == nullptr) continue;
-        const auto part = parts.find({connection_id_, channel.key});
-        if (part == parts.end()) continue;
-        channel.display->take_state(link, std::move(part->second));
-        parts.erase(part);
+        const auto take = [&](bool is_shown) {
+            const auto part = parts.find({connection_id_, channel.key, is_shown});
+            if (part == parts.end()) return Bytes{};
+            Bytes bytes = std::move(part->second);
+            parts.erase(part);
+            return bytes;
+        };
+        Bytes state = take(false);
+        if (!state.empty()) channel.display->take_state(link, {std::move(state), take(true)});
     }
 }
 

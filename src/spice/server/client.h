@@ -112,7 +112,7 @@ class Client final : private MainEvents {
     std::optional<MigrationTarget> target_;
     std::vector<LinkedSocket> parked_;
     // Linked, but still on their way here when the state came: they are to be restored, too.
-    std::set<ChannelKey> overtaken_;
+    std::set<LinkId> overtaken_;
     std::unique_ptr<Timer> alive_timer_;
     std::unique_ptr<Timer> state_timer_;
     int unanswered_pings_ = 0;

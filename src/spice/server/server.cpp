@@ -312,7 +312,7 @@ Result<> Server::set_ticket(Ticket ticket, bool fail_if_connected, bool disconne
 
 void Server::on_linked(LinkedSocket socket) {
     if (socket.setup.key.type != ChannelType::main) {
-        admission_->link_arrived(socket.connection_id, socket.setup.key);
+        admission_->link_arrived(socket.connection_id, socket.id);
         Client* client = find_session(socket.connection_id);
         if (client == nullptr) return refuse(std::move(socket), "its client has gone");
         client->channel_linked(std::move(socket));

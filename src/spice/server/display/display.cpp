@@ -383,22 +383,28 @@ void Display::migrate(LinkId link, bool carried) {
     });
 }
 
-std::optional<Bytes> Display::carried_state(LinkId link, bool freeze) {
-    std::optional<Bytes> state;
+std::optional<Display::Carried> Display::carried_state(LinkId link, bool freeze) {
+    std::optional<Carried> carried;
     worker_.call([&] {
         const auto found = clients_.find(link);
-        if (found != clients_.end()) state = found->second.driver->channel().carried_state(freeze);
+        if (found == clients_.end()) return;
+        Channel& channel = found->second.driver->channel();
+        std::optional<Bytes> state = channel.carried_state(freeze);
+        if (state) carried = Carried{std::move(*state), freeze ? channel.shown() : Bytes{}};
     });
-    return state;
+    return carried;
 }
 
-void Display::take_state(LinkId link, Bytes state) {
-    auto shared = std::make_shared<Bytes>(std::move(state));
+void Display::take_state(LinkId link, Carried carried) {
+    auto shared = std::make_shared<Carried>(std::move(carried));
     worker_.post([this, link, shared] {
         const auto found = clients_.find(link);
         if (found == clients_.end()) return;
-        const auto taken =
-            found->second.driver->channel().take_state(wire::SharedBytes::take(std::move(*shared)));
+        Channel& channel = found->second.driver->channel();
+        Result<> taken;
+        if (!shared->shown.empty())
+            taken = channel.take_shown(wire::SharedBytes::take(std::move(shared->shown)));
+        if (taken) taken = channel.take_state(wire::SharedBytes::take(std::move(shared->state)));
         // The client's own copy may still come; without it the client is sent everything.
         if (!taken) log_warning("spice", "display {}: {}", id_, taken.error().message);
         greet_those_at_home();

@@ -77,8 +77,12 @@ class Display final : private DisplayListener {
     // `carried`: the target has the state that carried_state() gave.
     void migrate(LinkId link, bool carried);
     // What travels beside the client (see Channel); waits for the worker.
-    std::optional<Bytes> carried_state(LinkId link, bool freeze);
-    void take_state(LinkId link, Bytes state);
+    struct Carried {
+        Bytes state;
+        Bytes shown;  // only of a frozen channel; empty: nothing to tell
+    };
+    std::optional<Carried> carried_state(LinkId link, bool freeze);
+    void take_state(LinkId link, Carried carried);
     void set_state_key(LinkId link, const StateKey& key);
     // Frozen channels go on.
     void thaw();

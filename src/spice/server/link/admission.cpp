@@ -40,24 +40,23 @@ bool Admission::has_session(std::uint32_t connection_id) const {
     return sessions_.count(connection_id) != 0;
 }
 
-void Admission::link_told(std::uint32_t connection_id, ChannelKey key) {
+void Admission::link_told(std::uint32_t connection_id, std::uint64_t link) {
     const std::lock_guard lock(mutex_);
-    told_.emplace(connection_id, key);
+    told_.emplace(connection_id, link);
 }
 
-void Admission::link_arrived(std::uint32_t connection_id, ChannelKey key) {
+void Admission::link_arrived(std::uint32_t connection_id, std::uint64_t link) {
     const std::lock_guard lock(mutex_);
-    const auto found = told_.find({connection_id, key});
-    if (found != told_.end()) told_.erase(found);
+    told_.erase({connection_id, link});
 }
 
-std::set<ChannelKey> Admission::links_on_their_way(std::uint32_t connection_id) const {
+std::set<std::uint64_t> Admission::links_on_their_way(std::uint32_t connection_id) const {
     const std::lock_guard lock(mutex_);
-    std::set<ChannelKey> keys;
-    for (const auto& [session, key] : told_) {
-        if (session == connection_id) keys.insert(key);
+    std::set<std::uint64_t> links;
+    for (const auto& [session, link] : told_) {
+        if (session == connection_id) links.insert(link);
     }
-    return keys;
+    return links;
 }
 
 }  // namespace segue::spice::server

@@ -42,15 +42,15 @@ class Admission {
     // Channels that were told that they are linked, and have not reached the home thread yet. A
     // client that moves here acts on the one before the other has happened: its state may overtake
     // its own sockets.
-    void link_told(std::uint32_t connection_id, ChannelKey key);
-    void link_arrived(std::uint32_t connection_id, ChannelKey key);
-    std::set<ChannelKey> links_on_their_way(std::uint32_t connection_id) const;
+    void link_told(std::uint32_t connection_id, std::uint64_t link);
+    void link_arrived(std::uint32_t connection_id, std::uint64_t link);
+    std::set<std::uint64_t> links_on_their_way(std::uint32_t connection_id) const;
 
   private:
     mutable std::mutex mutex_;
     std::shared_ptr<const LinkRules> rules_ = std::make_shared<LinkRules>();
     std::multiset<std::uint32_t> sessions_;
-    std::multiset<std::pair<std::uint32_t, ChannelKey>> told_;
+    std::set<std::pair<std::uint32_t, std::uint64_t>> told_;  // session, link
 };
 
 }  // namespace segue::spice::server

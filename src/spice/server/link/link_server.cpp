@@ -43,7 +43,7 @@ class LinkServer::Session {
     ~Session() {
         if (transport_) transport_->detach();
         if (told_connected_) tell(PeerEvent::disconnected);
-        if (is_told_) server_.admission_->link_arrived(asked_.connection_id, asked_key());
+        if (is_told_) server_.admission_->link_arrived(asked_.connection_id, id_);
     }
 
     void start() {
@@ -107,13 +107,11 @@ class LinkServer::Session {
         run(link_.accept(offer));
     }
 
-    ChannelKey asked_key() const { return {asked_.channel_type, asked_.channel_id}; }
-
     void judge(const wire::Ticket& ticket) {
         const LinkError said = verdict(ticket);
         if (said == LinkError::ok && asked_.channel_type != wire::ChannelType::main) {
             // Before the client can know of it.
-            server_.admission_->link_told(asked_.connection_id, asked_key());
+            server_.admission_->link_told(asked_.connection_id, id_);
             is_told_ = true;
         }
         run(link_.ticket_verdict(said));

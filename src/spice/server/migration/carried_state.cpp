@@ -19,6 +19,7 @@ Bytes write_carried(const CarriedMessage& message) {
         part.connection_id = key.connection_id;
         part.channel_type = static_cast<std::uint8_t>(key.channel.type);
         part.channel_id = key.channel.id;
+        part.section = key.is_shown ? state::Section::shown : state::Section::blob;
         part.data = wire::SharedBytes::borrow(data);
         made.parts.push_back(std::move(part));
     }
@@ -33,7 +34,8 @@ Result<CarriedMessage> read_carried(ByteView bytes) {
     message.key = read.key;
     for (const state::Part& part : read.parts) {
         const CarriedKey key{part.connection_id,
-                             {static_cast<wire::ChannelType>(part.channel_type), part.channel_id}};
+                             {static_cast<wire::ChannelType>(part.channel_type), part.channel_id},
+                             part.section == state::Section::shown};
         const wire::SharedBytes data = part.data.contiguous();
         const bool is_new =
             message.parts.emplace(key, Bytes(data.view().begin(), data.view().end())).second;

@@ -14,10 +14,11 @@
 
 namespace segue::spice::server {
 
-// A channel of a client, as both servers name it.
+// A piece of the state of a client's channel, as both servers name it.
 struct CarriedKey {
     std::uint32_t connection_id = 0;
     ChannelKey channel;
+    bool is_shown = false;  // what it shows (digests), beside what it has (the blob)
     friend auto operator<=>(const CarriedKey&, const CarriedKey&) = default;
 };
 using CarriedParts = std::map<CarriedKey, Bytes>;

@@ -34,7 +34,7 @@ TEST(CarriedState, EveryTruncationIsRefused) {
 TEST(CarriedState, APartThatIsThereTwiceIsRefused) {
     Bytes bytes = write_carried({1, false, {}, {{display(1), {9}}, {display(2), {9}}}});
     // Two parts of one size each: the second takes the first one's client.
-    const std::size_t part = 4 + 1 + 1 + 4 + 1;
+    const std::size_t part = 4 + 1 + 1 + 1 + 4 + 1;
     bytes[bytes.size() - part] = 1;
     EXPECT_THAT(read_carried(bytes).error().message, HasSubstr("twice"));
 }

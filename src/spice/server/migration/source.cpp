@@ -174,7 +174,9 @@ MigrationSource::Actions MigrationSource::logged_in(ClientId client) {
 MigrationSource::Actions MigrationSource::settled(ClientId client, Ability ability) {
     Actions actions;
     const auto found = clients_.find(client);
-    if (found == clients_.end() || found->second != Progress::arriving) return actions;
+    // It has been on its way here longer than the machine has stayed.
+    if (found == clients_.end()) return logged_in(client);
+    if (found->second != Progress::arriving) return actions;
     begin_linking(client, ability, actions);
     if (found->second != Progress::failed) return actions;
     // It can only be sent there, like one that answered so.

@@ -66,11 +66,13 @@ TEST(MigrationSource, EveryStateAndEventIsATransitionOrANamedError) {
         }
         {
             Source source = in_state(state);
-            EXPECT_TRUE(source.settled(77, Ability::seamless).empty());
+            EXPECT_EQ(source.settled(77, Ability::seamless).empty(),
+                      in_state(state).logged_in(77).empty());
         }
         {
             Source source = in_state(state);
             source.came(77);
+            if (state == State::leaving) continue;
             EXPECT_EQ(count<Source::SendBegin>(source.settled(77, Ability::seamless)),
                       Source::allows(state, Event::came) ? 1 : 0)
                 << name_of(state);
@@ -278,6 +280,14 @@ TEST(MigrationSource, AClientThatLogsInBehindTheMachineIsSentAfterIt) {
     EXPECT_TRUE(source.logged_in(10).empty());
     for (const State before : {State::idle, State::linking, State::linked})
         EXPECT_TRUE(in_state(before).logged_in(9).empty()) << name_of(before);
+}
+
+TEST(MigrationSource, AClientThatArrivesBehindTheMachineIsSentAfterIt) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {}, true));
+    source.end(true, {});
+    source.came(1);
+    EXPECT_EQ(count<Source::SendSwitchHost>(source.settled(1, Ability::seamless)), 1);
 }
 
 TEST(MigrationSource, AClientThatNeverHeardOfTheDestinationIsNotCalledBack) {

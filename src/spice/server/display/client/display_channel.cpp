@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "spice/control/state.schema.h"
 #include "spice/server/display/client/display_blob.h"
 
 namespace segue::spice::server {
@@ -231,6 +232,50 @@ std::optional<Bytes> DisplayChannel::carried_state(bool freeze) {
     if (freeze) caches_->freeze();
     frozen_ = freeze;
     return migrate_data();
+}
+
+Bytes DisplayChannel::shown() const {
+    wire::state::Shown made;
+    for (const auto& [id, known] : knowledge_.surfaces) {
+        const Surface* surface = guest_.surfaces().find(id);
+        if (surface == nullptr || !known.fits(*surface)) continue;
+        canvas::Region unlike = known.stale;
+        unlike.unite(known.lossy);
+        const TileDigests digests = TileDigests::of(surface->image, unlike);
+        if (digests.empty() || digests.values().size() > wire::state::kTiles) continue;
+        if (made.surfaces.size() == wire::state::kSurfaces) break;
+        wire::state::ShownSurface shown;
+        shown.id = id;
+        shown.width = static_cast<std::uint32_t>(known.width);
+        shown.height = static_cast<std::uint32_t>(known.height);
+        shown.tiles = digests.values();
+        made.surfaces.push_back(std::move(shown));
+    }
+    return wire::encode(0, made).body();
+}
+
+Result<> DisplayChannel::take_shown(const wire::SharedBytes& shown) {
+    if (ready_) return {};  // it was sent everything meanwhile
+    auto read = TRY(wire::parse<wire::state::Shown>(shown));
+    for (wire::state::ShownSurface& surface : read.surfaces) {
+        if (surface.width > canvas::kMaxSide || surface.height > canvas::kMaxSide) continue;
+        came_showing_[surface.id] =
+            TileDigests::from(static_cast<std::int32_t>(surface.width),
+                              static_cast<std::int32_t>(surface.height), std::move(surface.tiles));
+    }
+    return {};
+}
+
+// A machine that arrives draws its whole screen anew, and most of it is what the client shows.
+void DisplayChannel::spare_what_is_shown() {
+    for (const auto& [id, digests] : std::exchange(came_showing_, {})) {
+        const auto known = knowledge_.surfaces.find(id);
+        const Surface* surface = guest_.surfaces().find(id);
+        if (known != knowledge_.surfaces.end() && surface != nullptr &&
+            known->second.fits(*surface)) {
+            digests.spare(surface->image, known->second.stale);
+        }
+    }
 }
 
 void DisplayChannel::thaw() {

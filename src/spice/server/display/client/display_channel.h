@@ -7,6 +7,7 @@
 #include "spice/server/channel.h"
 #include "spice/server/display/client/client_caches.h"
 #include "spice/server/display/client/knowledge.h"
+#include "spice/server/display/client/tile_digests.h"
 #include "spice/server/display/encode/image_encoder.h"
 #include "spice/server/display/guest/guest_display.h"
 #include "spice/server/display/video/stream_rate.h"
@@ -54,6 +55,8 @@ class DisplayChannel final : public Channel {
 
     std::optional<Bytes> carried_state(bool freeze) override;
     void thaw() override;
+    Bytes shown() const override;
+    Result<> take_shown(const wire::SharedBytes& shown) override;
     const Knowledge& knowledge() const { return knowledge_; }
     const ImageEncoder& encoder() const { return encoder_; }
     const EncoderOptions& options() const { return options_; }
@@ -79,6 +82,7 @@ class DisplayChannel final : public Channel {
 
     // display_sending.cpp
     bool is_shown(std::uint32_t surface) const;
+    void spare_what_is_shown();
     void sync_surfaces();
     void create_surface(const Surface& surface);
     void sync_monitors();
@@ -123,6 +127,9 @@ class DisplayChannel final : public Channel {
     bool frozen_ = false;
     // Another server's images lie in the cache that several channels share: we add none.
     bool caches_nothing_ = false;
+    // By surface: what the client showed when its machine left the other server. Used once, before
+    // it is sent anything.
+    std::map<std::uint32_t, TileDigests> came_showing_;
     // While the state of the source is awaited: where the surfaces here are not what the machine
     // brought along.
     std::map<std::uint32_t, canvas::Region> drawn_while_held_;

@@ -314,6 +314,35 @@ TEST_F(DisplayChannelTest, AClientWhoseStateIsThereIsOnlyToldToSwitch) {
     EXPECT_FALSE(target->receive(from_client(late))) << "twice";
 }
 
+TEST_F(DisplayChannelTest, WhatTheClientShowsIsNotSentAgain) {
+    guest_->destroy_primary(0);
+    create_primary(200, 130);
+    init();
+    fill(10, 10, 30, 20);
+    channel_->pump();
+    output_.blocked = true;
+    fill(150, 70, 160, 80);  // never reaches the client
+    const auto state = channel_->carried_state(true);
+    const Bytes shown = channel_->shown();
+    guest_->destroy_primary(0);
+    create_primary(200, 130, true);  // the other host's device, with the same pixels
+
+    Output there;
+    auto target = make_channel(there, true);
+    there.messages.clear();
+    ASSERT_TRUE(target->take_shown(wire::SharedBytes::copy(shown)));
+    ASSERT_TRUE(target->take_state(wire::SharedBytes::copy(*state)));
+    const auto numbers = std::count_if(
+        there.messages.begin(), there.messages.end(),
+        [](const auto& message) { return message.number == display::DrawCopy::kFromServer; });
+    ASSERT_EQ(numbers, 1) << "one tile";
+    const auto copy = wire::parse<display::DrawCopy>(there.messages.back().body);
+    EXPECT_EQ(copy.value().base.box.left, 128);
+    EXPECT_EQ(copy.value().base.box.top, 64);
+    EXPECT_EQ(copy.value().base.box.right, 192);
+    EXPECT_EQ(copy.value().base.box.bottom, 128);
+}
+
 TEST_F(DisplayChannelTest, AMachineThatStaysThawsItsScreen) {
     init();
     ASSERT_TRUE(channel_->carried_state(true));

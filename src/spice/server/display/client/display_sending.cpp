@@ -70,6 +70,7 @@ void DisplayChannel::on_room() {
 
 void DisplayChannel::pump() {
     if (!is_ready()) return;
+    spare_what_is_shown();
     sync_surfaces();
     sync_monitors();
     for (auto& [id, known] : knowledge_.surfaces) {

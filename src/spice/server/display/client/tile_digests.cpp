@@ -57,12 +57,12 @@ canvas::Rect TileDigests::tile(std::size_t column, std::size_t row) const {
 
 // `within` lies in the surface.
 template <class Action>
-void TileDigests::for_tiles(const canvas::Rect& within, const Action& action) {
+void TileDigests::for_tiles(const canvas::Rect& within, const Action& action) const {
     const std::size_t columns = tiles(width_);
     const auto first = [](std::int32_t edge) { return static_cast<std::size_t>(edge / kSide); };
     for (std::size_t row = first(within.top); row < tiles(within.bottom); ++row) {
         for (std::size_t column = first(within.left); column < tiles(within.right); ++column)
-            action(tile(column, row), values_[row * columns + column]);
+            action(tile(column, row), row * columns + column);
     }
 }
 
@@ -72,8 +72,8 @@ TileDigests TileDigests::of(const canvas::Image& image, const canvas::Region& un
     made.width_ = image.width();
     made.height_ = image.height();
     made.values_.resize(count(image.width(), image.height()));
-    made.for_tiles(image.bounds(), [&](const canvas::Rect& tile, std::uint64_t& value) {
-        if (!unlike.intersects(tile)) value = digest_of(image, tile);
+    made.for_tiles(image.bounds(), [&](const canvas::Rect& tile, std::size_t number) {
+        if (!unlike.intersects(tile)) made.values_[number] = digest_of(image, tile);
     });
     return made;
 }
@@ -88,32 +88,20 @@ TileDigests TileDigests::from(std::int32_t width, std::int32_t height,
     return made;
 }
 
-void TileDigests::spare(const canvas::Image& image, canvas::Region& stale) {
+void TileDigests::spare(const canvas::Image& image, canvas::Region& stale) const {
     if (values_.empty() || stale.empty()) return;
-    if (image.width() != width_ || image.height() != height_) return values_.clear();
+    if (image.width() != width_ || image.height() != height_) return;
     canvas::Rect within = stale.extents();
     within = {std::max(within.left, 0), std::max(within.top, 0), std::min(within.right, width_),
               std::min(within.bottom, height_)};
     if (within.left >= within.right || within.top >= within.bottom) return;
     std::vector<canvas::Rect> same;
-    for_tiles(within, [&](const canvas::Rect& tile, std::uint64_t& value) {
-        if (value != 0 && stale.intersects(tile) && digest_of(image, tile) == value)
+    for_tiles(within, [&](const canvas::Rect& tile, std::size_t number) {
+        const std::uint64_t shown = values_[number];
+        if (shown != 0 && stale.intersects(tile) && digest_of(image, tile) == shown)
             same.push_back(tile);
     });
     if (!same.empty()) stale.subtract(canvas::Region(std::span<const canvas::Rect>(same)));
-}
-
-void TileDigests::forget(const canvas::Region& region) {
-    if (values_.empty() || region.empty()) return;
-    for (const canvas::Rect& rect : region.rects()) {
-        const canvas::Rect within{std::max(rect.left, 0), std::max(rect.top, 0),
-                                  std::min(rect.right, width_), std::min(rect.bottom, height_)};
-        if (within.left >= within.right || within.top >= within.bottom) continue;
-        for_tiles(within, [](const canvas::Rect&, std::uint64_t& value) { value = 0; });
-    }
-    const bool any =
-        std::any_of(values_.begin(), values_.end(), [](std::uint64_t value) { return value != 0; });
-    if (!any) values_.clear();
 }
 
 }  // namespace segue::spice::server

@@ -23,11 +23,9 @@ class TileDigests {
     static TileDigests from(std::int32_t width, std::int32_t height,
                             std::vector<std::uint64_t> values);
 
-    // Takes those tiles out of `stale` whose pixels in the image are the client's.
-    void spare(const canvas::Image& image, canvas::Region& stale);
-    // The client is sent something else there.
-    void forget(const canvas::Region& region);
-
+    // Takes those tiles out of `stale` whose pixels in the image are the client's. Good only until
+    // the client is sent anything.
+    void spare(const canvas::Image& image, canvas::Region& stale) const;
     bool empty() const { return values_.empty(); }
     // Row by row; 0: unknown.
     const std::vector<std::uint64_t>& values() const { return values_; }
@@ -37,7 +35,7 @@ class TileDigests {
 
   private:
     template <class Action>
-    void for_tiles(const canvas::Rect& within, const Action& action);
+    void for_tiles(const canvas::Rect& within, const Action& action) const;
     canvas::Rect tile(std::size_t column, std::size_t row) const;
 
     std::int32_t width_ = 0;
