@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/log.h"
+#include "daemon/autostart.h"
 #include "daemon/calls/calls.h"
 #include "daemon/life.h"
 #include "daemon/process_facts.h"
@@ -58,11 +59,29 @@ std::string numeric_address(const std::string& name) {
     return text;
 }
 
+Result<std::shared_ptr<net::TlsContext>> server_tls(const Settings& settings) {
+    const std::string& pki = settings.tls_directory;
+    return net::TlsContext::make(
+        net::TlsSide::server,
+        {pki + "/ca-cert.pem", pki + "/server-cert.pem", pki + "/server-key.pem"}, true);
+}
+
+// Where an activated socket listens. TCP is TLS where its unit says so (FileDescriptorName=tls), or
+// where the configuration names the same address so.
+Result<net::Address> address_of(const ActivatedSocket& one, const Settings& settings) {
+    const auto local = net::SocketAddress::local_of(one.socket.get());
+    if (local.family() == AF_UNIX) return net::Address::of_unix(local.text());
+    const auto tls = TRY(net::Address::parse("tls:" + local.text()));
+    const bool named = std::count(settings.listen.begin(), settings.listen.end(), tls) != 0;
+    return named || one.name == "tls" ? tls : net::Address::of_tcp(tls.host, tls.port);
+}
+
 }  // namespace
 
-Daemon::Daemon(RunLoop& loop, Settings settings)
+Daemon::Daemon(RunLoop& loop, Settings settings, std::vector<ActivatedSocket> activated)
     : loop_(loop),
       settings_(std::move(settings)),
+      activated_(std::move(activated)),
       resolver_(loop),
       migration_ports_(settings_.migrate_ports),
       spice_ports_(settings_.spice_ports),
@@ -81,9 +100,11 @@ void Daemon::start(Answer<> started) {
     });
     // Clients come in when every guest is where it belongs.
     recover(*services_, [this, started](Result<> recovered) {
-        started(recovered.and_then([this] { return serve_metrics(); }).and_then([this] {
+        const auto served = recovered.and_then([this] { return serve_metrics(); }).and_then([this] {
             return listen();
-        }));
+        });
+        started(served);
+        if (served) autostart_domains(*services_);
     });
 }
 
@@ -135,21 +156,41 @@ Result<> Daemon::listen() {
     };
     options.session.open = judge_name;
     server_ = std::make_unique<rpc::Server>(loop_, calls_, options);
-    for (const net::Address& address : settings_.listen) {
-        rpc::ListenPoint point;
-        point.address = address;
-        if (::getgrnam(settings_.socket_group.c_str()) != nullptr) {
-            point.options.group = settings_.socket_group;
-        }
-        if (address.transport == net::Transport::tls) {
-            const std::string& pki = settings_.tls_directory;
-            point.tls = TRY(net::TlsContext::make(
-                net::TlsSide::server,
-                {pki + "/ca-cert.pem", pki + "/server-cert.pem", pki + "/server-key.pem"}, true));
-        }
-        TRY(server_->listen(point));
-        log_info("daemon", "listening on {}", address.text());
+    std::vector<net::Address> wanted = settings_.listen;
+    for (ActivatedSocket& one : activated_) {
+        const net::Address address = TRY(address_of(one, settings_));
+        std::erase(wanted, address);
+        TRY(listen_at(address, std::move(one.socket)));
     }
+    activated_.clear();
+    for (const net::Address& address : wanted)
+        TRY(listen_at(address, {}));
+    return {};
+}
+
+Result<> Daemon::listen_at(const net::Address& address, net::Descriptor socket) {
+    rpc::ListenPoint point;
+    point.address = address;
+    point.socket = std::move(socket);
+    if (::getgrnam(settings_.socket_group.c_str()) != nullptr) {
+        point.options.group = settings_.socket_group;
+    }
+    if (address.transport == net::Transport::tls) point.tls = TRY(server_tls(settings_));
+    TRY(server_->listen(std::move(point)));
+    log_info("daemon", "listening on {}", address.text());
+    return {};
+}
+
+Result<> Daemon::reload(Settings wanted) {
+    std::shared_ptr<net::TlsContext> tls;
+    if (server_ && server_->serves_tls()) tls = TRY(server_tls(wanted));
+    const auto waiting = take_reloaded(settings_, std::move(wanted));
+    migration_ports_.set_range(settings_.migrate_ports);
+    spice_ports_.set_range(settings_.spice_ports);
+    if (tls) server_->set_tls(tls);
+    for (const std::string& key : waiting)
+        log_warning("daemon", "{} has changed: restart segued to use it", key);
+    log_info("daemon", "the configuration was read again");
     return {};
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/metrics_server.h"
 #include "daemon/peer_door.h"
+#include "daemon/service_manager.h"
 #include "daemon/services.h"
 #include "rpc/server.h"
 
@@ -15,12 +16,15 @@ namespace segue {
 
 class Daemon {
   public:
-    Daemon(RunLoop& loop, Settings settings);
+    // `activated`: sockets that the service manager made for us.
+    Daemon(RunLoop& loop, Settings settings, std::vector<ActivatedSocket> activated = {});
     ~Daemon();
 
     // State, store, the domains of the last run, and then the listeners. `started` comes once, on
     // the loop; errors name what to mend.
     void start(Answer<> started);
+    // A changed configuration, and renewed certificates. After an error nothing has changed.
+    Result<> reload(Settings wanted);
     // Serves no more; the loop may be stopped then.
     void stop();
 
@@ -30,11 +34,13 @@ class Daemon {
     Result<> open_state();
     Result<> open_peer_door();
     Result<> listen();
+    Result<> listen_at(const net::Address& address, net::Descriptor socket);
     Result<> serve_metrics();
     std::string metrics_text();
 
     RunLoop& loop_;
     Settings settings_;
+    std::vector<ActivatedSocket> activated_;
     SystemRandom random_;
     HostIdentity identity_;
     std::unique_ptr<storage::Store> store_;

@@ -27,11 +27,26 @@ void say_ready() {
     }
 }
 
-int serve(Settings settings) {
+void use_log_level(const Settings& settings) {
+    if (std::getenv("SEGUE_LOG") == nullptr) set_log_level(level_named(settings.log_level));
+}
+
+// SIGHUP: the files are read anew, under the same command line.
+void reload(Daemon& daemon, int argc, const char* const* argv) {
+    ParsedOptions parsed = parse_options(argc, argv);
+    if (!parsed.options) return log_error("daemon", "not reloaded: the old configuration stays");
+    use_log_level(parsed.options->settings);
+    if (const auto done = daemon.reload(std::move(parsed.options->settings)); !done) {
+        log_error("daemon", "not reloaded: {}", done.error().message);
+    }
+}
+
+int serve(Settings settings, std::vector<ActivatedSocket> activated, int argc,
+          const char* const* argv) {
     auto loop = make_asio_loop();
     // A peer that goes away is an error of that write, not the end of the daemon.
     std::signal(SIGPIPE, SIG_IGN);
-    Daemon daemon(*loop, std::move(settings));
+    Daemon daemon(*loop, std::move(settings), std::move(activated));
     int code = 0;
     daemon.start([&](Result<> started) {
         if (started) return say_ready();
@@ -47,6 +62,7 @@ int serve(Settings settings) {
             loop->stop();
         });
     }
+    loop->on_signal(SIGHUP, [&] { reload(daemon, argc, argv); });
     loop->run();
     return code;
 }
@@ -59,14 +75,13 @@ int main_of(int argc, const char* const* argv) {
         std::printf("%s: good\n", options.config_file.c_str());
         return 0;
     }
-    if (std::getenv("SEGUE_LOG") == nullptr) {
-        set_log_level(level_named(options.settings.log_level));
-    }
-    if (options.settings.listen.empty()) {
+    use_log_level(options.settings);
+    auto activated = take_activated_sockets();
+    if (options.settings.listen.empty() && activated.empty()) {
         std::fprintf(stderr, "segued: nowhere to listen: give --listen unix:PATH\n");
         return 2;
     }
-    return serve(std::move(options.settings));
+    return serve(std::move(options.settings), std::move(activated), argc, argv);
 }
 
 }  // namespace

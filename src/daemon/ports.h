@@ -21,6 +21,12 @@ class PortBroker {
     // Ports outside the range, or not taken, are ignored.
     void give_back(std::uint16_t port);
 
+    // For the ports that are taken from now on; those that are taken stay so.
+    void set_range(PortRange range) {
+        range_ = range;
+        next_ = 0;
+    }
+
     std::size_t taken() const { return taken_.size(); }
 
   private:

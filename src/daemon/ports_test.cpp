@@ -26,6 +26,17 @@ TEST(PortBroker, GivesEachPortOnceAndGoesRound) {
     EXPECT_THAT(none.error().message, ::testing::HasSubstr("47311-47313"));
 }
 
+TEST(PortBroker, ANewRangeLeavesWhatIsTaken) {
+    PortBroker broker({47314, 47314});
+    const auto old = broker.take("127.0.0.1");
+    ASSERT_TRUE(old);
+    broker.set_range({47314, 47315});
+    EXPECT_EQ(broker.take("127.0.0.1"), 47315);
+    EXPECT_FALSE(broker.take("127.0.0.1"));
+    broker.give_back(*old);
+    EXPECT_EQ(broker.take("127.0.0.1"), 47314);
+}
+
 TEST(PortBroker, LeavesOutPortsThatOthersUse) {
     auto loop = make_asio_loop();
     auto listener = net::Listener::make(*loop, net::Address::of_tcp("127.0.0.1", 0), {},

@@ -6,10 +6,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <string>
 
 namespace segue {
@@ -43,15 +45,20 @@ Result<> notify_service_manager(std::string_view state) {
     return {};
 }
 
-std::vector<int> take_activated_sockets() {
-    std::vector<int> sockets;
+std::vector<ActivatedSocket> take_activated_sockets() {
+    std::vector<ActivatedSocket> sockets;
     const char* pid = std::getenv("LISTEN_PID");
     const char* count = std::getenv("LISTEN_FDS");
     if (pid != nullptr && count != nullptr && std::to_string(::getpid()) == pid) {
         const int number = std::min(std::atoi(count), kMaxActivated);
+        const char* listed = std::getenv("LISTEN_FDNAMES");
+        std::istringstream names(listed == nullptr ? "" : listed);
         for (int descriptor = kFirstActivated; descriptor < kFirstActivated + number;
              ++descriptor) {
-            if (::fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0) sockets.push_back(descriptor);
+            std::string name;
+            std::getline(names, name, ':');
+            if (::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) continue;
+            sockets.push_back({net::Descriptor(descriptor), std::move(name)});
         }
     }
     ::unsetenv("LISTEN_PID");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The values of the settings: ranges as text.
+// The values of the settings: ranges as text, and which of them a running daemon may change.
 #include "daemon/settings.h"
 
 #include <charconv>
@@ -36,6 +36,24 @@ Result<PortRange> PortRange::parse(std::string_view text) {
 
 std::string PortRange::text() const {
     return fmt::format("{}-{}", low, high);
+}
+
+std::vector<std::string> take_reloaded(Settings& running, Settings wanted) {
+    std::vector<std::string> waiting;
+    const auto keep = [&](const char* key, auto value) {
+        if (wanted.*value == running.*value) return;
+        waiting.emplace_back(key);
+        wanted.*value = running.*value;
+    };
+    keep("daemon.listen", &Settings::listen);
+    keep("daemon.state", &Settings::state);
+    keep("daemon.hostname", &Settings::hostname);
+    keep("daemon.host_uuid", &Settings::host_uuid);
+    keep("daemon.socket_group", &Settings::socket_group);
+    keep("migration.address", &Settings::migrate_address);
+    keep("metrics.socket", &Settings::metrics_socket);
+    running = std::move(wanted);
+    return waiting;
 }
 
 }  // namespace segue

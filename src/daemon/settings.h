@@ -60,6 +60,10 @@ struct Settings {
 // error's message: "FILE:LINE: …".
 Result<Settings> read_settings(const std::string& file, bool must_exist);
 
+// What a reload may change while VMs run: everything but what was opened, or told to peers, at the
+// start. Those keep their value; their keys ("daemon.state") are returned: they need a restart.
+std::vector<std::string> take_reloaded(Settings& running, Settings wanted);
+
 // The same for one text, as if it stood in `name`.
 Result<Settings> parse_settings(std::string_view text, const std::string& name);
 

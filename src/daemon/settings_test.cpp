@@ -133,6 +133,20 @@ TEST(Options, UsageErrorsExitWithTwo) {
     EXPECT_EQ(parse_options(3, uuid).exit_code, 2);
 }
 
+TEST(Settings, AReloadChangesWhatMayChangeAndNamesTheRest) {
+    Settings running;
+    running.state = "/tmp/one";
+    Settings wanted;
+    wanted.state = "/tmp/two";
+    wanted.allow_passthrough = true;
+    wanted.migrate_ports = {50000, 50010};
+    EXPECT_EQ(take_reloaded(running, wanted), std::vector<std::string>{"daemon.state"});
+    EXPECT_EQ(running.state, "/tmp/one");
+    EXPECT_TRUE(running.allow_passthrough);
+    EXPECT_EQ(running.migrate_ports, (PortRange{50000, 50010}));
+    EXPECT_TRUE(take_reloaded(running, running).empty());
+}
+
 TEST(ServiceManager, NotifiesTheSocketItWasGiven) {
     const std::string path = "/tmp/segue-notify-" + std::to_string(getpid());
     const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

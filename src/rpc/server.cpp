@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "rpc/server.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "rpc/connection_calls.h"
 #include "rpc/remote.schema.h"
@@ -29,7 +31,7 @@ Server::~Server() {
     stop();
 }
 
-Result<> Server::listen(const ListenPoint& point) {
+Result<> Server::listen(ListenPoint point) {
     const bool is_tcp = point.address.transport == net::Transport::tcp;
     const bool is_tls = point.address.transport == net::Transport::tls;
     if (is_tls && !point.tls) {
@@ -53,13 +55,26 @@ Result<> Server::listen(const ListenPoint& point) {
     kind->tls = is_tls ? point.tls : nullptr;
     const Kind* const shared = kind.get();
     kinds_.push_back(std::move(kind));
-    listeners_.push_back(TRY(net::Listener::make(
-        loop_, point.address, point.options,
-        [this, shared](net::Descriptor descriptor, const net::SocketAddress& peer) {
-            accept(*shared, std::move(descriptor), peer);
-        })));
+    const auto on_accept = [this, shared](net::Descriptor descriptor,
+                                          const net::SocketAddress& peer) {
+        accept(*shared, std::move(descriptor), peer);
+    };
+    listeners_.push_back(
+        point.socket ? TRY(net::Listener::adopt(loop_, std::move(point.socket), on_accept))
+                     : TRY(net::Listener::make(loop_, point.address, point.options, on_accept)));
     log_info("rpc", "serving {}", point.address.text());
     return {};
+}
+
+void Server::set_tls(const std::shared_ptr<net::TlsContext>& tls) {
+    for (const auto& kind : kinds_) {
+        if (kind->tls) kind->tls = tls;
+    }
+}
+
+bool Server::serves_tls() const {
+    return std::any_of(kinds_.begin(), kinds_.end(),
+                       [](const auto& kind) { return kind->tls != nullptr; });
 }
 
 std::vector<net::SocketAddress> Server::addresses() const {

@@ -31,6 +31,8 @@ struct ListenPoint {
     net::ListenOptions options;
     bool read_only = false;
     std::shared_ptr<net::TlsContext> tls;  // for tls addresses: a server's context
+    // One that listens at `address` already (systemd made it); none: it is made.
+    net::Descriptor socket{};
 };
 
 class Server {
@@ -41,7 +43,10 @@ class Server {
 
     // TCP without TLS beyond loopback is error config_unsupported: nothing would authenticate the
     // clients.
-    Result<> listen(const ListenPoint& point);
+    Result<> listen(ListenPoint point);
+    // Renewed certificates: for the connections that come from now on.
+    void set_tls(const std::shared_ptr<net::TlsContext>& tls);
+    bool serves_tls() const;
     // Where the listeners are, in the order of listen(): with the ports that the kernel chose.
     std::vector<net::SocketAddress> addresses() const;
 
