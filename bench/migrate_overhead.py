@@ -1,59 +1,108 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Control-plane overhead: wall time of `virsh migrate --live` minus QEMU's own total-time.
+"""Control-plane overhead: wall time of `virsh migrate --live` minus QEMU's own total-time, of our
+daemons and of stock libvirtd beside them, in turns.
 
-  bench/migrate_overhead.py [RUNS]     default 5; an idle 256 MiB guest without a viewer, there and
-                                       back, managed and --p2p; medians, and the machine's load
+  bench/migrate_overhead.py [--runs N] [--ours]
+
+An idle 256 MiB guest without a viewer, N times there and back (default 5), managed and --p2p;
+each daemon on loopback, and under a first process that reaps (stock waits 2 s for each orphan
+otherwise). --ours leaves stock out. Prints one line a case: medians, [min-max], the machine's load.
 """
+import argparse
 import os
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests/scenario"), str(ROOT / "tests/guest")]
+sys.path[:0] = [str(ROOT / "tests" / room) for room in ("interop", "scenario", "guest")]
 
-from hosts import Hosts  # noqa: E402
+from hosts import Hosts, wait_until  # noqa: E402
 from machines import Machine  # noqa: E402
+from stock_libvirtd import StockHost  # noqa: E402
+
+INSIDE = "SEGUE_BENCH_INSIDE"
 
 
-def figure(host, name, key):
-    found = re.search(rf"qemu_{key} = (\d+)", host.log()[host.mark:])
-    return int(found.group(1)) if found else None
+def qemu_figures(source, mark):
+    """(total-time, downtime) in ms, as QEMU said them to the source's daemon; None when it has not
+    yet been written down."""
+    text = source.log()[mark:]
+    found = re.findall(r"qemu_total_ms = (\d+)[\s\S]*?qemu_downtime_ms = (\d+)", text)
+    if not found:
+        for line in text.splitlines():
+            total = re.search(r'"total-time": (\d+)', line)
+            downtime = re.search(r'"downtime": (\d+)', line)
+            if '"status": "completed"' in line and total and downtime:
+                found.append((total.group(1), downtime.group(1)))
+    return tuple(map(int, found[-1])) if found else None
 
 
 def one_move(source, destination, name, mode):
-    source.mark = len(source.log())
+    """(wall, total, downtime) in ms of one migration."""
+    mark = len(source.log())
     start = time.monotonic()
     source.virsh("migrate", "--live", "--unsafe", *mode, name, destination.uri)
     wall = (time.monotonic() - start) * 1000
+    figures = wait_until(lambda: qemu_figures(source, mark), 10, "QEMU's figures in the log")
     time.sleep(0.3)
-    return wall, figure(source, name, "total_ms"), figure(source, name, "downtime_ms")
+    return (wall, *figures)
+
+
+def measure(pairs, runs):
+    for title, mode in (("managed", []), ("p2p", ["--p2p"])):
+        results = {label: [] for label in pairs}
+        for _ in range(runs):
+            for label, (one, two) in pairs.items():
+                results[label].append(one_move(one, two, "bench", mode))
+                results[label].append(one_move(two, one, "bench", mode))
+        for label, figures in results.items():
+            overhead = [wall - total for wall, total, _ in figures]
+            print(f"{label} {title}: overhead {statistics.median(overhead):.0f} ms "
+                  f"[{min(overhead):.0f}-{max(overhead):.0f}], wall "
+                  f"{statistics.median(wall for wall, _, _ in figures):.0f} ms, QEMU "
+                  f"{statistics.median(total for _, total, _ in figures):.0f} ms, downtime "
+                  f"{statistics.median(down for _, _, down in figures):.0f} ms, "
+                  f"n={len(figures)}, load {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def run(runs, with_stock):
+    with tempfile.TemporaryDirectory() as folder, Hosts(2) as ours:
+        os.chmod(folder, 0o755)
+
+        def start(host, name):
+            machine = Machine(Path(folder) / name, name="bench", memory=256, fps=0)
+            host.virsh("create", machine.path)
+            machine.ticks.wait(5)
+        start(ours[0], "ours")
+        if not with_stock:
+            return measure({"segued": ours}, runs)
+        number = 100 + os.getpid() % 50
+        with StockHost(f"127.0.1.{number}", "stocka", monitor_in_log=True) as one, \
+                StockHost(f"127.0.1.{number + 50}", "stockb", monitor_in_log=True) as two:
+            start(one, "stock")
+            return measure({"segued": ours, "libvirtd": (one, two)}, runs)
 
 
 def main():
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with tempfile.TemporaryDirectory() as folder, Hosts(2) as (one, two):
-        os.chmod(folder, 0o755)
-        machine = Machine(folder, name="bench", memory=256, fps=0)
-        one.virsh("create", machine.path)
-        machine.ticks.wait(5)
-        for title, mode in (("managed", []), ("p2p", ["--p2p"])):
-            results = []
-            for _ in range(runs):
-                results.append(one_move(one, two, "bench", mode))
-                results.append(one_move(two, one, "bench", mode))
-            print(f"{title}: wall {statistics.median(r[0] for r in results):.0f} ms, QEMU "
-                  f"{statistics.median(r[1] for r in results):.0f} ms, overhead "
-                  f"{statistics.median(r[0] - r[1] for r in results):.0f} ms "
-                  f"[{min(r[0] - r[1] for r in results):.0f}-"
-                  f"{max(r[0] - r[1] for r in results):.0f}], downtime "
-                  f"{statistics.median(r[2] for r in results):.0f} ms, n={len(results)}, "
-                  f"load {os.getloadavg()[0]:.1f}", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--ours", action="store_true")
+    options = parser.parse_args()
+    if os.environ.get(INSIDE):
+        return run(options.runs, not options.ours)
+    # A first process that reaps, for ours as for stock.
+    reaper = "\"$@\" & job=$!; while kill -0 $job 2>/dev/null; do wait -n; done; wait $job"
+    return subprocess.call(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "bash",
+                            "-c", reaper, "reaper", sys.executable, __file__, *sys.argv[1:]],
+                           env={**os.environ, INSIDE: "1"})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

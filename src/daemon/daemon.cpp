@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "daemon/autostart.h"
 #include "daemon/calls/calls.h"
+#include "daemon/certificates.h"
 #include "daemon/life.h"
 #include "daemon/process_facts.h"
 #include "daemon/recovery.h"
@@ -59,13 +60,6 @@ std::string numeric_address(const std::string& name) {
     return text;
 }
 
-Result<std::shared_ptr<net::TlsContext>> server_tls(const Settings& settings) {
-    const std::string& pki = settings.tls_directory;
-    return net::TlsContext::make(
-        net::TlsSide::server,
-        {pki + "/ca-cert.pem", pki + "/server-cert.pem", pki + "/server-key.pem"}, true);
-}
-
 // Where an activated socket listens. TCP is TLS where its unit says so (FileDescriptorName=tls), or
 // where the configuration names the same address so.
 Result<net::Address> address_of(const ActivatedSocket& one, const Settings& settings) {
@@ -86,7 +80,7 @@ Daemon::Daemon(RunLoop& loop, Settings settings, std::vector<ActivatedSocket> ac
       migration_ports_(settings_.migrate_ports),
       spice_ports_(settings_.spice_ports),
       events_(calls_),
-      peer_door_(loop),
+      peer_door_(loop, settings_),
       started_at_(loop.now()) {}
 
 Daemon::~Daemon() = default;
@@ -125,8 +119,10 @@ void Daemon::add_calls() {
     add_life_calls(calls_, *services_);
     add_query_calls(calls_, *services_);
     add_statistics_calls(calls_, *services_);
+    add_all_statistics_calls(calls_, *services_);
     add_job_calls(calls_, *services_);
     add_migrate_calls(calls_, *services_);
+    add_tunnel_calls(calls_, *services_);
     add_stream_calls(calls_, *services_);
     add_monitor_calls(calls_, *services_);
     add_extension_calls(calls_, *services_);
@@ -175,7 +171,8 @@ Result<> Daemon::listen_at(const net::Address& address, net::Descriptor socket) 
     if (::getgrnam(settings_.socket_group.c_str()) != nullptr) {
         point.options.group = settings_.socket_group;
     }
-    if (address.transport == net::Transport::tls) point.tls = TRY(server_tls(settings_));
+    if (address.transport == net::Transport::tls)
+        point.tls = TRY(tls_context(settings_, net::TlsSide::server));
     TRY(server_->listen(std::move(point)));
     log_info("daemon", "listening on {}", address.text());
     return {};
@@ -183,7 +180,7 @@ Result<> Daemon::listen_at(const net::Address& address, net::Descriptor socket) 
 
 Result<> Daemon::reload(Settings wanted) {
     std::shared_ptr<net::TlsContext> tls;
-    if (server_ && server_->serves_tls()) tls = TRY(server_tls(wanted));
+    if (server_ && server_->serves_tls()) tls = TRY(tls_context(wanted, net::TlsSide::server));
     const auto waiting = take_reloaded(settings_, std::move(wanted));
     migration_ports_.set_range(settings_.migrate_ports);
     spice_ports_.set_range(settings_.spice_ports);

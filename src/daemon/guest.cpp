@@ -41,6 +41,15 @@ void Guest::query_transfer(Answer<TransferStatistics> answer) {
     });
 }
 
+void Guest::pass_descriptor(const std::string& name, net::Descriptor descriptor, Answer<> answer) {
+    const auto held = std::make_shared<net::Descriptor>(std::move(descriptor));
+    QmpCommand pass{.name = "getfd", .arguments = Json::object({{"fdname", name}})};
+    pass.descriptor = held->get();
+    monitor_->execute(std::move(pass), [held, answer = std::move(answer)](Result<Json> got) {
+        answer(got.map([](const Json&) {}));
+    });
+}
+
 void Guest::set_process(std::unique_ptr<QemuProcess> process) {
     process_ = std::move(process);
     process_->on_end([this](const QemuProcess::Ended&) { on_exit(); });

@@ -15,6 +15,7 @@
 
 #include "daemon/answer.h"
 #include "daemon/transfer.h"
+#include "net/descriptor.h"
 #include "qemu/process.h"
 #include "qemu/qmp_connection.h"
 
@@ -46,6 +47,8 @@ class Guest {
     void execute(std::string command, Answer<> answer) { run(std::move(command), {}, answer); }
     void run(std::string command, Json arguments, Answer<> answer);
     void query_transfer(Answer<TransferStatistics> answer);
+    // QEMU knows it as `name` from then on, and our copy is closed.
+    void pass_descriptor(const std::string& name, net::Descriptor descriptor, Answer<> answer);
 
     // SIGTERM; SIGKILL when it does not help within the bound. `gone` follows.
     void end(Duration patience = 5s);

@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/peer_door.h"
 
+#include <sys/socket.h>
+
+#include <cerrno>
+
 #include "base/log.h"
+#include "daemon/certificates.h"
 #include "daemon/conduct/destination.h"
 #include "migrate/peer_link.schema.h"
 
 namespace segue {
+namespace {
+
+constexpr std::uint8_t kTlsHandshake = 0x16;  // RFC 8446, 5.1: ContentType handshake
+
+}  // namespace
 
 PeerDoor::~PeerDoor() = default;
 
@@ -36,13 +46,41 @@ void PeerDoor::accept(net::Descriptor socket) {
     if (strangers_.size() >= kMaxUnknown) return;  // closes it
     Stranger& stranger = strangers_.emplace_back();
     Stranger* raw = &stranger;
+    stranger.socket = std::move(socket);
+    stranger.watch = loop_.watch(stranger.socket.get(), [this, raw](Loop::Ready) { look(*raw); });
+    stranger.watch->set_interest(true, false);
+    stranger.deadline = loop_.make_timer([this, raw] { drop(raw); });
+    stranger.deadline->start(kHelloBound);
+}
+
+// The byte stays in the socket: it is the first of what the line reads.
+void PeerDoor::look(Stranger& stranger) {
+    std::uint8_t first = 0;
+    const ssize_t size = ::recv(stranger.socket.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    stranger.watch.reset();
+    if (size <= 0) return drop(&stranger);
+    talk(stranger, first == kTlsHandshake);
+}
+
+void PeerDoor::talk(Stranger& stranger, bool secure) {
+    std::unique_ptr<net::ByteFilter> tls;
+    if (secure) {
+        auto filter = tls_context(settings_, net::TlsSide::server).and_then([](const auto& made) {
+            return made->make_filter({});
+        });
+        if (!filter) {
+            log_warning("daemon", "peer link: {}", filter.error().message);
+            return drop(&stranger);
+        }
+        tls = std::move(*filter);
+    }
+    Stranger* raw = &stranger;
     stranger.line = std::make_unique<PeerLine>(
-        loop_, std::move(socket), migrate::PeerLink::accepted(), nullptr,
+        loop_, std::move(stranger.socket), migrate::PeerLink::accepted(), std::move(tls),
         PeerLine::Handlers{
             .message = [this, raw](const migrate::PeerMessage& hello) { greet(*raw, hello); },
             .lost = [this, raw](const Error&) { drop(raw); }});
-    stranger.deadline = loop_.make_timer([this, raw] { drop(raw); });
-    stranger.deadline->start(kHelloBound);
 }
 
 void PeerDoor::greet(Stranger& stranger, const migrate::PeerMessage& hello) {
@@ -57,8 +95,14 @@ void PeerDoor::greet(Stranger& stranger, const migrate::PeerMessage& hello) {
     } else if (!found->second->key_fits(id, hello.right.key)) {
         log_warning("daemon", "peer link: a wrong key for migration {}: refused", id.text());
         stranger.line->close();
+    } else if (found->second->demands_tls() && !stranger.line->is_secure()) {
+        log_warning("daemon", "peer link: migration {} has TLS, and this link has not: refused",
+                    id.text());
+        stranger.line->close();
     } else {
         const auto conduct = found->second;
+        log_info("daemon", "migration {}: a peer link {}", id.text(),
+                 stranger.line->is_secure() ? "over TLS" : "in the clear");
         stranger.line->accept();
         conduct->peer_linked(std::move(stranger.line));
     }

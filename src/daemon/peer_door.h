@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Where sources knock: the listener for peer links on the migration address, and who of this host
-// answers for which migration, while it lasts and as long as its promise is kept.
+// answers for which migration, while it lasts and as long as its promise is kept. One port serves
+// both forms of the link: a first byte that begins a TLS handshake tells them apart.
 #pragma once
 
 #include <list>
@@ -23,7 +24,7 @@ class PeerDoor {
     static constexpr std::size_t kMaxUnknown = 64;
     static constexpr Duration kHelloBound = 5s;
 
-    explicit PeerDoor(Loop& loop) : loop_(loop) {}
+    PeerDoor(Loop& loop, const Settings& settings) : loop_(loop), settings_(settings) {}
     ~PeerDoor();
 
     // `address` is numeric; the port is the kernel's choice, unless one was in use before a
@@ -46,14 +47,19 @@ class PeerDoor {
 
   private:
     struct Stranger {
+        net::Descriptor socket;  // until its first byte
+        std::unique_ptr<Watch> watch;
         std::unique_ptr<PeerLine> line;
         std::unique_ptr<Timer> deadline;
     };
     void accept(net::Descriptor socket);
+    void look(Stranger& stranger);
+    void talk(Stranger& stranger, bool secure);
     void greet(Stranger& stranger, const migrate::PeerMessage& hello);
     void drop(Stranger* stranger);
 
     Loop& loop_;
+    const Settings& settings_;
     std::string address_;
     std::unique_ptr<net::Listener> listener_;
     std::list<Stranger> strangers_;

@@ -29,6 +29,7 @@ class PeerLine {
     void tell_linked(migrate::LinkedChannel channel);
     void send_screen(bool last, ByteView state);
     void tell_taken(bool last);
+    bool is_secure() const { return connection_->filter() != nullptr; }
     // Sends what waits, then closes; no handler runs any more.
     void close();
 

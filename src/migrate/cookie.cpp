@@ -237,6 +237,9 @@ Result<> parse_segue(pugi::xml_node node, CookieStep step, Cookie& cookie) {
         }
         cookie.offer =
             DestinationOffer{identity.first, {address, *port, identity.second}, cookie.hostname};
+        // By which name the source knows it, its own options may say.
+        const std::string_view tls = child.attribute("tls").value();
+        if (tls == "yes") cookie.offer->peer.tls_name = address;
     }
     if (const pugi::xml_node child = node.child("right");
         child && step == CookieStep::perform_to_finish) {

@@ -114,6 +114,12 @@ TEST(Cookie, CarriesTheRightAndTheOffer) {
     EXPECT_EQ(prepare->offer->peer, (PeerAddress{"10.0.0.2", 49300, key}));
     EXPECT_EQ(prepare->offer->host, "hosta");
 
+    // Only that the link has TLS is told: by which name it is known, the source knows.
+    cookie.offer->peer.tls_name = "hosta";
+    prepare = parse_cookie(write_cookie(cookie), expecting(CookieStep::prepare_to_perform));
+    ASSERT_TRUE(prepare && prepare->offer);
+    EXPECT_EQ(prepare->offer->peer.tls_name, "10.0.0.2");
+
     for (bool run : {true, false}) {
         cookie = simple();
         cookie.right = GivenRight{id, key, run};

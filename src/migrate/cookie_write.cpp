@@ -81,6 +81,7 @@ void add_segue(pugi::xml_node root, const Cookie& cookie) {
         add_attribute(offer, "address", cookie.offer->peer.address);
         add_attribute(offer, "port", static_cast<unsigned>(cookie.offer->peer.port));
         add_attribute(offer, "key", key_text(cookie.offer->peer.key));
+        if (!cookie.offer->peer.tls_name.empty()) add_attribute(offer, "tls", "yes");
     }
     if (cookie.right) {
         pugi::xml_node right = node.append_child("right");

@@ -45,6 +45,9 @@ const FlagRule kRules[] = {
      "flags 'VIR_MIGRATE_NON_SHARED_DISK' and 'VIR_MIGRATE_NON_SHARED_INC' are mutually exclusive"},
     {kTunnelled | kParallel, 0, ErrorCode::invalid_argument,
      "flags 'VIR_MIGRATE_TUNNELLED' and 'VIR_MIGRATE_PARALLEL' are mutually exclusive"},
+    {kTunnelled | kTls, 0, ErrorCode::invalid_argument,
+     "flags 'VIR_MIGRATE_TUNNELLED' and 'VIR_MIGRATE_TLS' are mutually exclusive: a tunnel is as "
+     "safe as its connection, use qemu+tls://"},
     {kTunnelled, kPeerToPeer, ErrorCode::invalid_argument,
      "cannot perform tunnelled migration without using peer2peer flag"},
     {kPostCopy, kLive, ErrorCode::argument_unsupported,

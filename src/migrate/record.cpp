@@ -6,6 +6,9 @@ namespace {
 
 constexpr std::string_view kRights[] = {"none", "held", "given", "taken", "refused"};
 
+// No address holds a space.
+constexpr std::string_view kTlsMark = " tls=";
+
 int digit_of(char character) {
     if (character >= '0' && character <= '9') return character - '0';
     if (character >= 'a' && character <= 'f') return character - 'a' + 10;
@@ -23,6 +26,17 @@ std::optional<Right> right_named(std::string_view name) {
         if (kRights[at] == name) return static_cast<Right>(at);
     }
     return std::nullopt;
+}
+
+std::string peer_place(const PeerAddress& peer) {
+    if (peer.tls_name.empty()) return peer.address;
+    return fmt::format("{}{}{}", peer.address, kTlsMark, peer.tls_name);
+}
+
+void set_peer_place(PeerAddress& peer, std::string_view place) {
+    const std::size_t mark = place.find(kTlsMark);
+    peer.address = place.substr(0, mark);
+    peer.tls_name = mark == std::string_view::npos ? "" : place.substr(mark + kTlsMark.size());
 }
 
 Result<PeerKey> parse_key(std::string_view hex) {

@@ -29,6 +29,8 @@ struct PeerAddress {
     std::string address;  // of the migration network; numeric or a name
     std::uint16_t port = 0;
     PeerKey key{};
+    // The name that the destination's certificate must carry; empty: a link without TLS.
+    std::string tls_name{};
 
     bool present() const { return !address.empty(); }
     friend bool operator==(const PeerAddress&, const PeerAddress&) = default;
@@ -63,6 +65,10 @@ Row to_row(const Record& record);
 template <class Row>
 Result<Record> from_row(const Row& row);
 
+// "10.0.0.2", or "10.0.0.2 tls=hostb": the address and the name, as the store keeps them.
+std::string peer_place(const PeerAddress& peer);
+void set_peer_place(PeerAddress& peer, std::string_view place);
+
 Result<PeerKey> parse_key(std::string_view hex);
 std::string key_text(const PeerKey& key);
 
@@ -81,7 +87,7 @@ Row to_row(const Record& record) {
     row.peer_has_right = record.peer_has_right;
     row.run_guest = record.run_guest;
     row.settled = record.settled;
-    row.peer_address = record.peer.address;
+    row.peer_address = peer_place(record.peer);
     row.peer_port = record.peer.port;
     row.peer_key = key_text(record.peer.key);
     row.peer_host = record.peer_host;
@@ -113,7 +119,7 @@ Result<Record> from_row(const Row& row) {
     record.peer_has_right = row.peer_has_right;
     record.run_guest = row.run_guest;
     record.settled = row.settled;
-    record.peer.address = row.peer_address;
+    set_peer_place(record.peer, row.peer_address);
     record.peer.port = static_cast<std::uint16_t>(row.peer_port);
     record.peer.key = TRY(parse_key(row.peer_key));
     record.peer_host = row.peer_host;

@@ -3,6 +3,7 @@
 #include <sys/sysinfo.h>
 
 #include "daemon/calls/calls.h"
+#include "daemon/domain_capabilities.h"
 #include "daemon/life.h"
 #include "rpc/remote.schema.h"
 
@@ -64,6 +65,23 @@ Result<remote::NodeMemoryStatisticsReply> memory_statistics(
     return reply;
 }
 
+void domain_capabilities(const Services& services, const remote::DomainCapabilitiesCall& call,
+                         Answer<remote::TextReply> answer) {
+    Domain asked;
+    asked.emulator = call.emulator.value_or("");
+    const std::string path = asked.emulator.empty() ? kDefaultEmulator : asked.emulator;
+    with_emulator(services, asked, [&services, call, path, answer](Result<> done) {
+        const EmulatorCapabilities* emulator = services.emulators.known(path);
+        if (!done || emulator == nullptr) {
+            return answer(done ? fail(ErrorCode::internal, "emulator '{}' has changed", path)
+                               : tl::unexpected(done.error()));
+        }
+        answer(domain_capabilities_xml({call.architecture, call.machine, call.virtualization}, path,
+                                       *emulator)
+                   .map([](const std::string& xml) { return remote::TextReply{xml}; }));
+    });
+}
+
 }  // namespace
 
 void add_connection_calls(rpc::Dispatcher& calls, const Services& services) {
@@ -102,6 +120,11 @@ void add_connection_calls(rpc::Dispatcher& calls, const Services& services) {
                 }));
             };
             services.emulators.ask(kDefaultEmulator, tell);
+        });
+    calls.on<remote::ConnectGetDomainCapabilities>(
+        [&services](Session&, const remote::DomainCapabilitiesCall& call,
+                    rpc::Reply<remote::ConnectGetDomainCapabilities> reply) {
+            domain_capabilities(services, call, reply);
         });
     calls.answer<remote::NodeGetFreeMemory>(
         [](Session&, const Nothing&) -> Result<remote::LongReply> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The migration procedures: v3 with parameters, v3, v2, all read into the same five steps.
 #include "daemon/calls/calls.h"
+#include "daemon/calls/migrate_options.h"
 #include "daemon/conduct/managed.h"
 #include "daemon/conduct/peer_to_peer.h"
 #include "rpc/migration.schema.h"
@@ -12,30 +13,6 @@ namespace remote = rpc::remote;
 using rpc::Session;
 
 namespace {
-
-// The options of a call without typed parameters.
-Result<migrate::MigrateOptions> plain_options(std::uint64_t flags,
-                                              const std::optional<std::string>& name,
-                                              std::uint64_t bandwidth,
-                                              const std::optional<std::string>& xml,
-                                              const std::optional<std::string>& uri,
-                                              std::string_view function) {
-    TRY(migrate::check_flags(flags, function));
-    migrate::MigrateOptions options;
-    options.flags = flags;
-    options.destination_name = name.value_or("");
-    if (bandwidth != 0) options.bandwidth_mib = bandwidth;
-    options.destination_xml = xml.value_or("");
-    options.migrate_uri = uri.value_or("");
-    return options;
-}
-
-Result<migrate::MigrateOptions> options_of(std::uint64_t flags,
-                                           const std::vector<remote::TypedParameter>& parameters,
-                                           std::string_view function) {
-    TRY(migrate::check_flags(flags, function));
-    return migrate::parse_options(parameters, flags);
-}
 
 Answer<BeginResult> begin_reply(Answer<migration::BeginReply> reply) {
     return [reply](Result<BeginResult> done) {
@@ -79,15 +56,6 @@ void perform(const Services& services, Session& session, MigrateCall call,
     }
     PeerToPeer::start(services, call, *connection,
                       [answer](Result<> done) { answer(done.map([] { return Bytes{}; })); });
-}
-
-// Calls `use` with the call, or answers with what is wrong with its options.
-template <class Reply, class Use>
-void with_options(Result<migrate::MigrateOptions> options, const Reply& reply, Use use) {
-    if (!options) return reply(tl::unexpected(options.error()));
-    MigrateCall call;
-    call.options = std::move(*options);
-    use(std::move(call));
 }
 
 void add_parameter_calls(rpc::Dispatcher& calls, const Services& services) {

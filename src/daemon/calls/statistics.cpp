@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Questions that QEMU or the kernel must be asked: processors, memory, disks, and all at once.
+// Questions that QEMU or the kernel must be asked: processors, memory, disks.
 #include "daemon/calls/calls.h"
+#include "daemon/disk_statistics.h"
 #include "daemon/guest.h"
 #include "daemon/process_facts.h"
 #include "rpc/remote.schema.h"
@@ -11,12 +12,6 @@ namespace remote = rpc::remote;
 using rpc::Session;
 
 namespace {
-
-using Parameters = std::vector<remote::TypedParameter>;
-
-// virDomainStatsTypes.
-constexpr std::uint32_t kState = 1, kCpuTotal = 2, kBalloon = 4, kVcpu = 8, kInterface = 16,
-                        kBlock = 32;
 
 // virDomainMemoryStatTags.
 constexpr std::int32_t kTagActual = 6, kTagRss = 7;
@@ -59,101 +54,35 @@ Result<remote::MemoryStatisticsReply> memory_of(const DomainObject& domain, std:
     return reply;
 }
 
-void add_state(const DomainObject& domain, Parameters& out) {
-    out.push_back({"state.state", static_cast<std::int32_t>(domain.status.state)});
-    out.push_back({"state.reason", domain.status.reason});
-}
-
-void add_processors(const DomainObject& domain, Parameters& out) {
-    if (!domain.incarnation || !domain.incarnation->guest) return;
-    const ProcessFacts facts = facts_of(domain.incarnation->guest->pid());
-    out.push_back({"cpu.time", facts.user_ns + facts.system_ns});
-    out.push_back({"cpu.user", facts.user_ns});
-    out.push_back({"cpu.system", facts.system_ns});
-}
-
-void add_memory(const DomainObject& domain, Parameters& out) {
-    out.push_back({"balloon.current", domain.model().current_memory_kib});
-    out.push_back({"balloon.maximum", domain.model().memory_kib});
-    if (domain.incarnation && domain.incarnation->guest) {
-        out.push_back({"balloon.rss", facts_of(domain.incarnation->guest->pid()).resident_kib});
-    }
-}
-
-void add_vcpus(const DomainObject& domain, Parameters& out) {
-    out.push_back({"vcpu.current", domain.model().vcpus});
-    out.push_back({"vcpu.maximum", domain.model().vcpus});
-}
-
-void add_interfaces(const DomainObject& domain, Parameters& out) {
-    const auto& interfaces = domain.model().interfaces;
-    out.push_back({"net.count", static_cast<std::uint32_t>(interfaces.size())});
-    for (std::size_t at = 0; at < interfaces.size(); ++at) {
-        if (!interfaces[at].alias.empty()) {
-            out.push_back({fmt::format("net.{}.name", at), interfaces[at].alias});
-        }
-    }
-}
-
-void add_disks(const DomainObject& domain, Parameters& out) {
-    const auto& disks = domain.model().disks;
-    out.push_back({"block.count", static_cast<std::uint32_t>(disks.size())});
-    for (std::size_t at = 0; at < disks.size(); ++at) {
-        out.push_back({fmt::format("block.{}.name", at), disks[at].target});
-        if (!disks[at].source.empty()) {
-            out.push_back({fmt::format("block.{}.path", at), disks[at].source});
-        }
-    }
-}
-
-remote::StatisticsRecord record_of(const DomainObject& domain, std::uint32_t groups) {
-    remote::StatisticsRecord record;
-    record.domain = domain.ref();
-    const auto wants = [groups](std::uint32_t group) { return groups == 0 || (groups & group); };
-    if (wants(kState)) add_state(domain, record.parameters);
-    if (wants(kCpuTotal)) add_processors(domain, record.parameters);
-    if (wants(kBalloon)) add_memory(domain, record.parameters);
-    if (wants(kVcpu)) add_vcpus(domain, record.parameters);
-    if (wants(kInterface)) add_interfaces(domain, record.parameters);
-    if (wants(kBlock)) add_disks(domain, record.parameters);
-    return record;
-}
-
-Result<remote::AllStatisticsReply> all_statistics(const DomainList& domains,
-                                                  const remote::AllStatisticsCall& call) {
-    remote::AllStatisticsReply reply;
-    for (const rpc::DomainRef& ref : call.domains)
-        reply.records.push_back(record_of(*TRY(domains.find(ref)), call.groups));
-    if (!call.domains.empty()) return reply;
-    for (const auto& entry : domains.all())
-        reply.records.push_back(record_of(*entry.second, call.groups));
-    return reply;
-}
-
 void block_statistics(const Services& services, const remote::DomainPathCall& call,
                       Answer<remote::BlockStatisticsReply> answer) {
     const auto domain = services.domains.find(call.domain);
     if (!domain) return answer(tl::unexpected(domain.error()));
     const auto guest = (*domain)->running_guest();
     if (!guest) return answer(tl::unexpected(guest.error()));
-    std::string alias;
+    // An empty path means all of them together.
+    std::vector<std::string> aliases;
     for (const Disk& disk : (*domain)->model().disks) {
-        if (disk.target == call.path || disk.source == call.path) alias = disk.alias;
+        const bool meant =
+            call.path.empty() || disk.target == call.path || disk.source == call.path;
+        if (meant) aliases.push_back(disk.alias);
     }
-    if (alias.empty()) {
+    if (aliases.empty()) {
         return answer(fail(ErrorCode::invalid_argument, "invalid path: {}", call.path));
     }
-    (*guest)->execute("query-blockstats", {}, [answer, alias](Result<Json> said) {
+    (*guest)->execute("query-blockstats", {}, [answer, aliases](Result<Json> said) {
         if (!said) return answer(tl::unexpected(said.error()));
-        for (const Json& device : said->items()) {
-            // A device is named by its path in QEMU's tree, which ends in its alias.
-            if (device.text("qdev").find(alias) == std::string_view::npos) continue;
-            const Json& stats = device["stats"];
-            return answer(remote::BlockStatisticsReply{
-                stats.i64("rd_operations"), stats.i64("rd_bytes"), stats.i64("wr_operations"),
-                stats.i64("wr_bytes"), stats.i64("failed_wr_operations")});
+        remote::BlockStatisticsReply sum;
+        for (const std::string& alias : aliases) {
+            const Json* stats = disk_statistics(*said, alias);
+            if (stats == nullptr) continue;
+            sum.read_requests += stats->i64("rd_operations");
+            sum.read_bytes += stats->i64("rd_bytes");
+            sum.write_requests += stats->i64("wr_operations");
+            sum.write_bytes += stats->i64("wr_bytes");
+            sum.errors += stats->i64("failed_wr_operations");
         }
-        answer(fail(ErrorCode::operation_failed, "QEMU has no statistics of '{}'", alias));
+        answer(sum);
     });
 }
 
@@ -169,10 +98,6 @@ void add_statistics_calls(rpc::Dispatcher& calls, const Services& services) {
             Session&,
             const remote::MemoryStatisticsCall& call) -> Result<remote::MemoryStatisticsReply> {
             return memory_of(*TRY(services.domains.find(call.domain)), call.limit_of_statistics);
-        });
-    calls.answer<remote::ConnectGetAllDomainStats>(
-        [&services](Session&, const remote::AllStatisticsCall& call) {
-            return all_statistics(services.domains, call);
         });
     calls.on<remote::DomainBlockStats>([&services](Session&, remote::DomainPathCall call,
                                                    rpc::Reply<remote::DomainBlockStats> reply) {

@@ -103,18 +103,16 @@ void open_graphics(const Services& services, const remote::OpenGraphicsCall& cal
     }
     constexpr std::uint32_t kSkipAuth = 1;  // VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH
     const std::string protocol(name_of(graphics[call.index].type));
-    auto socket = std::make_shared<net::Descriptor>(std::move(for_qemu));
     Guest* raw = *guest;
-    QmpCommand pass{.name = "getfd", .arguments = Json::object({{"fdname", "viewer"}})};
-    pass.descriptor = socket->get();
     const bool skip = (call.flags & kSkipAuth) != 0;
-    raw->monitor().execute(std::move(pass), [raw, socket, protocol, skip,
-                                             answer](Result<Json> got) {
-        if (!got) return answer(tl::unexpected(got.error()));
-        raw->run("add_client",
-                 Json::object({{"protocol", protocol}, {"fdname", "viewer"}, {"skipauth", skip}}),
-                 answer);
-    });
+    raw->pass_descriptor(
+        "viewer", std::move(for_qemu), [raw, protocol, skip, answer](Result<> got) {
+            if (!got) return answer(std::move(got));
+            raw->run(
+                "add_client",
+                Json::object({{"protocol", protocol}, {"fdname", "viewer"}, {"skipauth", skip}}),
+                answer);
+        });
 }
 
 }  // namespace

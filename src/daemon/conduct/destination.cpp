@@ -11,6 +11,7 @@
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
+#include "daemon/tunnel.h"
 #include "migrate/peer_link.schema.h"
 
 namespace segue {
@@ -47,6 +48,7 @@ void DestinationConduct::prepare(PrepareRequest request, Domain model,
     migrate::DestinationInput input{.event = Event::prepare_called};
     input.peer.address = services_.peer_door.address();
     input.peer.port = services_.peer_door.port();
+    if (request_.options.has(migrate::kTls)) input.peer.tls_name = services_.identity.name;
     services_.random.fill(input.peer.key);
     services_.peer_door.add(machine().record().id, shared_from_this());
     feed(std::move(input), [answer](const Error& error) { answer(tl::unexpected(error)); });
@@ -162,55 +164,6 @@ void DestinationConduct::write_record(const migrate::Record& record) {
     feed({.event = Event::record_failed, .cause = stored.error()});
 }
 
-void DestinationConduct::start_incoming() {
-    const auto domain = domain_.lock();
-    if (!domain || !model_) return incoming_failed({ErrorCode::internal, "the domain is gone"});
-    const std::string address = services_.peer_door.address();
-    const bool named = !request_.options.migrate_uri.empty();
-    auto uri = named ? migrate::parse_migrate_uri(request_.options.migrate_uri)
-                     : Result<migrate::MigrateUri>(migrate::MigrateUri{});
-    if (!uri) return incoming_failed(uri.error());
-    auto port =
-        uri->port != 0 ? Result<std::uint16_t>(uri->port) : services_.migration_ports.take(address);
-    if (!port) return incoming_failed(port.error());
-    port_ = *port;
-    Domain model = std::move(*model_);
-    model_.reset();
-    start_guest(services_, domain, std::move(model), StartMode::incoming,
-                machine().record().incarnation,
-                [this, self = shared_from_this()](Result<> started) {
-                    if (!started) return incoming_failed(started.error());
-                    listen(port_);
-                });
-}
-
-void DestinationConduct::listen(std::uint16_t port) {
-    const auto domain = domain_.lock();
-    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
-    if (!guest) return incoming_failed(guest.error());
-    const std::string& given = request_.options.listen_address;
-    const std::string address = given.empty() ? services_.peer_door.address() : given;
-    const bool six = address.find(':') != std::string::npos;
-    const std::string uri =
-        fmt::format("tcp:{}{}{}:{}", six ? "[" : "", address, six ? "]" : "", port);
-    const auto step = [raw = *guest](const char* command, Json arguments) -> Step {
-        return [raw, command, arguments = std::move(arguments)](Answer<> done) {
-            raw->run(command, arguments, std::move(done));
-        };
-    };
-    run_steps({step("migrate-set-capabilities", migration_capabilities(request_.options, true)),
-               step("migrate-set-parameters", incoming_parameters(request_.options)),
-               step("migrate-incoming", Json::object({{"uri", uri}}))},
-              [this, self = shared_from_this()](Result<> listening) {
-                  if (!listening) return incoming_failed(listening.error());
-                  feed(Event::incoming_ready);
-              });
-}
-
-void DestinationConduct::incoming_failed(const Error& error) {
-    feed({.event = Event::incoming_failed, .cause = error});
-}
-
 void DestinationConduct::kill_incoming() {
     if (const auto domain = domain_.lock()) {
         end_guest(services_, *domain, ShutOffReason::failed);
@@ -324,6 +277,7 @@ void DestinationConduct::close_peer() {
 void DestinationConduct::end_job(const std::optional<Error>& error) {
     timer_->cancel();
     if (port_ != 0) services_.migration_ports.give_back(std::exchange(port_, 0));
+    if (tunnel_) tunnel_->close();
     job_over_ = true;
     const auto domain = domain_.lock();
     if (!domain) return;
@@ -343,20 +297,6 @@ std::uint64_t DestinationConduct::elapsed_ms() const {
     return static_cast<std::uint64_t>(to_ms(services_.loop.now() - timeline_.start()));
 }
 
-// Where the source's QEMU connects. Offline nobody does, and clients want a URI all the same.
-std::string DestinationConduct::incoming_uri() const {
-    std::string host = services_.settings.migrate_address.empty()
-                           ? services_.identity.name
-                           : services_.settings.migrate_address;
-    if (!request_.options.migrate_uri.empty()) {
-        if (const auto uri = migrate::parse_migrate_uri(request_.options.migrate_uri)) {
-            host = uri->host;
-        }
-    }
-    const bool six = host.find(':') != std::string::npos;
-    return fmt::format("tcp:{}{}{}:{}", six ? "[" : "", host, six ? "]" : "", port_);
-}
-
 PrepareResult DestinationConduct::prepare_result(const migrate::Record& record) const {
     PrepareResult result;
     const auto domain = domain_.lock();
@@ -369,6 +309,7 @@ PrepareResult DestinationConduct::prepare_result(const migrate::Record& record) 
         cookie.capabilities = cookie_capabilities();
     }
     result.uri = incoming_uri();
+    result.tunnel = tunnel_;
     result.cookie = migrate::write_cookie(cookie);
     return result;
 }

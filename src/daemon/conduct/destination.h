@@ -40,6 +40,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     bool key_fits(const Uuid& id, const migrate::PeerKey& key) const {
         return machine().key_fits(id, key);
     }
+    bool demands_tls() const { return !machine().record().peer.tls_name.empty(); }
     void peer_linked(std::unique_ptr<PeerLine> line);
 
     const migrate::DestinationMachine& machine() const { return runner_.machine(); }
@@ -58,7 +59,10 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void reply(const migrate::DestinationAction& action);
     void write_record(const migrate::Record& record);
     void start_incoming();
-    void listen(std::uint16_t port);
+    Result<std::uint16_t> take_port();
+    void listen();
+    void listen_at(Guest& guest, const std::string& uri);
+    void open_tunnel(Guest& guest);
     void incoming_failed(const Error& error);
     void kill_incoming();
     void resume_guest(bool run);
@@ -85,7 +89,8 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     std::optional<Domain> model_;
     std::string persistent_xml_;
     std::optional<migrate::CookieStatistics> source_statistics_;
-    std::uint16_t port_ = 0;  // of the incoming transfer
+    std::uint16_t port_ = 0;  // of the incoming transfer; a tunnelled one has none
+    std::shared_ptr<TunnelIn> tunnel_;
     std::unique_ptr<PeerLine> line_;
     std::unique_ptr<ScreenArrival> screen_;
     Answer<PrepareResult> prepare_answer_;

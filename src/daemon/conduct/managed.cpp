@@ -2,12 +2,14 @@
 #include "daemon/conduct/managed.h"
 
 #include "base/log.h"
+#include "daemon/certificates.h"
 #include "daemon/conduct/cookies.h"
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
 #include "daemon/life.h"
 #include "daemon/shared_storage.h"
+#include "domain/abi.h"
 
 namespace segue {
 
@@ -15,6 +17,15 @@ using migrate::AsyncKind;
 using migrate::CookieStep;
 
 namespace {
+
+// A missing certificate is said now, with the file's name, and not by QEMU when everything is under
+// way.
+Result<> check_certificates(const Services& services, const migrate::MigrateOptions& options,
+                            net::TlsSide side) {
+    if (!options.has(migrate::kTls)) return {};
+    TRY(tls_context(services.settings, side));
+    return {};
+}
 
 // The client's end ends a managed migration, as far as the tables allow.
 template <class Conduct>
@@ -43,34 +54,18 @@ Result<std::shared_ptr<SourceConduct>> make_source(const Services& services,
     return domain->source;
 }
 
-// What a guest would notice. The rest of an XML that the user gives is theirs to change.
-Result<> check_same_guest(const Domain& here, const Domain& wanted) {
-    if (wanted.uuid != here.uuid) {
-        return fail(ErrorCode::config_unsupported, "Target domain uuid {} does not match source {}",
-                    wanted.uuid.text(), here.uuid.text());
-    }
-    if (wanted.memory_kib != here.memory_kib) {
-        return fail(ErrorCode::config_unsupported,
-                    "Target domain max memory {} does not match source {}", wanted.memory_kib,
-                    here.memory_kib);
-    }
-    if (wanted.vcpus != here.vcpus) {
-        return fail(ErrorCode::config_unsupported,
-                    "Target domain vCPU max {} does not match source {}", wanted.vcpus, here.vcpus);
-    }
-    return {};
-}
-
-Result<std::string> migration_xml(const DomainObject& domain,
+Result<std::string> migration_xml(const Services& services, const DomainObject& domain,
                                   const migrate::MigrateOptions& options) {
     const Domain& model =
         options.has(migrate::kOffline) && domain.persistent ? *domain.persistent : domain.model();
-    if (!options.destination_xml.empty()) {
-        const Domain wanted = TRY(parse_domain(options.destination_xml));
-        TRY(check_same_guest(model, wanted));
-        return print_domain(wanted, {.secure = true, .inactive = true, .migratable = true});
-    }
-    return print_domain(model, {.secure = true, .inactive = true, .migratable = true});
+    constexpr FormatOptions kForm{.secure = true, .inactive = true, .migratable = true};
+    if (!options.persistent_xml.empty()) TRY(parse_domain(options.persistent_xml));
+    if (options.destination_xml.empty()) return print_domain(model, kForm);
+    // Theirs to change is what the guest does not see.
+    Domain wanted = TRY(parse_domain(options.destination_xml));
+    wanted = TRY(completed(services, std::move(wanted)));
+    TRY(check_abi(model, wanted));
+    return print_domain(wanted, kForm);
 }
 
 }  // namespace
@@ -99,29 +94,57 @@ Result<> check_movable(const DomainObject& domain, const migrate::MigrateOptions
     return check_shared_storage(domain.model());
 }
 
-void begin_migration(const Services& services, rpc::Session* session, const MigrateCall& call,
-                     Answer<BeginResult> answer) {
-    const auto domain = services.domains.find(call.domain);
-    if (!domain) return answer(tl::unexpected(domain.error()));
-    const auto checked = migrate::check_options(call.options).and_then([&] {
-        return check_movable(**domain, call.options);
-    });
-    if (!checked) return answer(tl::unexpected(checked.error()));
-    const auto xml = migration_xml(**domain, call.options);
+namespace {
+
+Result<> check_source(const Services& services, const DomainObject& domain,
+                      const migrate::MigrateOptions& options) {
+    TRY(migrate::check_options(options));
+    TRY(check_movable(domain, options));
+    return check_certificates(services, options, net::TlsSide::client);
+}
+
+void begin_checked(const Services& services, rpc::Session* session, const MigrateCall& call,
+                   const DomainPointer& domain, Answer<BeginResult> answer) {
+    const auto xml = migration_xml(services, *domain, call.options);
     if (!xml) return answer(tl::unexpected(xml.error()));
-    BeginResult result{migrate::write_cookie(begin_cookie(services, **domain, call.options)), *xml};
+    BeginResult result{migrate::write_cookie(begin_cookie(services, *domain, call.options)), *xml};
     // Without protection, and in v2 (which only fetches the XML), nothing is held between the
     // calls: Perform starts the job.
-    const bool held = call.protocol == migrate::Protocol::version3 &&
-                      (call.options.has(migrate::kChangeProtection) || session == nullptr);
+    const bool held =
+        call.protocol == migrate::Protocol::version3 &&
+        (call.options.has(migrate::kChangeProtection) || call.options.has(migrate::kPeerToPeer));
     if (!held) return answer(std::move(result));
-    const auto conduct = make_source(services, *domain, call, "migrate-begin");
+    const auto conduct = make_source(services, domain, call, "migrate-begin");
     if (!conduct) return answer(tl::unexpected(conduct.error()));
     bind_to(session, *conduct);
     (*conduct)->begin([answer, result = std::move(result)](Result<> begun) {
         if (!begun) return answer(tl::unexpected(begun.error()));
         answer(result);
     });
+}
+
+}  // namespace
+
+void begin_migration(const Services& services, rpc::Session* session, const MigrateCall& call,
+                     Answer<BeginResult> answer) {
+    const auto domain = services.domains.find(call.domain);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const auto checked = check_source(services, **domain, call.options);
+    if (!checked) return answer(tl::unexpected(checked.error()));
+    if (call.options.destination_xml.empty()) {
+        return begin_checked(services, session, call, *domain, std::move(answer));
+    }
+    // What the user's XML leaves out is filled in with the emulator's help.
+    const bool driven_here = session == nullptr;
+    const std::weak_ptr<rpc::Session> client =
+        driven_here ? std::weak_ptr<rpc::Session>() : session->weak_from_this();
+    with_emulator(services, (*domain)->model(),
+                  [&services, driven_here, client, call, domain = *domain, answer](Result<> asked) {
+                      const auto still = client.lock();
+                      if (!driven_here && !still) return;
+                      if (!asked) return answer(tl::unexpected(asked.error()));
+                      begin_checked(services, still.get(), call, domain, answer);
+                  });
 }
 
 namespace {
@@ -179,8 +202,13 @@ void prepare_migration(const Services& services, rpc::Session* session, const Mi
     PrepareRequest request;
     request.options = call.options;
     request.protocol = call.protocol;
-    request.xml = xml;
-    const auto checked = migrate::check_options(call.options);
+    // How hard the source slows its guest down is the source's alone; clients send the numbers
+    // here, too, without the flag that they belong to.
+    request.options.throttle_initial.reset();
+    request.options.throttle_increment.reset();
+    const auto checked = migrate::check_options(request.options).and_then([&] {
+        return check_certificates(services, request.options, net::TlsSide::server);
+    });
     if (!checked) return answer(tl::unexpected(checked.error()));
     auto model = parse_domain(xml);
     if (!model) return answer(tl::unexpected(model.error()));
@@ -216,18 +244,20 @@ void perform_migration(const Services& services, rpc::Session* session, const Mi
     }
     auto conduct = (*domain)->source;
     if (!conduct) {
-        const auto checked = migrate::check_options(call.options).and_then([&] {
-            return check_movable(**domain, call.options);
-        });
+        const auto checked = check_source(services, **domain, call.options);
         if (!checked) return answer(tl::unexpected(checked.error()));
         auto made = make_source(services, *domain, call, "migrate-perform");
         if (!made) return answer(tl::unexpected(made.error()));
         conduct = *made;
         bind_to(session, conduct);
     }
-    const auto uri = migrate::parse_migrate_uri(call.uri);
-    if (!uri) return answer(tl::unexpected(uri.error()));
-    request.uri = fmt::format("tcp:{}", migrate::migrate_uri_text(*uri).substr(4));
+    if (call.tunnel) {
+        request.tunnel = call.tunnel;
+    } else {
+        const auto uri = migrate::parse_migrate_uri(call.uri);
+        if (!uri) return answer(tl::unexpected(uri.error()));
+        request.uri = fmt::format("tcp:{}", migrate::migrate_uri_text(*uri).substr(4));
+    }
     conduct->perform(std::move(request), std::move(answer));
 }
 

@@ -21,6 +21,8 @@ struct MigrateCall {
     migrate::Protocol protocol = migrate::Protocol::version3;
     Bytes cookie;
     std::string uri;
+    // Perform, tunnelled: the stream that Prepare opened.
+    std::shared_ptr<rpc::Stream> tunnel;
 };
 
 // Each `session` is the one whose end means that the client is gone; null in peer-to-peer.

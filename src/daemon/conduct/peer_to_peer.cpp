@@ -2,6 +2,7 @@
 #include "daemon/conduct/peer_to_peer.h"
 
 #include "base/log.h"
+#include "daemon/certificates.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
 #include "rpc/migration.schema.h"
@@ -22,6 +23,10 @@ constexpr std::int32_t kFeatureP2p = 4, kFeatureV3 = 6, kFeatureParams = 13;
 constexpr std::uint32_t kSourceOnly =
     migrate::kAbortOnError | migrate::kAutoConverge | migrate::kChangeProtection;
 
+std::optional<std::string> optional(const std::string& text) {
+    return text.empty() ? std::nullopt : std::optional<std::string>(text);
+}
+
 }  // namespace
 
 void PeerToPeer::start(const Services& services, const MigrateCall& call, const std::string& uri,
@@ -36,8 +41,7 @@ void PeerToPeer::connect(const std::string& text) {
     const auto uri = rpc::ConnectionUri::parse(text, "");
     if (!uri) return fail_with(uri.error());
     rpc::ClientOptions options;
-    const std::string& pki = services_.settings.tls_directory;
-    options.tls = {pki + "/ca-cert.pem", pki + "/client-cert.pem", pki + "/client-key.pem"};
+    options.tls = tls_files(services_.settings, net::TlsSide::client);
     client_ = std::make_unique<rpc::Client>(services_.loop, services_.resolver, *uri, options);
     client_->open([this, self = shared_from_this()](Result<> opened) {
         if (!opened) return fail_with(opened.error());
@@ -67,6 +71,11 @@ void PeerToPeer::choose_protocol() {
             }
             ask_feature(kFeatureV3, [this](Result<bool> version3) {
                 if (!version3) return fail_with(version3.error());
+                if (!*version3 && call_.options.has(migrate::kTunnelled)) {
+                    return fail_with({ErrorCode::argument_unsupported,
+                                      "a tunnel needs version 3 of the migration protocol, which "
+                                      "the destination does not offer"});
+                }
                 begin_driving(*version3 ? migrate::Protocol::version3 : migrate::Protocol::version2,
                               false);
             });
@@ -148,14 +157,12 @@ PeerToPeer::Parameters PeerToPeer::parameters_for_destination() const {
 }
 
 void PeerToPeer::call_prepare() {
+    if (call_.options.has(migrate::kTunnelled)) return call_prepare_tunnel();
     const auto self = shared_from_this();
     const auto plain = [this, self](Result<migration::PrepareReply> reply) {
         prepared(reply.map([](migration::PrepareReply& said) {
-            return PrepareResult{std::move(said.cookie), said.uri.value_or("")};
+            return PrepareResult{std::move(said.cookie), said.uri.value_or(""), {}};
         }));
-    };
-    const auto optional = [](const std::string& text) {
-        return text.empty() ? std::nullopt : std::optional<std::string>(text);
     };
     const auto& options = call_.options;
     if (with_parameters_) {
@@ -174,6 +181,26 @@ void PeerToPeer::call_prepare() {
     }
 }
 
+void PeerToPeer::call_prepare_tunnel() {
+    const auto self = shared_from_this();
+    const auto with_cookie = [this, self](Result<remote::CookieReply> reply) {
+        prepared(reply.map([](remote::CookieReply& said) {
+            return PrepareResult{std::move(said.cookie), {}, {}};
+        }));
+    };
+    const auto& options = call_.options;
+    const std::uint64_t bandwidth = options.bandwidth_mib.value_or(0);
+    if (with_parameters_) {
+        tunnel_ = client_->call_with_stream<migration::DomainMigratePrepareTunnel3Params>(
+            {parameters_for_destination(), begun_.cookie, destination_flags()}, {}, with_cookie);
+    } else {
+        tunnel_ = client_->call_with_stream<migration::DomainMigratePrepareTunnel3>(
+            {begun_.cookie, destination_flags(), optional(options.destination_name), bandwidth,
+             begun_.xml},
+            {}, with_cookie);
+    }
+}
+
 void PeerToPeer::prepared(Result<PrepareResult> result) {
     if (!result) return step(DriverEvent::prepare_failed, result.error());
     cookie_ = std::move(result->cookie);
@@ -185,6 +212,7 @@ void PeerToPeer::call_perform() {
     MigrateCall perform = call_;
     perform.cookie = cookie_;
     perform.uri = uri_;
+    perform.tunnel = std::exchange(tunnel_, nullptr);
     performing_ = true;
     perform_migration(services_, nullptr, perform,
                       [this, self = shared_from_this()](Result<Bytes> performed) {

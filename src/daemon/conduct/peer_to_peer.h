@@ -30,6 +30,7 @@ class PeerToPeer : public std::enable_shared_from_this<PeerToPeer> {
     void make(migrate::DriverVerb verb);
     void call_begin();
     void call_prepare();
+    void call_prepare_tunnel();
     void call_perform();
     void call_finish(bool cancelled);
     void call_confirm(bool cancelled);
@@ -50,6 +51,7 @@ class PeerToPeer : public std::enable_shared_from_this<PeerToPeer> {
     BeginResult begun_;
     Bytes cookie_;
     std::string uri_;
+    std::shared_ptr<rpc::Stream> tunnel_;  // from Prepare to Perform
 };
 
 }  // namespace segue

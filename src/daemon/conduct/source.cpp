@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The source's actions on its own host: store, QEMU, definition, job. The peer link stands in
-// source_peer.cpp.
+// source_peer.cpp, the transfer in source_transfer.cpp.
 #include "daemon/conduct/source.h"
 
 #include "base/log.h"
@@ -10,6 +10,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
+#include "daemon/tunnel.h"
 
 namespace segue {
 
@@ -61,6 +62,11 @@ void SourceConduct::perform(PerformRequest request, Answer<Bytes> answer) {
         // A stock destination: its name is all we can tell people.
         input.offer =
             migrate::DestinationOffer{machine().record().id, {}, request.cookie->hostname};
+    }
+    if (input.offer && input.offer->peer.present() && options_.has(migrate::kTls)) {
+        // Whatever the offer says: a migration with TLS has nothing beside it in the clear.
+        const std::string& named = options_.tls_destination;
+        input.offer->peer.tls_name = named.empty() ? input.offer->peer.address : named;
     }
     perform_ = std::move(request);
     perform_answer_ = answer;
@@ -200,29 +206,6 @@ void SourceConduct::move_screen() {
                   SpiceLine::path_in(domain->incarnation->directory), std::move(handlers));
 }
 
-void SourceConduct::start_transfer() {
-    const auto domain = domain_.lock();
-    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
-    if (!guest) return feed({.event = SourceEvent::transfer_failed, .cause = guest.error()});
-    transfer_.start(**guest, perform_.uri, options_, domain->tuning, transfer_handlers());
-}
-
-void SourceConduct::cancel_transfer() {
-    const auto domain = domain_.lock();
-    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
-    if (!guest) return feed(SourceEvent::transfer_cancelled);
-    transfer_.cancel(**guest, transfer_handlers());
-}
-
-TransferOut::Handlers SourceConduct::transfer_handlers() {
-    return {.completed = [this] { feed(SourceEvent::transfer_completed); },
-            .failed =
-                [this](const Error& error) {
-                    feed({.event = SourceEvent::transfer_failed, .cause = error});
-                },
-            .cancelled = [this] { feed(SourceEvent::transfer_cancelled); }};
-}
-
 void SourceConduct::resume_guest(bool run) {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
@@ -283,6 +266,7 @@ void SourceConduct::end_job(const std::optional<Error>& cause) {
     const std::optional<Error> error = gone_over ? std::nullopt : cause;
     timer_->cancel();
     close_peer();
+    tunnel_.reset();
     const auto domain = domain_.lock();
     if (!domain) return;
     const auto self = shared_from_this();

@@ -20,6 +20,8 @@
 
 namespace segue {
 
+class TunnelOut;
+
 class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
   public:
     SourceConduct(const Services& services, const DomainPointer& domain,
@@ -57,6 +59,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void write_record(const migrate::Record& record);
     void forget_record(const migrate::Record& record);
     void dial_peer(const migrate::Record& record);
+    Result<std::unique_ptr<net::ByteFilter>> link_filter(const std::string& tls_name);
     void tell_peer(migrate::SourceVerb verb, const migrate::Record& record);
     void say(migrate::SourceVerb verb);
     void peer_message(const migrate::PeerMessage& message);
@@ -66,6 +69,9 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void start_transfer();
     void cancel_transfer();
     TransferOut::Handlers transfer_handlers();
+    void begin_tunnelled(const TransferPlan& plan);
+    void settle_transfer();
+    void transfer_failed(const Error& error);
     void resume_guest(bool run);
     void kill_guest();
     void settle_definition();
@@ -81,6 +87,9 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     Timeline timeline_;
     TransferOut transfer_;
     ScreenMove screen_;
+    std::unique_ptr<TunnelOut> tunnel_;
+    std::optional<Result<>> tunnel_outcome_;
+    bool transfer_done_ = false;  // QEMU says "completed"
     PerformRequest perform_;
     std::unique_ptr<net::Connector> connector_;
     std::unique_ptr<PeerLine> line_;

@@ -2,6 +2,7 @@
 // The source's end of the peer link: dialled at the start of Perform, and anew whenever something
 // must be said and the line is gone.
 #include "base/log.h"
+#include "daemon/certificates.h"
 #include "daemon/conduct/source.h"
 #include "daemon/peer_door.h"
 #include "migrate/peer_link.schema.h"
@@ -19,18 +20,31 @@ void SourceConduct::dial_peer(const migrate::Record& record) {
         services_.loop, services_.resolver,
         net::Address::of_tcp(record.peer.address, record.peer.port),
         migrate::SourceMachine::kLinkBound,
-        [this, id = record.id, key = record.peer.key](Result<net::Descriptor> socket) {
-            if (!socket) {
-                log_warning("daemon", "peer link: {}", socket.error().message);
+        [this, id = record.id, peer = record.peer](Result<net::Descriptor> socket) {
+            auto filter = socket ? link_filter(peer.tls_name) : tl::unexpected(socket.error());
+            if (!filter) {
+                log_warning("daemon", "peer link: {}", filter.error().message);
                 return peer_lost();
             }
             line_ = std::make_unique<PeerLine>(
-                services_.loop, std::move(*socket), migrate::PeerLink::dialled(id, key), nullptr,
+                services_.loop, std::move(*socket), migrate::PeerLink::dialled(id, peer.key),
+                std::move(*filter),
                 PeerLine::Handlers{
                     .message =
                         [this](const migrate::PeerMessage& message) { peer_message(message); },
-                    .lost = [this](const Error&) { peer_lost(); }});
+                    .lost =
+                        [this](const Error& error) {
+                            log_info("daemon", "peer link: {}", error.message);
+                            peer_lost();
+                        }});
         });
+}
+
+// None for a link in the clear.
+Result<std::unique_ptr<net::ByteFilter>> SourceConduct::link_filter(const std::string& tls_name) {
+    if (tls_name.empty()) return nullptr;
+    const auto context = TRY(tls_context(services_.settings, net::TlsSide::client));
+    return context->make_filter(tls_name);
 }
 
 void SourceConduct::peer_message(const migrate::PeerMessage& message) {

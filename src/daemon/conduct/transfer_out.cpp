@@ -9,6 +9,8 @@ namespace {
 // How often statistics are read while a transfer runs: virsh asks every 500 ms.
 constexpr Duration kPoll = 100ms;
 
+constexpr const char* kTlsObject = "segue-migration-tls";
+
 struct Capability {
     const char* name;
     bool wanted;
@@ -18,7 +20,35 @@ bool uses_xbzrle(const migrate::MigrateOptions& options) {
     return options.compress_xbzrle || (options.has(migrate::kCompressed) && !options.compress_mt);
 }
 
+// Always set: nothing of an earlier migration stays. QEMU reads an empty name as "no TLS", and an
+// empty host name as that of the URI.
+void set_tls(Json& parameters, const migrate::MigrateOptions& options) {
+    const bool wanted = options.has(migrate::kTls);
+    parameters.set("tls-creds", wanted ? kTlsObject : "");
+    parameters.set("tls-hostname", wanted ? options.tls_destination : "");
+}
+
 }  // namespace
+
+std::vector<Step> tls_steps(Guest& guest, const migrate::MigrateOptions& options,
+                            const std::string& tls_directory, bool incoming) {
+    if (!options.has(migrate::kTls)) return {};
+    // One of an earlier migration holds the certificates of then.
+    const Step drop = [&guest](Answer<> done) {
+        guest.run("object-del", Json::object({{"id", kTlsObject}}),
+                  [done = std::move(done)](const Result<>&) { done({}); });
+    };
+    const Step add = [&guest, tls_directory, incoming](Answer<> done) {
+        guest.run("object-add",
+                  Json::object({{"qom-type", "tls-creds-x509"},
+                                {"id", kTlsObject},
+                                {"dir", tls_directory},
+                                {"endpoint", incoming ? "server" : "client"},
+                                {"verify-peer", true}}),
+                  std::move(done));
+    };
+    return {drop, add};
+}
 
 Json migration_capabilities(const migrate::MigrateOptions& options, bool incoming) {
     // With the return path QEMU says "completed" only when the other end has loaded everything;
@@ -45,6 +75,7 @@ Json outgoing_parameters(const migrate::MigrateOptions& options, const Migration
     const std::uint64_t speed = wanted != 0 ? wanted : tuning.speed_mib;
     Json parameters = Json::object({{"max-bandwidth", speed == 0 ? kUnlimited : speed << 20},
                                     {"downtime-limit", tuning.downtime_ms}});
+    set_tls(parameters, options);
     const auto set = [&](const char* name, const auto& value) {
         if (value) parameters.set(name, *value);
     };
@@ -62,6 +93,7 @@ Json outgoing_parameters(const migrate::MigrateOptions& options, const Migration
 
 Json incoming_parameters(const migrate::MigrateOptions& options) {
     Json parameters = Json::object();
+    set_tls(parameters, options);
     if (options.mt_decompress_threads) {
         parameters.set("decompress-threads", *options.mt_decompress_threads);
     }
@@ -73,36 +105,34 @@ Json incoming_parameters(const migrate::MigrateOptions& options) {
 
 TransferOut::TransferOut(Loop& loop) : loop_(loop) {}
 
-void TransferOut::start(Guest& guest, const std::string& uri,
-                        const migrate::MigrateOptions& options, const MigrationTuning& tuning,
-                        Handlers handlers) {
+void TransferOut::start(Guest& guest, const TransferPlan& plan, Handlers handlers) {
     handlers_ = std::move(handlers);
     statistics_ = {};
     running_ = true;
-    configure(guest, uri, options, tuning);
+    configure(guest, plan);
 }
 
 // One after the other: QEMU takes commands in order, and each may refuse.
-void TransferOut::configure(Guest& guest, const std::string& uri,
-                            const migrate::MigrateOptions& options, const MigrationTuning& tuning) {
+void TransferOut::configure(Guest& guest, const TransferPlan& plan) {
     const auto step = [&guest](const char* command, Json arguments) -> Step {
         return [&guest, command, arguments = std::move(arguments)](Answer<> done) {
             guest.run(command, arguments, std::move(done));
         };
     };
     const std::weak_ptr<bool> alive = alive_;
-    run_steps({step("migrate-set-capabilities", migration_capabilities(options, false)),
-               step("migrate-set-parameters", outgoing_parameters(options, tuning)),
-               step("migrate", Json::object({{"uri", uri}}))},
-              [this, alive, &guest](Result<> started) {
-                  if (alive.expired() || !running_) return;
-                  if (!started) {
-                      statistics_.error = started.error().message;
-                      return finish(TransferState::failed);
-                  }
-                  poll_ = loop_.make_timer([this, &guest] { refresh(guest); });
-                  poll_->start(kPoll);
-              });
+    std::vector<Step> steps = tls_steps(guest, plan.options, plan.tls_directory, false);
+    steps.push_back(step("migrate-set-capabilities", migration_capabilities(plan.options, false)));
+    steps.push_back(step("migrate-set-parameters", outgoing_parameters(plan.options, plan.tuning)));
+    steps.push_back(step("migrate", Json::object({{"uri", plan.uri}})));
+    run_steps(std::move(steps), [this, alive, &guest](Result<> started) {
+        if (alive.expired() || !running_) return;
+        if (!started) {
+            statistics_.error = started.error().message;
+            return finish(TransferState::failed);
+        }
+        poll_ = loop_.make_timer([this, &guest] { refresh(guest); });
+        poll_->start(kPoll);
+    });
 }
 
 void TransferOut::refresh(Guest& guest) {

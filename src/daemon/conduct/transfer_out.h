@@ -7,11 +7,19 @@
 #include <string>
 
 #include "base/loop.h"
+#include "daemon/answer.h"
 #include "daemon/domain_object.h"
 #include "daemon/guest.h"
 #include "migrate/options.h"
 
 namespace segue {
+
+struct TransferPlan {
+    std::string uri;  // as QEMU's `migrate` takes it
+    migrate::MigrateOptions options;
+    MigrationTuning tuning;
+    std::string tls_directory;
+};
 
 class TransferOut {
   public:
@@ -24,8 +32,7 @@ class TransferOut {
 
     explicit TransferOut(Loop& loop);
 
-    void start(Guest& guest, const std::string& uri, const migrate::MigrateOptions& options,
-               const MigrationTuning& tuning, Handlers handlers);
+    void start(Guest& guest, const TransferPlan& plan, Handlers handlers);
     void cancel(Guest& guest, Handlers handlers);
     // QEMU's MIGRATION event.
     void status_changed(Guest& guest, std::string_view status);
@@ -35,8 +42,7 @@ class TransferOut {
     bool is_running() const { return running_; }
 
   private:
-    void configure(Guest& guest, const std::string& uri, const migrate::MigrateOptions& options,
-                   const MigrationTuning& tuning);
+    void configure(Guest& guest, const TransferPlan& plan);
     void refresh(Guest& guest);
     void finish(TransferState state);
 
@@ -53,5 +59,10 @@ class TransferOut {
 Json migration_capabilities(const migrate::MigrateOptions& options, bool incoming);
 Json outgoing_parameters(const migrate::MigrateOptions& options, const MigrationTuning& tuning);
 Json incoming_parameters(const migrate::MigrateOptions& options);
+
+// Gives QEMU its certificates, where the migration is to have TLS: an object that the parameters
+// name. Both ends check the other's certificate against ca-cert.pem of the directory.
+std::vector<Step> tls_steps(Guest& guest, const migrate::MigrateOptions& options,
+                            const std::string& tls_directory, bool incoming);
 
 }  // namespace segue

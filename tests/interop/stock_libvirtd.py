@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A stock libvirtd as another host on a loopback address. It gets its own mount, UTS and process
+namespaces, so that it finds its directories empty, never meets another libvirtd of this machine,
+and has a first process that reaps its QEMUs; nothing outside is touched.
+
+    with StockHost("127.0.0.77") as stock:
+        one.virsh("migrate", "--live", "--unsafe", "g", stock.uri)
+"""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
+from hosts import Failed, free_port, wait_until  # noqa: E402
+
+DAEMON_CONFIG = """listen_tls = 0
+listen_tcp = 1
+listen_addr = "{address}"
+tcp_port = "{port}"
+auth_tcp = "none"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+host_uuid = "{uuid}"
+log_filters = "{filters}"
+log_outputs = "{level}:file:{folder}/libvirtd.log"
+"""
+# No systemd, no security driver, no change of owners: what a host in a container can have.
+QEMU_CONFIG = """user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+migration_host = "{address}"
+migration_address = "{address}"
+migration_port_min = {low}
+migration_port_max = {high}
+spice_listen = "{address}"
+"""
+# The first process of the host: prepares the mounts, and then reaps.
+FIRST = """set -e
+hostname {name}
+mount --make-rprivate /
+mount --bind {folder}/etc /etc/libvirt
+mount --bind {folder}/lib /var/lib/libvirt
+mount --bind {folder}/cache /var/cache/libvirt
+mount --bind {folder}/log /var/log/libvirt
+mount --bind {folder}/run /run
+mount -t tmpfs none /sys/fs/cgroup
+mkdir -p /run/libvirt /run/lock /var/lib/libvirt/qemu /var/cache/libvirt/qemu
+/usr/sbin/libvirtd -l &
+while :; do wait -n || sleep 1; done
+"""
+
+
+class StockHost:
+    def __init__(self, address, name="stock", monitor_in_log=False):
+        self.address, self.name = address, name
+        # What QEMU says, for measurements.
+        self.level, self.filters = (2, "2:qemu.qemu_monitor 4:*") if monitor_in_log else (3, "")
+        self.port = free_port(address)
+        self.folder = Path(tempfile.mkdtemp(prefix="segue-stock-"))
+        self.process = None
+
+    @property
+    def socket(self):
+        return self.folder / "run" / "libvirt" / "libvirt-sock"
+
+    @property
+    def uri(self):
+        return f"qemu+tcp://{self.address}:{self.port}/system"
+
+    def __enter__(self):
+        os.chmod(self.folder, 0o755)
+        for part in ("etc", "lib", "cache", "log", "run"):
+            (self.folder / part).mkdir()
+        low = free_port(self.address)
+        words = {"address": self.address, "port": self.port, "folder": self.folder,
+                 "uuid": uuid.uuid4(), "low": low, "high": low + 20, "name": self.name,
+                 "level": self.level, "filters": self.filters}
+        (self.folder / "etc" / "libvirtd.conf").write_text(DAEMON_CONFIG.format(**words))
+        (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONFIG.format(**words))
+        with open(self.folder / "stdout", "wb") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child",
+                 "bash", "-c", FIRST.format(**words)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_until(self.answers, 60, "libvirtd listens")
+        except BaseException:
+            print(self.log())
+            self.__exit__()
+            raise
+        return self
+
+    def answers(self):
+        with socket.socket() as probe:
+            return probe.connect_ex((self.address, self.port)) == 0
+
+    def __exit__(self, *_):
+        # The first process of the namespace takes everything in it along.
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log(self):
+        paths = [self.folder / "stdout", self.folder / "libvirtd.log"]
+        return "".join(path.read_text(errors="replace") for path in paths if path.exists())
+
+    def virsh(self, *words, code=0, timeout=120):
+        command = ["virsh", "-c", self.uri, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                              check=False, stdin=subprocess.DEVNULL)
+        if code is not None and done.returncode != code:
+            raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+                         f"\n--- log of {self.name}\n{self.log()[-4000:]}")
+        return done.stdout if code == 0 else done.stdout + done.stderr
+
+    def state_of(self, domain):
+        out = self.virsh("domstate", domain, code=None).strip()
+        return "absent" if "failed to get domain" in out else out.split("\n")[0]

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""segued as the host's service: reload, sockets of the service manager, domains that start with
+the host."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from certificates import make_certificates
+from hosts import BIN, Hosts, wait_until
+from machines import Machine
+
+
+def reload(host, config, says):
+    """Changes the configuration, sends SIGHUP, and waits for the line that says what came of it."""
+    (host.folder / "segue.toml").write_text(config)
+    before = len(host.log())
+    host.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: says in host.log()[before:], 20, f"the log says '{says}'")
+    return host.log()[before:]
+
+
+@pytest.mark.quick
+def test_a_reload_changes_what_may_change(tmp_path):
+    with Hosts(1) as (host,):
+        config = (host.folder / "segue.toml").read_text()
+        machine = Machine(tmp_path, name="p", namespace=" xmlns:qemu='http://libvirt.org/schemas/"
+                          "domain/qemu/1.0'", extra="<qemu:commandline><qemu:arg value='-name'/>"
+                          "<qemu:arg value='p'/></qemu:commandline>")
+        assert "allow_passthrough" in host.virsh("define", machine.path, code=1)
+
+        reload(host, config + "\n[security]\nallow_passthrough = true\n", "was read again")
+        host.virsh("define", machine.path)
+
+        # A mistake changes nothing, and ends nothing.
+        said = reload(host, config + "\n[nonsense]\nkey = 1\n", "not reloaded")
+        assert "unknown section 'nonsense'" in said
+        host.virsh("define", machine.path)
+
+        said = reload(host, config + '\n[metrics]\nsocket = "/run/x"\n', "was read again")
+        assert "metrics.socket has changed: restart segued" in said
+        assert "allow_passthrough" in host.virsh("define", machine.path, code=1)
+
+
+@pytest.mark.quick
+def test_a_reload_renews_the_certificates(tmp_path):
+    first = make_certificates(tmp_path / "first", "127.0.0.1")
+    second = make_certificates(tmp_path / "second", "127.0.0.1")
+    used = tmp_path / "used"
+    used.symlink_to(first)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with Hosts(1, config=f'[tls]\ndirectory = "{used}"\n',
+               options=["--listen", f"tls:127.0.0.1:{port}"]) as (host,):
+        def uri(place):
+            return f"qemu+tls://127.0.0.1:{port}/system?pkipath={place}"
+        assert host.virsh("hostname", uri=uri(first)).strip() == "hosta"
+        host.virsh("hostname", uri=uri(second), code=1)
+        used.unlink()
+        used.symlink_to(second)
+        reload(host, (host.folder / "segue.toml").read_text(), "was read again")
+        assert host.virsh("hostname", uri=uri(second)).strip() == "hosta"
+        host.virsh("hostname", uri=uri(first), code=1)
+
+
+ACTIVATE = """
+import os, socket, sys
+path, port_file, *command = sys.argv[1:]
+local = socket.socket(socket.AF_UNIX); local.bind(path); local.listen()
+remote = socket.socket(); remote.bind(("127.0.0.1", 0)); remote.listen()
+open(port_file, "w").write(str(remote.getsockname()[1]))
+for number, one in ((3, local), (4, remote)):
+    spare = os.dup(one.fileno())
+    while spare < 5:
+        spare = os.dup(spare)
+    one.detach(); os.dup2(spare, number, inheritable=True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", LISTEN_FDNAMES="local:remote")
+os.execv(command[0], command)
+"""
+
+
+@pytest.mark.quick
+def test_sockets_of_the_service_manager_are_served(tmp_path):
+    path, port_file = tmp_path / "given.sock", tmp_path / "port"
+    with open(tmp_path / "log", "wb") as log:
+        # --listen names the same socket, as the installed unit does: it is not made again.
+        daemon = subprocess.Popen(
+            [sys.executable, "-c", ACTIVATE, path, port_file, BIN / "segued", "--listen",
+             f"unix:{path}", "--state", tmp_path / "state", "--hostname", "given"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        wait_until(path.exists, 20, "the socket is there")
+        # Clients may come before the daemon serves: they wait in the kernel's queue.
+        for uri in (f"qemu+unix:///system?socket={path}",
+                    f"qemu+tcp://127.0.0.1:{wait_until(port_file.read_text)}/system"):
+            said = subprocess.run(["virsh", "-c", uri, "hostname"], capture_output=True, text=True,
+                                  timeout=60, check=False)
+            assert said.stdout.strip() == "given", said.stderr + (tmp_path / "log").read_text()
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(20) == 0
+        assert path.exists(), "the socket is the service manager's"
+    finally:
+        if daemon.poll() is None:
+            daemon.kill()
+            daemon.wait()
+
+
+@pytest.mark.quick
+def test_marked_domains_start_once_for_each_boot(tmp_path):
+    with Hosts(1) as (host,):
+        marked, other = (Machine(tmp_path, name=name) for name in ("marked", "other"))
+        for machine in (marked, other):
+            host.virsh("define", machine.path)
+        host.virsh("autostart", "marked")
+        assert "enable" in host.virsh("dominfo", "marked")
+        # The same boot: what a user has ended stays ended.
+        host.stop()
+        host.start()
+        assert host.state_of("marked") == "shut off"
+        # Another boot: the kernel's boot id is not the one that was noted.
+        host.stop()
+        (host.state / "autostarted-boot").write_text("another boot\n")
+        host.start()
+        wait_until(lambda: host.state_of("marked") == "running", 20, "the marked one starts")
+        marked.ticks.wait(2)
+        assert host.state_of("other") == "shut off"
+        boot_id = open("/proc/sys/kernel/random/boot_id", encoding="ascii").read()
+        wait_until(lambda: (host.state / "autostarted-boot").read_text() == boot_id, 20,
+                   "the boot is noted")
+        host.virsh("destroy", "marked")
+        host.stop()
+        host.start()
+        assert host.state_of("marked") == "shut off"

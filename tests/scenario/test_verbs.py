@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every verb of virsh that this daemon is to serve, against a running guest, as a user types it."""
+import os
+import pty
+import re
+import select
+import subprocess
+
+import pytest
+
+from hosts import Hosts, wait_until
+from machines import Machine
+
+DEVICES = """
+    <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>
+    <channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>"""
+
+# What is typed, and what the answer must hold; NAME, UUID, DISK, PATH and HERE are filled in.
+LOOKING = [
+    ("version", r"Running hypervisor: QEMU 7\.2"),
+    ("version --daemon", r"Running against daemon: 9\.0\.0"),
+    ("hostname", r"^hosta$"),
+    ("uri", r"^qemu\+unix:///system\?socket="),
+    ("capabilities", r"<domain type='qemu'/>"),
+    ("domcapabilities", r"<value>virtio</value>"),
+    ("nodeinfo", r"CPU\(s\): +\d+"),
+    ("nodememstats", r"total +: +\d+ KiB"),
+    ("freecell", r"Total: \d+ KiB"),
+    ("maxvcpus", r"^\d+$"),
+    ("list --all", r"^ 1 +NAME +running$"),
+    ("list --uuid", r"^UUID$"),
+    ("list --inactive --name", r"^\s*$"),
+    ("dumpxml NAME", r"<alias name='net0'/>"),
+    ("dumpxml --inactive NAME", r"<name>NAME</name>"),
+    ("dumpxml --migratable NAME", r"<name>NAME</name>"),
+    ("dominfo NAME", r"^CPU\(s\): +1$"),
+    ("domstate NAME --reason", r"^running \(\w+\)$"),
+    ("domid NAME", r"^1$"),
+    ("domname UUID", r"^NAME$"),
+    ("domuuid NAME", r"^UUID$"),
+    ("domdisplay NAME", r"^spice://\S+:\d+$"),
+    ("ttyconsole NAME", r"^/dev/pts/\d+$"),
+    ("vcpuinfo NAME", r"State: +running"),
+    ("vcpucount NAME", r"maximum +live +1"),
+    ("dommemstat NAME", r"^rss \d+$"),
+    ("domstats NAME", r"state\.state=1"),
+    ("domstats NAME", r"vcpu\.0\.time=\d+"),
+    ("domstats --block", r"block\.0\.name=hda\s+block\.0\.path=DISK\s+block\.0\.rd\.reqs=\d+"),
+    ("domblklist NAME --details", r"file +disk +hda +DISK"),
+    ("domblkinfo NAME hda", r"Capacity: +\d+"),
+    ("domblkstat NAME hda", r"hda rd_bytes \d+"),
+    ("domblkstat NAME", r"rd_bytes \d+"),
+    ("domiflist NAME", r"user +- +virtio +52:54:00:00:00:01"),
+    ("domcontrol NAME", r"^ok$"),
+    ("domjobinfo NAME", r"^Job type: +None"),
+    ("domif-getlink NAME 52:54:00:00:00:01", r"up"),
+    ("qemu-monitor-command NAME --hmp info status", r"VM status: running"),
+    ("qemu-monitor-command NAME {\"execute\":\"query-status\"}", r'"status":\s*"running"'),
+    ("event --list", r"^migration-iteration$"),
+    ("net-list --all", r"Name"),
+    ("pool-list --all", r"Name"),
+]
+
+# In this order: each leaves the guest as the next one finds it.
+CHANGING = [
+    ("migrate-setspeed NAME 100", r"^\s*$"),
+    ("migrate-getspeed NAME", r"^100$"),
+    ("migrate-setmaxdowntime NAME 400", r"^\s*$"),
+    ("migrate-getmaxdowntime NAME", r"^400$"),
+    ("migrate-compcache NAME --size 134217728", r"Compression cache: 128\.000 MiB"),
+    ("migrate-compcache NAME", r"Compression cache: 128\.000 MiB"),
+    ("autostart NAME", r"marked as autostarted"),
+    ("list --autostart --name", r"^NAME$"),
+    ("autostart NAME --disable", r"unmarked as autostarted"),
+    ("suspend NAME", r"suspended"),
+    ("domstate NAME --reason", r"^paused \(user\)$"),
+    ("resume NAME", r"resumed"),
+    ("reset NAME", r"was reset"),
+    ("reboot NAME", r"is being rebooted"),
+    ("screenshot NAME HERE/screen", r"Screenshot saved"),
+    ("shutdown NAME", r"is being shutdown"),
+    ("destroy NAME", r"destroyed"),
+    ("domstate NAME --reason", r"^shut off \(destroyed\)$"),
+    ("start NAME --paused", r"started"),
+    ("domstate NAME", r"^paused$"),
+    ("destroy NAME", r"destroyed"),
+    ("undefine NAME", r"has been undefined"),
+    ("create PATH", r"created from"),
+    ("destroy NAME", r"destroyed"),
+    ("define PATH", r"defined from"),
+    ("undefine NAME", r"has been undefined"),
+    ("list --all --name", r"^\s*$"),
+]
+
+# Procedures that this daemon has not: an error in libvirt's words, and the connection lives on.
+ABSENT = ["managedsave NAME", "snapshot-create NAME", "nodecpustats", "domhostname NAME"]
+
+
+@pytest.fixture(name="shell")
+def host_and_guest(tmp_path):
+    """A function that types a verb, and the guest; its serial port is a terminal."""
+    with Hosts(1) as (host,):
+        machine = Machine(tmp_path, name="v", spice=True, devices=DEVICES)
+        machine.path.write_text(re.sub(r"<serial type='file'>.*?</serial>",
+                                       "<serial type='pty'><target port='0'/></serial>",
+                                       machine.xml))
+        host.virsh("define", machine.path)
+        host.virsh("start", "v")
+
+        def fill(text):
+            for word, value in (("NAME", "v"), ("UUID", machine.uuid), ("DISK", machine.disk),
+                                ("PATH", machine.path), ("HERE", tmp_path)):
+                text = text.replace(word, str(value))
+            return text
+
+        def typed(verb, code=0):
+            return host.virsh(*fill(verb).split(" "), code=code)
+        yield host, typed, fill
+
+
+@pytest.mark.quick
+def test_verbs_that_look(shell):
+    _, typed, fill = shell
+    for verb, answer in LOOKING:
+        said = typed(verb)
+        assert re.search(fill(answer), said, re.M), f"virsh {verb}:\n{said}"
+    for verb in ABSENT:
+        assert "not supported" in typed(verb, code=1), verb
+
+
+@pytest.mark.quick
+def test_verbs_that_change(shell):
+    _, typed, fill = shell
+    for verb, answer in CHANGING:
+        said = typed(verb)
+        assert re.search(fill(answer), said, re.M), f"virsh {verb}:\n{said}"
+
+
+class Terminal:
+    """A program on a terminal of its own, as a user has it: it writes line by line."""
+
+    def __init__(self, *words):
+        self.ours, theirs = pty.openpty()
+        self.seen = ""
+        self.process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs,
+                                        start_new_session=True)
+        os.close(theirs)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+
+    def read(self):
+        """Everything that it has written by now."""
+        while select.select([self.ours], [], [], 0)[0]:
+            try:
+                self.seen += os.read(self.ours, 4096).decode(errors="replace")
+            except OSError:  # the program is gone
+                break
+        return self.seen
+
+    def write(self, text):
+        os.write(self.ours, text.encode())
+
+
+@pytest.mark.quick
+def test_the_console_shows_what_the_guest_writes(shell):
+    host, _, _ = shell
+    with Terminal("virsh", "-c", host.local_uri, "console", "v") as console:
+        wait_until(lambda: len(re.findall(r"tick \d+", console.read())) >= 5, 60, "five ticks")
+        assert "Connected to domain 'v'" in console.seen
+        console.write("\x1d")  # ^]
+        assert console.process.wait(30) == 0
+
+
+@pytest.mark.quick
+def test_all_events_of_a_life(shell, tmp_path):
+    host, _, _ = shell
+    machine = Machine(tmp_path / "told", name="told")
+    with Terminal("virsh", "-c", host.local_uri, "event", "--all", "--loop") as watcher:
+        def registered():  # it does not say when it is: another guest's events tell
+            host.virsh("suspend", "v")
+            host.virsh("resume", "v")
+            return "event 'lifecycle' for domain 'v': Resumed Unpaused" in watcher.read()
+        wait_until(registered, 60, "virsh has registered its callbacks")
+        for verb in (["define", machine.path], ["start", "told"], ["suspend", "told"],
+                     ["resume", "told"], ["destroy", "told"], ["undefine", "told"]):
+            host.virsh(*verb)
+        for event in ("Defined Added", "Started Booted", "Suspended Paused", "Resumed Unpaused",
+                      "Stopped Destroyed", "Undefined Removed"):
+            line = f"event 'lifecycle' for domain 'told': {event}"
+            wait_until(lambda: line in watcher.read(), 60, event)
