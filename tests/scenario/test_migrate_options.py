@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every option of `virsh migrate` that this daemon has, and the refusal of every one it has not.
 One guest goes to and fro between two hosts under one option after the other, and counts on."""
+import os
 import socket
 
 import pytest
 
 from certificates import make_certificates
-from hosts import Hosts, wait_until
+from hosts import Hosts, free_port, wait_until
 from machines import Machine
 
 
@@ -196,6 +197,27 @@ def test_tls_for_everything_between_the_hosts(guest, mode):
     guest.move(*mode)  # nothing of it stays
     assert '"tls-creds":""' in parameters(guest.here)
     guest.counts_on()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mode", [["--tunnelled"], ["--tls"]], ids=["tunnelled", "tls"])
+def test_peer_to_peer_over_a_tls_connection(tmp_path, mode):
+    """The daemons prove themselves to each other by certificates, by address."""
+    hosts = Hosts(2, config=f'[tls]\ndirectory = "{tmp_path / "pki"}"\n')
+    make_certificates(tmp_path / "pki", *(host.address for host in hosts.hosts))
+    os.chmod(tmp_path, 0o755)
+    for host in hosts.hosts:
+        host.tls_port = free_port(host.address)
+        host.arguments += ["--listen", f"tls:{host.address}:{host.tls_port}"]
+    with hosts as pair:
+        guest = Traveller(pair, tmp_path)
+        for _ in range(2):
+            target = guest.there
+            guest.here.virsh("migrate", "--live", "--unsafe", "--p2p", *mode, "t",
+                             f"qemu+tls://{target.address}:{target.tls_port}/system")
+            assert target.state_of("t") == "running"
+            guest.here, guest.there = guest.there, guest.here
+        guest.counts_on()
 
 
 @pytest.mark.full
