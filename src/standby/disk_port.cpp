@@ -12,7 +12,8 @@ using nbd::Errno;
 
 Result<std::unique_ptr<DiskPort>> DiskPort::make(Loop& loop, Worker& worker,
                                                  std::unique_ptr<DiskEpochs> disk,
-                                                 const net::Address& primary, const std::string& vm,
+                                                 const std::optional<net::Address>& primary,
+                                                 const std::string& vm,
                                                  std::shared_ptr<net::TlsContext> tls) {
     std::unique_ptr<DiskPort> port(new DiskPort(loop, worker, std::move(disk), std::move(tls)));
     net::ListenOptions options;
@@ -22,7 +23,9 @@ Result<std::unique_ptr<DiskPort>> DiskPort::make(Loop& loop, Worker& worker,
             raw->accept(std::move(socket), is_vm);
         };
     };
-    port->primary_listener_ = TRY(net::Listener::make(loop, primary, options, accept(false)));
+    if (primary) {
+        port->primary_listener_ = TRY(net::Listener::make(loop, *primary, options, accept(false)));
+    }
     port->vm_listener_ =
         TRY(net::Listener::make(loop, net::Address::of_unix(vm), options, accept(true)));
     return port;

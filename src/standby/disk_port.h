@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "net/connection.h"
 #include "net/listen.h"
@@ -16,9 +17,10 @@ namespace segue::standby {
 
 class DiskPort {
   public:
+    // Without `primary` nobody but the VM connects: an agent writes through disk().
     static Result<std::unique_ptr<DiskPort>> make(Loop& loop, Worker& worker,
                                                   std::unique_ptr<DiskEpochs> disk,
-                                                  const net::Address& primary,
+                                                  const std::optional<net::Address>& primary,
                                                   const std::string& vm,
                                                   std::shared_ptr<net::TlsContext> tls);
 

@@ -32,12 +32,11 @@ Result<net::Descriptor> bind_datagrams(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<NetworkPort>> NetworkPort::make(Loop& loop, const Options::Net& primary,
-                                                       const std::string& outside,
+Result<std::unique_ptr<NetworkPort>> NetworkPort::make(Loop& loop, const Options& options,
                                                        std::shared_ptr<net::TlsContext> tls,
                                                        Files files) {
     std::unique_ptr<NetworkPort> port(new NetworkPort(loop, std::move(tls), std::move(files)));
-    TRY(port->listen(primary, outside));
+    TRY(port->listen(options));
     return port;
 }
 
@@ -48,7 +47,33 @@ NetworkPort::~NetworkPort() {
     if (!primary_path_.empty()) (void)::unlink(primary_path_.c_str());
 }
 
-Result<> NetworkPort::listen(const Options::Net& primary, const std::string& outside) {
+// Our own address may still be the primary's, on one host: the peer learns where frames come from.
+Result<> NetworkPort::open_udp() {
+    udp_watch_.reset();
+    const int family = udp_->remote.family();
+    udp_socket_.reset(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!udp_socket_) return fail_errno("make a socket for", udp_->remote.text(), errno);
+    (void)::setsockopt(udp_socket_.get(), SOL_SOCKET, SO_RCVBUF, &kDatagramBuffer, sizeof(int));
+    if (::bind(udp_socket_.get(), udp_->local.get(), udp_->local.size) != 0) {
+        log_info("standby", "'{}' is in use: another port sends the frames", udp_->local.text());
+    }
+    udp_watch_ = loop_.watch(udp_socket_.get(), [this](Loop::Ready) { read_udp(); });
+    udp_watch_->set_interest(true, false);
+    return {};
+}
+
+void NetworkPort::read_udp() {
+    std::uint8_t buffer[kMaxFrame + 1];
+    for (int count = 0; count < kDatagramsPerTurn; ++count) {
+        const ssize_t got = ::recv(udp_socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+        if (got < 0) return;
+        Bytes frame = framed(ByteView(buffer, static_cast<std::size_t>(got)));
+        if (!frame.empty()) to_guest({std::move(frame), 1});
+    }
+}
+
+Result<> NetworkPort::listen(const Options& all) {
+    const Options::Net& primary = *all.network;
     net::ListenOptions options;
     options.mode = 0600;
     if (primary.stream) {
@@ -57,7 +82,7 @@ Result<> NetworkPort::listen(const Options::Net& primary, const std::string& out
                                     [this](net::Descriptor socket, const net::SocketAddress&) {
                                         accept_primary(std::move(socket));
                                     }));
-    } else {
+    } else if (!primary.datagram_path.empty()) {
         primary_datagrams_ = TRY(bind_datagrams(primary.datagram_path));
         primary_path_ = primary.datagram_path;
         primary_watch_ = loop_.watch(primary_datagrams_.get(), [this](Loop::Ready) {
@@ -66,11 +91,16 @@ Result<> NetworkPort::listen(const Options::Net& primary, const std::string& out
         });
         primary_watch_->set_interest(true, false);
     }
-    outside_listener_ =
-        TRY(net::Listener::make(loop_, net::Address::of_unix(outside), options,
-                                [this](net::Descriptor socket, const net::SocketAddress&) {
-                                    accept_outside(std::move(socket));
-                                }));
+    udp_ = all.network_out_udp;
+    if (udp_) {
+        TRY(open_udp());
+    } else {
+        outside_listener_ =
+            TRY(net::Listener::make(loop_, net::Address::of_unix(all.network_out), options,
+                                    [this](net::Descriptor socket, const net::SocketAddress&) {
+                                        accept_outside(std::move(socket));
+                                    }));
+    }
     vm_datagrams_ = TRY(bind_datagrams(files_.gate));
     vm_address_ = TRY(net::SocketAddress::of_unix(files_.vm));
     return {};
@@ -176,6 +206,8 @@ void NetworkPort::serve_vm() {
     primary_watch_.reset();
     primary_datagrams_.reset();
     primary_listener_.reset();
+    to_agent_ = nullptr;
+    if (udp_ && !open_udp()) log_warning("standby", "the network's socket could not be made anew");
     gate_.discard();
     to_outside(gate_.pass());
     vm_watch_ = loop_.watch(vm_datagrams_.get(),
@@ -208,6 +240,7 @@ void NetworkPort::outside_sent(ByteView bytes) {
 
 void NetworkPort::to_outside(FrameGate::Frames frames) {
     if (frames.count == 0) return;
+    if (udp_) return send_datagrams(frames, udp_socket_.get(), udp_->remote);
     if (!outside_ || outside_->output_waiting() > kMaxWaiting) {
         dropped_ += frames.count;  // no cable is plugged in
         return;
@@ -218,6 +251,7 @@ void NetworkPort::to_outside(FrameGate::Frames frames) {
 void NetworkPort::to_guest(const FrameGate::Frames& frames) {
     if (frames.count == 0) return;
     if (serves_vm_) return send_datagrams(frames, vm_datagrams_.get(), vm_address_);
+    if (to_agent_) return to_agent_(frames.bytes);
     if (primary_datagrams_) {
         return send_datagrams(frames, primary_datagrams_.get(), primary_address_);
     }

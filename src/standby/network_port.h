@@ -2,7 +2,9 @@
 // The sockets around the gate: the primary's NIC, the outside peer, and the promoted VM's NIC.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "net/connection.h"
@@ -19,11 +21,14 @@ class NetworkPort {
         std::string gate;  // datagram socket that the promoted VM sends to
         std::string vm;    // the promoted VM's own
     };
-    static Result<std::unique_ptr<NetworkPort>> make(Loop& loop, const Options::Net& primary,
-                                                     const std::string& outside,
+    static Result<std::unique_ptr<NetworkPort>> make(Loop& loop, const Options& options,
                                                      std::shared_ptr<net::TlsContext> tls,
                                                      Files files);
     ~NetworkPort();
+
+    // Frames of the primary, brought by its agent; frames for it leave through `sink`.
+    void agent_sent(ByteView frames) { primary_sent(frames); }
+    void set_agent(std::function<void(ByteView frames)> sink) { to_agent_ = std::move(sink); }
 
     void pass();
     // What the primary sent before still passes: the first epoch knows it.
@@ -43,7 +48,9 @@ class NetworkPort {
 
   private:
     NetworkPort(Loop& loop, std::shared_ptr<net::TlsContext> tls, Files files);
-    Result<> listen(const Options::Net& primary, const std::string& outside);
+    Result<> listen(const Options& options);
+    Result<> open_udp();
+    void read_udp();
     void accept_primary(net::Descriptor socket);
     void accept_outside(net::Descriptor socket);
     void primary_sent(ByteView bytes);
@@ -70,6 +77,10 @@ class NetworkPort {
     std::unique_ptr<net::Listener> outside_listener_;
     std::unique_ptr<net::Connection> outside_;
     FrameSplitter from_outside_;
+    std::optional<Options::UdpPeer> udp_;
+    net::Descriptor udp_socket_;
+    std::unique_ptr<Watch> udp_watch_;
+    std::function<void(ByteView frames)> to_agent_;
     net::Descriptor vm_datagrams_;
     std::unique_ptr<Watch> vm_watch_;
     net::SocketAddress vm_address_;

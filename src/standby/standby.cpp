@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/log.h"
 
@@ -29,7 +30,7 @@ Standby::Standby(RunLoop& loop, Options options, StateDirectory state)
 Standby::~Standby() {
     // What is held stays for the next process; a half state is of no use to anybody.
     const bool held = store_ && store_->content() == StoreRecord::Content::committed;
-    if (store_ && !held) store_->remove_files();
+    if (store_ && (!held || ends_)) store_->remove_files();
 }
 
 std::int64_t Standby::wall_ms() const {
@@ -111,7 +112,7 @@ Result<> Standby::open_disk(std::shared_ptr<net::TlsContext> tls) {
 
 Result<> Standby::open_network(std::shared_ptr<net::TlsContext> tls) {
     if (!options_.network) return {};
-    network_ = TRY(NetworkPort::make(loop_, *options_.network, options_.network_out, std::move(tls),
+    network_ = TRY(NetworkPort::make(loop_, options_, std::move(tls),
                                      {state_.file("gate-net.sock"), state_.file("vm-net.sock")}));
     if (state_.facts().promoted) network_->serve_vm();
     // Fail closed: what a held epoch does not know must not leave.
@@ -135,6 +136,13 @@ Result<> Standby::listen() {
                                        [this](const Json& request, ControlSocket::Reply reply) {
                                            on_request(request, std::move(reply));
                                        }));
+    TRY(options_.agent ? listen_to_agent(tls) : listen_to_primary(tls));
+    tick_ = loop_.make_timer([this] { watch_time(); });
+    tick_->start(kTick);
+    return {};
+}
+
+Result<> Standby::listen_to_primary(std::shared_ptr<net::TlsContext> tls) {
     MigrationPort::Handlers handlers;
     handlers.connected = [this] { return session_->connected(); };
     handlers.space = [this] { return session_->space(); };
@@ -143,14 +151,99 @@ Result<> Standby::listen() {
         return session_->received(bytes);
     };
     handlers.lost = [this](const Error& reason, bool at_fault) { link_ended(reason, at_fault); };
-    migration_ = TRY(MigrationPort::make(loop_, options_.listen, tls, std::move(handlers)));
-    tick_ = loop_.make_timer([this] { watch_time(); });
-    tick_->start(kTick);
+    migration_ =
+        TRY(MigrationPort::make(loop_, *options_.listen, std::move(tls), std::move(handlers)));
     return {};
 }
 
+Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
+    AgentPort::Handlers handlers;
+    handlers.connected = [this] {
+        primary_is_dead_ = protection_ended_ = stream_began_ = false;
+        return !state_.facts().promoted;
+    };
+    handlers.stream = [this](ByteView bytes) { return take_stream(bytes); };
+    handlers.frames = [this](ByteView frames) {
+        if (network_) network_->agent_sent(frames);
+    };
+    const auto inside = [this](std::uint64_t offset, std::uint64_t length) -> Result<> {
+        if (disk_ && offset <= disk_->disk().bytes() && length <= disk_->disk().bytes() - offset) {
+            return {};
+        }
+        return fail(ErrorCode::protocol, "a write of {} bytes at {} lies outside the disk", length,
+                    offset);
+    };
+    handlers.write = [this, inside](std::uint64_t offset, ByteView data) -> Result<> {
+        TRY(inside(offset, data.size()));
+        return disk_->disk().write(offset, data);
+    };
+    handlers.zero = [this, inside](std::uint64_t offset, std::uint64_t length) -> Result<> {
+        TRY(inside(offset, length));
+        return disk_->disk().zero(offset, length);
+    };
+    handlers.is_committing = [this] {
+        return session_->state() == colo::Secondary::committing ||
+               session_->state() == colo::Secondary::committing_first;
+    };
+    handlers.farewell = [this](AgentLink::Kind kind) {
+        primary_is_dead_ = kind == AgentLink::Kind::dead;
+        protection_ended_ = kind == AgentLink::Kind::ends;
+        primary_left();
+    };
+    handlers.lost = [this](const Error& reason, bool at_fault) { link_ended(reason, at_fault); };
+    agent_ = TRY(AgentPort::make(loop_, *options_.agent, options_.agent_key, std::move(tls),
+                                 std::move(handlers)));
+    if (network_) {
+        network_->set_agent([this](ByteView frames) { agent_->send_frames(frames); });
+    }
+    return {};
+}
+
+Result<> Standby::take_stream(ByteView bytes) {
+    last_progress_ = loop_.now();
+    // The agent is here long before its QEMU: disks are copied first, however long that takes.
+    if (!std::exchange(stream_began_, true) && !session_->connected()) {
+        return fail(ErrorCode::operation_invalid, "a stream at a wrong time (while {})",
+                    colo::name_of(session_->state()));
+    }
+    while (!bytes.empty()) {
+        const auto room = TRY(session_->space());
+        const std::size_t now = std::min(room.size(), bytes.size());
+        std::memcpy(room.data(), bytes.data(), now);
+        bytes = bytes.subspan(now);
+        TRY(session_->received(now));
+    }
+    return {};
+}
+
+// The primary's host says that its QEMU is dead, or that protection is over: nothing more comes.
+void Standby::primary_left() {
+    loop_.post([this] {
+        if (!agent_->is_linked()) return;
+        drop_primary();
+        link_ended({ErrorCode::connection_lost, primary_is_dead_
+                                                    ? "the primary's QEMU has ended, says its host"
+                                                    : "protection was given up"},
+                   false);
+    });
+}
+
+void Standby::drop_primary() {
+    if (migration_) migration_->drop();
+    if (agent_) agent_->drop();
+}
+
+std::string Standby::primary_address() const {
+    return migration_ ? migration_->address() : agent_->address();
+}
+
 void Standby::send(ColoMessage message) {
-    migration_->send(message);
+    if (migration_) return migration_->send(message);
+    agent_->send(message);
+    // What came behind the checkpoint was not looked at while it was committed.
+    if (message == ColoMessage::vmstate_loaded || message == ColoMessage::checkpoint_ready) {
+        loop_.post([this] { agent_->resume(); });
+    }
 }
 
 // A prestarted QEMU has the images mapped already, and any QEMU refuses another size.
@@ -229,13 +322,13 @@ void Standby::release_output(std::uint64_t epoch) {
 // From inside the session: it must return first.
 void Standby::fail_session(const Error& error) {
     loop_.post([this, error] {
-        migration_->drop();
+        drop_primary();
         link_ended(error, false);
     });
 }
 
 void Standby::drop_link() {
-    migration_->drop();
+    drop_primary();
 }
 
 void Standby::tell_protected() {
@@ -250,6 +343,8 @@ void Standby::tell_protected() {
 void Standby::tell_checkpoint(const SecondarySession::CheckpointFacts& facts) {
     last_commit_us_ = to_us(loop_.now() - commit_began_);
     checkpoints_ += 1;
+    // Whoever runs an agent asks for figures when it wants them: no log grows with each checkpoint.
+    if (agent_) return;
     events_.print(Json::object({{"event", "checkpoint"},
                                 {"epoch", facts.epoch},
                                 {"pages", facts.pages},
@@ -265,7 +360,9 @@ void Standby::tell_lost(const std::string& reason) {
     if (!saved) print_error(saved.error().message);
     events_.print(
         Json::object({{"event", "lost"}, {"epoch", store_->epoch()}, {"reason", reason}}));
-    if (options_.on_loss == Options::OnLoss::promote) {
+    if (protection_ended_) return;
+    // A QEMU that ended on a living host is no partition: nobody else can go on.
+    if (options_.on_loss == Options::OnLoss::promote || primary_is_dead_) {
         loop_.post([this] { ask_promotion(true, [](const Result<Json>&) {}); });
     }
 }

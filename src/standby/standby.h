@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "protect/secondary_session.h"
+#include "standby/agent_port.h"
 #include "standby/control_socket.h"
 #include "standby/disk_port.h"
 #include "standby/event_printer.h"
@@ -30,6 +31,12 @@ class Standby final : private SecondarySession::Owner {
     Result<> open_disk(std::shared_ptr<net::TlsContext> tls);
     Result<> open_network(std::shared_ptr<net::TlsContext> tls);
     Result<> prepare_vm();
+    Result<> listen_to_primary(std::shared_ptr<net::TlsContext> tls);
+    Result<> listen_to_agent(std::shared_ptr<net::TlsContext> tls);
+    Result<> take_stream(ByteView bytes);
+    void primary_left();
+    void drop_primary();
+    std::string primary_address() const;
     Places places() const;
     StandbyVm::Files vm_files() const;
 
@@ -68,7 +75,15 @@ class Standby final : private SecondarySession::Owner {
     EventPrinter events_;
     std::unique_ptr<PageStore> store_;
     std::unique_ptr<SecondarySession> session_;
+    // One of the two: a bare QEMU's link, or its agent's.
     std::unique_ptr<MigrationPort> migration_;
+    std::unique_ptr<AgentPort> agent_;
+    // What the agent said when it left.
+    bool primary_is_dead_ = false;
+    bool protection_ended_ = false;
+    bool stream_began_ = false;
+    // The operator gave it up: nothing is kept for a next process.
+    bool ends_ = false;
     std::unique_ptr<Worker> worker_;
     std::unique_ptr<NetworkPort> network_;
     std::unique_ptr<DiskPort> disk_;

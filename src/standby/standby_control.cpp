@@ -45,13 +45,18 @@ void Standby::on_request(const Json& request, ControlSocket::Reply reply) {
     if (command == "status") return reply(status());
     if (command == "dump") return reply(dump(request));
     if (command == "promote") return ask_promotion(request.flag("force"), std::move(reply));
+    if (command == "end") {
+        ends_ = true;
+        reply(Json::object({{"state", "ended"}}));
+        return loop_.stop();
+    }
     if (command == "checkpoint") {
         return reply(fail(ErrorCode::operation_unsupported,
                           "no agent is connected: a bare QEMU takes a checkpoint at once when its "
                           "x-checkpoint-delay is set again"));
     }
-    reply(fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, promote, checkpoint, dump)",
-               command));
+    reply(fail(ErrorCode::invalid_argument,
+               "unknown cmd '{}' (status, promote, checkpoint, dump, end)", command));
 }
 
 Json Standby::status() const {
@@ -81,7 +86,10 @@ Json Standby::status() const {
         json.set("held_frames", network_->held_frames());
         json.set("dropped_frames", network_->dropped_frames());
     }
-    json.set("listen", migration_->address());
+    json.set("listen", primary_address());
+    if (agent_) json.set("linked", agent_->is_linked());
+    if (vm_) json.set("vm_pid", vm_->process());
+    json.set("log_bytes", store_->log().size());
     if (disk_) {
         json.set("disk", disk_->address());
         json.set("disk_log_bytes", disk_->disk().logged_bytes());

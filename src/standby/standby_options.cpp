@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdlib>
 #include <filesystem>
 
 namespace segue::standby {
@@ -11,8 +12,13 @@ namespace {
 constexpr int kUsageError = 2;
 constexpr std::string_view kDatagram = "dgram:";
 
+constexpr std::string_view kUdp = "udp:";
+constexpr std::string_view kByAgent = "agent";
+// Not an option: command lines can be read by everybody.
+constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
+
 struct Texts {
-    std::string listen, network, network_out, disk, on_loss = "hold";
+    std::string listen, agent, network, network_out, disk, on_loss = "hold";
 };
 
 bool starts_with(std::string_view text, std::string_view start) {
@@ -48,14 +54,58 @@ Result<std::string> unix_path(std::string_view option, std::string_view text) {
     return address.path;
 }
 
+Result<net::SocketAddress> numeric(std::string_view option, std::string_view text) {
+    const auto address = TRY(net::Address::parse("tcp:" + std::string(text)));
+    if (address.host.empty()) {
+        return fail(ErrorCode::invalid_argument, "{}: '{}' is no ADDR:PORT", option, text);
+    }
+    return net::SocketAddress::of_numeric(address.host, address.port);
+}
+
+// "udp:ADDR:PORT@ADDR:PORT": the peer's and our own.
+Result<Options::UdpPeer> parse_udp(std::string_view text) {
+    const std::string_view peers = text.substr(kUdp.size());
+    const std::size_t at = peers.find('@');
+    if (at == std::string_view::npos) {
+        return fail(ErrorCode::invalid_argument,
+                    "--net-out {}: give unix:PATH or udp:PEER:PORT@LOCAL:PORT", text);
+    }
+    Options::UdpPeer udp;
+    udp.remote = TRY(numeric("--net-out", peers.substr(0, at)));
+    udp.local = TRY(numeric("--net-out", peers.substr(at + 1)));
+    return udp;
+}
+
+Result<> parse_primary(const Texts& texts, Options& options) {
+    if (texts.listen.empty() == texts.agent.empty()) {
+        return fail(ErrorCode::invalid_argument,
+                    "give --listen (of a bare QEMU) or --agent (of a segue-agent)");
+    }
+    const bool tls = !options.tls.empty();
+    if (!texts.listen.empty()) {
+        options.listen = TRY(parse_listener("--listen", texts.listen, tls));
+        return {};
+    }
+    options.agent = TRY(parse_listener("--agent", texts.agent, tls));
+    const char* key = std::getenv(kKeyVariable);
+    if (key == nullptr) {
+        return fail(ErrorCode::invalid_argument, "--agent needs a key in the environment: {}",
+                    kKeyVariable);
+    }
+    options.agent_key = TRY(parse_agent_key(key));
+    return {};
+}
+
 Result<Options> build(const Texts& texts, Options options) {
     const bool tls = !options.tls.empty();
-    options.listen = TRY(parse_listener("--listen", texts.listen, tls));
+    TRY(parse_primary(texts, options));
     options.on_loss = texts.on_loss == "promote" ? Options::OnLoss::promote : Options::OnLoss::hold;
     options.state = std::filesystem::absolute(options.state).lexically_normal().string();
     if (!texts.network.empty()) {
         Options::Net network;
-        if (starts_with(texts.network, kDatagram)) {
+        if (texts.network == kByAgent) {
+            // Frames come on the agent's connection.
+        } else if (starts_with(texts.network, kDatagram)) {
             network.datagram_path = texts.network.substr(kDatagram.size());
         } else {
             network.stream = TRY(parse_listener("--net", texts.network, tls));
@@ -64,7 +114,11 @@ Result<Options> build(const Texts& texts, Options options) {
         if (texts.network_out.empty()) {
             return fail(ErrorCode::invalid_argument, "--net needs --net-out unix:PATH");
         }
-        options.network_out = TRY(unix_path("--net-out", texts.network_out));
+        if (starts_with(texts.network_out, kUdp)) {
+            options.network_out_udp = TRY(parse_udp(texts.network_out));
+        } else {
+            options.network_out = TRY(unix_path("--net-out", texts.network_out));
+        }
     } else if (!texts.network_out.empty()) {
         return fail(ErrorCode::invalid_argument, "--net-out needs --net");
     }
@@ -75,7 +129,8 @@ Result<Options> build(const Texts& texts, Options options) {
                         "--disk {}: give unix:PATH=IMAGE or tcp:ADDR:PORT=IMAGE", texts.disk);
         }
         Options::Disk disk;
-        disk.address = TRY(parse_listener("--disk", texts.disk.substr(0, equals), tls));
+        const std::string where = texts.disk.substr(0, equals);
+        if (where != kByAgent) disk.address = TRY(parse_listener("--disk", where, tls));
         disk.image = std::filesystem::absolute(texts.disk.substr(equals + 1)).string();
         options.disk = std::move(disk);
     }
@@ -90,13 +145,16 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     Texts texts;
     Options options;
     app.add_option("--listen", texts.listen,
-                   "unix:PATH or tcp:ADDR:PORT: the primary migrates here")
-        ->required();
+                   "unix:PATH or tcp:ADDR:PORT: the primary migrates here");
+    app.add_option("--agent", texts.agent,
+                   "in place of --listen: its segue-agent connects here (key in SEGUE_AGENT_KEY)");
     app.add_option("--state", options.state, "directory of this standby's own")->required();
     app.add_option("--net", texts.network,
-                   "unix:PATH, tcp:ADDR:PORT or dgram:PATH: guest's frames");
-    app.add_option("--net-out", texts.network_out, "unix:PATH: one outside peer");
-    app.add_option("--disk", texts.disk, "unix:PATH=IMAGE or tcp:ADDR:PORT=IMAGE: NBD server");
+                   "unix:PATH, tcp:ADDR:PORT, dgram:PATH or agent: guest's frames");
+    app.add_option("--net-out", texts.network_out,
+                   "unix:PATH or udp:PEER:PORT@LOCAL:PORT: one outside peer");
+    app.add_option("--disk", texts.disk,
+                   "unix:PATH=IMAGE, tcp:ADDR:PORT=IMAGE (NBD) or agent=IMAGE");
     app.add_option("--tls", options.tls, "directory with ca-cert, server-cert and server-key .pem");
     app.add_option("--on-loss", texts.on_loss, "promote or hold (default)")
         ->check(CLI::IsMember({"promote", "hold"}));

@@ -7,25 +7,34 @@
 #include <vector>
 
 #include "net/address.h"
+#include "protect/agent_link.h"
 
 namespace segue::standby {
 
 struct Options {
     enum class OnLoss { hold, promote };
     struct Disk {
-        net::Address address;
+        std::optional<net::Address> address;  // nothing: the agent writes
         std::string image;
     };
     struct Net {
-        // Exactly one of the two: a stream listener, or the path of a datagram socket.
+        // At most one of the two: a stream listener, or the path of a datagram socket. None: the
+        // agent brings the frames.
         std::optional<net::Address> stream;
         std::string datagram_path;
     };
+    // The other side of the gate as an Ethernet-over-UDP peer, QEMU's `-netdev socket,udp=`.
+    struct UdpPeer {
+        net::SocketAddress remote, local;
+    };
 
-    net::Address listen;
+    std::optional<net::Address> listen;  // of a bare QEMU
+    std::optional<net::Address> agent;   // or of its agent
+    AgentKey agent_key{};
     std::string state;
     std::optional<Net> network;
     std::string network_out;  // path of a unix socket
+    std::optional<UdpPeer> network_out_udp;
     std::optional<Disk> disk;
     std::string tls;  // directory with ca-cert.pem, server-cert.pem, server-key.pem
     OnLoss on_loss = OnLoss::hold;

@@ -82,8 +82,8 @@ TEST(VmCommand, TakesMemoryBackendsAsLibvirtWritesThem) {
     const VmCommand json =
         rewrite({"-machine", "pc-q35-7.2,memory-backend=pc.ram", "-object",
                  R"({"qom-type":"memory-backend-ram","id":"pc.ram","size":1048576})"});
-    EXPECT_THAT(json.shared, ElementsAre(SharedBlock{"/objects/pc.ram", 1048576}));
-    EXPECT_THAT(joined(json), HasSubstr(R"("mem-path":"/m//objects/pc.ram","share":true)"));
+    EXPECT_THAT(json.shared, ElementsAre(SharedBlock{"pc.ram", 1048576}));
+    EXPECT_THAT(joined(json), HasSubstr(R"("mem-path":"/m/pc.ram","share":true)"));
     const VmCommand plain =
         rewrite({"-machine", "q35,memory-backend=m0", "-object",
                  "memory-backend-memfd,id=m0,size=2M,x-use-canonical-path-for-ramblock-id=off"});

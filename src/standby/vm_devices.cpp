@@ -17,6 +17,7 @@ bool is_backend(std::string_view type) {
     return type.substr(0, kBackend.size()) == kBackend;
 }
 
+// The machine types since 4.0 name the block by the backend's id alone unless told otherwise.
 std::string block_of(const std::string& id, bool canonical) {
     return canonical ? "/objects/" + id : id;
 }
@@ -25,7 +26,7 @@ Result<std::string> json_memory(const std::string& value, const Places& places, 
     Json object = TRY(Json::parse(value));
     if (!is_backend(object.text("qom-type"))) return value;
     const std::string id(object.text("id"));
-    const bool canonical = object.flag("x-use-canonical-path-for-ramblock-id", true);
+    const bool canonical = object.flag("x-use-canonical-path-for-ramblock-id", false);
     const std::uint64_t size = object.u64("size");
     if (size == 0) return fail(ErrorCode::invalid_argument, "-object {}: no size", value);
     const std::string block = block_of(id, canonical);
@@ -105,10 +106,11 @@ Result<std::string> with_shared_memory(const std::string& value, const Places& p
     const auto size = memory_size(list.get("size"), 'B');
     if (!size) return fail(ErrorCode::invalid_argument, "-object {}: no size", value);
     const std::string canonical_text = list.get("x-use-canonical-path-for-ramblock-id");
-    const std::string block = block_of(list.get("id"), canonical_text != "off");
+    const bool canonical = canonical_text == "on" || canonical_text == "true";
+    const std::string block = block_of(list.get("id"), canonical);
     OptionList own = OptionList::parse("memory-backend-file");
     own.set("id", list.get("id"));
-    if (!canonical_text.empty()) own.set("x-use-canonical-path-for-ramblock-id", canonical_text);
+    own.set("x-use-canonical-path-for-ramblock-id", canonical ? "on" : "off");
     own.set("mem-path", places.image_path(block));
     own.set("share", "on");
     own.set("size", std::to_string(*size));

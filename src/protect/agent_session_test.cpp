@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A captured session of a real primary through the agent; and the frames of its link.
+#include "protect/agent_session.h"
+
+#include <gmock/gmock.h>
+
+#include "protect/agent_link.h"
+#include "qemu/stream_test_support.h"
+
+namespace segue {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class Recorder : public AgentSession::Owner {
+  public:
+    void answer(ColoMessage message) override { note(std::string(name_of(message))); }
+    void forward(ByteView stream) override {
+        forwarded.insert(forwarded.end(), stream.begin(), stream.end());
+    }
+    void hold_output() override { note("hold"); }
+    void seal_output(std::uint64_t epoch) override { note(fmt::format("seal {}", epoch)); }
+    void release_output(std::uint64_t epoch) override { note(fmt::format("release {}", epoch)); }
+    void tell_protected() override { note("protected"); }
+    void tell_checkpoint(const AgentSession::CheckpointFacts& facts) override {
+        note(fmt::format("checkpoint {}", facts.epoch));
+    }
+    void note(std::string text) { notes.push_back(std::move(text)); }
+    std::vector<std::string> take() { return std::exchange(notes, {}); }
+    std::vector<std::string> notes;
+    Bytes forwarded;
+};
+
+struct Agent {
+    Agent() : session(owner) {}
+    Result<> take(ByteView bytes, std::size_t step = 1000) {
+        for (std::size_t at = 0; at < bytes.size(); at += step)
+            TRY(session.received(bytes.subspan(at, std::min(step, bytes.size() - at))));
+        return {};
+    }
+    void protect() {
+        ASSERT_TRUE(session.connected());
+        ASSERT_TRUE(take(captured("microvm-first.bin"), 100000));
+        ASSERT_TRUE(session.standby_said(ColoMessage::checkpoint_ready));
+        owner.take();
+    }
+    Recorder owner;
+    AgentSession session;
+};
+
+const std::vector<std::string> kAnswered = {"vmstate-received", "vmstate-loaded"};
+
+TEST(AgentSession, TheFirstStateCountsWhenTheStandbyHasIt) {
+    Agent agent;
+    ASSERT_TRUE(agent.session.connected());
+    EXPECT_FALSE(agent.session.connected());
+    const Bytes first = captured("microvm-first.bin");
+    ASSERT_TRUE(agent.take(first, 100000));
+    EXPECT_THAT(agent.owner.take(), ElementsAre("seal 1"));
+    EXPECT_EQ(agent.owner.forwarded, first);
+    EXPECT_FALSE(agent.session.is_protected());
+    ASSERT_TRUE(agent.session.standby_said(ColoMessage::checkpoint_ready));
+    EXPECT_THAT(agent.owner.take(), ElementsAre("hold", "checkpoint-ready", "protected"));
+    EXPECT_TRUE(agent.session.is_protected());
+}
+
+TEST(AgentSession, QemuIsAnsweredBeforeTheStandbyAndOutputLeavesAfterIt) {
+    Agent agent;
+    agent.protect();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    ASSERT_TRUE(agent.take(checkpoint));
+    EXPECT_THAT(agent.owner.take(), ElementsAre("checkpoint-reply", "seal 2", "vmstate-received",
+                                                "vmstate-loaded", "checkpoint 2"));
+    EXPECT_EQ(agent.session.committed_epoch(), 1U);
+    ASSERT_TRUE(agent.session.standby_said(ColoMessage::checkpoint_reply));
+    ASSERT_TRUE(agent.session.standby_said(ColoMessage::vmstate_received));
+    ASSERT_TRUE(agent.session.standby_said(ColoMessage::vmstate_loaded));
+    EXPECT_THAT(agent.owner.take(), ElementsAre("release 2"));
+}
+
+TEST(AgentSession, AThirdEpochInFlightWaits) {
+    Agent agent;
+    agent.protect();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    ASSERT_TRUE(agent.take(checkpoint));
+    ASSERT_TRUE(agent.take(checkpoint));
+    EXPECT_FALSE(agent.session.is_waiting());
+    ASSERT_TRUE(agent.take(checkpoint));
+    EXPECT_TRUE(agent.session.is_waiting());
+    agent.owner.take();
+    ASSERT_TRUE(agent.session.standby_said(ColoMessage::vmstate_received));
+    EXPECT_THAT(agent.owner.take(),
+                ElementsAre("release 2", "vmstate-received", "vmstate-loaded", "checkpoint 4"));
+}
+
+TEST(AgentSession, ALostStandbyNeverStopsAGuestThatMayGoOn) {
+    Agent agent;
+    agent.protect();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    for (int count = 0; count < 3; ++count)
+        ASSERT_TRUE(agent.take(checkpoint));
+    ASSERT_TRUE(agent.session.is_waiting());
+    agent.owner.take();
+    agent.session.standby_lost(true);
+    EXPECT_THAT(agent.owner.take(),
+                ElementsAre("vmstate-received", "vmstate-loaded", "checkpoint 4"));
+    agent.owner.forwarded.clear();
+    ASSERT_TRUE(agent.take(checkpoint));
+    EXPECT_THAT(agent.owner.take(), Contains("vmstate-loaded"));
+    EXPECT_TRUE(agent.owner.forwarded.empty());
+    EXPECT_FALSE(agent.session.is_protected());
+}
+
+TEST(AgentSession, ALostStandbyThatWinsIsNotAnswered) {
+    Agent agent;
+    agent.protect();
+    agent.session.standby_lost(false);
+    ASSERT_TRUE(agent.take(captured("microvm-checkpoint-1.bin")));
+    EXPECT_THAT(agent.owner.take(), ::testing::Not(Contains("vmstate-loaded")));
+}
+
+TEST(AgentSession, AFrozenGuestIsStillWhenTheStandbyHasEverything) {
+    Agent agent;
+    agent.protect();
+    agent.session.freeze();
+    EXPECT_FALSE(agent.session.is_still());
+    ASSERT_TRUE(agent.take(captured("microvm-checkpoint-1.bin")));
+    EXPECT_FALSE(agent.session.is_still());
+    ASSERT_TRUE(agent.session.standby_said(ColoMessage::vmstate_received));
+    EXPECT_TRUE(agent.session.is_still());
+    agent.owner.take();
+    agent.session.thaw();
+    EXPECT_THAT(agent.owner.take(),
+                ElementsAre("vmstate-received", "vmstate-loaded", "checkpoint 2"));
+}
+
+TEST(AgentSession, AFrozenGuestStaysStillWhenTheStandbyIsLost) {
+    Agent agent;
+    agent.protect();
+    agent.session.freeze();
+    ASSERT_TRUE(agent.take(captured("microvm-checkpoint-1.bin")));
+    agent.owner.take();
+    agent.session.standby_lost(true);
+    EXPECT_TRUE(agent.owner.take().empty());
+    agent.session.thaw();
+    EXPECT_THAT(agent.owner.take(), Contains("vmstate-loaded"));
+}
+
+TEST(AgentSession, WordsThatDoNotFitAreNamed) {
+    Agent agent;
+    agent.protect();
+    const auto early = agent.session.standby_said(ColoMessage::vmstate_received);
+    ASSERT_FALSE(early);
+    EXPECT_THAT(early.error().message, HasSubstr("vmstate-received while awaiting-request"));
+    EXPECT_FALSE(agent.session.standby_said(ColoMessage::checkpoint_ready));
+    EXPECT_FALSE(agent.session.standby_said(ColoMessage::checkpoint_request));
+}
+
+// -- the link
+
+Bytes every_agent_frame() {
+    const Bytes data = {1, 2, 3};
+    Bytes all;
+    for (const Bytes& one :
+         {AgentLink::hello(AgentKey{7}), AgentLink::stream(data), AgentLink::frames(data),
+          AgentLink::write(4096, data), AgentLink::zero(8192, 512),
+          AgentLink::tell(AgentLink::Kind::dead), AgentLink::tell(AgentLink::Kind::ends)})
+        all.insert(all.end(), one.begin(), one.end());
+    return all;
+}
+
+TEST(AgentLink, EveryFrameArrivesAtEverySplit) {
+    const Bytes all = every_agent_frame();
+    for (std::size_t step = 1; step <= all.size(); ++step) {
+        AgentLink link(AgentLink::End::standby);
+        AgentLink::Message message;
+        std::vector<int> kinds;
+        std::size_t used = 0;
+        for (std::size_t end = step; end < all.size() + step; end += step) {
+            const ByteView view = ByteView(all).first(std::min(end, all.size()));
+            for (std::size_t now = 1; now != 0; used += now) {
+                const auto taken = link.next(view.subspan(used), message);
+                ASSERT_TRUE(taken) << taken.error().message;
+                now = *taken;
+                if (now != 0) kinds.push_back(static_cast<int>(message.kind));
+                if (now != 0 && message.kind == AgentLink::Kind::write) {
+                    EXPECT_EQ(message.offset, 4096U);
+                    EXPECT_EQ(message.length, 3U);
+                }
+            }
+        }
+        EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8));
+    }
+}
+
+TEST(AgentLink, WhatDoesNotFitIsRefused) {
+    const auto refusal = [](AgentLink::End own, const Bytes& bytes) {
+        AgentLink link(own);
+        AgentLink::Message message;
+        const auto taken = link.next(bytes, message);
+        return taken ? std::string() : taken.error().message;
+    };
+    EXPECT_THAT(refusal(AgentLink::End::standby, AgentLink::stream(Bytes{1})),
+                HasSubstr("'stream' came before the greeting"));
+    EXPECT_THAT(refusal(AgentLink::End::agent, AgentLink::hello({})), HasSubstr("wrong end"));
+    EXPECT_THAT(refusal(AgentLink::End::standby, Bytes{0xff, 0, 0, 0}), HasSubstr("frame of"));
+    Bytes hello = AgentLink::hello({});
+    hello[11] = 9;
+    EXPECT_THAT(refusal(AgentLink::End::standby, hello), HasSubstr("version 9"));
+    Bytes longer = AgentLink::tell(AgentLink::Kind::welcome);
+    longer[3] = 5;
+    longer.push_back(0);
+    EXPECT_THAT(refusal(AgentLink::End::agent, longer), HasSubstr("'welcome' of 1 bytes"));
+}
+
+TEST(AgentLink, KeysAreHexadecimal) {
+    const auto key = parse_agent_key("00112233445566778899aabbccddeeff");
+    ASSERT_TRUE(key);
+    EXPECT_EQ((*key)[15], 0xff);
+    EXPECT_FALSE(parse_agent_key("00"));
+    EXPECT_FALSE(parse_agent_key("00112233445566778899aabbccddeefg"));
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/agent.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+
+namespace segue::standby {
+namespace {
+
+constexpr Duration kConnectBound = 10s;
+// Bytes on their way to the standby; beyond, QEMU is not read: a slow link costs pause, not memory.
+constexpr std::size_t kBacklog = 64U << 20;
+// Frames that may be queued in one go beyond it.
+constexpr std::size_t kOutputLimit = std::size_t{4} << 30;
+// QEMU's connections end some moments before its process does.
+constexpr Duration kEndGrace = 500ms;
+// How long a process whose work is over still answers questions.
+constexpr Duration kAfterlife = 30s;
+
+}  // namespace
+
+std::string_view Agent::name_of(State state) {
+    switch (state) {
+        case State::linking: return "linking";
+        case State::ready: return "ready";
+        case State::syncing: return "syncing";
+        case State::guarding: return "protected";
+        case State::lost: return "lost";
+        case State::isolated: return "isolated";
+        case State::dead: return "dead";
+        case State::ended: return "ended";
+    }
+    return "unknown";
+}
+
+Result<std::unique_ptr<Agent>> Agent::make(RunLoop& loop, AgentOptions options) {
+    std::unique_ptr<Agent> agent(new Agent(loop, std::move(options)));
+    TRY(agent->open());
+    return agent;
+}
+
+Agent::Agent(RunLoop& loop, AgentOptions options)
+    : loop_(loop), options_(std::move(options)), resolver_(loop), session_(*this) {
+    grace_ = loop_.make_timer([this] {
+        if (qemu_is_gone()) return qemu_ended();
+        lose("QEMU has ended its checkpoints");
+    });
+    freeze_bound_ = loop_.make_timer([this] {
+        if (!freeze_reply_) return;
+        session_.thaw();
+        std::exchange(freeze_reply_, nullptr)(
+            fail(ErrorCode::timeout, "no checkpoint was committed in time: the guest goes on"));
+    });
+    quit_ = loop_.make_timer([this] { loop_.stop(); });
+}
+
+Agent::~Agent() = default;
+
+Result<> Agent::open() {
+    TRY(lock_directory());
+    TRY(listen());
+    TRY(watch_qemu());
+    connect();
+    return {};
+}
+
+Result<> Agent::lock_directory() {
+    if (::mkdir(options_.state.c_str(), 0700) != 0 && errno != EEXIST) {
+        return fail_errno("make directory", options_.state, errno);
+    }
+    const std::string path = file("lock");
+    lock_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!lock_) return fail_errno("open", path, errno);
+    if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+        return fail(ErrorCode::exists, "'{}' belongs to another segue-agent that runs",
+                    options_.state);
+    }
+    return {};
+}
+
+Result<> Agent::listen() {
+    net::ListenOptions options;
+    options.mode = 0600;
+    qemu_listener_ =
+        TRY(net::Listener::make(loop_, net::Address::of_unix(file("colo.sock")), options,
+                                [this](net::Descriptor socket, const net::SocketAddress&) {
+                                    accept_qemu(std::move(socket));
+                                }));
+    if (options_.disk_bytes) {
+        AgentDisk::Handlers handlers;
+        handlers.write = [this](std::uint64_t offset, ByteView data) {
+            send(AgentLink::write(offset, data));
+        };
+        handlers.zero = [this](std::uint64_t offset, std::uint64_t length) {
+            send(AgentLink::zero(offset, length));
+        };
+        disk_ = TRY(
+            AgentDisk::make(loop_, file("disk.sock"), *options_.disk_bytes, std::move(handlers)));
+    }
+    network_ = TRY(AgentNetwork::make(
+        loop_, {file("net-out.sock"), file("net-back.sock"), file("net-in.sock")},
+        [this](FrameGate::Frames frames) { guest_sent(std::move(frames)); }));
+    control_ = TRY(ControlSocket::make(loop_, file("control.sock"),
+                                       [this](const Json& request, ControlSocket::Reply reply) {
+                                           on_request(request, std::move(reply));
+                                       }));
+    return {};
+}
+
+Result<> Agent::watch_qemu() {
+    if (options_.qemu == 0) return {};
+    qemu_process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, options_.qemu, 0)));
+    if (!qemu_process_) return fail_errno("watch", "QEMU's process", errno);
+    qemu_watch_ = loop_.watch(qemu_process_.get(), [this](Loop::Ready) { qemu_ended(); });
+    qemu_watch_->set_interest(true, false);
+    return {};
+}
+
+// -- the standby
+
+void Agent::connect() {
+    connector_ = std::make_unique<net::Connector>(
+        loop_, resolver_, options_.standby, kConnectBound,
+        [this](Result<net::Descriptor> socket) { linked(std::move(socket)); });
+}
+
+void Agent::linked(Result<net::Descriptor> socket) {
+    if (!socket) return lose(socket.error().message);
+    net::Connection::Handlers handlers;
+    handlers.on_input = [this](ByteView bytes) { link_input(bytes); };
+    handlers.on_closed = [this](const Error& reason) {
+        lose("the link to the standby ended: " + reason.message);
+    };
+    handlers.on_drained = [this] { watch_backlog(); };
+    connection_ = std::make_unique<net::Connection>(loop_, std::move(*socket), std::move(handlers));
+    connection_->set_output_limit(kOutputLimit);
+    if (!options_.tls.empty() && options_.standby.transport != net::Transport::unix_socket) {
+        const std::string& directory = options_.tls;
+        const std::string& name =
+            options_.tls_name.empty() ? options_.standby.host : options_.tls_name;
+        auto filter =
+            net::TlsContext::make(net::TlsSide::client,
+                                  {directory + "/ca-cert.pem", directory + "/client-cert.pem",
+                                   directory + "/client-key.pem"},
+                                  true)
+                .and_then([&](const std::shared_ptr<net::TlsContext>& context) {
+                    return context->make_filter(name);
+                });
+        if (!filter) return lose(filter.error().message);
+        connection_->set_filter(std::move(*filter));
+    }
+    connection_->start();
+    connection_->send(AgentLink::hello(options_.key));
+}
+
+void Agent::link_input(ByteView bytes) {
+    link_bytes_.insert(link_bytes_.end(), bytes.begin(), bytes.end());
+    std::size_t used = 0;
+    Result<> outcome;
+    for (;;) {
+        AgentLink::Message message;
+        const auto now = link_.next(ByteView(link_bytes_).subspan(used), message);
+        outcome = now ? Result<>() : tl::make_unexpected(now.error());
+        if (!now || *now == 0) break;
+        used += *now;
+        outcome = take(message);
+        if (!outcome) break;
+    }
+    link_bytes_.erase(link_bytes_.begin(), link_bytes_.begin() + static_cast<std::ptrdiff_t>(used));
+    if (!outcome) lose(outcome.error().message);
+    answer_freeze();
+}
+
+Result<> Agent::take(const AgentLink::Message& message) {
+    switch (message.kind) {
+        case AgentLink::Kind::welcome:
+            if (state_ == State::linking) state_ = State::ready;
+            return {};
+        case AgentLink::Kind::frames: network_->deliver(message.bytes); return {};
+        case AgentLink::Kind::word: return session_.standby_said(message.word);
+        default: return {};
+    }
+}
+
+void Agent::send(Bytes frame) {
+    if (!connection_ || connection_->is_closed()) return;
+    connection_->send(std::move(frame));
+    watch_backlog();
+}
+
+void Agent::watch_backlog() {
+    const bool linked = connection_ && !connection_->is_closed();
+    const bool full = linked && connection_->output_waiting() > kBacklog;
+    if (full == full_) return;
+    full_ = full;
+    if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(!full);
+    if (disk_) disk_->set_reading(!full);
+}
+
+// -- QEMU
+
+void Agent::accept_qemu(net::Descriptor socket) {
+    if (state_ != State::ready || qemu_ || !session_.connected()) {
+        log_warning("agent", "a migration was refused: {}", name_of(state_));
+        return;
+    }
+    state_ = State::syncing;
+    net::Connection::Handlers handlers;
+    handlers.on_input = [this](ByteView bytes) { qemu_input(bytes); };
+    handlers.on_closed = [this](const Error& reason) { qemu_link_ended(reason); };
+    qemu_ = std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
+    qemu_->start();
+}
+
+void Agent::qemu_input(ByteView bytes) {
+    const auto taken = session_.received(bytes);
+    answer_freeze();
+    if (taken) return;
+    qemu_->close();
+    lose("QEMU's stream: " + taken.error().message);
+}
+
+void Agent::qemu_link_ended(const Error& reason) {
+    if (state_ == State::dead || state_ == State::ended) return;
+    log_info("agent", "QEMU's stream ended: {}", reason.message);
+    if (options_.qemu == 0) return lose("QEMU has ended its checkpoints");
+    grace_->start(kEndGrace);
+}
+
+bool Agent::qemu_is_gone() const {
+    return qemu_process_ &&
+           ::syscall(SYS_pidfd_send_signal, qemu_process_.get(), 0, nullptr, 0U) != 0;
+}
+
+// No partition: this host lives and says so. What is whole here is on its way already.
+void Agent::qemu_ended() {
+    qemu_watch_.reset();
+    grace_->cancel();
+    if (state_ == State::guarding) {
+        log_warning("agent", "QEMU {} has ended: the standby is told", options_.qemu);
+        send(AgentLink::tell(AgentLink::Kind::dead));
+    } else if (connection_) {
+        say_farewell(AgentLink::Kind::ends);
+    }
+    if (state_ != State::ended) state_ = State::dead;
+    quit_->start(kAfterlife);
+}
+
+void Agent::say_farewell(AgentLink::Kind kind) {
+    if (!connection_ || connection_->is_closed()) return;
+    connection_->send(AgentLink::tell(kind));
+    connection_->close_after_output();
+}
+
+void Agent::answer(ColoMessage message) {
+    if (!qemu_ || qemu_->is_closed()) return;
+    std::uint8_t word[4];
+    store<ByteOrder::big>(word, static_cast<std::uint32_t>(message));
+    qemu_->send_copy(word);
+    if (message == ColoMessage::checkpoint_reply) pause_began_ = loop_.now();
+    if (message != ColoMessage::vmstate_loaded) return;
+    pauses_us_.push_back(to_us(loop_.now() - pause_began_));
+    if (pauses_us_.size() > 512) pauses_us_.pop_front();
+}
+
+void Agent::forward(ByteView stream) {
+    send(AgentLink::stream(stream));
+}
+
+// -- output
+
+void Agent::guest_sent(FrameGate::Frames frames) {
+    const bool to_standby =
+        options_.gate == AgentOptions::Gate::standby &&
+        (state_ == State::ready || state_ == State::syncing || state_ == State::guarding);
+    if (to_standby) return send(AgentLink::frames(frames.bytes));
+    if (state_ == State::isolated) return;
+    network_->leave(gate_.sent(std::move(frames)).bytes);
+}
+
+void Agent::hold_output() {
+    if (options_.gate == AgentOptions::Gate::primary) gate_.hold();
+}
+
+void Agent::seal_output(std::uint64_t epoch) {
+    network_->drain();
+    gate_.seal(epoch);
+    sealed_at_.push_back(loop_.now());
+}
+
+void Agent::release_output(std::uint64_t epoch) {
+    network_->leave(gate_.release(epoch).bytes);
+    if (sealed_at_.empty()) return;
+    committed_state_at_ = sealed_at_.front();
+    sealed_at_.pop_front();
+    lags_us_.push_back(to_us(loop_.now() - committed_state_at_));
+    if (lags_us_.size() > 512) lags_us_.pop_front();
+}
+
+void Agent::tell_protected() {
+    if (state_ != State::syncing) return;
+    state_ = State::guarding;
+    release_output(session_.committed_epoch());
+    log_info("agent", "protected");
+}
+
+void Agent::tell_checkpoint(const AgentSession::CheckpointFacts& facts) {
+    checkpoints_ += 1;
+    pages_ += facts.pages;
+    bytes_ += facts.bytes;
+}
+
+// The standby is of no use any more. A guest that never was protected simply runs on.
+void Agent::lose(const std::string& reason) {
+    if (state_ == State::lost || state_ == State::isolated || state_ == State::ended) return;
+    if (state_ == State::dead) return quit_->start(1s);
+    const bool was_guarding = state_ == State::guarding;
+    log_warning("agent", "the standby is lost: {}", reason);
+    reason_ = reason;
+    // Of our own will: it must not take over.
+    say_farewell(AgentLink::Kind::ends);
+    connector_.reset();
+    const bool stands_still =
+        was_guarding && (options_.on_loss == AgentOptions::OnLoss::promote || session_.is_frozen());
+    state_ = stands_still ? State::isolated : State::lost;
+    if (was_guarding) {
+        session_.standby_lost(!stands_still);
+    } else if (qemu_) {
+        qemu_->close();
+    }
+    if (!stands_still) network_->leave(gate_.pass().bytes);
+    full_ = false;
+    if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(true);
+    if (disk_) disk_->set_reading(true);
+    answer_freeze();
+}
+
+}  // namespace segue::standby

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segue-agent: QEMU's links on this host, the one connection to the standby, and who may go on when
+// that is lost. One process per protected VM, so that a restart of segued interrupts nothing.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "net/connect.h"
+#include "net/descriptor.h"
+#include "net/resolve.h"
+#include "net/tls.h"
+#include "protect/agent_session.h"
+#include "standby/agent_disk.h"
+#include "standby/agent_network.h"
+#include "standby/agent_options.h"
+#include "standby/control_socket.h"
+
+namespace segue::standby {
+
+class Agent final : private AgentSession::Owner {
+  public:
+    // Listens when it returns, and connects to the standby. Errors name what could not be had.
+    static Result<std::unique_ptr<Agent>> make(RunLoop& loop, AgentOptions options);
+    ~Agent() override;
+
+  private:
+    enum class State {
+        linking,   // to the standby
+        ready,     // QEMU may migrate here
+        syncing,   // the first state is on its way
+        guarding,  // protected
+        lost,      // the standby is of no use: the guest goes on alone
+        isolated,  // the same, and the standby may have taken over: nothing leaves
+        dead,      // QEMU has ended
+        ended,     // protection was given up
+    };
+    static std::string_view name_of(State state);
+
+    Agent(RunLoop& loop, AgentOptions options);
+    Result<> open();
+    Result<> lock_directory();
+    Result<> listen();
+    Result<> watch_qemu();
+    std::string file(std::string_view name) const {
+        return options_.state + "/" + std::string(name);
+    }
+
+    // AgentSession::Owner
+    void answer(ColoMessage message) override;
+    void forward(ByteView stream) override;
+    void hold_output() override;
+    void seal_output(std::uint64_t epoch) override;
+    void release_output(std::uint64_t epoch) override;
+    void tell_protected() override;
+    void tell_checkpoint(const AgentSession::CheckpointFacts& facts) override;
+
+    void connect();
+    void linked(Result<net::Descriptor> socket);
+    void link_input(ByteView bytes);
+    Result<> take(const AgentLink::Message& message);
+    void send(Bytes frame);
+    void watch_backlog();
+
+    void accept_qemu(net::Descriptor socket);
+    void qemu_input(ByteView bytes);
+    void qemu_link_ended(const Error& reason);
+    void qemu_ended();
+    bool qemu_is_gone() const;
+    void guest_sent(FrameGate::Frames frames);
+
+    void lose(const std::string& reason);
+    void say_farewell(AgentLink::Kind kind);
+
+    void on_request(const Json& request, ControlSocket::Reply reply);
+    void freeze(ControlSocket::Reply reply);
+    void answer_freeze();
+    void end(ControlSocket::Reply reply);
+    Json status() const;
+
+    RunLoop& loop_;
+    AgentOptions options_;
+    State state_ = State::linking;
+    std::string reason_;
+    net::Descriptor lock_;
+    net::Resolver resolver_;
+    AgentSession session_;
+
+    std::unique_ptr<net::Connector> connector_;
+    std::unique_ptr<net::Connection> connection_;
+    AgentLink link_{AgentLink::End::agent};
+    Bytes link_bytes_;
+    bool full_ = false;
+
+    std::unique_ptr<net::Listener> qemu_listener_;
+    std::unique_ptr<net::Connection> qemu_;
+    net::Descriptor qemu_process_;
+    std::unique_ptr<Watch> qemu_watch_;
+    std::unique_ptr<Timer> grace_;
+    std::unique_ptr<AgentDisk> disk_;
+    std::unique_ptr<AgentNetwork> network_;
+    FrameGate gate_;
+    std::unique_ptr<ControlSocket> control_;
+    ControlSocket::Reply freeze_reply_;
+    std::unique_ptr<Timer> freeze_bound_;
+    std::unique_ptr<Timer> quit_;
+
+    // Figures, in the order of their epochs.
+    std::deque<std::int64_t> pauses_us_, lags_us_;
+    std::deque<Instant> sealed_at_;  // of epochs that are not committed yet
+    Instant pause_began_{};
+    Instant committed_state_at_{};
+    std::uint64_t bytes_ = 0, pages_ = 0, checkpoints_ = 0;
+};
+
+}  // namespace segue::standby

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segue-agent toward its operator: status, freeze, thaw, end.
+#include <algorithm>
+#include <vector>
+
+#include "standby/agent.h"
+
+namespace segue::standby {
+namespace {
+
+Json percentiles(const std::deque<std::int64_t>& numbers) {
+    std::vector<std::int64_t> sorted(numbers.begin(), numbers.end());
+    std::sort(sorted.begin(), sorted.end());
+    const auto at = [&](std::size_t percent) {
+        return sorted.empty() ? 0
+                              : sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
+    };
+    return Json::object({{"p50", at(50)}, {"p90", at(90)}, {"p99", at(99)}, {"max", at(100)}});
+}
+
+constexpr Duration kFreezeBound = 30s;
+
+}  // namespace
+
+void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
+    const std::string_view command = request.text("cmd");
+    if (command == "status") return reply(status());
+    if (command == "freeze") return freeze(std::move(reply));
+    if (command == "thaw") {
+        session_.thaw();
+        if (state_ == State::isolated) {
+            state_ = State::lost;
+            network_->leave(gate_.pass().bytes);
+        }
+        return reply(Json::object({{"state", name_of(state_)}}));
+    }
+    if (command == "end") return end(std::move(reply));
+    reply(
+        fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, freeze, thaw, end)", command));
+}
+
+Json Agent::status() const {
+    Json json = Json::object({{"state", name_of(state_)},
+                              {"step", colo::name_of(session_.state())},
+                              {"epoch", session_.committed_epoch()},
+                              {"local_epoch", session_.local_epoch()},
+                              {"checkpoints", checkpoints_},
+                              {"pages", pages_},
+                              {"bytes", bytes_},
+                              {"pause_us", percentiles(pauses_us_)},
+                              {"commit_lag_us", percentiles(lags_us_)},
+                              {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
+                              {"held_frames", gate_.held_frames()},
+                              {"dropped_frames", network_->dropped()},
+                              {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},
+                              {"waits_for_standby", session_.is_waiting()},
+                              {"still", session_.is_still()}});
+    if (state_ == State::guarding && committed_state_at_ != Instant{}) {
+        // What a failover now would lose: everything after this state.
+        json.set("rpo_us", to_us(loop_.now() - committed_state_at_));
+    }
+    if (!reason_.empty()) json.set("reason", reason_);
+    return json;
+}
+
+// The guest stands still at its next checkpoint; the answer comes when the standby has committed
+// it.
+void Agent::freeze(ControlSocket::Reply reply) {
+    if (state_ != State::guarding || freeze_reply_) {
+        return reply(fail(ErrorCode::operation_invalid, "not possible while {}", name_of(state_)));
+    }
+    freeze_reply_ = std::move(reply);
+    freeze_bound_->start(kFreezeBound);
+    session_.freeze();
+    answer_freeze();
+}
+
+void Agent::answer_freeze() {
+    if (!freeze_reply_) return;
+    if (state_ != State::guarding) {
+        return std::exchange(freeze_reply_, nullptr)(
+            fail(ErrorCode::operation_failed, "the standby was lost: {}", reason_));
+    }
+    if (!session_.is_still()) return;
+    freeze_bound_->cancel();
+    std::exchange(freeze_reply_, nullptr)(
+        Json::object({{"state", "still"}, {"epoch", session_.committed_epoch()}}));
+}
+
+// On purpose: the standby forgets, and QEMU is answered until whoever asked has ended COLO in it.
+void Agent::end(ControlSocket::Reply reply) {
+    if (state_ == State::isolated) {
+        return reply(fail(ErrorCode::operation_invalid, "the standby may have taken over"));
+    }
+    say_farewell(AgentLink::Kind::ends);
+    if (state_ == State::guarding) session_.standby_lost(true);
+    if (state_ != State::dead) state_ = State::ended;
+    network_->leave(gate_.pass().bytes);
+    reply(Json::object({{"state", name_of(state_)}}));
+}
+
+}  // namespace segue::standby

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/agent_port.h"
+
+#include "base/log.h"
+
+namespace segue::standby {
+
+using Kind = AgentLink::Kind;
+
+Result<std::unique_ptr<AgentPort>> AgentPort::make(Loop& loop, const net::Address& address,
+                                                   const AgentKey& key,
+                                                   std::shared_ptr<net::TlsContext> tls,
+                                                   Handlers handlers) {
+    std::unique_ptr<AgentPort> port(new AgentPort(loop, key, std::move(tls), std::move(handlers)));
+    net::ListenOptions options;
+    options.mode = 0600;
+    port->listener_ = TRY(
+        net::Listener::make(loop, address, options,
+                            [raw = port.get()](net::Descriptor socket, const net::SocketAddress&) {
+                                raw->accept(std::move(socket));
+                            }));
+    return port;
+}
+
+AgentPort::AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsContext> tls,
+                     Handlers handlers)
+    : loop_(loop), key_(key), tls_(std::move(tls)), handlers_(std::move(handlers)) {
+    hello_bound_ = loop.make_timer([this] {
+        if (!linked_) drop();
+    });
+}
+
+void AgentPort::accept(net::Descriptor socket) {
+    if (connection_) {
+        log_warning("standby", "a second agent was refused");
+        return;
+    }
+    net::Connection::Handlers handlers;
+    handlers.on_input = [this](ByteView bytes) { on_input(bytes); };
+    handlers.on_closed = [this](const Error& reason) { close_with(reason, false); };
+    connection_ = std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
+    if (tls_ != nullptr && connection_->peer().family() != AF_UNIX) {
+        auto filter = tls_->make_filter("");
+        if (!filter) return drop();
+        connection_->set_filter(std::move(*filter));
+    }
+    link_ = AgentLink(AgentLink::End::standby);
+    ++number_;
+    connection_->start();
+    hello_bound_->start(kHelloBound);
+}
+
+void AgentPort::on_input(ByteView bytes) {
+    heard_at_ = loop_.now();
+    input_.insert(input_.end(), bytes.begin(), bytes.end());
+    look();
+}
+
+void AgentPort::resume() {
+    if (!looking_) look();
+}
+
+// Handlers may drop the link, and with it the input.
+void AgentPort::look() {
+    looking_ = true;
+    const std::uint64_t number = number_;
+    std::size_t used = 0;
+    Result<> outcome;
+    while (number == number_ && connection_ && !handlers_.is_committing()) {
+        AgentLink::Message message;
+        const auto now = link_.next(ByteView(input_).subspan(used), message);
+        outcome = now ? Result<>() : tl::make_unexpected(now.error());
+        if (!now || *now == 0) break;
+        used += *now;
+        outcome = take(message);
+        if (!outcome) break;
+    }
+    looking_ = false;
+    if (number != number_ || !connection_) return;
+    if (!outcome) return close_with(outcome.error(), true);
+    input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
+    const bool reading = input_.size() < kMaxWaiting;
+    if (connection_->is_reading() != reading) connection_->set_reading(reading);
+}
+
+Result<> AgentPort::take(const AgentLink::Message& message) {
+    switch (message.kind) {
+        case Kind::hello:
+            if (message.key != key_) {
+                return fail(ErrorCode::denied,
+                            "an agent with the wrong key: not of this protection");
+            }
+            if (!handlers_.connected()) {
+                return fail(ErrorCode::operation_invalid, "an agent came at a wrong time");
+            }
+            linked_ = true;
+            hello_bound_->cancel();
+            connection_->send(AgentLink::tell(Kind::welcome));
+            return {};
+        case Kind::stream: return handlers_.stream(message.bytes);
+        case Kind::frames: handlers_.frames(message.bytes); return {};
+        case Kind::write: return handlers_.write(message.offset, message.bytes);
+        case Kind::zero: return handlers_.zero(message.offset, message.length);
+        case Kind::dead:
+        case Kind::ends: handlers_.farewell(message.kind); return {};
+        case Kind::welcome:
+        case Kind::word: break;
+    }
+    return {};
+}
+
+void AgentPort::send(ColoMessage message) {
+    if (connection_ && linked_) connection_->send(AgentLink::word(message));
+}
+
+// Frames toward a guest whose agent does not read are dropped, as a full switch port does.
+void AgentPort::send_frames(ByteView frames) {
+    if (!connection_ || !linked_ || connection_->output_waiting() > kMaxWaiting / 2) return;
+    connection_->send(AgentLink::frames(frames));
+}
+
+void AgentPort::drop() {
+    ++number_;
+    linked_ = false;
+    hello_bound_->cancel();
+    // A handler of this connection may be running.
+    if (connection_) {
+        connection_->close();
+        loop_.post([gone = std::shared_ptr<net::Connection>(std::move(connection_))] {});
+    }
+    // look() may stand in it.
+    loop_.post([gone = std::make_shared<Bytes>(std::move(input_))] {});
+    input_ = {};
+}
+
+void AgentPort::close_with(const Error& reason, bool at_fault) {
+    const bool was_linked = linked_;
+    if (at_fault && !was_linked) log_warning("standby", "agent link: {}", reason.message);
+    drop();
+    if (was_linked) handlers_.lost(reason, at_fault);
+}
+
+}  // namespace segue::standby

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""segue-agent: QEMU is answered at once, the standby commits, output leaves with the commit."""
+import os
+import time
+
+import guest
+import pytest
+from agent import Pair
+
+
+def disk_went_on(pair):
+    """The promoted guest's disk: nothing missing, nothing from the future."""
+    again = guest.Ticks(pair.serial, "disk")
+    again.wait(again.wait(1, 120) + 10, 120)
+    assert b"BAD" not in again.text()
+    assert again.gaps() == []
+    records = sorted(guest.records(pair.remote))
+    assert records == list(range(1, len(records) + 1))
+
+
+@pytest.mark.full
+def test_killed_primary_gate_at_standby(tmp_path):
+    with Pair(tmp_path, "standby") as pair:
+        before = pair.outside.last()
+        pair.outside.wait(before + 20)
+        pair.primary.kill()
+        # Its host lives and says so: no policy has to be asked.
+        pair.standby.wait("promoted")
+        pair.outside.wait(pair.outside.last() + 50)
+        assert pair.outside.irregular() == []
+        disk_went_on(pair)
+        # Its work is over.
+        assert pair.agent.process.wait(120) == 0
+
+
+@pytest.mark.full
+def test_killed_primary_gate_at_primary(tmp_path):
+    with Pair(tmp_path, "primary") as pair:
+        pair.outside.wait(pair.outside.last() + 20)
+        pair.primary.kill()
+        pair.standby.wait("promoted")
+        pair.outside.wait(pair.outside.last() + 50)
+        # The last committed frames may be lost; none is repeated, none leaves that nobody knows.
+        assert pair.outside.backward() == []
+        disk_went_on(pair)
+
+
+@pytest.mark.full
+def test_planned_takeover_loses_nothing(tmp_path):
+    with Pair(tmp_path, "standby") as pair:
+        still = pair.agent.ask(cmd="freeze")
+        assert still.get("state") == "still", still
+        promoted = pair.standby.control(cmd="promote", force=True)
+        assert promoted["epoch"] == still["epoch"]
+        # The link is gone, and the frozen guest does not go on beside the promoted one.
+        said = pair.agent.wait(lambda said: said["state"] != "protected")
+        assert said["state"] == "isolated"
+        assert pair.primary.qmp("query-status")["running"] is False
+        pair.outside.wait(pair.outside.last() + 50)
+        assert pair.outside.irregular() == []
+        disk_went_on(pair)
+
+
+@pytest.mark.full
+def test_lost_standby_hold_goes_on(tmp_path):
+    with Pair(tmp_path, "standby") as pair:
+        pair.standby.kill()
+        pair.agent.wait(lambda said: said["state"] == "lost")
+        # Checkpoints are answered and thrown away until somebody ends them; output passes.
+        reached = pair.agent.status()["local_epoch"]
+        pair.agent.wait(lambda said: said["local_epoch"] >= reached + 5)
+        pair.outside.wait(pair.outside.last() + 50)
+        assert pair.outside.backward() == []
+        pair.primary.qmp("x-colo-lost-heartbeat")
+        pair.outside.wait(pair.outside.last() + 20)
+
+
+@pytest.mark.full
+def test_lost_standby_promote_stands_still(tmp_path):
+    with Pair(tmp_path, "standby", on_loss="promote") as pair:
+        pair.standby.kill()
+        pair.agent.wait(lambda said: said["state"] == "isolated")
+        deadline = time.monotonic() + 120
+        while pair.primary.qmp("query-status")["running"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        seen = pair.outside.last()
+        time.sleep(0.5)     # nothing can come: the guest stands still, and its frames are dropped
+        assert pair.outside.last() == seen
+
+
+@pytest.mark.full
+def test_killed_agent_is_a_lost_primary(tmp_path):
+    with Pair(tmp_path, "standby") as pair:
+        os.kill(pair.agent.process.pid, 9)
+        lost = pair.standby.wait("lost")
+        refused = pair.standby.control(cmd="promote")
+        assert str(lost["epoch"]) in refused["error"] and "force" in refused["error"]
+        # Fail closed: what the guest sends now is seen by nobody.
+        seen = pair.outside.last()
+        time.sleep(0.5)
+        assert pair.outside.last() == seen
