@@ -74,7 +74,7 @@ Result<> DomainList::save(const DomainObject& domain) {
 
 void DomainList::forget_if_nothing_is_left(const DomainObject& domain) {
     if (domain.is_active() || domain.is_persistent()) return;
-    if (domain.source || domain.destination) return;
+    if (domain.source || domain.destination || domain.primary || domain.standby) return;
     if (const auto erased = store_.commit({storage::EraseDomain{domain.uuid}}); !erased) {
         log_error("daemon", "domain '{}': {}", domain.name, erased.error().message);
     }

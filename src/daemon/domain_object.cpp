@@ -5,6 +5,8 @@
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
 #include "daemon/guest.h"
+#include "daemon/protection/primary.h"
+#include "daemon/protection/standby.h"
 
 namespace segue {
 

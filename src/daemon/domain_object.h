@@ -22,6 +22,8 @@ namespace segue {
 class Guest;
 class SourceConduct;
 class DestinationConduct;
+class PrimaryProtection;
+class StandbyProtection;
 
 // What virsh migrate-setspeed and its siblings set: for the next migration, and for one that runs.
 struct MigrationTuning {
@@ -84,6 +86,9 @@ class DomainObject : public std::enable_shared_from_this<DomainObject> {
     std::optional<FinishedJob> last_job;
     std::shared_ptr<SourceConduct> source;
     std::shared_ptr<DestinationConduct> destination;
+    // It runs here and has a standby elsewhere; a standby of it is, or was, kept here.
+    std::shared_ptr<PrimaryProtection> primary;
+    std::shared_ptr<StandbyProtection> standby;
     // Called once each, when the QEMU that runs now is gone.
     std::vector<std::function<void()>> gone_waiters;
     // What an administrator must decide; empty: nothing.

@@ -12,6 +12,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
+#include "daemon/protection/primary.h"
 #include "domain/alias.h"
 #include "domain/complete.h"
 #include "qemu/command_line.h"
@@ -181,6 +182,13 @@ void start_guest(const Services& services, const DomainPointer& domain, Domain m
 
 void end_guest(const Services& services, DomainObject& domain, ShutOffReason reason) {
     if (!domain.incarnation || domain.incarnation->ending) return;
+    // Its standby must hear that nothing is lost, before QEMU's end could say otherwise.
+    if (domain.primary && domain.primary->must_let_go()) {
+        const std::weak_ptr<DomainObject> weak = domain.shared_from_this();
+        return domain.primary->let_go([&services, weak, reason] {
+            if (const auto still = weak.lock()) end_guest(services, *still, reason);
+        });
+    }
     domain.incarnation->ending = DomainStatus(reason);
     if (domain.incarnation->guest && domain.incarnation->guest->pid() > 0) {
         return domain.incarnation->guest->end();

@@ -9,6 +9,8 @@
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
+#include "daemon/protection/primary.h"
+#include "daemon/protection/standby.h"
 
 namespace segue {
 namespace {
@@ -17,6 +19,7 @@ namespace {
 // for everybody else's.
 void on_stop(const Services& services, DomainObject& domain) {
     if (domain.destination || domain.status.is(DomainState::paused)) return;
+    if (domain.primary && domain.primary->owns_processors()) return;
     if (domain.source) {
         set_status(services, domain, PausedReason::migration);
         publish(services, domain, lifecycle::kPausedForMigration);
@@ -30,6 +33,7 @@ void on_resume(const Services& services, DomainObject& domain) {
     const bool ours = domain.source || domain.destination ||
                       domain.status == DomainStatus(PausedReason::starting_up);
     if (ours || domain.status.is(DomainState::running)) return;
+    if (domain.primary && domain.primary->owns_processors()) return;
     set_status(services, domain, RunningReason::unpaused);
     publish(services, domain, lifecycle::kUnpaused);
 }
@@ -166,6 +170,8 @@ void shut_off(const Services& services, const DomainPointer& domain) {
     release(services, std::exchange(domain->incarnation, nullptr));
     set_status(services, *domain, why);
     tell_end(services, *domain, why);
+    if (const auto primary = domain->primary) primary->guest_gone();
+    if (const auto standby = domain->standby) standby->guest_gone();
     if (const auto source = domain->source) source->qemu_exited();
     if (const auto destination = domain->destination) destination->qemu_exited(words);
     for (const auto& waiter : std::exchange(domain->gone_waiters, {}))

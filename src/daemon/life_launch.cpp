@@ -19,17 +19,6 @@ namespace {
 
 constexpr const char* kLibraryPath = "LD_LIBRARY_PATH";
 
-// Nobody in particular where the daemon is not root, or has no such user.
-Result<std::optional<ProcessUser>> qemu_user(const Settings& settings) {
-    if (::geteuid() != 0 || settings.qemu_user.empty()) return std::nullopt;
-    const auto user = find_user(settings.qemu_user);
-    if (!user) {
-        log_debug("daemon", "{}: QEMU runs as the daemon's own user", user.error().message);
-        return std::nullopt;
-    }
-    return *user;
-}
-
 // What query-status says, as a domain's status.
 DomainStatus status_of(std::string_view said, const DomainStatus& otherwise) {
     if (said == "running") return RunningReason::unknown;
@@ -56,6 +45,16 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
 }
 
 }  // namespace
+
+Result<std::optional<ProcessUser>> qemu_user(const Settings& settings) {
+    if (::geteuid() != 0 || settings.qemu_user.empty()) return std::nullopt;
+    const auto user = find_user(settings.qemu_user);
+    if (!user) {
+        log_debug("daemon", "{}: QEMU runs as the daemon's own user", user.error().message);
+        return std::nullopt;
+    }
+    return *user;
+}
 
 Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPointer& domain,
                                        StartMode mode) {

@@ -3,9 +3,14 @@
 #pragma once
 
 #include "daemon/life.h"
+#include "qemu/process.h"
 #include "qemu/qmp.h"
 
 namespace segue {
+
+// Whom QEMU and the helpers beside it run as. Nobody in particular where the daemon is not root, or
+// has no such user.
+Result<std::optional<ProcessUser>> qemu_user(const Settings& settings);
 
 // Spawns the emulator, with its monitor connecting. What is to be told to it before it runs.
 Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPointer& domain,

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "daemon/calls/protection.h"
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
@@ -130,6 +131,7 @@ void recover(const Services& services, Answer<> done) {
     remove_strays(services, known);
     for (const storage::MigrationRecord& row : *migrations)
         recover_migration(services, row, recovery);
+    recovery->restarts.push_back([&services] { restore_protections(services); });
     recovery->restarts.push_back([&services] { forget_what_is_nothing(services); });
     services.loop.post([recovery] { recovery->one_less(); });
 }

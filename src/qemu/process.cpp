@@ -214,7 +214,7 @@ std::string QemuProcess::Ended::text() const {
 }
 
 Result<std::unique_ptr<QemuProcess>> QemuProcess::start(Loop& loop, const ProcessStart& start) {
-    TRY(check_emulator(start.line.arguments.front()));
+    if (!start.is_own_program) TRY(check_emulator(start.line.arguments.front()));
     TRY(make_directory(start));
     OpenFiles files;
     ChildPlan plan;

@@ -47,6 +47,8 @@ struct ProcessStart {
     std::string directory;
     std::string log_path;  // stdout and stderr, appended, mode 0600
     std::optional<ProcessUser> user;
+    // A helper of ours, not an emulator that a definition names: taken as it is.
+    bool is_own_program = false;
     // Beside PATH, HOME, LC_ALL and the XDG folders; for example LD_LIBRARY_PATH.
     std::vector<std::pair<std::string, std::string>> environment;
 };

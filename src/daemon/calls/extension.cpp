@@ -2,6 +2,7 @@
 // Segue's own program beside libvirt's (rpc/extension.schema): questions and commands in JSON.
 // docs/rpc.md lists them. Nothing here may carry a secret: `segue report` sends it on.
 #include "daemon/calls/calls.h"
+#include "daemon/calls/protection.h"
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
 #include "daemon/guest.h"
@@ -58,7 +59,7 @@ Json domain_status(const DomainObject& domain) {
     out.set("migration", migration_json(domain));
     out.set("viewers", viewers_json(domain));
     if (!domain.unresolved.empty()) out.set("unresolved", domain.unresolved);
-    out.set("protection", Json::object({{"role", "none"}, {"state", "none"}}));
+    out.set("protection", protection_json(domain));
     return out;
 }
 
@@ -144,6 +145,7 @@ void query(const Services& services, const std::string& name, const Json& argume
 
 void command(const Services& services, const std::string& name, const Json& arguments,
              Answer<Json> answer) {
+    if (protection_command(services, name, arguments, answer)) return;
     if (name == "resolve") return resolve(services, arguments, std::move(answer));
     answer(fail(ErrorCode::no_support, "no command is called '{}'", name.substr(0, 64)));
 }

@@ -2,6 +2,7 @@
 // Starting, stopping, pausing.
 #include "daemon/life.h"
 #include "daemon/calls/calls.h"
+#include "daemon/calls/protection.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_events.h"
 #include "daemon/guest.h"
@@ -34,6 +35,9 @@ void start(Session& session, const Services& services, const DomainPointer& doma
     if (domain->is_active()) {
         return answer(
             fail(ErrorCode::operation_invalid, "domain '{}' is already running", domain->name));
+    }
+    if (const auto allowed = may_start(*domain); !allowed) {
+        return answer(tl::unexpected(allowed.error()));
     }
     if (!domain->unresolved.empty() || domain->source) {
         return answer(

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Setting up, step by step; and undoing it. What follows from the agent's state: primary_watch.cpp.
+#include "daemon/protection/primary.h"
+
+#include <filesystem>
+
+#include "base/log.h"
+#include "daemon/guest.h"
+#include "daemon/host.h"
+#include "daemon/protection/ask.h"
+#include "daemon/protection/helper.h"
+#include "daemon/protection/qemu_steps.h"
+#include "domain/alias.h"
+
+namespace segue {
+namespace {
+
+constexpr Duration kLook = 100ms;
+constexpr Duration kAgentBound = 15s;
+// The first state of a large guest takes its time; its silence is the agent's to judge.
+constexpr Duration kFirstStateBound = 3600s;
+
+// The one disk that a guest may write.
+Result<std::optional<std::size_t>> writable_disk(const Domain& model) {
+    std::optional<std::size_t> found;
+    for (std::size_t index = 0; index < model.disks.size(); ++index) {
+        const Disk& disk = model.disks[index];
+        if (disk.read_only || disk.kind == DiskKind::cdrom || disk.source.empty()) continue;
+        if (found) {
+            return fail(ErrorCode::operation_unsupported,
+                        "domain '{}' writes to more than one disk ('{}' and '{}'): one can be "
+                        "protected",
+                        model.name, model.disks[*found].target, disk.target);
+        }
+        found = index;
+    }
+    return found;
+}
+
+}  // namespace
+
+PrimaryProtection::PrimaryProtection(const Services& services, const DomainPointer& domain,
+                                     ProtectionWish wish)
+    : services_(services), domain_(domain), wish_(std::move(wish)) {}
+
+PrimaryProtection::~PrimaryProtection() = default;
+
+bool PrimaryProtection::is_tcg() const {
+    const auto domain = domain_.lock();
+    return domain && domain->model().type == DomainType::qemu;
+}
+
+std::string PrimaryProtection::agent_file(std::string_view name) const {
+    return fmt::format("{}/{}", directory_, name);
+}
+
+Result<> PrimaryProtection::judge() const {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) {
+        return fail(ErrorCode::operation_invalid, "domain is not running");
+    }
+    const Domain& model = domain->model();
+    if (domain->source || domain->destination) {
+        return fail(ErrorCode::operation_invalid, "domain '{}' is being migrated", domain->name);
+    }
+    if (!domain->status.is(DomainState::running)) {
+        return fail(ErrorCode::operation_invalid,
+                    "domain '{}' is {}: resume it first, a checkpoint would let it run",
+                    domain->name, name_of(domain->status.state));
+    }
+    const EmulatorCapabilities* known = services_.emulators.known(model.emulator);
+    const int major = known == nullptr ? 0 : static_cast<int>(known->version.major);
+    if (is_tcg() && major < 9 && !wish_.allow_tcg) {
+        return fail(ErrorCode::config_unsupported,
+                    "domain '{}' is emulated (TCG) by QEMU {}, which loses dirty pages between "
+                    "checkpoints and may hang in one: a standby would be worthless. Use KVM; "
+                    "--allow-tcg is for tests with a corrected QEMU",
+                    domain->name, major);
+    }
+    if (model.interfaces.size() > 1) {
+        return fail(ErrorCode::operation_unsupported,
+                    "domain '{}' has {} network cards: one can be protected", domain->name,
+                    model.interfaces.size());
+    }
+    return writable_disk(model).map([](const auto&) {});
+}
+
+void PrimaryProtection::begin(const Services& services, const DomainPointer& domain,
+                              ProtectionWish wish, Answer<Json> answer) {
+    if (domain->primary) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "domain '{}' is protected already ({}): `segue unprotect` first",
+                           domain->name, name_of(domain->primary->state())));
+    }
+    const auto self = std::make_shared<PrimaryProtection>(services, domain, std::move(wish));
+    if (const auto judged = self->judge(); !judged) return answer(tl::unexpected(judged.error()));
+    domain->primary = self;
+    self->set_up([&services, self, domain, answer](Result<> done) {
+        if (done) {
+            answer(Json::object({{"outcome", "protected"}, {"standby", self->wish_.standby}}));
+            return;
+        }
+        self->take_down([self, domain, answer, error = done.error()](Result<>) {
+            if (domain->primary == self) domain->primary = nullptr;
+            answer(tl::unexpected(error));
+        });
+    });
+}
+
+// -- up
+
+void PrimaryProtection::set_up(Answer<> answer) {
+    enter(State::setting_up);
+    key_ = Uuid::random(services_.random).text();
+    directory_ = services_.settings.state + "/protection/" + key_;
+    Bytes secret(16);
+    services_.random.fill(secret);
+    secret_ = to_hex(secret.data(), secret.size());
+    const Self self = shared_from_this();
+    std::vector<Step> steps;
+    steps.push_back([self](Answer<> done) { self->measure_disk(std::move(done)); });
+    steps.push_back([self](Answer<> done) { self->prepare_standby(std::move(done)); });
+    steps.push_back([self](Answer<> done) { self->start_agent(std::move(done)); });
+    steps.push_back([self](Answer<> done) {
+        self->wait_for_agent("ready", self->services_.loop.now() + kAgentBound, std::move(done));
+    });
+    // Made when their turn has come: what stands on a disk and a card is known by then.
+    steps.push_back([self](Answer<> done) { run_steps(self->qemu_steps(), std::move(done)); });
+    steps.push_back([self](Answer<> done) {
+        self->wait_for_agent("protected", self->services_.loop.now() + kFirstStateBound,
+                             std::move(done));
+    });
+    run_steps(std::move(steps), [self, answer](Result<> done) {
+        if (!done) {
+            self->reason_ = done.error().message;
+            return answer(std::move(done));
+        }
+        self->reason_.clear();
+        self->enter(State::guarding);
+        self->log_event("protected, standby at " + self->wish_.standby);
+        self->look();
+        answer({});
+    });
+}
+
+void PrimaryProtection::measure_disk(Answer<> done) {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (!guest) return done(tl::unexpected(guest.error()));
+    const Domain& model = domain->model();
+    netdev_ = model.interfaces.empty() ? "" : "host" + model.interfaces.front().alias;
+    gate_at_primary_ = wish_.gate_at_primary || model.interfaces.empty() ||
+                       model.interfaces.front().type != InterfaceType::udp;
+    const auto disk = writable_disk(model);
+    if (!disk) return done(tl::unexpected(disk.error()));
+    disk_bytes_ = 0;
+    if (!*disk) return done({});
+    disk_node_ = format_node(model, **disk);
+    (*guest)->execute("query-named-block-nodes", Json::object({{"flat", true}}),
+                      [self = shared_from_this(), done](Result<Json> said) {
+                          if (!said) return done(tl::unexpected(said.error()));
+                          for (const Json& node : said->items()) {
+                              if (node.text("node-name") != self->disk_node_) continue;
+                              self->disk_bytes_ = node["image"].u64("virtual-size");
+                          }
+                          if (self->disk_bytes_ != 0) return done({});
+                          done(fail(ErrorCode::operation_failed, "QEMU has no block node '{}'",
+                                    self->disk_node_));
+                      });
+}
+
+void PrimaryProtection::prepare_standby(Answer<> done) {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) return done(fail(ErrorCode::no_domain, "it is gone"));
+    const Json arguments =
+        Json::object({{"key", key_},
+                      {"secret", secret_},
+                      {"xml", print_domain(domain->incarnation->live,
+                                           {.secure = true, .inactive = true, .migratable = true})},
+                      {"persistent", domain->is_persistent()},
+                      {"disk_bytes", disk_bytes_},
+                      {"gate", gate_at_primary_ ? "primary" : "standby"},
+                      {"on_loss", wish_.on_loss()},
+                      {"host", services_.identity.uuid.text()}});
+    ask_daemon(services_, wish_.standby, "standby-prepare", arguments,
+               [self = shared_from_this(), done](Result<Json> said) {
+                   if (!said) {
+                       return done(fail(said.error().code, "the standby '{}': {}",
+                                        self->wish_.standby, said.error().message));
+                   }
+                   self->standby_address_ = said->text("address");
+                   self->tls_ = said->flag("tls");
+                   self->tls_name_ = said->text("tls_name");
+                   done({});
+               });
+}
+
+void PrimaryProtection::start_agent(Answer<> done) {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (!guest) return done(tl::unexpected(guest.error()));
+    std::error_code code;
+    std::filesystem::create_directories(services_.settings.state + "/protection", code);
+    HelperStart start;
+    start.program = "segue-agent";
+    start.directory = directory_;
+    start.arguments = {"--state",   directory_,
+                       "--standby", standby_address_,
+                       "--gate",    gate_at_primary_ ? "primary" : "standby",
+                       "--on-loss", std::string(wish_.on_loss()),
+                       "--qemu",    std::to_string((*guest)->pid())};
+    if (disk_bytes_ != 0) {
+        start.arguments.insert(start.arguments.end(),
+                               {"--disk-bytes", std::to_string(disk_bytes_)});
+    }
+    if (tls_) {
+        start.arguments.insert(start.arguments.end(), {"--tls", services_.settings.tls_directory,
+                                                       "--tls-name", tls_name_});
+    }
+    start.environment = {{"SEGUE_AGENT_KEY", secret_}};
+    auto started = start_helper(services_, start);
+    if (!started) return done(tl::unexpected(started.error()));
+    agent_ = std::move(*started);
+    save();
+    done({});
+}
+
+void PrimaryProtection::wait_for_agent(const std::string& wanted, Instant until, Answer<> done) {
+    if (!agent_ || !agent_->running()) {
+        return done(fail(ErrorCode::operation_failed, "segue-agent ended: {}",
+                         log_tail(agent_file("log"))));
+    }
+    if (services_.loop.now() > until) {
+        return done(fail(ErrorCode::timeout, "segue-agent was not '{}' in time", wanted));
+    }
+    const Self self = shared_from_this();
+    ask_helper(
+        services_, agent_file("control.sock"), Json::object({{"cmd", "status"}}),
+        [self, wanted, until, done](Result<Json> said) {
+            if (said) {
+                self->figures_ = *said;
+                const std::string_view state = said->text("state");
+                if (state == wanted) return done({});
+                if (state == "lost" || state == "isolated" || state == "dead" || state == "ended") {
+                    return done(fail(ErrorCode::operation_failed, "segue-agent is {}: {}", state,
+                                     said->text("reason")));
+                }
+            }
+            self->after(kLook,
+                        [self, wanted, until, done] { self->wait_for_agent(wanted, until, done); });
+        });
+}
+
+std::vector<Step> PrimaryProtection::qemu_steps() {
+    std::vector<Step> steps;
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) return steps;
+    if (!netdev_.empty()) plug_network(steps, domain, netdev_, directory_);
+    if (disk_bytes_ != 0) plug_disk(steps, services_, domain, disk_node_, directory_);
+    begin_checkpoints(steps, domain, wish_.interval_ms, is_tcg(), directory_);
+    return steps;
+}
+
+// -- down
+
+void PrimaryProtection::take_down(Answer<> done) {
+    enter(State::taking_down);
+    const Self self = shared_from_this();
+    std::vector<Step> steps;
+    // First: QEMU is answered from here on, and the standby knows that it is over.
+    steps.push_back([self](Answer<> next) {
+        if (!self->agent_) return next({});
+        ask_helper(
+            self->services_, self->agent_file("control.sock"), Json::object({{"cmd", "end"}}),
+            [next](Result<Json>) { next({}); }, 5s);
+    });
+    const auto domain = domain_.lock();
+    if (domain && domain->incarnation && domain->incarnation->guest) {
+        end_checkpoints(steps, services_, domain);
+        if (!netdev_.empty()) unplug_network(steps, domain);
+        if (disk_bytes_ != 0) unplug_disk(steps, services_, domain);
+        // Emulation was stopped for a first state that may never have come to its end.
+        if (is_tcg()) {
+            steps.push_back([domain](Answer<> next) {
+                const auto guest = domain->running_guest();
+                if (!guest) return next({});
+                (*guest)->execute("cont", {}, [next](Result<Json>) { next({}); });
+            });
+        }
+    }
+    run_steps(std::move(steps), [self, done](Result<>) {
+        if (self->agent_) self->agent_->terminate(2s);
+        self->release_standby([self, done](Result<>) {
+            self->agent_.reset();
+            std::error_code code;
+            if (!self->directory_.empty()) std::filesystem::remove_all(self->directory_, code);
+            done({});
+        });
+    });
+}
+
+// The standby's daemon may be gone: it will find out by itself, and this guest must not wait.
+void PrimaryProtection::release_standby(Answer<> done) {
+    if (key_.empty()) return done({});
+    ask_daemon(services_, wish_.standby, "standby-end", Json::object({{"key", key_}}),
+               [done](Result<Json>) { done({}); });
+}
+
+}  // namespace segue

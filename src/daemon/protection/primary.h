@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A running domain of this host that is protected: its agent beside it, its QEMU set up for
+// checkpoints, its standby at the other daemon. What is lost is set up again by itself, until
+// somebody says `unprotect`. Lives in its DomainObject.
+#pragma once
+
+#include "daemon/domain_object.h"
+#include "daemon/protection/wish.h"
+#include "daemon/services.h"
+#include "store/records.h"
+
+namespace segue {
+
+class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection> {
+  public:
+    enum class State {
+        setting_up,
+        guarding,     // the standby can take over
+        taking_down,  // back to a QEMU that is alone
+        unprotected,  // tried again later
+        isolated,     // the standby may have taken over: the guest stands still
+        moving,       // a planned failover
+    };
+
+    PrimaryProtection(const Services& services, const DomainPointer& domain, ProtectionWish wish);
+    ~PrimaryProtection();
+
+    // Refuses what can never work, with the reason; else sets up. The answer comes when the domain
+    // is protected, or with what prevented it: nothing is left behind then.
+    static void begin(const Services& services, const DomainPointer& domain, ProtectionWish wish,
+                      Answer<Json> answer);
+    // After a restart of the daemon.
+    static void restore(const Services& services, const DomainPointer& domain,
+                        const storage::ProtectionRecord& record);
+
+    // Gives protection up, here and there.
+    void end(Answer<> answer);
+    // The standby goes on from exactly where this guest stops.
+    void move(Answer<Json> answer);
+    // Before QEMU is ended on purpose: the standby hears that nothing is lost.
+    bool must_let_go() const { return state_ != State::moving && state_ != State::taking_down; }
+    void let_go(std::function<void()> then);
+    // QEMU has ended. The agent has told the standby.
+    void guest_gone();
+
+    State state() const { return state_; }
+    // Stops and resumes of the processors are COLO's, not the user's.
+    bool owns_processors() const {
+        return state_ == State::setting_up || state_ == State::guarding ||
+               state_ == State::taking_down || state_ == State::moving;
+    }
+    const ProtectionWish& wish() const { return wish_; }
+    Json status() const;
+
+  private:
+    using Self = std::shared_ptr<PrimaryProtection>;
+    Result<> judge() const;
+    void set_up(Answer<> answer);
+    void measure_disk(Answer<> done);
+    void prepare_standby(Answer<> done);
+    void start_agent(Answer<> done);
+    void wait_for_agent(const std::string& wanted, Instant until, Answer<> done);
+    std::vector<Step> qemu_steps();
+    void take_down(Answer<> done);
+    void release_standby(Answer<> done);
+
+    void enter(State state);
+    void save() const;
+    void look();
+    void looked(const Json& said);
+    void standby_lost(const std::string& reason);
+    void try_again();
+    void log_event(const std::string& text) const;
+    void after(Duration delay, std::function<void()> what);
+    bool is_tcg() const;
+    std::string agent_file(std::string_view name) const;
+
+    const Services& services_;
+    std::weak_ptr<DomainObject> domain_;
+    ProtectionWish wish_;
+    State state_ = State::setting_up;
+    std::string reason_;
+    // Of this protection, here and at the standby.
+    std::string key_;
+    std::string directory_;
+    std::string standby_address_, tls_name_;
+    bool tls_ = false;
+    std::string secret_;
+    std::string disk_node_;
+    std::uint64_t disk_bytes_ = 0;
+    std::string netdev_;
+    bool gate_at_primary_ = false;
+    std::unique_ptr<QemuProcess> agent_;
+    std::unique_ptr<Timer> timer_;
+    bool looking_ = false;
+    Json figures_;  // the agent's last answer
+};
+
+std::string_view name_of(PrimaryProtection::State state);
+
+// A definition whose guest runs at its standby now: it does not start here until somebody says so.
+void mark_taken_over(const Services& services, DomainObject& domain, const std::string& by);
+void forget_taken_over(const Services& services, DomainObject& domain);
+
+}  // namespace segue

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A protected domain while it is protected: the agent's state, and what follows from it.
+#include <filesystem>
+
+#include "base/log.h"
+#include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
+#include "daemon/guest.h"
+#include "daemon/life.h"
+#include "daemon/protection/ask.h"
+#include "daemon/protection/helper.h"
+#include "daemon/protection/primary.h"
+#include "qemu/process.h"
+
+namespace segue {
+namespace {
+
+constexpr Duration kLook = 200ms;
+constexpr Duration kRetry = 5s;
+// What a promotion takes once it is decided, measured with a prestarted QEMU (docs/results/).
+constexpr std::int64_t kPromotionMs = 60;
+
+}  // namespace
+
+void mark_taken_over(const Services& services, DomainObject& domain, const std::string& by) {
+    storage::ProtectionRecord record;
+    record.domain = domain.uuid;
+    record.role = "former";
+    record.peer = by;
+    record.settings = "{}";
+    (void)services.store.commit({record});
+    domain.unresolved = fmt::format(
+        "domain '{}' was taken over by its standby at {}: starting it here would make a second "
+        "copy; `segue unprotect {}` allows it when the other is gone",
+        domain.name, by, domain.name);
+}
+
+void forget_taken_over(const Services& services, DomainObject& domain) {
+    domain.unresolved.clear();
+    (void)services.store.commit({storage::EraseProtection{domain.uuid}});
+}
+
+std::string_view name_of(PrimaryProtection::State state) {
+    switch (state) {
+        case PrimaryProtection::State::setting_up: return "syncing";
+        case PrimaryProtection::State::guarding: return "protected";
+        case PrimaryProtection::State::taking_down:
+        case PrimaryProtection::State::unprotected: return "unprotected";
+        case PrimaryProtection::State::isolated: return "isolated";
+        case PrimaryProtection::State::moving: return "moving";
+    }
+    return "unknown";
+}
+
+void PrimaryProtection::enter(State state) {
+    state_ = state;
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    log_info("daemon", "domain '{}': protection is {}", domain->name, name_of(state));
+    services_.metrics.gauge("segue_protection_state",
+                            "1: protected by a standby, 0: not, though it should be",
+                            {{"domain", domain->name}}) = state == State::guarding ? 1 : 0;
+    save();
+}
+
+void PrimaryProtection::log_event(const std::string& text) const {
+    const auto domain = domain_.lock();
+    services_.event_log.add(services_.wall_ms(), "protection", domain ? domain->name : "", text);
+}
+
+void PrimaryProtection::after(Duration delay, std::function<void()> what) {
+    timer_ = services_.loop.make_timer(std::move(what));
+    timer_->start(delay);
+}
+
+void PrimaryProtection::save() const {
+    const auto domain = domain_.lock();
+    if (!domain || domain->primary.get() != this) return;
+    storage::ProtectionRecord record;
+    record.domain = domain->uuid;
+    record.role = "primary";
+    record.state = name_of(state_);
+    record.epoch = figures_.i64("epoch");
+    record.peer = wish_.standby;
+    Json settings = wish_.json();
+    settings.set("key", key_);
+    settings.set("netdev", netdev_);
+    settings.set("disk_node", disk_node_);
+    settings.set("disk_bytes", disk_bytes_);
+    record.settings = settings.dump();
+    if (const auto saved = services_.store.commit({record}); !saved) {
+        log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
+    }
+}
+
+void PrimaryProtection::restore(const Services& services, const DomainPointer& domain,
+                                const storage::ProtectionRecord& record) {
+    const auto settings = Json::parse(record.settings);
+    auto wish = settings ? ProtectionWish::parse(*settings) : tl::unexpected(settings.error());
+    if (!wish) return log_error("daemon", "domain '{}': {}", domain->name, wish.error().message);
+    const auto self = std::make_shared<PrimaryProtection>(services, domain, std::move(*wish));
+    self->key_ = settings->text("key");
+    self->netdev_ = settings->text("netdev");
+    self->disk_node_ = settings->text("disk_node");
+    self->disk_bytes_ = settings->u64("disk_bytes");
+    self->directory_ = services.settings.state + "/protection/" + self->key_;
+    domain->primary = self;
+    auto agent = adopt_helper(services, self->directory_);
+    if (record.state == "isolated") {
+        self->state_ = State::isolated;
+        self->reason_ = "the standby may have taken over";
+        return;
+    }
+    if (!agent) return self->standby_lost("segue-agent is gone");
+    self->agent_ = std::move(*agent);
+    if (record.state != "protected") return self->standby_lost("segued was started again");
+    self->state_ = State::guarding;
+    log_info("daemon", "domain '{}': its agent is adopted", domain->name);
+    self->look();
+}
+
+void PrimaryProtection::look() {
+    if (state_ != State::guarding || looking_) return;
+    if (!agent_ || !agent_->running()) return standby_lost("segue-agent has ended");
+    looking_ = true;
+    const Self self = shared_from_this();
+    ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "status"}}),
+               [self](Result<Json> said) {
+                   self->looking_ = false;
+                   if (self->state_ != State::guarding) return;
+                   if (said) {
+                       self->looked(*said);
+                   } else if (!self->agent_->running()) {
+                       return self->standby_lost("segue-agent has ended");
+                   }
+                   if (self->state_ == State::guarding) {
+                       self->after(kLook, [self] { self->look(); });
+                   }
+               });
+}
+
+void PrimaryProtection::looked(const Json& said) {
+    figures_ = said;
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    const MetricLabels labels = {{"domain", domain->name}};
+    Metrics& metrics = services_.metrics;
+    metrics.gauge("segue_protection_epoch", "The last epoch that the standby has committed",
+                  labels) = static_cast<double>(said.u64("epoch"));
+    metrics.gauge("segue_protection_pause_seconds", "Median pause of a checkpoint", labels) =
+        static_cast<double>(said["pause_us"].i64("p50")) / 1e6;
+    metrics.gauge("segue_protection_lag_seconds", "From a whole checkpoint to its commit", labels) =
+        static_cast<double>(said.i64("lag_us")) / 1e6;
+    metrics.gauge("segue_protection_bytes", "Sent for checkpoints", labels) =
+        static_cast<double>(said.u64("bytes"));
+    const std::string_view state = said.text("state");
+    if (state == "lost" || state == "isolated") standby_lost(std::string(said.text("reason")));
+}
+
+// The bias decides: the primary goes on alone, or stands still because the other one may run.
+void PrimaryProtection::standby_lost(const std::string& reason) {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) return;
+    reason_ = reason;
+    log_warning("daemon", "domain '{}': the standby is lost: {}", domain->name, reason);
+    log_event("the standby is lost: " + reason);
+    if (wish_.promote_on_loss) {
+        enter(State::isolated);
+        if (const auto guest = domain->running_guest()) {
+            (*guest)->execute("stop", [](Result<>) {});
+            set_status(services_, *domain, PausedReason::unknown);
+        }
+        return;
+    }
+    const Self self = shared_from_this();
+    take_down([self](Result<>) {
+        if (self->state_ != State::taking_down) return;
+        self->enter(State::unprotected);
+        self->after(kRetry, [self] { self->try_again(); });
+    });
+}
+
+void PrimaryProtection::try_again() {
+    const auto domain = domain_.lock();
+    if (state_ != State::unprotected || !domain || domain->primary.get() != this) return;
+    const Self self = shared_from_this();
+    if (!judge()) return after(kRetry, [self] { self->try_again(); });
+    set_up([self](Result<> done) {
+        if (done || self->state_ != State::setting_up) return;
+        self->take_down([self](Result<>) {
+            if (self->state_ != State::taking_down) return;
+            self->enter(State::unprotected);
+            self->after(kRetry, [self] { self->try_again(); });
+        });
+    });
+}
+
+void PrimaryProtection::end(Answer<> answer) {
+    const auto domain = domain_.lock();
+    if (!domain) return answer({});
+    if (state_ == State::setting_up || state_ == State::taking_down || state_ == State::moving) {
+        return answer(fail(ErrorCode::operation_invalid, "not possible while {}: ask again",
+                           name_of(state_)));
+    }
+    const Self self = shared_from_this();
+    const bool stood_still = state_ == State::isolated;
+    take_down([self, domain, stood_still, answer](Result<>) {
+        if (domain->primary == self) domain->primary = nullptr;
+        (void)self->services_.store.commit({storage::EraseProtection{domain->uuid}});
+        self->services_.metrics.forget("domain", domain->name);
+        self->log_event(stood_still ? "protection was given up: the guest goes on here"
+                                    : "protection was given up");
+        const auto guest = domain->running_guest();
+        if (!stood_still || !guest) return answer({});
+        (*guest)->execute("cont", [self, domain, answer](Result<> done) {
+            if (done) set_status(self->services_, *domain, RunningReason::unpaused);
+            answer(std::move(done));
+        });
+    });
+}
+
+// Frozen in a state that the standby has; resumed there; and only then ended here.
+void PrimaryProtection::move(Answer<Json> answer) {
+    if (state_ != State::guarding) {
+        return answer(fail(ErrorCode::operation_invalid, "not possible while {}", name_of(state_)));
+    }
+    const auto domain = domain_.lock();
+    enter(State::moving);
+    const Self self = shared_from_this();
+    const auto give_up = [self, answer](const Error& error) {
+        ask_helper(self->services_, self->agent_file("control.sock"),
+                   Json::object({{"cmd", "thaw"}}), [](Result<Json>) {});
+        self->enter(State::guarding);
+        self->look();
+        answer(tl::unexpected(error));
+    };
+    // Nobody knows whether it runs there: it must not run here.
+    const auto stay_still = [self, answer](const Error& error) {
+        self->reason_ = error.message;
+        self->enter(State::isolated);
+        answer(fail(ErrorCode::operation_failed,
+                    "{}: the standby may run the guest, so that it stands still here; `segue "
+                    "status` of both hosts tells, `segue unprotect` lets it go on here",
+                    error.message));
+    };
+    const auto ended = [self, domain, answer](const Json& said) {
+        self->log_event("moved to the standby at " + self->wish_.standby);
+        if (self->agent_) self->agent_->kill();
+        when_gone(*domain, [answer, said] { answer(said); });
+        end_guest(self->services_, *domain, ShutOffReason::migrated);
+    };
+    ask_helper(
+        services_, agent_file("control.sock"), Json::object({{"cmd", "freeze"}}),
+        [self, give_up, stay_still, ended](Result<Json> still) {
+            if (!still) return give_up(still.error());
+            ask_daemon(self->services_, self->wish_.standby, "standby-promote",
+                       Json::object({{"key", self->key_}, {"force", true}}),
+                       [give_up, stay_still, ended](Result<Json> said) {
+                           if (said) return ended(*said);
+                           const ErrorCode code = said.error().code;
+                           const bool refused =
+                               code == ErrorCode::operation_invalid || code == ErrorCode::no_domain;
+                           refused ? give_up(said.error()) : stay_still(said.error());
+                       });
+        },
+        40s);
+    // A long interval need not be waited for.
+    if (const auto guest = domain->running_guest()) {
+        (*guest)->execute("migrate-set-parameters",
+                          Json::object({{"x-checkpoint-delay", wish_.interval_ms}}),
+                          [](Result<Json>) {});
+    }
+}
+
+void PrimaryProtection::let_go(std::function<void()> then) {
+    enter(State::taking_down);
+    if (!agent_) return then();
+    ask_helper(
+        services_, agent_file("control.sock"), Json::object({{"cmd", "end"}}),
+        [self = shared_from_this(), then](Result<Json>) { then(); }, 2s);
+}
+
+void PrimaryProtection::guest_gone() {
+    const auto domain = domain_.lock();
+    if (!domain || domain->primary.get() != this) return;
+    timer_.reset();
+    log_event(state_ == State::guarding ? "QEMU has ended: the standby takes over"
+                                        : "QEMU has ended");
+    services_.metrics.forget("domain", domain->name);
+    const Self self = shared_from_this();
+    if (state_ == State::taking_down) release_standby([self](Result<>) {});
+    const bool taken_over = state_ == State::guarding || state_ == State::moving;
+    domain->primary = nullptr;
+    if (taken_over && domain->is_persistent()) {
+        mark_taken_over(services_, *domain, wish_.standby);
+    } else {
+        (void)services_.store.commit({storage::EraseProtection{domain->uuid}});
+    }
+    // The agent is to say its last words; then its files go.
+    self->after(10s, [self] {
+        if (self->agent_) self->agent_->terminate(1s);
+        std::error_code code;
+        std::filesystem::remove_all(self->directory_, code);
+        self->services_.loop.post([self] { self->timer_.reset(); });
+    });
+}
+
+Json PrimaryProtection::status() const {
+    // The outward states are few; `detail` says more.
+    std::string_view state = name_of(state_);
+    if (state_ == State::isolated) state = "unprotected";
+    if (state_ == State::moving) state = "protected";
+    Json out = Json::object(
+        {{"role", "primary"},
+         {"state", state},
+         {"detail", name_of(state_)},
+         {"standby", wish_.standby},
+         {"interval_ms", wish_.interval_ms},
+         {"on_loss", wish_.on_loss()},
+         {"bias", wish_.promote_on_loss ? "the standby wins: a primary that loses it stands still"
+                                        : "the primary wins: it goes on alone"},
+         {"gate", gate_at_primary_ ? "primary" : "standby"},
+         {"epoch", figures_.u64("epoch")}});
+    for (const char* name : {"pause_us", "commit_lag_us", "lag_us", "held_frames", "bytes", "pages",
+                             "checkpoints", "backlog_bytes", "rpo_us"}) {
+        if (const Json* figure = figures_.find(name)) out.set(name, *figure);
+    }
+    if (state_ == State::guarding) out.set("expected_rto_ms", kPromotionMs);
+    if (!reason_.empty()) out.set("reason", reason_);
+    if (state_ == State::isolated) {
+        out.set("remedy", "if the standby does not run it: `segue unprotect` lets it go on here");
+    }
+    return out;
+}
+
+}  // namespace segue

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/protection/qemu_steps.h"
+
+#include "base/log.h"
+#include "daemon/services.h"
+
+namespace segue {
+namespace {
+
+constexpr const char* kGateFilter = "segue-gate";
+constexpr const char* kInFilter = "segue-in";
+constexpr const char* kCharOut = "segue-net-out";
+constexpr const char* kCharBack = "segue-net-back";
+constexpr const char* kCharIn = "segue-net-in";
+constexpr const char* kDiskNode = "segue-disk0";
+constexpr const char* kMirror = "segue-mirror0";
+constexpr Duration kLook = 100ms;
+// A mirror copies the whole disk; what has no bound is watched by whoever waits.
+constexpr int kLooksUntilEnded = 300;
+
+// A QEMU may end between two steps.
+void ask(const DomainPointer& domain, const std::string& command, const Json& arguments,
+         const Answer<Json>& answer) {
+    const auto guest = domain->running_guest();
+    if (!guest) return answer(tl::unexpected(guest.error()));
+    (*guest)->execute(command, arguments, answer);
+}
+
+Step tell(const DomainPointer& domain, std::string command, Json arguments) {
+    return [domain, command = std::move(command), arguments](Answer<> done) {
+        ask(domain, command, arguments,
+            [done](Result<Json> said) { done(said.map([](const Json&) {})); });
+    };
+}
+
+Step tell_and_ignore(const DomainPointer& domain, std::string command, Json arguments) {
+    return [domain, command = std::move(command), arguments](Answer<> done) {
+        ask(domain, command, arguments, [done, command](Result<Json> said) {
+            if (!said) log_debug("daemon", "{}: {}", command, said.error().message);
+            done({});
+        });
+    };
+}
+
+Json unix_chardev(const char* id, const std::string& path) {
+    const Json address = Json::object({{"type", "unix"}, {"data", Json::object({{"path", path}})}});
+    const Json socket = Json::object({{"addr", address}, {"server", false}});
+    return Json::object(
+        {{"id", id}, {"backend", Json::object({{"type", "socket"}, {"data", socket}})}});
+}
+
+// Asks again and again until `look` says that it is over.
+using Look = std::function<std::optional<Result<>>(const Json& said)>;
+void ask_until(const Services& services, const DomainPointer& domain, const std::string& question,
+               const Look& look, int times, const Answer<>& done) {
+    ask(domain, question, {}, [&services, domain, question, look, times, done](Result<Json> said) {
+        if (!said) return done(tl::unexpected(said.error()));
+        if (const auto outcome = look(*said)) return done(*outcome);
+        if (times == 1) {
+            return done(fail(ErrorCode::timeout, "QEMU: {} does not come to an end", question));
+        }
+        const auto timer = std::make_shared<std::unique_ptr<Timer>>();
+        *timer = services.loop.make_timer([&services, domain, question, look, times, done, timer] {
+            ask_until(services, domain, question, look, times - 1, done);
+            services.loop.post([timer] { timer->reset(); });
+        });
+        (*timer)->start(kLook);
+    });
+}
+
+const Json* job_of(const Json& jobs) {
+    for (const Json& job : jobs.items()) {
+        if (job.text("device") == kMirror) return &job;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+void plug_network(Steps& steps, const DomainPointer& domain, const std::string& netdev,
+                  const std::string& directory) {
+    steps.push_back(
+        tell(domain, "chardev-add", unix_chardev(kCharOut, directory + "/net-out.sock")));
+    steps.push_back(
+        tell(domain, "chardev-add", unix_chardev(kCharBack, directory + "/net-back.sock")));
+    steps.push_back(tell(domain, "chardev-add", unix_chardev(kCharIn, directory + "/net-in.sock")));
+    steps.push_back(tell(domain, "object-add",
+                         Json::object({{"qom-type", "filter-redirector"},
+                                       {"id", kInFilter},
+                                       {"netdev", netdev},
+                                       {"queue", "tx"},
+                                       {"indev", kCharIn}})));
+    // "rx" is what the back end receives: the guest's frames.
+    steps.push_back(tell(domain, "object-add",
+                         Json::object({{"qom-type", "filter-redirector"},
+                                       {"id", kGateFilter},
+                                       {"netdev", netdev},
+                                       {"queue", "rx"},
+                                       {"indev", kCharBack},
+                                       {"outdev", kCharOut}})));
+}
+
+void unplug_network(Steps& steps, const DomainPointer& domain) {
+    for (const char* id : {kGateFilter, kInFilter})
+        steps.push_back(tell_and_ignore(domain, "object-del", Json::object({{"id", id}})));
+    for (const char* id : {kCharOut, kCharBack, kCharIn})
+        steps.push_back(tell_and_ignore(domain, "chardev-remove", Json::object({{"id", id}})));
+}
+
+void plug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
+               const std::string& node, const std::string& directory) {
+    const Json server = Json::object({{"type", "unix"}, {"path", directory + "/disk.sock"}});
+    steps.push_back(
+        tell(domain, "blockdev-add",
+             Json::object({{"driver", "nbd"}, {"node-name", kDiskNode}, {"server", server}})));
+    steps.push_back(tell(domain, "blockdev-mirror",
+                         Json::object({{"job-id", kMirror},
+                                       {"device", node},
+                                       {"target", kDiskNode},
+                                       {"sync", "full"},
+                                       {"copy-mode", "write-blocking"},
+                                       {"on-target-error", "report"}})));
+    steps.push_back([&services, domain](Answer<> done) {
+        ask_until(
+            services, domain, "query-block-jobs",
+            [](const Json& said) -> std::optional<Result<>> {
+                const Json* job = job_of(said);
+                if (job == nullptr) {
+                    return Result<>(fail(ErrorCode::operation_failed,
+                                         "the disk could not be copied to the standby: see QEMU's "
+                                         "log"));
+                }
+                if (job->flag("ready")) return Result<>();
+                return std::nullopt;
+            },
+            0, done);
+    });
+}
+
+void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain) {
+    steps.push_back(tell_and_ignore(domain, "block-job-cancel",
+                                    Json::object({{"device", kMirror}, {"force", true}})));
+    steps.push_back([&services, domain](Answer<> done) {
+        ask_until(
+            services, domain, "query-block-jobs",
+            [](const Json& said) -> std::optional<Result<>> {
+                if (job_of(said) == nullptr) return Result<>();
+                return std::nullopt;
+            },
+            kLooksUntilEnded, [done](Result<>) { done({}); });
+    });
+    steps.push_back(
+        tell_and_ignore(domain, "blockdev-del", Json::object({{"node-name", kDiskNode}})));
+}
+
+void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t interval_ms,
+                       bool stop_first, const std::string& directory) {
+    Json capabilities = Json::array();
+    const auto set = [&](const char* name, bool on) {
+        capabilities.push(Json::object({{"capability", name}, {"state", on}}));
+    };
+    // The answers of COLO travel where a return path would.
+    for (const char* off :
+         {"return-path", "postcopy-ram", "multifd", "x-ignore-shared", "compress"})
+        set(off, false);
+    set("x-colo", true);
+    steps.push_back(
+        tell(domain, "migrate-set-capabilities", Json::object({{"capabilities", capabilities}})));
+    steps.push_back(tell(domain, "migrate-set-parameters",
+                         Json::object({{"x-checkpoint-delay", interval_ms},
+                                       {"max-bandwidth", std::uint64_t{1} << 40}})));
+    if (stop_first) steps.push_back(tell(domain, "stop", {}));
+    steps.push_back(
+        tell(domain, "migrate", Json::object({{"uri", "unix:" + directory + "/colo.sock"}})));
+}
+
+void end_checkpoints(Steps& steps, const Services& services, const DomainPointer& domain) {
+    steps.push_back([domain](Answer<> done) {
+        ask(domain, "query-migrate", {}, [domain, done](Result<Json> said) {
+            const std::string status(said ? said->text("status") : "");
+            const bool is_colo = status == "colo";
+            const bool is_first = status == "active" || status == "setup" || status == "device";
+            if (!is_colo && !is_first) return done({});
+            ask(domain, is_colo ? "x-colo-lost-heartbeat" : "migrate_cancel", {},
+                [done](Result<Json>) { done({}); });
+        });
+    });
+    steps.push_back([&services, domain](Answer<> done) {
+        ask_until(
+            services, domain, "query-migrate",
+            [](const Json& said) -> std::optional<Result<>> {
+                const std::string_view status = said.text("status");
+                if (status == "colo" || status == "active" || status == "setup" ||
+                    status == "cancelling" || status == "device") {
+                    return std::nullopt;
+                }
+                return Result<>();
+            },
+            kLooksUntilEnded, [done](Result<>) { done({}); });
+    });
+    Json off = Json::array();
+    off.push(Json::object({{"capability", "x-colo"}, {"state", false}}));
+    steps.push_back(
+        tell_and_ignore(domain, "migrate-set-capabilities", Json::object({{"capabilities", off}})));
+}
+
+}  // namespace segue

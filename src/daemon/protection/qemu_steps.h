@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a running QEMU is told so that it can be protected, and how it is told to forget it. Each
+// function adds steps to a row; undoing steps never fail, because half of what they undo may not be
+// there.
+#pragma once
+
+#include "daemon/answer.h"
+#include "daemon/domain_object.h"
+#include "daemon/guest.h"
+
+namespace segue {
+
+using Steps = std::vector<Step>;
+
+// The NIC's frames go to the agent in `directory` and come back from it, through two filters.
+void plug_network(Steps& steps, const DomainPointer& domain, const std::string& netdev,
+                  const std::string& directory);
+void unplug_network(Steps& steps, const DomainPointer& domain);
+
+// A mirror of block node `node` to the agent, every write of the guest there at once. Done when the
+// other side has everything.
+void plug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
+               const std::string& node, const std::string& directory);
+void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain);
+
+// COLO toward the agent. `stop_first`: emulation's dirty pages are right only from a standstill.
+void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t interval_ms,
+                       bool stop_first, const std::string& directory);
+// Ends COLO, in whatever state it is; the guest runs on.
+void end_checkpoints(Steps& steps, const Services& services, const DomainPointer& domain);
+
+}  // namespace segue

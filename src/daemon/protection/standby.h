@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A domain of another host that this host keeps a standby of: segue-standby with its QEMU, and
+// after a promotion the running domain over them. Lives in its DomainObject.
+#pragma once
+
+#include "daemon/domain_object.h"
+#include "daemon/services.h"
+#include "qemu/qmp.h"
+#include "store/records.h"
+
+namespace segue {
+
+class StandbyProtection : public std::enable_shared_from_this<StandbyProtection> {
+  public:
+    enum class State { waiting, standing_by, promoting, promoted };
+
+    // What a primary's daemon asks for; `answer` tells where its agent connects.
+    static void prepare(const Services& services, const Json& arguments, Answer<Json> answer);
+    // After a restart of the daemon.
+    static void restore(const Services& services, const DomainPointer& domain,
+                        const storage::ProtectionRecord& record);
+
+    StandbyProtection(const Services& services, const DomainPointer& domain);
+    ~StandbyProtection();
+
+    const std::string& key() const { return key_; }
+    State state() const { return state_; }
+    // segue-standby decides whether it may, unless `force`.
+    void promote(bool force, Answer<Json> answer);
+    // Gives the standby up. A promoted domain runs on its disk and network: refused.
+    Result<> end();
+    // The promoted QEMU has ended: nothing needs segue-standby any more.
+    void guest_gone();
+    Json status() const;
+
+  private:
+    Result<> make_domain(const Json& arguments, Domain model);
+    Result<> make_image(const Json& arguments, Disk& disk);
+    Result<> start(const Json& arguments);
+    void answer_where(Instant until, Answer<Json> answer);
+    void look();
+    void looked(const Json& said);
+    void take_over(const Json& said);
+    void save() const;
+    void after(Duration delay, std::function<void()> what);
+    void remove();
+    std::string file(std::string_view name) const { return directory_ + "/" + std::string(name); }
+
+    const Services& services_;
+    std::weak_ptr<DomainObject> domain_;
+    State state_ = State::waiting;
+    std::string key_, directory_, primary_host_;
+    Domain live_;
+    std::vector<QmpCommand> after_start_;
+    bool made_definition_ = false;
+    bool keeps_definition_ = false;
+    bool tls_ = false;
+    std::vector<std::uint16_t> ports_;
+    std::unique_ptr<QemuProcess> helper_;
+    std::unique_ptr<Timer> timer_;
+    Json figures_;
+};
+
+}  // namespace segue

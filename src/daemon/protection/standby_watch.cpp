@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A standby while it stands by: segue-standby's state, and what follows from it.
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/log.h"
+#include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
+#include "daemon/guest.h"
+#include "daemon/life.h"
+#include "daemon/protection/ask.h"
+#include "daemon/protection/helper.h"
+#include "daemon/protection/standby.h"
+
+namespace segue {
+namespace {
+
+constexpr Duration kLook = 200ms;
+
+// A QEMU that was started ahead for a promotion outlives a segue-standby that is killed.
+void end_prestarted(const std::string& directory) {
+    std::ifstream file(directory + "/standby/qemu.pid");
+    std::int32_t pid = 0;
+    if (!(file >> pid) || pid <= 1) return;
+    std::ifstream command(fmt::format("/proc/{}/cmdline", pid), std::ios::binary);
+    const std::string words{std::istreambuf_iterator<char>(command),
+                            std::istreambuf_iterator<char>()};
+    if (words.find(directory) != std::string::npos) ::kill(pid, SIGKILL);
+}
+
+}  // namespace
+
+void StandbyProtection::after(Duration delay, std::function<void()> what) {
+    timer_ = services_.loop.make_timer(std::move(what));
+    timer_->start(delay);
+}
+
+void StandbyProtection::save() const {
+    const auto domain = domain_.lock();
+    if (!domain || domain->standby.get() != this) return;
+    storage::ProtectionRecord record;
+    record.domain = domain->uuid;
+    record.role = "standby";
+    record.state = state_ == State::promoted ? "promoted" : "standby";
+    record.epoch = figures_.i64("epoch");
+    record.peer = primary_host_;
+    Json settings =
+        Json::object({{"key", key_},
+                      {"made_definition", made_definition_},
+                      {"keeps_definition", keeps_definition_},
+                      {"live", print_domain(live_, {.secure = true, .inactive = false})}});
+    record.settings = settings.dump();
+    if (const auto saved = services_.store.commit({record}); !saved) {
+        log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
+    }
+}
+
+void StandbyProtection::restore(const Services& services, const DomainPointer& domain,
+                                const storage::ProtectionRecord& record) {
+    const auto settings = Json::parse(record.settings);
+    auto live = settings ? parse_domain(settings->text("live")) : tl::unexpected(settings.error());
+    if (!live) return log_error("daemon", "domain '{}': {}", domain->name, live.error().message);
+    const auto self = std::make_shared<StandbyProtection>(services, domain);
+    self->key_ = settings->text("key");
+    self->directory_ = services.settings.state + "/protection/" + self->key_;
+    self->primary_host_ = record.peer;
+    self->made_definition_ = settings->flag("made_definition");
+    self->keeps_definition_ = settings->flag("keeps_definition");
+    self->live_ = std::move(*live);
+    if (record.state == "promoted") self->state_ = State::promoted;
+    domain->standby = self;
+    auto helper = adopt_helper(services, self->directory_);
+    if (!helper) {
+        log_error("daemon", "domain '{}': its segue-standby is gone", domain->name);
+        if (self->state_ != State::promoted) self->remove();
+        return;
+    }
+    self->helper_ = std::move(*helper);
+    log_info("daemon", "domain '{}': its segue-standby is adopted", domain->name);
+    self->look();
+}
+
+void StandbyProtection::look() {
+    const auto domain = domain_.lock();
+    if (!domain || domain->standby.get() != this || state_ == State::promoted) return;
+    const auto self = shared_from_this();
+    if (!helper_ || !helper_->running()) {
+        log_error("daemon", "domain '{}': segue-standby has ended: {}", domain->name,
+                  log_tail(file("log")));
+        services_.event_log.add(services_.wall_ms(), "protection", domain->name,
+                                "segue-standby has ended: no standby is kept");
+        return remove();
+    }
+    ask_helper(services_, file("standby/control.sock"), Json::object({{"cmd", "status"}}),
+               [self](Result<Json> said) {
+                   if (said) self->looked(*said);
+                   if (self->state_ == State::promoted) return;
+                   self->after(kLook, [self] { self->look(); });
+               });
+}
+
+void StandbyProtection::looked(const Json& said) {
+    figures_ = said;
+    const std::string_view state = said.text("state");
+    if (state == "promoted" && state_ != State::promoted) return take_over(said);
+    if (state_ == State::promoting) return;
+    state_ = said.flag("linked") ? State::standing_by : State::waiting;
+}
+
+void StandbyProtection::promote(bool force, Answer<Json> answer) {
+    if (state_ == State::promoted) {
+        return answer(fail(ErrorCode::operation_invalid, "the standby has taken over already"));
+    }
+    const auto self = shared_from_this();
+    ask_helper(
+        services_, file("standby/control.sock"),
+        Json::object({{"cmd", "promote"}, {"force", force}}),
+        [self, answer](Result<Json> said) {
+            if (!said) {
+                const bool refused = said.error().code == ErrorCode::operation_failed;
+                return answer(fail(refused ? ErrorCode::operation_invalid : said.error().code, "{}",
+                                   said.error().message));
+            }
+            self->look();
+            Json out = *said;
+            out.set("outcome", fmt::format("the standby runs from epoch {}", said->u64("epoch")));
+            answer(out);
+        },
+        90s);
+}
+
+// The QEMU runs already; it becomes a domain of this host.
+void StandbyProtection::take_over(const Json& said) {
+    const auto domain = domain_.lock();
+    if (!domain || domain->is_active()) return;
+    state_ = State::promoted;
+    const std::string directory = services_.settings.state + "/domains/" + key_;
+    std::error_code code;
+    std::filesystem::create_directories(directory, code);
+    std::filesystem::permissions(directory, std::filesystem::perms::owner_all, code);
+    std::filesystem::create_symlink(file("standby/qmp.sock"), directory + "/monitor.sock", code);
+    const auto identity = identify(static_cast<std::int32_t>(said.i64("vm_pid")));
+    if (identity) (void)write_pid_file(directory + "/pid", *identity);
+    if (made_definition_ && !keeps_definition_) domain->persistent.reset();
+    if (keeps_definition_) {
+        // Where its disk is now.
+        auto kept = parse_domain(print_domain(live_, {.secure = true}));
+        if (kept) domain->persistent = std::move(*kept);
+    }
+    const auto self = shared_from_this();
+    adopt_guest(services_, domain, live_, key_, [self, domain](Result<> adopted) {
+        if (!adopted) {
+            return log_error("daemon", "domain '{}': {}", domain->name, adopted.error().message);
+        }
+        for (const QmpCommand& command : self->after_start_) {
+            domain->incarnation->guest->run(command.name, command.arguments, [](Result<>) {});
+        }
+        set_status(self->services_, *domain, RunningReason::migrated);
+        publish(self->services_, *domain, lifecycle::kArrived);
+        publish(self->services_, *domain, lifecycle::kResumedByMigration);
+        const std::string text =
+            fmt::format("took over from epoch {}", self->figures_.u64("epoch"));
+        log_warning("daemon", "domain '{}': {}", domain->name, text);
+        self->services_.event_log.add(self->services_.wall_ms(), "protection", domain->name, text);
+        if (const auto saved = self->services_.domains.save(*domain); !saved) {
+            log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
+        }
+        self->save();
+    });
+}
+
+Result<> StandbyProtection::end() {
+    const auto domain = domain_.lock();
+    if (state_ == State::promoted && domain && domain->is_active()) {
+        return fail(ErrorCode::operation_invalid,
+                    "domain '{}' runs on what its standby holds: it has no standby to give up",
+                    domain->name);
+    }
+    remove();
+    return {};
+}
+
+void StandbyProtection::guest_gone() {
+    if (state_ == State::promoted) remove();
+}
+
+// Process, files, ports, record, and a definition that was only made to be listed.
+void StandbyProtection::remove() {
+    const auto self = shared_from_this();
+    const auto domain = domain_.lock();
+    timer_.reset();
+    for (const std::uint16_t port : std::exchange(ports_, {}))
+        services_.spice_ports.give_back(port);
+    if (domain && domain->standby == self) {
+        domain->standby = nullptr;
+        if (!domain->primary) {
+            (void)services_.store.commit({storage::EraseProtection{domain->uuid}});
+        }
+        if (made_definition_ && !domain->is_active() && state_ != State::promoted) {
+            domain->persistent.reset();
+            services_.domains.forget_if_nothing_is_left(*domain);
+        }
+    }
+    // It forgets what it holds, and ends; whatever is left after that is ended.
+    const auto finish = [self](Result<Json>) {
+        if (self->helper_) self->helper_->terminate(2s);
+        self->after(3s, [self] {
+            if (self->state_ != State::promoted) end_prestarted(self->directory_);
+            std::error_code code;
+            std::filesystem::remove_all(self->directory_, code);
+            self->services_.loop.post([self] { self->timer_.reset(); });
+        });
+    };
+    if (!helper_) return finish(Json());
+    ask_helper(services_, file("standby/control.sock"), Json::object({{"cmd", "end"}}), finish, 5s);
+}
+
+Json StandbyProtection::status() const {
+    const std::string_view said = figures_.text("state");
+    std::string_view state = "unprotected";
+    if (state_ == State::promoted) state = "promoted";
+    if (said == "protected") state = "protected";
+    if (said == "syncing") state = "syncing";
+    if (state_ == State::promoted) state = "promoted";
+    Json out = Json::object({{"role", "standby"},
+                             {"state", state},
+                             {"detail", said},
+                             {"epoch", figures_.u64("epoch")},
+                             {"primary_linked", figures_.flag("linked")},
+                             {"prestarted", figures_.flag("prestarted")}});
+    for (const char* name : {"checkpoints", "commit_us", "held_frames", "dropped_frames",
+                             "disk_log_bytes", "on_loss", "lost_at"}) {
+        if (const Json* figure = figures_.find(name)) out.set(name, *figure);
+    }
+    return out;
+}
+
+}  // namespace segue

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/protection/wish.h"
+
+namespace segue {
+
+Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
+    ProtectionWish wish;
+    wish.standby = json.text("standby");
+    if (wish.standby.empty()) {
+        return fail(ErrorCode::invalid_argument, "name the standby's daemon: --standby URI");
+    }
+    if (json.find("witness") != nullptr) {
+        return fail(ErrorCode::argument_unsupported,
+                    "a witness is not supported: choose --on-loss hold or promote");
+    }
+    const std::uint64_t interval = json.u64("interval_ms", wish.interval_ms);
+    if (interval < kMinIntervalMs || interval > kMaxIntervalMs) {
+        return fail(ErrorCode::invalid_argument, "--interval {}: {} to {} ms", interval,
+                    kMinIntervalMs, kMaxIntervalMs);
+    }
+    wish.interval_ms = static_cast<std::uint32_t>(interval);
+    const std::string_view on_loss = json.text("on_loss", "hold");
+    if (on_loss != "hold" && on_loss != "promote") {
+        return fail(ErrorCode::invalid_argument, "--on-loss {}: hold or promote", on_loss);
+    }
+    wish.promote_on_loss = on_loss == "promote";
+    const std::string_view gate = json.text("gate", "standby");
+    if (gate != "standby" && gate != "primary") {
+        return fail(ErrorCode::invalid_argument, "--gate {}: standby or primary", gate);
+    }
+    wish.gate_at_primary = gate == "primary";
+    wish.allow_tcg = json.flag("allow_tcg");
+    return wish;
+}
+
+Json ProtectionWish::json() const {
+    return Json::object({{"standby", standby},
+                         {"interval_ms", interval_ms},
+                         {"on_loss", on_loss()},
+                         {"gate", gate_at_primary ? "primary" : "standby"},
+                         {"allow_tcg", allow_tcg}});
+}
+
+}  // namespace segue

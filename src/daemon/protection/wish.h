@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What somebody asked for with `segue protect`, as it is kept and as it travels.
+#pragma once
+
+#include "base/json.h"
+
+namespace segue {
+
+struct ProtectionWish {
+    std::string standby;  // URI of the standby's daemon
+    std::uint32_t interval_ms = 500;
+    // Who goes on when the hosts do not hear each other: the primary (hold), or the standby.
+    bool promote_on_loss = false;
+    bool gate_at_primary = false;
+    bool allow_tcg = false;
+
+    // Errors name the argument.
+    static Result<ProtectionWish> parse(const Json& json);
+    Json json() const;
+    std::string_view on_loss() const { return promote_on_loss ? "promote" : "hold"; }
+
+    static constexpr std::uint32_t kMinIntervalMs = 10;
+    static constexpr std::uint32_t kMaxIntervalMs = 60'000;
+};
+
+}  // namespace segue
