@@ -183,11 +183,25 @@ Result<> Agent::take(const AgentLink::Message& message) {
     switch (message.kind) {
         case AgentLink::Kind::welcome:
             if (state_ == State::linking) state_ = State::ready;
+            begin_heartbeat();
             return {};
         case AgentLink::Kind::frames: network_->deliver(message.bytes); return {};
         case AgentLink::Kind::word: return session_.standby_said(message.word);
         default: return {};
     }
+}
+
+void Agent::begin_heartbeat() {
+    const net::SocketAddress& peer = connection_->peer();
+    if (peer.family() == AF_UNIX) return;
+    auto made = Heartbeat::dial(loop_, peer, options_.key, [this](BeatJudge::Verdict verdict) {
+        if (state_ == State::dead || state_ == State::ended) return;
+        lose(verdict == BeatJudge::Verdict::hung ? "segue-standby hangs: its host beats, its work "
+                                                   "stands still"
+                                                 : "the standby's host is silent");
+    });
+    if (!made) return log_error("agent", "no heartbeat: {}", made.error().message);
+    heartbeat_ = std::move(*made);
 }
 
 void Agent::send(Bytes frame) {

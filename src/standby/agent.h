@@ -15,6 +15,7 @@
 #include "standby/agent_network.h"
 #include "standby/agent_options.h"
 #include "standby/control_socket.h"
+#include "standby/heartbeat.h"
 
 namespace segue::standby {
 
@@ -61,6 +62,7 @@ class Agent final : private AgentSession::Owner {
     Result<> take(const AgentLink::Message& message);
     void send(Bytes frame);
     void watch_backlog();
+    void begin_heartbeat();
 
     void accept_qemu(net::Descriptor socket);
     void qemu_input(ByteView bytes);
@@ -91,6 +93,7 @@ class Agent final : private AgentSession::Owner {
     AgentLink link_{AgentLink::End::agent};
     Bytes link_bytes_;
     bool full_ = false;
+    std::unique_ptr<Heartbeat> heartbeat_;
 
     std::unique_ptr<net::Listener> qemu_listener_;
     std::unique_ptr<net::Connection> qemu_;

@@ -45,6 +45,7 @@ class AgentPort {
     // When the agent was heard last.
     Instant heard_at() const { return heard_at_; }
     bool is_linked() const { return linked_; }
+    const net::SocketAddress& local() const { return listener_->local(); }
     std::string address() const { return listener_->local().text(); }
 
     // Input that waits for a commit; beyond, the agent's connection is not read.

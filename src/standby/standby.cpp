@@ -193,10 +193,24 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     handlers.lost = [this](const Error& reason, bool at_fault) { link_ended(reason, at_fault); };
     agent_ = TRY(AgentPort::make(loop_, *options_.agent, options_.agent_key, std::move(tls),
                                  std::move(handlers)));
+    if (options_.agent->transport != net::Transport::unix_socket) {
+        heartbeat_ = TRY(
+            Heartbeat::listen(loop_, agent_->local(), options_.agent_key,
+                              [this](BeatJudge::Verdict verdict) { agent_in_trouble(verdict); }));
+    }
     if (network_) {
         network_->set_agent([this](ByteView frames) { agent_->send_frames(frames); });
     }
     return {};
+}
+
+void Standby::agent_in_trouble(BeatJudge::Verdict verdict) {
+    if (!agent_->is_linked()) return;
+    drop_primary();
+    link_ended({ErrorCode::connection_lost, verdict == BeatJudge::Verdict::hung
+                                                ? "segue-agent hangs on the primary's host"
+                                                : "the primary's host is silent"},
+               false);
 }
 
 Result<> Standby::take_stream(ByteView bytes) {

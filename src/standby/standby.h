@@ -10,6 +10,7 @@
 #include "standby/control_socket.h"
 #include "standby/disk_port.h"
 #include "standby/event_printer.h"
+#include "standby/heartbeat.h"
 #include "standby/migration_port.h"
 #include "standby/network_port.h"
 #include "standby/standby_options.h"
@@ -34,6 +35,7 @@ class Standby final : private SecondarySession::Owner {
     Result<> listen_to_primary(std::shared_ptr<net::TlsContext> tls);
     Result<> listen_to_agent(std::shared_ptr<net::TlsContext> tls);
     Result<> take_stream(ByteView bytes);
+    void agent_in_trouble(BeatJudge::Verdict verdict);
     void primary_left();
     void drop_primary();
     std::string primary_address() const;
@@ -78,6 +80,7 @@ class Standby final : private SecondarySession::Owner {
     // One of the two: a bare QEMU's link, or its agent's.
     std::unique_ptr<MigrationPort> migration_;
     std::unique_ptr<AgentPort> agent_;
+    std::unique_ptr<Heartbeat> heartbeat_;
     // What the agent said when it left.
     bool primary_is_dead_ = false;
     bool protection_ended_ = false;

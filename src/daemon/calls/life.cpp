@@ -6,6 +6,7 @@
 #include "daemon/conduct/source.h"
 #include "daemon/domain_events.h"
 #include "daemon/guest.h"
+#include "daemon/protection/primary.h"
 #include "rpc/remote.schema.h"
 
 namespace segue {
@@ -109,6 +110,12 @@ void suspend(const Services& services, const rpc::DomainRef& ref, Answer<> answe
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
     const DomainPointer object = *domain;
+    if (object->primary && object->primary->owns_processors()) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "domain '{}' is protected: its next checkpoint would resume it; `segue "
+                           "unprotect {}` first",
+                           object->name, object->name));
+    }
     command(services, ref, CallKind::suspend, "suspend", "stop",
             [&services, object, answer](Result<> done) {
                 if (done) {

@@ -75,6 +75,12 @@ Result<> check_movable(const DomainObject& domain, const migrate::MigrateOptions
     if (!domain.unresolved.empty()) {
         return fail(ErrorCode::operation_invalid, "{}", domain.unresolved);
     }
+    if (domain.primary) {
+        return fail(ErrorCode::operation_invalid,
+                    "domain '{}' is protected: `segue unprotect {}` first, or `segue failover "
+                    "--planned {}` to its standby",
+                    domain.name, domain.name, domain.name);
+    }
     if (!domain.is_active() && !offline) {
         return fail(ErrorCode::operation_invalid, "domain '{}' is not running", domain.name);
     }

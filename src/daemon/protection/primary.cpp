@@ -102,6 +102,7 @@ void PrimaryProtection::begin(const Services& services, const DomainPointer& dom
         }
         self->take_down([self, domain, answer, error = done.error()](Result<>) {
             if (domain->primary == self) domain->primary = nullptr;
+            self->forget_record();
             answer(tl::unexpected(error));
         });
     });

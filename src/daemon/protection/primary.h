@@ -51,6 +51,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     }
     const ProtectionWish& wish() const { return wish_; }
     Json status() const;
+    void save() const;
 
   private:
     using Self = std::shared_ptr<PrimaryProtection>;
@@ -65,7 +66,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void release_standby(Answer<> done);
 
     void enter(State state);
-    void save() const;
+    void forget_record() const;
     void look();
     void looked(const Json& said);
     void standby_lost(const std::string& reason);

@@ -10,6 +10,7 @@
 #include "daemon/protection/ask.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
+#include "daemon/protection/standby.h"
 #include "qemu/process.h"
 
 namespace segue {
@@ -87,15 +88,36 @@ void PrimaryProtection::save() const {
     settings.set("netdev", netdev_);
     settings.set("disk_node", disk_node_);
     settings.set("disk_bytes", disk_bytes_);
+    if (domain->standby) {
+        const storage::ProtectionRecord below = domain->standby->record();
+        settings.set("runs_on", Json::object({{"state", below.state},
+                                              {"peer", below.peer},
+                                              {"settings", below.settings}}));
+    }
     record.settings = settings.dump();
     if (const auto saved = services_.store.commit({record}); !saved) {
         log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
     }
 }
 
+void PrimaryProtection::forget_record() const {
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    if (domain->standby) return domain->standby->save();
+    (void)services_.store.commit({storage::EraseProtection{domain->uuid}});
+}
+
 void PrimaryProtection::restore(const Services& services, const DomainPointer& domain,
                                 const storage::ProtectionRecord& record) {
     const auto settings = Json::parse(record.settings);
+    if (settings && settings->find("runs_on") != nullptr) {
+        const Json& below = (*settings)["runs_on"];
+        storage::ProtectionRecord inner = record;
+        inner.state = below.text("state");
+        inner.peer = below.text("peer");
+        inner.settings = below.text("settings");
+        StandbyProtection::restore(services, domain, inner);
+    }
     auto wish = settings ? ProtectionWish::parse(*settings) : tl::unexpected(settings.error());
     if (!wish) return log_error("daemon", "domain '{}': {}", domain->name, wish.error().message);
     const auto self = std::make_shared<PrimaryProtection>(services, domain, std::move(*wish));
@@ -206,7 +228,7 @@ void PrimaryProtection::end(Answer<> answer) {
     const bool stood_still = state_ == State::isolated;
     take_down([self, domain, stood_still, answer](Result<>) {
         if (domain->primary == self) domain->primary = nullptr;
-        (void)self->services_.store.commit({storage::EraseProtection{domain->uuid}});
+        self->forget_record();
         self->services_.metrics.forget("domain", domain->name);
         self->log_event(stood_still ? "protection was given up: the guest goes on here"
                                     : "protection was given up");
@@ -294,7 +316,7 @@ void PrimaryProtection::guest_gone() {
     if (taken_over && domain->is_persistent()) {
         mark_taken_over(services_, *domain, wish_.standby);
     } else {
-        (void)services_.store.commit({storage::EraseProtection{domain->uuid}});
+        forget_record();
     }
     // The agent is to say its last words; then its files go.
     self->after(10s, [self] {

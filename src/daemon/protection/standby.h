@@ -32,6 +32,9 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     // The promoted QEMU has ended: nothing needs segue-standby any more.
     void guest_gone();
     Json status() const;
+    storage::ProtectionRecord record() const;
+    // Where the domain is protected in its turn, its own record holds this one.
+    void save() const;
 
   private:
     Result<> make_domain(const Json& arguments, Domain model);
@@ -41,7 +44,6 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     void look();
     void looked(const Json& said);
     void take_over(const Json& said);
-    void save() const;
     void after(Duration delay, std::function<void()> what);
     void remove();
     std::string file(std::string_view name) const { return directory_ + "/" + std::string(name); }

@@ -12,6 +12,7 @@
 #include "daemon/life.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/helper.h"
+#include "daemon/protection/primary.h"
 #include "daemon/protection/standby.h"
 
 namespace segue {
@@ -37,11 +38,9 @@ void StandbyProtection::after(Duration delay, std::function<void()> what) {
     timer_->start(delay);
 }
 
-void StandbyProtection::save() const {
-    const auto domain = domain_.lock();
-    if (!domain || domain->standby.get() != this) return;
+storage::ProtectionRecord StandbyProtection::record() const {
     storage::ProtectionRecord record;
-    record.domain = domain->uuid;
+    record.domain = live_.uuid;
     record.role = "standby";
     record.state = state_ == State::promoted ? "promoted" : "standby";
     record.epoch = figures_.i64("epoch");
@@ -52,7 +51,14 @@ void StandbyProtection::save() const {
                       {"keeps_definition", keeps_definition_},
                       {"live", print_domain(live_, {.secure = true, .inactive = false})}});
     record.settings = settings.dump();
-    if (const auto saved = services_.store.commit({record}); !saved) {
+    return record;
+}
+
+void StandbyProtection::save() const {
+    const auto domain = domain_.lock();
+    if (!domain || domain->standby.get() != this) return;
+    if (domain->primary) return domain->primary->save();
+    if (const auto saved = services_.store.commit({record()}); !saved) {
         log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
     }
 }
@@ -195,7 +201,7 @@ void StandbyProtection::remove() {
         services_.spice_ports.give_back(port);
     if (domain && domain->standby == self) {
         domain->standby = nullptr;
-        if (!domain->primary) {
+        if (!domain->primary && domain->unresolved.empty()) {
             (void)services_.store.commit({storage::EraseProtection{domain->uuid}});
         }
         if (made_definition_ && !domain->is_active() && state_ != State::promoted) {

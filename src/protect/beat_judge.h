@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the beats of a peer say about it: alive, silent (its host is gone, or the way to it), or
+// hung (its heart beats, and its work stands still). Counts the judge's own periods, so that a host
+// which was itself not scheduled for a while accuses nobody. No clock, no I/O.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/time.h"
+
+namespace segue {
+
+class BeatJudge {
+  public:
+    struct Limits {
+        Duration period = 50ms;
+        Duration silence = 300ms;
+        Duration hang = 5s;
+    };
+    enum class Verdict { alive, silent, hung };
+
+    explicit BeatJudge(Limits limits) : limits_(limits) {}
+    BeatJudge() : BeatJudge(Limits()) {}
+
+    // A genuine beat: its number, and how far the work of the peer has come. Old ones are ignored.
+    void heard(std::uint64_t number, std::uint64_t work) {
+        if (heard_ && number <= number_) return;
+        heard_ = true;
+        number_ = number;
+        periods_silent_ = 0;
+        if (work != work_) periods_hung_ = 0;
+        work_ = work;
+    }
+    // One of our own periods is over. A peer that was never heard is not judged.
+    Verdict period() {
+        if (!heard_) return Verdict::alive;
+        periods_silent_ += 1;
+        periods_hung_ += 1;
+        if (periods_silent_ * limits_.period > limits_.silence) return Verdict::silent;
+        if (periods_hung_ * limits_.period > limits_.hang) return Verdict::hung;
+        return Verdict::alive;
+    }
+
+  private:
+    Limits limits_;
+    bool heard_ = false;
+    std::uint64_t number_ = 0;
+    std::uint64_t work_ = 0;
+    std::int64_t periods_silent_ = 0;
+    std::int64_t periods_hung_ = 0;
+};
+
+}  // namespace segue

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "protect/beat_judge.h"
+
+#include <gtest/gtest.h>
+
+namespace segue {
+namespace {
+
+using Verdict = BeatJudge::Verdict;
+
+int periods_until(BeatJudge& judge, Verdict wanted) {
+    for (int count = 1; count < 10000; ++count) {
+        if (judge.period() == wanted) return count;
+    }
+    return -1;
+}
+
+TEST(BeatJudge, NobodyIsAccusedBeforeItWasHeard) {
+    BeatJudge judge;
+    for (int count = 0; count < 1000; ++count)
+        EXPECT_EQ(judge.period(), Verdict::alive);
+}
+
+TEST(BeatJudge, SilenceIsCountedInOwnPeriods) {
+    BeatJudge judge;
+    judge.heard(1, 1);
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 7);  // more than 300 ms
+    judge.heard(2, 1);
+    EXPECT_EQ(judge.period(), Verdict::alive);
+}
+
+TEST(BeatJudge, ABeatingHeartWithoutWorkIsHung) {
+    BeatJudge judge;
+    std::uint64_t number = 0;
+    int periods = 0;
+    do {
+        judge.heard(++number, 7);
+        ++periods;
+    } while (judge.period() == Verdict::alive);
+    EXPECT_EQ(periods, 101);  // more than 5 s
+    judge.heard(++number, 8);
+    EXPECT_EQ(judge.period(), Verdict::alive);
+}
+
+TEST(BeatJudge, AnOldBeatCountsForNothing) {
+    BeatJudge judge;
+    judge.heard(10, 1);
+    for (int count = 0; count < 6; ++count)
+        (void)judge.period();
+    judge.heard(10, 2);
+    judge.heard(3, 3);
+    EXPECT_EQ(judge.period(), Verdict::silent);
+}
+
+}  // namespace
+}  // namespace segue

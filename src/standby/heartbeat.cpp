@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/heartbeat.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "base/log.h"
+#include "net/message_code.h"
+
+namespace segue::standby {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x53474842;  // "SGHB"
+// Who speaks: a beat that comes back to its sender proves nothing.
+constexpr std::uint32_t kFromAgent = 1, kFromStandby = 2;
+constexpr std::size_t kPlainSize = 24;
+constexpr std::size_t kBeatSize = kPlainSize + sizeof(net::MessageCode);
+constexpr Duration kTick = 100ms;
+
+Result<net::Descriptor> make_udp(const net::SocketAddress& address, bool dials) {
+    net::Descriptor socket(
+        ::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) return fail_errno("make a socket for", address.text(), errno);
+    const int done = dials ? ::connect(socket.get(), address.get(), address.size)
+                           : ::bind(socket.get(), address.get(), address.size);
+    if (done != 0) return fail_errno(dials ? "reach" : "bind", address.text(), errno);
+    return socket;
+}
+
+// Checkpoints may keep every core busy: a heart beats before them, where the system lets it.
+void become_urgent() {
+    sched_param parameters{};
+    parameters.sched_priority = 1;
+    (void)::pthread_setschedparam(::pthread_self(), SCHED_RR, &parameters);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Heartbeat>> Heartbeat::listen(Loop& loop, const net::SocketAddress& local,
+                                                     const AgentKey& key, OnTrouble on_trouble) {
+    return std::unique_ptr<Heartbeat>(
+        new Heartbeat(loop, TRY(make_udp(local, false)), key, false, std::move(on_trouble)));
+}
+
+Result<std::unique_ptr<Heartbeat>> Heartbeat::dial(Loop& loop, const net::SocketAddress& remote,
+                                                   const AgentKey& key, OnTrouble on_trouble) {
+    return std::unique_ptr<Heartbeat>(
+        new Heartbeat(loop, TRY(make_udp(remote, true)), key, true, std::move(on_trouble)));
+}
+
+Heartbeat::Heartbeat(Loop& loop, net::Descriptor socket, const AgentKey& key, bool dials,
+                     OnTrouble on_trouble)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      stop_(::eventfd(0, EFD_CLOEXEC)),
+      key_(key),
+      dials_(dials),
+      on_trouble_(std::move(on_trouble)) {
+    tick_ = loop_.make_timer([this] {
+        ++work_;
+        tick_->start(kTick);
+    });
+    tick_->start(kTick);
+    thread_ = std::thread([this] { run(); });
+}
+
+Heartbeat::~Heartbeat() {
+    const std::uint64_t one = 1;
+    if (::write(stop_.get(), &one, sizeof one) != sizeof one) {
+        log_warning("standby", "the heartbeat could not be stopped");
+    }
+    thread_.join();
+}
+
+void Heartbeat::run() {
+    become_urgent();
+    const SystemClock clock;
+    Instant next = clock.now();
+    for (;;) {
+        pollfd watched[] = {{socket_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+        const auto left = next - clock.now();
+        const auto wait = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+        (void)::poll(watched, 2, wait > 0 ? static_cast<int>(wait) : 0);
+        if (watched[1].revents != 0) return;
+        // Before judging: what came while this thread did not run counts.
+        receive();
+        if (clock.now() < next) continue;
+        next = clock.now() + limits_.period;
+        send();
+        tell(judge_.period());
+    }
+}
+
+void Heartbeat::send() {
+    if (!dials_ && peer_.size == 0) return;
+    BigWriter out;
+    out.u32(kMagic);
+    out.u32(dials_ ? kFromAgent : kFromStandby);
+    out.u64(++number_);
+    out.u64(work_.load());
+    Bytes beat = out.take();
+    const net::MessageCode code = net::message_code(key_, beat);
+    beat.insert(beat.end(), code.begin(), code.end());
+    (void)::sendto(socket_.get(), beat.data(), beat.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                   dials_ ? nullptr : peer_.get(), dials_ ? 0 : peer_.size);
+}
+
+void Heartbeat::receive() {
+    std::uint8_t buffer[kBeatSize + 1];
+    for (int count = 0; count < 64; ++count) {
+        net::SocketAddress sender;
+        sender.size = sizeof sender.storage;
+        const ssize_t got = ::recvfrom(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT,
+                                       sender.get(), &sender.size);
+        if (got < 0) return;
+        if (got != static_cast<ssize_t>(kBeatSize)) continue;
+        const ByteView plain(buffer, kPlainSize);
+        const ByteView code(buffer + kPlainSize, sizeof(net::MessageCode));
+        BigReader in(plain);
+        const bool known = in.u32() == kMagic && in.u32() == (dials_ ? kFromStandby : kFromAgent);
+        if (!known || !net::same_code(net::message_code(key_, plain), code)) continue;
+        const std::uint64_t number = in.u64();
+        judge_.heard(number, in.u64());
+        if (!dials_) peer_ = sender;
+    }
+}
+
+void Heartbeat::tell(BeatJudge::Verdict verdict) {
+    if (verdict == last_) return;
+    last_ = verdict;
+    if (verdict == BeatJudge::Verdict::alive) return;
+    loop_.post([this, verdict, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) on_trouble_(verdict);
+    });
+}
+
+}  // namespace segue::standby
