@@ -157,13 +157,17 @@ TEST(Options, AreReadAsTheManualSays) {
     ASSERT_TRUE(parsed.options.has_value()) << parsed.text;
     EXPECT_EQ(parsed.options->network->datagram_path, "/n");
     EXPECT_EQ(parsed.options->network_out, "/o");
-    EXPECT_EQ(parsed.options->disk->address.path, "/d");
+    ASSERT_TRUE(parsed.options->disk->address.has_value());
+    EXPECT_EQ(parsed.options->disk->address->path, "/d");
     EXPECT_EQ(parsed.options->disk->image, "/img");
     EXPECT_EQ(parsed.options->on_loss, Options::OnLoss::promote);
     EXPECT_THAT(parsed.options->vm, ElementsAre("/q", "-m", "64"));
     const char* open_disk[] = {"x", "--listen", "unix:/l",           "--state",
                                "s", "--disk",   "tcp:0.0.0.0:1=/img"};
     EXPECT_THAT(parse_command_line(std::size(open_disk), open_disk).text, HasSubstr("needs --tls"));
+    const char* nobody[] = {"x", "--state", "s"};
+    EXPECT_THAT(parse_command_line(std::size(nobody), nobody).text,
+                HasSubstr("give --listen (of a bare QEMU) or --agent"));
 }
 
 }  // namespace
