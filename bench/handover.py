@@ -6,7 +6,7 @@
   Cases: frozen, near, far, bare, still, windows
 
 Distance is made by segue-line between the client and each server. "blackout" is the longest gap
-between two drawings that the client shows around the switch; "VM stop" is QEMU's STOP to RESUME.
+between two drawings that the client shows, around the switch; "VM stop" is QEMU's STOP to RESUME.
 "segued" rows are bare QEMUs whose control sockets and migration this program drives as segued does
 (it waits for the clients, passes their state on, and resumes the guest at once).
 """
@@ -145,14 +145,16 @@ class Lab:
             time.sleep(self.rtt_ms / 1000)
 
     def move(self, mb_s=1024):
-        """Moves the machine; returns how long it stood still, in ms."""
+        """Moves the machine; returns how long it stood still and when it ran again (ms of the
+        monotonic clock)."""
         for name in ("STOP", "RESUME"):
             for machine in self.machines:
                 machine.qmp.events[:] = [e for e in machine.qmp.events if e["event"] != name]
         self.first.qmp("migrate-set-parameters", max_bandwidth=mb_s << 20)
         self.first.qmp("migrate", uri=f"unix:{self.folder}/migrate.sock")
         stop = stamp(self.first.qmp.wait_event("STOP", 60))
-        return stamp(self.second.qmp.wait_event("RESUME", 60)) - stop
+        resumed = stamp(self.second.qmp.wait_event("RESUME", 60))
+        return resumed - stop, resumed - (time.time() - time.monotonic()) * 1e3
 
     def lost(self):
         return self.client.count("disconnected") > 0
@@ -162,10 +164,11 @@ def stamp(event):
     return event["timestamp"]["seconds"] * 1e3 + event["timestamp"]["microseconds"] / 1e3
 
 
-def longest_gap(client, since):
-    """Of the drawings since that time (us), in ms."""
-    times = [e["t_us"] for e in client.drain() if e["event"] == "draw" and e["t_us"] >= since]
-    return max((b - a for a, b in zip(times, times[1:])), default=0) / 1e3
+def gap_at(client, begin, end):
+    """The longest time without a drawing at the client that touches this stretch (ms of the
+    monotonic clock), in ms: gaps of a busy machine before and after it do not count."""
+    times = [e["t_us"] / 1e3 for e in client.drain() if e["event"] == "draw"]
+    return max((b - a for a, b in zip(times, times[1:]) if b >= begin and a <= end), default=0)
 
 
 def settle(seconds):
@@ -177,11 +180,11 @@ def blackout(folder, pair, rtt_ms, orchestrated, before=1.0):
     with Lab(folder, pair, rtt_ms, fps=33) as lab:
         settle(1)
         lab.announce(orchestrated)
-        since = time.monotonic() * 1e6
         settle(before)
-        stop = lab.move()
+        stop, resumed = lab.move()
         settle(3 + 4 * rtt_ms / 1000)
-        gap = longest_gap(lab.client, since)
+        # From the stop on, until what was said at the end of the move has been answered.
+        gap = gap_at(lab.client, resumed - stop, resumed + 2.5 * rtt_ms + 20)
         switched = lab.client.count("migration", state="switching")
         return {"blackout": gap, "stop": stop, "beyond": gap - stop, "switch_host": switched,
                 "lost": lab.lost()}
@@ -193,7 +196,7 @@ def frozen(folder, pair):
         settle(0.5)
         lab.client.process.send_signal(signal.SIGSTOP)
         settle(1.5)  # its socket fills
-        stop = lab.move()
+        stop, _ = lab.move()
         downtime = lab.first.qmp("query-migrate").get("downtime", 0)
         lab.client.process.send_signal(signal.SIGCONT)
         settle(2)
@@ -205,7 +208,7 @@ def still(folder, pair):
     with Lab(folder, pair, fps=1, tick_ms=100) as lab:
         lab.announce(True)
         # The guest paints once a second: what it paints itself is the same in every row.
-        stop = lab.move()
+        stop, _ = lab.move()
         began = time.monotonic()
         settle(2.2)
         display = [m for m in lab.taps[1].of(spice_tap.DISPLAY) if m.at < began + 2]
@@ -219,7 +222,7 @@ def windows(folder, pair):
     with Lab(folder, pair, seamless=False, fps=20) as lab:
         lab.announce(True)
         settle(1)
-        stop = lab.move()
+        stop, _ = lab.move()
         settle(2)
         return {"stop": stop, "made": lab.client.count("primary") - 1, "lost": lab.lost()}
 
