@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 
+#include "sim/protection.h"
 #include "sim/run.h"
 
 namespace {
@@ -17,11 +18,33 @@ std::uint64_t fold(std::uint64_t all, std::uint64_t one) {
     return all;
 }
 
+constexpr const char* kProtection = "protection";
+
+// A world of its own: one protected guest, its agent and its standby.
+int run_protections(std::uint64_t seed, std::uint64_t runs, bool verbose) {
+    std::uint64_t digest = 0xcbf29ce484222325;
+    std::uint64_t violations = 0, run = 0, promotions = 0;
+    while (run < runs && violations == 0) {
+        const std::uint64_t own = seed + run++;
+        const auto result = segue::sim::run_protection({.seed = own, .verbose = verbose});
+        digest = fold(digest, result.digest);
+        promotions += result.promoted ? 1 : 0;
+        violations += result.violations.size();
+        for (const std::string& what : result.violations)
+            fmt::print("seed {} (scenario {}): {}\n", own, kProtection, what);
+    }
+    fmt::print("{} promotions\n", promotions);
+    fmt::print("{} runs, {} violations, seed {}, digest {:016x}\n", run, violations, seed, digest);
+    return violations == 0 ? 0 : 1;
+}
+
 std::string scenario_list() {
     std::string text = "Scenarios (default: each run picks one by its seed):\n";
     for (const auto& each : segue::sim::scenarios()) {
         text += fmt::format("  {:<12} {}\n", each.name, each.meaning);
     }
+    text += fmt::format("  {:<12} {}\n", kProtection,
+                        "a protected guest, its agent and its standby, one fault (only by name)");
     return text;
 }
 
@@ -44,6 +67,7 @@ int main(int argc, char** argv) {
     app.footer(scenario_list());
     CLI11_PARSE(app, argc, argv);
 
+    if (name == kProtection) return run_protections(seed, runs, verbose);
     RunOptions options;
     options.verbose = verbose;
     if (!name.empty() && (options.scenario = scenario_named(name)) == nullptr) {

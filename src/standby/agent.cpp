@@ -336,7 +336,10 @@ void Agent::tell_checkpoint(const AgentSession::CheckpointFacts& facts) {
 void Agent::lose(const std::string& reason) {
     if (state_ == State::lost || state_ == State::isolated || state_ == State::ended) return;
     if (state_ == State::dead) return quit_->start(1s);
-    const bool was_guarding = state_ == State::guarding;
+    // A whole first state may be committed there by now, though its word was lost with the link.
+    const bool was_guarding =
+        state_ == State::guarding || (options_.on_loss == AgentOptions::OnLoss::promote &&
+                                      session_.state() == colo::Secondary::committing_first);
     log_warning("agent", "the standby is lost: {}", reason);
     reason_ = reason;
     // Of our own will: it must not take over.

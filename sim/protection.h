@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One run of a protected guest: QEMU, agent, link, standby and the world outside, with one fault at
+// any moment. The agent's session, the reader of QEMU's stream, both tables, the gate and the
+// frames of the link are the real ones; what the programs around them decide is repeated here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace segue::sim {
+
+enum class ProtectionFault : std::uint8_t {
+    none,
+    qemu_dies,  // on a host that lives and says so
+    host_dies,  // without a word
+    agent_dies,
+    standby_dies,
+    link_cut,  // each side finds out in its own time
+};
+inline constexpr int kProtectionFaults = 6;
+
+// Rules that are broken on purpose, to see that the run finds it.
+enum class ProtectionMistake : std::uint8_t {
+    none,
+    release_early,     // the agent lets frames go when QEMU is answered, not when it is committed
+    look_past_commit,  // the standby does not stop looking at its input while it commits
+};
+
+struct ProtectionOptions {
+    std::uint64_t seed = 1;
+    ProtectionMistake mistake = ProtectionMistake::none;
+    bool verbose = false;
+};
+
+struct ProtectionResult {
+    std::vector<std::string> violations;
+    std::uint64_t digest = 0;
+    bool was_protected = false;
+    bool promoted = false;
+};
+
+// What must hold:
+//   1. nothing that outside ever heard of the primary is unknown to a guest that is promoted;
+//   2. outside hears each number once; with the gate at the standby a promotion leaves no gap;
+//   3. in the end the side is heard that the bias names, and no other.
+ProtectionResult run_protection(const ProtectionOptions& options);
+
+}  // namespace segue::sim
