@@ -67,10 +67,15 @@ void Input::send(std::uint32_t code, bool pressed) {
 void Input::send_secure_attention() {
     auto* channel = channel_();
     if (channel == nullptr) return;
-    for (const std::uint32_t code : kSecureAttention)
+    // Ctrl and Alt may be down for the hotkey: guests keep few keys that they have not read.
+    std::vector<std::uint32_t> codes;
+    for (const std::uint32_t code : kSecureAttention) {
+        if (!pressed_.contains(code)) codes.push_back(code);
+    }
+    for (const std::uint32_t code : codes)
         channel->key(code, true);
-    for (const std::uint32_t code : kSecureAttention)
-        channel->key(code, false);
+    for (auto code = codes.rbegin(); code != codes.rend(); ++code)
+        channel->key(*code, false);
 }
 
 void Input::on_focus(DisplayWindow& window) {
