@@ -17,3 +17,5 @@ int load_dirty(int count, char** words);
 int load_paint(int count, char** words);
 int load_udp(int count, char** words);
 int load_disk(int count, char** words);
+int load_pipe(int count, char** words);
+int load_beep(int count, char** words);
