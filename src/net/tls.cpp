@@ -2,10 +2,12 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <cstring>
 
 namespace segue::net {
 namespace {
@@ -18,6 +20,7 @@ struct Free {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
     void operator()(BIO* bio) const { BIO_free(bio); }
+    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
     void operator()(X509* certificate) const { X509_free(certificate); }
 };
 
@@ -157,7 +160,35 @@ class TlsFilter final : public ByteFilter {
     bool open_ = false;
 };
 
+// OpenSSL asks for it while it reads the key.
+int tell_password(char* into, int size, int, void* files) {
+    if (files == nullptr) return -1;
+    const std::string& password = static_cast<const TlsFiles*>(files)->key_password;
+    if (password.empty() || static_cast<int>(password.size()) > size) return -1;
+    std::memcpy(into, password.data(), password.size());
+    return static_cast<int>(password.size());
+}
+
+Result<> load_dh_parameters(SSL_CTX* context, const std::string& path) {
+    SSL_CTX_set_dh_auto(context, 1);
+    if (path.empty()) return {};
+    std::unique_ptr<BIO, Free> file(BIO_new_file(path.c_str(), "r"));
+    std::unique_ptr<EVP_PKEY, Free> parameters(file ? PEM_read_bio_Parameters(file.get(), nullptr)
+                                                    : nullptr);
+    if (!parameters || SSL_CTX_set0_tmp_dh_pkey(context, parameters.get()) != 1) {
+        return fail(ErrorCode::system, "TLS: cannot load DH parameters from '{}': {}", path,
+                    openssl_reason());
+    }
+    [[maybe_unused]] EVP_PKEY* const taken = parameters.release();
+    return {};
+}
+
 Result<> load_files(SSL_CTX* context, const TlsFiles& files) {
+    if (!files.ciphers.empty() && SSL_CTX_set_cipher_list(context, files.ciphers.c_str()) != 1) {
+        return fail(ErrorCode::invalid_argument, "TLS: no cipher in the list '{}': {}",
+                    files.ciphers, openssl_reason());
+    }
+    TRY(load_dh_parameters(context, files.dh_parameters));
     if (files.authority.empty()) {
         SSL_CTX_set_default_verify_paths(context);
     } else if (SSL_CTX_load_verify_locations(context, files.authority.c_str(), nullptr) != 1) {
@@ -169,11 +200,15 @@ Result<> load_files(SSL_CTX* context, const TlsFiles& files) {
         return fail(ErrorCode::system, "TLS: cannot load the certificate '{}': {}",
                     files.certificate, openssl_reason());
     }
+    // The library keeps the pointer, and asks only below.
+    SSL_CTX_set_default_passwd_cb(context, tell_password);
+    SSL_CTX_set_default_passwd_cb_userdata(context, const_cast<TlsFiles*>(&files));
     if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(context) != 1) {
         return fail(ErrorCode::system, "TLS: the key '{}' cannot be used with '{}': {}", files.key,
                     files.certificate, openssl_reason());
     }
+    SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
     return {};
 }
 

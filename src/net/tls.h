@@ -12,9 +12,12 @@ namespace segue::net {
 enum class TlsSide { server, client };
 
 struct TlsFiles {
-    std::string authority;    // CA certificates, PEM; empty: the system's
-    std::string certificate;  // our chain, PEM; a client may have none
-    std::string key;          // PEM
+    std::string authority;        // CA certificates, PEM; empty: the system's
+    std::string certificate;      // our chain, PEM; a client may have none
+    std::string key;              // PEM
+    std::string key_password{};   // empty: the key is not encrypted
+    std::string ciphers{};        // OpenSSL's cipher list for TLS 1.2; empty: its default
+    std::string dh_parameters{};  // PEM; empty: OpenSSL chooses
 };
 
 // Certificates and rules; many filters share one. Immutable after it is made.
