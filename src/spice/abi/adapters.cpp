@@ -91,6 +91,33 @@ void TabletAdapter::buttons(std::uint32_t buttons) {
     table_of<SpiceTabletInterface>(instance_.base).buttons(&instance_, buttons);
 }
 
+CharAdapter::CharAdapter(SpiceCharDeviceInstance& instance)
+    : instance_(instance), interface_(table_of<SpiceCharDeviceInterface>(instance.base)) {}
+
+std::string CharAdapter::subtype() const {
+    return instance_.subtype == nullptr ? "" : instance_.subtype;
+}
+std::string CharAdapter::port_name() const {
+    return instance_.portname == nullptr ? "" : instance_.portname;
+}
+void CharAdapter::set_connected(bool connected) {
+    if (interface_.state != nullptr) interface_.state(&instance_, connected ? 1 : 0);
+}
+int CharAdapter::write(ByteView bytes) {
+    return interface_.write(&instance_, bytes.data(), static_cast<int>(bytes.size()));
+}
+int CharAdapter::read(std::span<std::uint8_t> into) {
+    return interface_.read(&instance_, into.data(), static_cast<int>(into.size()));
+}
+void CharAdapter::event(std::uint8_t event) {
+    if (interface_.base.minor_version >= 2 && interface_.event != nullptr)
+        interface_.event(&instance_, event);
+}
+bool CharAdapter::notifies_writable() const {
+    return interface_.base.minor_version >= 3 &&
+           (interface_.flags & SPICE_CHAR_DEVICE_NOTIFY_WRITABLE) != 0;
+}
+
 void MigrationAdapter::connect_complete() {
     const auto& table = table_of<SpiceMigrateInterface>(instance_.base);
     if (table.migrate_connect_complete != nullptr) table.migrate_connect_complete(&instance_);

@@ -61,6 +61,23 @@ class TabletAdapter final : public server::TabletDevice {
     SpiceTabletInstance& instance_;
 };
 
+class CharAdapter final : public server::CharDevice {
+  public:
+    explicit CharAdapter(SpiceCharDeviceInstance& instance);
+
+    std::string subtype() const override;
+    std::string port_name() const override;
+    void set_connected(bool connected) override;
+    int write(ByteView bytes) override;
+    int read(std::span<std::uint8_t> into) override;
+    void event(std::uint8_t event) override;
+    bool notifies_writable() const override;
+
+  private:
+    SpiceCharDeviceInstance& instance_;
+    const SpiceCharDeviceInterface& interface_;
+};
+
 class MigrationAdapter final : public server::MigrationObserver {
   public:
     explicit MigrationAdapter(SpiceMigrateInstance& instance) : instance_(instance) {}

@@ -10,6 +10,7 @@
 using segue::ErrorCode;
 using segue::fail;
 using segue::Result;
+using segue::spice::abi::guarded;
 using segue::spice::abi::guarded_value;
 
 namespace {
@@ -36,6 +37,12 @@ auto& attach(SpiceServer* server, Instance& instance) {
     instance.st = new State;
     instance.st->owner = server;
     return *instance.st;
+}
+
+template <class Instance>
+void detach(Instance& instance) {
+    delete instance.st;
+    instance.st = nullptr;
 }
 
 Result<> add_qxl(SpiceServer* server, SpiceBaseInstance* base) {
@@ -74,11 +81,26 @@ Result<> add(SpiceServer* server, SpiceBaseInstance* base) {
         server->server.set_migration_observer(std::make_unique<abi::MigrationAdapter>(instance));
         attach(server, instance);
     } else if (type == SPICE_INTERFACE_CHAR_DEVICE) {
-        attach(server, instance_of<SpiceCharDeviceInstance>(base));
+        TRY(check_version(*base->sif, SPICE_INTERFACE_CHAR_DEVICE_MAJOR,
+                          SPICE_INTERFACE_CHAR_DEVICE_MINOR));
+        auto& instance = instance_of<SpiceCharDeviceInstance>(base);
+        // The device may wake us from inside: by then it has its state.
+        attach(server, instance);
+        auto added = server->server.add_char_device(std::make_unique<abi::CharAdapter>(instance));
+        if (!added) {
+            detach(instance);
+            return tl::make_unexpected(added.error());
+        }
+        instance.st->handle = *added;
     } else if (type == SPICE_INTERFACE_PLAYBACK) {
-        attach(server, instance_of<SpicePlaybackInstance>(base));
+        TRY(check_version(*base->sif, SPICE_INTERFACE_PLAYBACK_MAJOR,
+                          SPICE_INTERFACE_PLAYBACK_MINOR));
+        auto* device = TRY(server->server.add_playback());
+        attach(server, instance_of<SpicePlaybackInstance>(base)).device = device;
     } else if (type == SPICE_INTERFACE_RECORD) {
-        attach(server, instance_of<SpiceRecordInstance>(base));
+        TRY(check_version(*base->sif, SPICE_INTERFACE_RECORD_MAJOR, SPICE_INTERFACE_RECORD_MINOR));
+        auto* device = TRY(server->server.add_record());
+        attach(server, instance_of<SpiceRecordInstance>(base)).device = device;
     } else {
         return fail(ErrorCode::no_support, "interface '{}' is not known", type);
     }
@@ -86,9 +108,10 @@ Result<> add(SpiceServer* server, SpiceBaseInstance* base) {
 }
 
 template <class Instance>
-void detach(Instance& instance) {
-    delete instance.st;
-    instance.st = nullptr;
+void remove_sound(Instance& instance) {
+    if (instance.st == nullptr) return;
+    instance.st->owner->server.remove_sound(instance.st->device);
+    detach(instance);
 }
 
 int remove(SpiceBaseInstance* base) {
@@ -104,11 +127,14 @@ int remove(SpiceBaseInstance* base) {
         [[maybe_unused]] const auto gone = instance.st->owner->server.set_tablet(nullptr);
         detach(instance);
     } else if (type == SPICE_INTERFACE_CHAR_DEVICE) {
-        detach(instance_of<SpiceCharDeviceInstance>(base));
+        auto& instance = instance_of<SpiceCharDeviceInstance>(base);
+        if (instance.st == nullptr) return -1;
+        instance.st->owner->server.remove_char_device(instance.st->handle);
+        detach(instance);
     } else if (type == SPICE_INTERFACE_PLAYBACK) {
-        detach(instance_of<SpicePlaybackInstance>(base));
+        remove_sound(instance_of<SpicePlaybackInstance>(base));
     } else if (type == SPICE_INTERFACE_RECORD) {
-        detach(instance_of<SpiceRecordInstance>(base));
+        remove_sound(instance_of<SpiceRecordInstance>(base));
     } else {
         segue::log_warning("spice", "interface '{}' cannot be removed", type);
         return -1;
@@ -142,47 +168,22 @@ int spice_server_kbd_leds(SpiceKbdInstance* sin, int leds) {
 
 // --- Character devices --------------------------------------------------------------------------
 
-void spice_server_char_device_wakeup(SpiceCharDeviceInstance*) {}
+void spice_server_char_device_wakeup(SpiceCharDeviceInstance* sin) {
+    guarded("char_device_wakeup", [&] {
+        if (sin->st != nullptr && sin->st->handle != nullptr) sin->st->handle->wakeup();
+    });
+}
 
-void spice_server_port_event(SpiceCharDeviceInstance*, uint8_t) {}
+void spice_server_port_event(SpiceCharDeviceInstance* sin, uint8_t event) {
+    guarded("port_event", [&] {
+        if (sin->st != nullptr && sin->st->handle != nullptr) sin->st->handle->port_event(event);
+    });
+}
 
 const char** spice_server_char_device_recognized_subtypes(void) {
     static const char* const kSubtypes[] = {"vdagent", "smartcard", "usbredir", "port", nullptr};
     return const_cast<const char**>(kSubtypes);
 }
 
-// --- Sound --------------------------------------------------------------------------------------
-// No client listens: there is no buffer to fill, and the embedder goes on without one.
-
-void spice_server_playback_start(SpicePlaybackInstance*) {}
-void spice_server_playback_stop(SpicePlaybackInstance*) {}
-void spice_server_playback_get_buffer(SpicePlaybackInstance*, uint32_t** samples,
-                                      uint32_t* num_samples) {
-    *samples = nullptr;
-    *num_samples = 0;
-}
-void spice_server_playback_put_samples(SpicePlaybackInstance*, uint32_t*) {}
-void spice_server_playback_set_volume(SpicePlaybackInstance*, uint8_t, uint16_t*) {}
-void spice_server_playback_set_mute(SpicePlaybackInstance*, uint8_t) {}
-uint32_t spice_server_get_best_playback_rate(SpicePlaybackInstance*) {
-    return SPICE_INTERFACE_PLAYBACK_FREQ;
-}
-void spice_server_set_playback_rate(SpicePlaybackInstance* sin, uint32_t frequency) {
-    if (sin->st != nullptr) sin->st->rate = frequency;
-}
-
-void spice_server_record_start(SpiceRecordInstance*) {}
-void spice_server_record_stop(SpiceRecordInstance*) {}
-uint32_t spice_server_record_get_samples(SpiceRecordInstance*, uint32_t*, uint32_t) {
-    return 0;
-}
-void spice_server_record_set_volume(SpiceRecordInstance*, uint8_t, uint16_t*) {}
-void spice_server_record_set_mute(SpiceRecordInstance*, uint8_t) {}
-uint32_t spice_server_get_best_record_rate(SpiceRecordInstance*) {
-    return SPICE_INTERFACE_RECORD_FREQ;
-}
-void spice_server_set_record_rate(SpiceRecordInstance* sin, uint32_t frequency) {
-    if (sin->st != nullptr) sin->st->rate = frequency;
-}
 
 }  // extern "C"

@@ -52,12 +52,13 @@ struct SpiceMigrateState {
 };
 struct SpiceCharDeviceState {
     SpiceServer* owner = nullptr;
+    segue::spice::server::DeviceHandle* handle = nullptr;
 };
 struct SpicePlaybackState {
     SpiceServer* owner = nullptr;
-    std::uint32_t rate = SPICE_INTERFACE_PLAYBACK_FREQ;
+    segue::spice::server::Playback* device = nullptr;
 };
 struct SpiceRecordState {
     SpiceServer* owner = nullptr;
-    std::uint32_t rate = SPICE_INTERFACE_RECORD_FREQ;
+    segue::spice::server::Record* device = nullptr;
 };

@@ -199,10 +199,14 @@ void spice_qxl_gl_draw_async(QXLInstance* instance, uint32_t, uint32_t, uint32_t
                  [&](Display& display) { display.gl_draw_async(cookie); });
 }
 
-void spice_qxl_set_device_info(QXLInstance* instance, const char*, uint32_t,
-                               uint32_t device_display_id_count) {
-    with_display("set_device_info", instance,
-                 [&](Display& display) { display.set_most_monitors(device_display_id_count); });
+void spice_qxl_set_device_info(QXLInstance* instance, const char* device_address,
+                               uint32_t device_display_id_start, uint32_t device_display_id_count) {
+    with_display("set_device_info", instance, [&](Display& display) {
+        display.set_most_monitors(device_display_id_count);
+        instance->st->owner->server.set_device_info(
+            &display, device_address == nullptr ? "" : device_address, device_display_id_start,
+            device_display_id_count);
+    });
 }
 
 }  // extern "C"

@@ -127,15 +127,18 @@ int spice_server_set_noauth(SpiceServer* s) {
     });
 }
 
-// SASL is refused rather than promised: without it clients would be let in by ticket alone.
 int spice_server_set_sasl(SpiceServer* s, int enabled) {
-    s->server.options().sasl = false;
-    return enabled == 0 ? 0 : -1;
+    return guarded_value("set_sasl", -1, [&] {
+        s->server.options().sasl = enabled != 0;
+        s->server.apply_options();
+        return 0;
+    });
 }
 
 int spice_server_set_sasl_appname(SpiceServer* s, const char* appname) {
     return guarded_value("set_sasl_appname", -1, [&] {
         s->server.options().sasl_application = text_or_empty(appname);
+        s->server.apply_options();
         return 0;
     });
 }
@@ -283,18 +286,27 @@ int spice_server_add_renderer(SpiceServer*, const char* name) {
 // --- The agent ----------------------------------------------------------------------------------
 
 int spice_server_set_agent_mouse(SpiceServer* s, int enable) {
-    s->server.options().agent_mouse = enable != 0;
-    return 0;
+    return guarded_value("set_agent_mouse", -1, [&] {
+        s->server.options().agent_mouse = enable != 0;
+        s->server.apply_options();
+        return 0;
+    });
 }
 
 int spice_server_set_agent_copypaste(SpiceServer* s, int enable) {
-    s->server.options().agent_copy_paste = enable != 0;
-    return 0;
+    return guarded_value("set_agent_copy_paste", -1, [&] {
+        s->server.options().agent_copy_paste = enable != 0;
+        s->server.apply_options();
+        return 0;
+    });
 }
 
 int spice_server_set_agent_file_xfer(SpiceServer* s, int enable) {
-    s->server.options().agent_file_transfer = enable != 0;
-    return 0;
+    return guarded_value("set_agent_file_transfer", -1, [&] {
+        s->server.options().agent_file_transfer = enable != 0;
+        s->server.apply_options();
+        return 0;
+    });
 }
 
 }  // extern "C"

@@ -19,10 +19,10 @@ std::string name_of(ChannelKey key) {
     return fmt::format("{}:{}", wire::name_of(key.type), key.id);
 }
 
-Channel::Channel(const ChannelSetup& setup, ChannelOutput& output)
+Channel::Channel(const ChannelSetup& setup, ChannelOutput& output, std::uint32_t most_message)
     : setup_(setup),
       output_(output),
-      reader_(setup.header, setup.expects_data ? kMostMigrateData : kMostMessage),
+      reader_(setup.header, setup.expects_data ? kMostMigrateData : most_message),
       writer_(setup.header),
       expects_data_(setup.expects_data),
       waits_for_data_(setup.expects_data) {}

@@ -47,6 +47,8 @@ class ChannelOutput {
     virtual void write(std::vector<wire::SharedBytes> pieces) = 0;
     // Bytes written that have not left this host's process.
     virtual std::size_t waiting() const = 0;
+    // Nothing more is read from the client until what it sent has found its place.
+    virtual void hold_input(bool /*held*/) {}
 };
 
 class Channel {
@@ -57,7 +59,8 @@ class Channel {
     // can_send() is false while more than this waits: what is newer then waits where it is made.
     static constexpr std::size_t kMostWaiting = 192u << 10;
 
-    Channel(const ChannelSetup& setup, ChannelOutput& output);
+    Channel(const ChannelSetup& setup, ChannelOutput& output,
+            std::uint32_t most_message = kMostMessage);
     virtual ~Channel() = default;
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
@@ -107,6 +110,9 @@ class Channel {
     void send_encoded(wire::EncodedMessage message);
     // Room for another bulky message.
     bool can_send() const;
+    void hold_input(bool held) { output_.hold_input(held); }
+    // Bytes on their way that have not left this process.
+    std::size_t waiting() const { return output_.waiting(); }
     // Bulky messages are only sent as fast as the client acknowledges them.
     void use_ack_window(std::uint32_t window);
     // What crosses the line: for those who measure it. `ends_window`: window_acked() will follow.

@@ -29,6 +29,7 @@ class ChannelDriver final : public ChannelOutput {
 
     void write(std::vector<wire::SharedBytes> pieces) override;
     std::size_t waiting() const override { return transport_->waiting(); }
+    void hold_input(bool held) override { transport_->set_reading(!held); }
 
   private:
     std::size_t on_input(ByteView bytes);

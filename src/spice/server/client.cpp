@@ -52,6 +52,7 @@ Client::Client(Server& server, ClientId id, LinkedSocket main)
 }
 
 Client::~Client() {
+    server_.devices().agent().leave(id_);
     for (auto& [link, channel] : channels_) {
         if (channel.display != nullptr) channel.display->disconnect(link);
         server_.peer_event(PeerEvent::disconnected, *channel.peer);
@@ -76,6 +77,10 @@ void Client::begin_session() {
     init.supported_mouse_modes = static_cast<std::uint32_t>(session.supported_modes);
     init.current_mouse_mode = static_cast<std::uint32_t>(session.mode);
     init.multi_media_time = session.multi_media_time;
+    Agent& agent = server_.devices().agent();
+    agent.join(id_, *this);
+    init.agent_connected = agent.is_attached() ? 1 : 0;
+    init.agent_tokens = TokenAccount::kWindow;
     main_->say(init);
     if (main_->setup().client_caps.has(main_wire::Capability::name_and_uuid)) {
         if (!server_.options().name.empty()) {
@@ -174,8 +179,31 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
             channel.driver->start();
             return;
         }
-        default: channel_lost(link);
+        default: connect_device(channel, std::move(socket));
     }
+}
+
+// A channel of a device that needs no thread of its own: one that is there, and that no other
+// client uses.
+void Client::connect_device(ClientChannel& channel, LinkedSocket socket) {
+    const LinkId link = socket.id;
+    const ChannelSetup setup = socket.setup;
+    const bool is_remote = socket.peer->remote.ss_family != AF_UNIX;
+    bool made = false;
+    channel.driver = std::make_unique<ChannelDriver>(
+        server_.home(), std::move(socket.transport),
+        [&](ChannelOutput& output) {
+            auto device = server_.make_device_channel(setup, output, is_remote);
+            made = device != nullptr;
+            return device;
+        },
+        [this, link](const std::string&) { channel_lost(link); });
+    if (!made) {
+        log_info("spice", "{} is closed: no such device, or another client has it",
+                 name_of(setup.key));
+        return channel_lost(link);
+    }
+    channel.driver->start();
 }
 
 void Client::connect_parked(bool expects_data) {
@@ -208,6 +236,22 @@ void Client::display_removed(Display* display) {
         channel_lost(link);
 }
 
+void Client::channel_added(ChannelKey key) {
+    if (!is_settled()) return;
+    main_wire::ChannelId id;
+    id.type = key.type;
+    id.id = key.id;
+    main_wire::ChannelsList list;
+    list.channels.push_back(id);
+    main_->say(list);
+}
+
+void Client::channel_gone(ChannelKey key) {
+    for (const auto& [link, channel] : channels_) {
+        if (channel.key == key) server_.close_channel(link);
+    }
+}
+
 // --- Mouse and agent ----------------------------------------------------------------------------
 
 void Client::mouse_mode_changed() {
@@ -224,15 +268,43 @@ Result<> Client::want_mouse_mode(main_wire::MouseMode mode) {
     return {};
 }
 
-// Without an agent in the guest its messages have no receiver.
-Result<> Client::agent_start(std::uint32_t) {
-    return {};
+Result<> Client::agent_start(std::uint32_t tokens) {
+    return server_.devices().agent().start(id_, tokens);
 }
-Result<> Client::agent_data(const wire::SharedBytes&) {
-    return {};
+Result<> Client::agent_data(const wire::SharedBytes& data) {
+    return server_.devices().agent().data(id_, data);
 }
-Result<> Client::agent_tokens(std::uint32_t) {
-    return {};
+Result<> Client::agent_tokens(std::uint32_t tokens) {
+    return server_.devices().agent().tokens(id_, tokens);
+}
+void Client::main_room() {
+    server_.devices().agent().room(id_);
+}
+
+void Client::agent_connected(std::uint32_t tokens) {
+    if (!main_->setup().client_caps.has(main_wire::Capability::agent_connected_tokens)) {
+        main_->say(main_wire::AgentConnected{});
+        return;
+    }
+    main_wire::AgentConnectedTokens message;
+    message.tokens = tokens;
+    main_->say(message);
+}
+
+void Client::agent_disconnected() {
+    main_->say(main_wire::AgentDisconnected{});
+}
+
+void Client::agent_says(wire::SharedBytes piece) {
+    main_wire::AgentData message;
+    message.data = std::move(piece);
+    main_->say(message);
+}
+
+void Client::agent_grants(std::uint32_t tokens) {
+    main_wire::AgentToken message;
+    message.tokens = tokens;
+    main_->say(message);
 }
 
 // --- Source of a hand-over ----------------------------------------------------------------------
@@ -318,9 +390,12 @@ void Client::thaw() {
     }
 }
 
+void Client::main_migrates() {
+    server_.devices().agent().before_migrate(id_);
+}
+
 wire::migration::Main Client::main_state() {
-    // No agent: its part says so.
-    return {};
+    return server_.devices().agent().capture(id_);
 }
 
 // --- Target of a hand-over ----------------------------------------------------------------------
@@ -354,10 +429,11 @@ Result<> Client::migrate_end() {
     return {};
 }
 
-Result<> Client::restore_main(const wire::migration::Main&) {
+Result<> Client::restore_main(const wire::migration::Main& state) {
     if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
     perform(TRY(target_->state_came()));
     overtaken_ = server_.admission().links_on_their_way(connection_id_);
+    server_.devices().agent().restore(id_, *this, state);
     main_wire::MultiMediaTime time;
     time.time = server_.session().multi_media_time;
     main_->say(time);

@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "spice/server/agent/agent.h"
 #include "spice/server/channel_driver.h"
 #include "spice/server/display/client/client_caches.h"
 #include "spice/server/linked_socket.h"
@@ -32,7 +33,7 @@ struct ClientChannel {
     InputsChannel* inputs = nullptr;
 };
 
-class Client final : private MainEvents {
+class Client final : private MainEvents, private Agent::User {
   public:
     Client(Server& server, ClientId id, LinkedSocket main);
     ~Client() override;
@@ -78,6 +79,10 @@ class Client final : private MainEvents {
     void mouse_mode_changed();
     void leds_changed(std::uint8_t leds);
     void display_removed(Display* display);
+    // A device was added: the client may link its channel.
+    void channel_added(ChannelKey key);
+    // Its device was taken away: the connection ends when nothing of it is on the stack.
+    void channel_gone(ChannelKey key);
 
   private:
     Result<> attach_channels() override;
@@ -85,6 +90,13 @@ class Client final : private MainEvents {
     Result<> agent_start(std::uint32_t tokens) override;
     Result<> agent_data(const wire::SharedBytes& data) override;
     Result<> agent_tokens(std::uint32_t tokens) override;
+    void main_room() override;
+    void main_migrates() override;
+    void agent_connected(std::uint32_t tokens) override;
+    void agent_disconnected() override;
+    void agent_says(wire::SharedBytes piece) override;
+    void agent_grants(std::uint32_t tokens) override;
+    bool agent_has_room() const override { return main_->has_room(); }
     Result<> migrate_linked(Linked linked) override;
     Result<> migrate_end() override;
     Result<> migrate_do_seamless(std::uint32_t source_version) override;
@@ -95,6 +107,7 @@ class Client final : private MainEvents {
     void perform(const MigrationTarget::Actions& actions);
     void begin_session();
     void connect(LinkedSocket socket, bool expects_data);
+    void connect_device(ClientChannel& channel, LinkedSocket socket);
     void connect_parked(bool expects_data);
     void check_alive();
 

@@ -64,6 +64,7 @@ struct Options {
     std::string name;
     std::optional<std::array<std::uint8_t, 16>> uuid;
     bool exit_on_disconnect = false;
+    bool several_clients = false;  // SPICE_DEBUG_ALLOW_MC in the environment, as with stock
     bool seamless_migration = false;
     bool agent_mouse = true;
     bool agent_copy_paste = true;

@@ -8,6 +8,9 @@
 
 #include "base/log.h"
 #include "spice/server/link/listen_socket.h"
+#include "spice/wire/playback.schema.h"
+#include "spice/wire/record.schema.h"
+#include "spice/wire/spicevmc.schema.h"
 
 namespace segue::spice::server {
 namespace {
@@ -30,6 +33,16 @@ wire::Capabilities caps_of(ChannelType type) {
                                            wire::display::Capability::pref_compression});
         case ChannelType::inputs:
             return wire::Capabilities::of({wire::inputs::Capability::key_scancode});
+        case ChannelType::playback:
+            return wire::Capabilities::of(
+                {wire::playback::Capability::volume, wire::playback::Capability::opus});
+        case ChannelType::record:
+            return wire::Capabilities::of(
+                {wire::record::Capability::volume, wire::record::Capability::opus});
+        case ChannelType::usbredir:
+        case ChannelType::port:
+        case ChannelType::webdav:
+            return wire::Capabilities::of({wire::spicevmc::Capability::data_compress_lz4});
         default: return {};
     }
 }
@@ -45,6 +58,8 @@ Server::~Server() {
     // First those who could call back, then those who would be called.
     links_.reset();
     displays_.clear();
+    devices_.reset();
+    sound_.reset();
     source_timer_.reset();
 }
 
@@ -52,6 +67,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     home_ = &home;
     events_ = &events;
     started_ = home.now();
+    make_devices();
     source_timer_ = home.make_timer([this] { perform(source_.timer(), source_.destination()); });
     LinkServer::Handlers handlers;
     handlers.on_linked = [this](LinkedSocket socket) { on_linked(std::move(socket)); };
@@ -66,6 +82,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
         state_arrived(std::move(parts), key);
     };
     links_ = std::make_unique<LinkServer>(admission_, home, std::move(handlers));
+    options_.several_clients = std::getenv("SPICE_DEBUG_ALLOW_MC") != nullptr;
     apply_options();
     TRY(load_tls());
     TRY(links_->start());
@@ -80,6 +97,9 @@ Result<> Server::load_tls() {
     files.authority = options_.tls.authority;
     files.certificate = options_.tls.certificate;
     files.key = options_.tls.key;
+    files.key_password = options_.tls.key_password;
+    files.ciphers = options_.tls.ciphers;
+    files.dh_parameters = options_.tls.dh_parameters;
     links_->set_tls(TRY(net::TlsContext::make(net::TlsSide::server, files, false)));
     return {};
 }
@@ -104,6 +124,7 @@ void Server::apply_options() {
     LinkRules rules;
     rules.authenticate = options_.authenticate;
     rules.sasl = options_.sasl;
+    rules.sasl_application = options_.sasl_application;
     rules.ticket = options_.ticket;
     std::vector<ChannelKey> keys = session().channels;
     keys.push_back({ChannelType::main, 0});
@@ -114,6 +135,17 @@ void Server::apply_options() {
         rules.channels[key] = rule;
     }
     admission_->set_rules(std::move(rules));
+    if (!devices_) return;
+    AgentRules agent;
+    agent.copy_paste = options_.agent_copy_paste;
+    agent.file_transfer = options_.agent_file_transfer;
+    agent.monitors_to_devices =
+        !displays_.empty() &&
+        std::all_of(displays_.begin(), displays_.end(), [](const auto& display) {
+            return display->device().client_monitors_config(nullptr);
+        });
+    devices_->agent().set_rules(agent);
+    update_mouse_mode();
 }
 
 // --- Devices ------------------------------------------------------------------------------------
@@ -135,6 +167,7 @@ void Server::remove_display(Display* display) {
     if (found == displays_.end()) return;
     for (const auto& client : clients_)
         client->display_removed(display);
+    device_infos_.erase(display);
     displays_.erase(found);
     apply_options();
 }
@@ -161,6 +194,71 @@ Result<> Server::set_tablet(std::unique_ptr<TabletDevice> tablet) {
 
 void Server::set_migration_observer(std::unique_ptr<MigrationObserver> observer) {
     migration_observer_ = std::move(observer);
+}
+
+void Server::make_devices() {
+    CharDevices::Hooks hooks;
+    hooks.agent.on_change = [this] { update_mouse_mode(); };
+    hooks.agent.on_monitors = [this](Bytes config) {
+        for (const auto& display : displays_) {
+            display->device().client_monitors_config(
+                reinterpret_cast<VDAgentMonitorsConfig*>(config.data()));
+        }
+    };
+    hooks.agent.graphics_devices = [this] { return graphics_devices(); };
+    hooks.on_channel_added = [this](ChannelKey key) { channel_added(key); };
+    hooks.on_channel_gone = [this](ChannelKey key) { channel_gone(key); };
+    devices_ = std::make_unique<CharDevices>(*home_, std::move(hooks));
+    SoundDevices::Hooks sound;
+    sound.media_time = [this] { return media_time(); };
+    sound.on_channel_added = [this](ChannelKey key) { channel_added(key); };
+    sound.on_channel_gone = [this](ChannelKey key) { channel_gone(key); };
+    sound_ = std::make_unique<SoundDevices>(std::move(sound));
+}
+
+void Server::channel_added(ChannelKey key) {
+    apply_options();
+    for (const auto& client : clients_)
+        client->channel_added(key);
+}
+
+void Server::channel_gone(ChannelKey key) {
+    apply_options();
+    for (const auto& client : clients_)
+        client->channel_gone(key);
+}
+
+Result<DeviceHandle*> Server::add_char_device(std::unique_ptr<CharDevice> device) {
+    if (!devices_)
+        return fail(ErrorCode::operation_invalid, "a character device before spice_server_init");
+    return devices_->add(std::move(device));
+}
+
+void Server::remove_char_device(DeviceHandle* handle) {
+    if (devices_) devices_->remove(handle);
+}
+
+Result<Playback*> Server::add_playback() {
+    if (!sound_) return fail(ErrorCode::operation_invalid, "sound before spice_server_init");
+    return sound_->add_playback();
+}
+
+Result<Record*> Server::add_record() {
+    if (!sound_) return fail(ErrorCode::operation_invalid, "sound before spice_server_init");
+    return sound_->add_record();
+}
+
+std::unique_ptr<Channel> Server::make_device_channel(const ChannelSetup& setup,
+                                                     ChannelOutput& output, bool is_remote) {
+    if (setup.key.type == ChannelType::playback || setup.key.type == ChannelType::record)
+        return sound_->make_channel(setup, output, options_.playback_compression);
+    return devices_->make_channel(setup, output, is_remote);
+}
+
+void Server::close_channel(LinkId link) {
+    home_->post([this, alive = alive_, link] {
+        if (*alive) channel_lost(link);
+    });
 }
 
 void Server::leds_changed(std::uint8_t leds) {
@@ -198,37 +296,83 @@ void Server::encoding_changed() {
         display->set_encoding(encoder_options());
 }
 
+void Server::set_device_info(Display* display, const std::string& address,
+                             std::uint32_t first_output, std::uint32_t outputs) {
+    constexpr std::size_t kMostAddress = 255;
+    constexpr std::uint32_t kMostOutputs = 16;
+    if (address.size() > kMostAddress || outputs > kMostOutputs) {
+        log_warning("spice", "device info with {} outputs at an address of {} characters: ignored",
+                    outputs, address.size());
+        return;
+    }
+    device_infos_[display] = {address, first_output, outputs};
+    if (devices_) devices_->agent().graphics_devices_changed();
+}
+
+// VDAgentGraphicsDeviceInfo of spice/vd_agent.h.
+Bytes Server::graphics_devices() const {
+    LittleWriter entries;
+    std::uint32_t count = 0;
+    for (const auto& display : displays_) {
+        const auto info = device_infos_.find(display.get());
+        if (info == device_infos_.end()) continue;
+        for (std::uint32_t output = 0; output < info->second.outputs; ++output) {
+            entries.u32(display->id());
+            entries.u32(output);
+            entries.u32(info->second.first_output + output);
+            entries.u32(static_cast<std::uint32_t>(info->second.address.size() + 1));
+            entries.bytes(as_bytes(info->second.address));
+            entries.u8(0);
+            ++count;
+        }
+    }
+    if (count == 0) return {};
+    LittleWriter message;
+    message.u32(count);
+    message.bytes(entries.take());
+    return message.take();
+}
+
 // --- Mouse mode ---------------------------------------------------------------------------------
+
+std::uint32_t Server::media_time() const {
+    if (home_ == nullptr) return 0;
+    return static_cast<std::uint32_t>(to_ms(home_->now().since_start) & 0xffffffff);
+}
 
 Server::Session Server::session() const {
     Session session;
     session.displays = static_cast<std::uint32_t>(displays_.size());
     session.supported_modes = main_wire::MouseMode::server;
-    if (tablet_ && primary_allows_tablet_)
+    if ((tablet_ || agent_has_mouse()) && primary_allows_tablet_)
         session.supported_modes = session.supported_modes | main_wire::MouseMode::client;
     session.mode = mouse_mode_;
-    if (home_ != nullptr) {
-        session.multi_media_time =
-            static_cast<std::uint32_t>(to_ms(home_->now().since_start) & 0xffffffff);
-    }
+    session.multi_media_time = media_time();
     for (const auto& display : displays_)
         session.channels.push_back({ChannelType::display, display->id()});
     session.channels.push_back({ChannelType::inputs, 0});
     for (const auto& display : displays_)
         session.channels.push_back({ChannelType::cursor, display->id()});
+    if (sound_) sound_->list_channels(session.channels);
+    if (devices_) devices_->list_channels(session.channels);
     return session;
 }
 
+bool Server::agent_has_mouse() const {
+    return options_.agent_mouse && devices_ && devices_->agent().is_attached();
+}
+
 void Server::update_mouse_mode() {
-    const bool allowed = tablet_ && primary_allows_tablet_;
+    const bool allowed = (tablet_ || agent_has_mouse()) && primary_allows_tablet_;
+    const main_wire::MouseMode before = mouse_mode_;
     if (!allowed) mouse_mode_ = main_wire::MouseMode::server;
+    if (std::exchange(absolute_allowed_, allowed) == allowed && before == mouse_mode_) return;
     for (const auto& client : clients_)
         client->mouse_mode_changed();
 }
 
 void Server::want_mouse_mode(main_wire::MouseMode mode) {
-    const bool wants_client = mode == main_wire::MouseMode::client;
-    if (wants_client && !(tablet_ && primary_allows_tablet_)) return;
+    if (mode == main_wire::MouseMode::client && !absolute_allowed_) return;
     if (mode != main_wire::MouseMode::client && mode != main_wire::MouseMode::server) return;
     if (mode == mouse_mode_) return;
     mouse_mode_ = mode;
@@ -250,14 +394,31 @@ void Server::mouse_motion(int dx, int dy, int dz, std::uint32_t buttons) {
 void Server::mouse_buttons(std::uint32_t buttons) {
     if (mouse_) mouse_->buttons(buttons);
 }
-void Server::tablet_position(int x, int y, std::uint32_t buttons, std::uint8_t) {
+void Server::tablet_position(int x, int y, std::uint32_t buttons, std::uint8_t display) {
+    agent_mouse_.x = static_cast<std::uint32_t>(x);
+    agent_mouse_.y = static_cast<std::uint32_t>(y);
+    agent_mouse_.display = display;
+    if (agent_has_mouse()) return tell_agent_mouse(buttons, 0);
     if (tablet_) tablet_->position(x, y, buttons);
 }
 void Server::tablet_wheel(int motion, std::uint32_t buttons) {
+    if (agent_has_mouse()) {
+        return tell_agent_mouse(buttons, motion < 0   ? VD_AGENT_UBUTTON_MASK
+                                         : motion > 0 ? VD_AGENT_DBUTTON_MASK
+                                                      : 0);
+    }
     if (tablet_) tablet_->wheel(motion, buttons);
 }
 void Server::tablet_buttons(std::uint32_t buttons) {
+    if (agent_has_mouse()) return tell_agent_mouse(buttons, 0);
     if (tablet_) tablet_->buttons(buttons);
+}
+// A device's bits are left, right, middle, -, -, -, side, extra; the agent's stand in another
+// order.
+void Server::tell_agent_mouse(std::uint32_t buttons, std::uint32_t wheel) {
+    agent_mouse_.buttons =
+        (buttons & 1) << 1 | (buttons & 4) | (buttons & 2) << 2 | (buttons & 0xc0) | wheel;
+    devices_->agent().mouse(agent_mouse_);
 }
 bool Server::absolute_pointer() const {
     return mouse_mode_ == main_wire::MouseMode::client;
@@ -270,12 +431,14 @@ void Server::vm_start() {
     source_.machine_runs();
     // A machine that was paused on the way goes on telling; one that comes back does not leave.
     if (sender_.step() != StateSender::Step::told) drop_state();
+    if (devices_) devices_->set_running(true);
     for (const auto& display : displays_)
         display->start();
 }
 
 void Server::vm_stop() {
     running_ = false;
+    if (devices_) devices_->set_running(false);
     for (const auto& display : displays_)
         display->stop();
     tell_last_state();
@@ -318,12 +481,13 @@ void Server::on_linked(LinkedSocket socket) {
         client->channel_linked(std::move(socket));
         return;
     }
-    // One client at a time: the newest. An attempt that was given up may come behind its successor.
+    // One client at a time, the newest, unless the embedder wants to try several. An attempt that
+    // was given up may come behind its successor.
     for (const auto& client : clients_) {
-        if (client->main_link() > socket.id)
+        if (!options_.several_clients && client->main_link() > socket.id)
             return refuse(std::move(socket), "a newer one is here");
     }
-    while (!clients_.empty())
+    while (!clients_.empty() && !options_.several_clients)
         remove_client(clients_.back()->id(), "another client has connected");
     const bool comes_from_elsewhere = socket.is_migration_target;
     clients_.push_back(std::make_unique<Client>(*this, ++last_client_, std::move(socket)));

@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "base/random.h"
+#include "spice/server/chardev/char_devices.h"
 #include "spice/server/client.h"
 #include "spice/server/display/display.h"
 #include "spice/server/inputs/inputs_channel.h"
 #include "spice/server/link/link_server.h"
 #include "spice/server/migration/source.h"
 #include "spice/server/options.h"
+#include "spice/server/sound/sound_devices.h"
 
 namespace segue::spice::server {
 
@@ -43,6 +45,14 @@ class Server final : private InputSink {
     // Null takes the tablet away.
     Result<> set_tablet(std::unique_ptr<TabletDevice> tablet);
     void set_migration_observer(std::unique_ptr<MigrationObserver> observer);
+    Result<DeviceHandle*> add_char_device(std::unique_ptr<CharDevice> device);
+    void remove_char_device(DeviceHandle* handle);
+    Result<Playback*> add_playback();
+    Result<Record*> add_record();
+    template <class Device>
+    void remove_sound(Device* device) {
+        if (sound_) sound_->remove(device);
+    }
     void leds_changed(std::uint8_t leds);
     // The primary surface of a display was made: the pointer's space is its size.
     void primary_changed(int width, int height, bool mouse_mode);
@@ -51,6 +61,10 @@ class Server final : private InputSink {
     void set_jpeg(WanCompression compression);
     void set_zlib_glz(WanCompression compression);
     void set_streaming_video(int value);
+    // Where the guest sees this display's device ("pci/0000/02.0"), and which of its outputs are
+    // this display's monitors: for the guest's agent.
+    void set_device_info(Display* display, const std::string& address, std::uint32_t first_output,
+                         std::uint32_t outputs);
 
     // --- The machine -----------------------------------------------------------------------------
     void vm_start();
@@ -84,6 +98,12 @@ class Server final : private InputSink {
     EncoderOptions encoder_options() const;
     Display* display_of(std::uint8_t id);
     InputSink& inputs() { return *this; }
+    CharDevices& devices() { return *devices_; }
+    // Null: no such channel, or it is in use.
+    std::unique_ptr<Channel> make_device_channel(const ChannelSetup& setup, ChannelOutput& output,
+                                                 bool is_remote);
+    // As soon as nothing of it is on the stack.
+    void close_channel(LinkId link);
     const Clock& clock() const { return home_->clock(); }
     const Admission& admission() const { return *admission_; }
     void want_mouse_mode(wire::main::MouseMode mode);
@@ -115,6 +135,13 @@ class Server final : private InputSink {
     void channel_lost(LinkId link);
     void refuse(LinkedSocket socket, const std::string& why);
     void update_mouse_mode();
+    void make_devices();
+    Bytes graphics_devices() const;
+    std::uint32_t media_time() const;
+    void channel_added(ChannelKey key);
+    void channel_gone(ChannelKey key);
+    bool agent_has_mouse() const;
+    void tell_agent_mouse(std::uint32_t buttons, std::uint32_t wheel);
     Result<> listen_all();
     Result<> load_tls();
     void perform(const MigrationSource::Actions& actions,
@@ -142,9 +169,19 @@ class Server final : private InputSink {
     std::unique_ptr<TabletDevice> tablet_;
     std::unique_ptr<MigrationObserver> migration_observer_;
     std::vector<std::unique_ptr<Display>> displays_;
+    struct DeviceInfo {
+        std::string address;
+        std::uint32_t first_output = 0;
+        std::uint32_t outputs = 0;
+    };
+    std::map<const Display*, DeviceInfo> device_infos_;
+    std::unique_ptr<CharDevices> devices_;  // from start() on, as sound_
+    std::unique_ptr<SoundDevices> sound_;
+    AgentMouse agent_mouse_;
     bool running_ = false;
 
     bool primary_allows_tablet_ = true;
+    bool absolute_allowed_ = false;  // a client may point in absolute coordinates
     int pointer_width_ = 0;
     int pointer_height_ = 0;
     wire::main::MouseMode mouse_mode_ = wire::main::MouseMode::server;

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/filter_chain.h"
+
 namespace segue::spice::server {
 namespace {
 
@@ -52,6 +54,16 @@ void Transport::detach() {
     watch_.reset();
     handlers_ = {};
     loop_ = nullptr;
+}
+
+Result<> Transport::add_filter(std::unique_ptr<net::ByteFilter> filter) {
+    const Bytes read = std::exchange(input_, {});
+    Bytes to_peer;
+    TRY(filter->receive(read, input_, to_peer));
+    if (!to_peer.empty()) send(std::move(to_peer));
+    filter_ = filter_ ? std::make_unique<net::FilterChain>(std::move(filter_), std::move(filter))
+                      : std::move(filter);
+    return {};
 }
 
 void Transport::send(std::vector<wire::SharedBytes> pieces) {

@@ -38,6 +38,9 @@ class Transport {
     // Before the first attach, or when nothing is queued.
     void set_filter(std::unique_ptr<net::ByteFilter> filter) { filter_ = std::move(filter); }
     const net::ByteFilter* filter() const { return filter_.get(); }
+    // In the middle of a connection, behind the filter that is there: bytes queued go as they are,
+    // bytes that were read and not used go through it.
+    Result<> add_filter(std::unique_ptr<net::ByteFilter> filter);
 
     void attach(Loop& loop, Handlers handlers);
     // Bytes that a former owner read and did not use: the next owner gets them first.

@@ -19,6 +19,7 @@ namespace segue::spice::server {
 struct LinkRules {
     bool authenticate = true;
     bool sasl = false;
+    std::string sasl_application;
     Ticket ticket;
     struct ChannelRule {
         wire::Capabilities caps;  // what we offer

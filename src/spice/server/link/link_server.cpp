@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/link/link_server.h"
 
+#include <netdb.h>
 #include <openssl/crypto.h>
+
+#include <array>
 
 #include "base/log.h"
 #include "net/socket.h"
+#include "spice/server/link/sasl_session.h"
+#include "spice/server/link/websocket.h"
 
 namespace segue::spice::server {
 namespace {
@@ -17,6 +22,20 @@ struct Overloaded : Parts... {
 };
 template <class... Parts>
 Overloaded(Parts...) -> Overloaded<Parts...>;
+
+// Every cipher that OpenSSL 3 takes by default has at least so many.
+constexpr unsigned kTlsBits = 112;
+
+// "IP;PORT", as SASL wants it; empty for a unix socket.
+std::string sasl_address(const sockaddr_storage& address, socklen_t size) {
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> service{};
+    if (address.ss_family == AF_UNIX ||
+        ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(),
+                      service.data(), service.size(), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return {};
+    return std::string(host.data()) + ";" + service.data();
+}
 
 bool same_password(const std::string& one, const std::string& other) {
     return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
@@ -64,7 +83,36 @@ class LinkServer::Session {
     std::size_t on_input(ByteView bytes) {
         // Once it is decided, what comes belongs to the channel.
         if (leaving_) return 0;
+        if (!sniffed_) {
+            if (bytes.size() < kWebSocketBegin.size()) return 0;
+            if (as_text(bytes).starts_with(kWebSocketBegin)) return on_web_request(bytes);
+            sniffed_ = true;
+        }
         run(link_.feed(bytes));
+        return bytes.size();
+    }
+
+    // A client in a browser: SPICE begins behind the request, in frames.
+    std::size_t on_web_request(ByteView bytes) {
+        const auto upgrade = upgrade_to_websocket(bytes);
+        if (!upgrade) {
+            end({LinkError::error, upgrade.error()});
+            return bytes.size();
+        }
+        if (!*upgrade) return 0;
+        sniffed_ = true;
+        transport_->send(Bytes((*upgrade)->reply.begin(), (*upgrade)->reply.end()));
+        auto filter = std::make_unique<WebSocketFilter>();
+        Bytes plain;
+        Bytes to_peer;
+        Result<> done = filter->receive(bytes.subspan((*upgrade)->used), plain, to_peer);
+        if (!to_peer.empty()) transport_->send(std::move(to_peer));
+        if (done) done = transport_->add_filter(std::move(filter));
+        if (!done) {
+            end({LinkError::error, done.error()});
+        } else if (!plain.empty()) {
+            run(link_.feed(plain));
+        }
         return bytes.size();
     }
 
@@ -74,6 +122,8 @@ class LinkServer::Session {
                            [&](const wire::SendBytes& send) { transport_->send(send.bytes); },
                            [&](const wire::LinkRequested& asked) { decide(asked); },
                            [&](const wire::CheckTicket& check) { judge(check.ticket); },
+                           [&](const wire::SaslListNeeded&) { begin_sasl(); },
+                           [&](const wire::SaslServerStep& step) { continue_sasl(step); },
                            [&](const wire::Linked& linked) { hand_over(linked); },
                            [&](const wire::CloseLink& close) { end(close); },
                            [](const auto&) {},
@@ -103,18 +153,50 @@ class LinkServer::Session {
         offer.common = wire::Capabilities::of({wire::CommonCapability::auth_selection,
                                                wire::CommonCapability::auth_spice,
                                                wire::CommonCapability::mini_header});
+        offer.sasl = rules_->sasl && !skip_auth_;
+        if (offer.sasl) offer.common.add(wire::CommonCapability::auth_sasl);
         if (rule != rules_->channels.end()) offer.channel = rule->second.caps;
         run(link_.accept(offer));
     }
 
     void judge(const wire::Ticket& ticket) {
         const LinkError said = verdict(ticket);
-        if (said == LinkError::ok && asked_.channel_type != wire::ChannelType::main) {
-            // Before the client can know of it.
-            server_.admission_->link_told(asked_.connection_id, id_);
-            is_told_ = true;
-        }
+        if (said == LinkError::ok) tell_link();
         run(link_.ticket_verdict(said));
+    }
+
+    // Before the client can know that its channel is linked.
+    void tell_link() {
+        if (asked_.channel_type == wire::ChannelType::main) return;
+        server_.admission_->link_told(asked_.connection_id, id_);
+        is_told_ = true;
+    }
+
+    // --- SASL, in place of the ticket ---
+
+    void begin_sasl() {
+        const auto made = [&]() -> Result<std::string> {
+            TRY(start_sasl(rules_->sasl_application));
+            sasl_ = TRY(SaslSession::make(sasl_address(peer_->local, peer_->local_size),
+                                          sasl_address(peer_->remote, peer_->remote_size),
+                                          peer_->tls ? kTlsBits : 0));
+            return sasl_->mechanisms();
+        };
+        const Result<std::string> mechanisms = made();
+        if (!mechanisms) return run(link_.reject(LinkError::error, mechanisms.error().message));
+        run(link_.sasl_mechanisms(*mechanisms));
+    }
+
+    void continue_sasl(const wire::SaslServerStep& asked) {
+        auto step = sasl_->step(asked.mechanism, asked.data);
+        if (!step) {
+            log_warning("spice", "{}: refused: {}", name_, step.error().message);
+            return run(link_.sasl_reply({}, false, LinkError::permission_denied));
+        }
+        if (step->complete) log_info("spice", "{}: SASL knows it as '{}'", name_, sasl_->user());
+        const LinkError said = step->complete ? may_link() : LinkError::ok;
+        if (step->complete && said == LinkError::ok) tell_link();
+        run(link_.sasl_reply(step->reply, step->complete, said));
     }
 
     LinkError verdict(const wire::Ticket& ticket) {
@@ -135,6 +217,10 @@ class LinkServer::Session {
                 return LinkError::permission_denied;
             }
         }
+        return may_link();
+    }
+
+    LinkError may_link() const {
         const ChannelKey key{asked_.channel_type, asked_.channel_id};
         if (key.type != wire::ChannelType::main &&
             !server_.admission_->has_session(asked_.connection_id))
@@ -173,6 +259,14 @@ class LinkServer::Session {
     void leave() {
         transport_->detach();
         transport_->unread(link_.take_rest());
+        if (sasl_ && sasl_->has_layer()) {
+            // The result went in clear; everything behind it does not.
+            const Result<> done = transport_->add_filter(SaslSession::make_layer(std::move(sasl_)));
+            if (!done) {
+                log_warning("spice", "{}: closed: {}", name_, done.error().message);
+                return server_.drop(id_);
+            }
+        }
         linked_->transport = std::move(transport_);
         linked_->peer = peer_;
         told_connected_ = false;  // its end is told by the channel
@@ -204,6 +298,7 @@ class LinkServer::Session {
     bool told_connected_ = false;
     bool is_told_ = false;  // that its channel is linked, and on its way to the home thread
     bool leaving_ = false;
+    bool sniffed_ = false;  // it is known whether it is a WebSocket
     std::string name_;
     std::shared_ptr<PeerInfo> peer_;
     std::unique_ptr<Timer> timer_;
@@ -212,6 +307,7 @@ class LinkServer::Session {
     std::shared_ptr<const LinkRules> rules_;
     std::shared_ptr<const TicketKey> ticket_key_;
     std::shared_ptr<LinkedSocket> linked_;
+    std::unique_ptr<SaslSession> sasl_;
 };
 
 LinkServer::LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers)

@@ -29,6 +29,10 @@ class MainEvents {
     virtual Result<> restore_main(const wire::migration::Main& state) = 0;
     virtual wire::migration::Main main_state() = 0;
     virtual void round_trip(Duration time) = 0;
+    // Room has come for more than what must be said.
+    virtual void main_room() {}
+    // MIGRATE is about to go out.
+    virtual void main_migrates() {}
 };
 
 class MainChannel final : public Channel {
@@ -45,6 +49,8 @@ class MainChannel final : public Channel {
     // Measures the way there and back; nothing while one is under way.
     void ping();
     bool is_ping_answered() const { return ping_answered_; }
+    bool has_room() const { return can_send(); }
+    void on_room() override { events_.main_room(); }
 
   private:
     struct Handler;
@@ -53,6 +59,7 @@ class MainChannel final : public Channel {
     Bytes migrate_data() override;
     Result<> restore(const wire::SharedBytes& blob) override;
     void ponged(std::uint32_t id, std::uint64_t timestamp) override;
+    void before_migrate() override { events_.main_migrates(); }
 
     MainEvents& events_;
     const Clock& clock_;

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/agent/agent.h"
+
+#include <gtest/gtest.h>
+
+#include "net/test_loop.h"
+#include "spice/server/chardev/fake_char_device.h"
+
+namespace segue::spice::server {
+namespace {
+
+using wire::SharedBytes;
+
+Bytes message(std::uint32_t type, ByteView data) {
+    LittleWriter writer;
+    writer.u32(VD_AGENT_PROTOCOL);
+    writer.u32(type);
+    writer.u64(0);
+    writer.u32(static_cast<std::uint32_t>(data.size()));
+    writer.bytes(data);
+    return writer.take();
+}
+Bytes chunk(std::uint32_t port, ByteView data) {
+    LittleWriter writer;
+    writer.u32(port);
+    writer.u32(static_cast<std::uint32_t>(data.size()));
+    writer.bytes(data);
+    return writer.take();
+}
+void append(Bytes& to, const Bytes& bytes) {
+    to.insert(to.end(), bytes.begin(), bytes.end());
+}
+// A message as a client sends it: in pieces.
+std::vector<Bytes> pieces_of(const Bytes& whole) {
+    std::vector<Bytes> pieces;
+    for (std::size_t at = 0; at < whole.size(); at += VD_AGENT_MAX_DATA_SIZE) {
+        const std::size_t size = std::min<std::size_t>(VD_AGENT_MAX_DATA_SIZE, whole.size() - at);
+        pieces.emplace_back(whole.begin() + static_cast<std::ptrdiff_t>(at),
+                            whole.begin() + static_cast<std::ptrdiff_t>(at + size));
+    }
+    return pieces;
+}
+
+class FakeUser final : public Agent::User {
+  public:
+    void agent_connected(std::uint32_t tokens) override {
+        ++connected;
+        may_send = tokens;
+    }
+    void agent_disconnected() override { ++disconnected; }
+    void agent_says(SharedBytes piece) override {
+        EXPECT_LE(piece.size(), std::size_t{VD_AGENT_MAX_DATA_SIZE});
+        heard.insert(heard.end(), piece.view().begin(), piece.view().end());
+        ++pieces;
+    }
+    void agent_grants(std::uint32_t tokens) override { may_send += tokens; }
+    bool agent_has_room() const override { return has_room; }
+
+    int connected = 0;
+    int disconnected = 0;
+    std::uint32_t may_send = TokenAccount::kWindow;
+    Bytes heard;
+    int pieces = 0;
+    bool has_room = true;
+};
+
+class AgentTest : public testing::Test {
+  protected:
+    AgentTest() { agent_ = make(); }
+    std::unique_ptr<Agent> make() {
+        Agent::Hooks hooks;
+        hooks.on_change = [this] { ++changes_; };
+        hooks.on_monitors = [this](Bytes config) { monitors_ = std::move(config); };
+        hooks.graphics_devices = [] { return Bytes{1, 2, 3, 4}; };
+        auto made = std::make_unique<Agent>(*loop_, std::move(hooks));
+        made->set_running(true);
+        return made;
+    }
+    void attach(Agent& agent) {
+        ASSERT_TRUE(agent.attach(std::make_unique<FakeCharDevice>(guest_)));
+    }
+    void begin() {
+        attach(*agent_);
+        agent_->join(1, user_);
+        ASSERT_TRUE(agent_->start(1, ~0u));
+    }
+    Result<> say(ClientId id, const Bytes& piece) {
+        return agent_->data(id, SharedBytes::copy(piece));
+    }
+
+    net::TestLoop loop_;
+    FakeGuest guest_;
+    FakeUser user_;
+    std::unique_ptr<Agent> agent_;
+    int changes_ = 0;
+    Bytes monitors_;
+};
+
+TEST_F(AgentTest, PassesALargeClipboardBothWays) {
+    begin();
+    const Bytes whole = message(VD_AGENT_CLIPBOARD, numbered(100000));
+    Bytes expected;
+    for (const Bytes& piece : pieces_of(whole)) {
+        ASSERT_GT(user_.may_send, 0u);
+        --user_.may_send;
+        ASSERT_TRUE(say(1, piece));
+        append(expected, chunk(VDP_CLIENT_PORT, piece));
+    }
+    EXPECT_EQ(guest_.taken, expected);
+
+    // The agent's own chunks may be larger than a message to a client, and come in bits.
+    const Bytes all = chunk(VDP_CLIENT_PORT, whole);
+    for (std::size_t at = 0; at < all.size(); at += 777) {
+        guest_.says.assign(
+            all.begin() + static_cast<std::ptrdiff_t>(at),
+            all.begin() + static_cast<std::ptrdiff_t>(std::min(at + 777, all.size())));
+        agent_->wakeup();
+        EXPECT_TRUE(guest_.says.empty());
+    }
+    EXPECT_EQ(user_.heard, whole);
+}
+
+TEST_F(AgentTest, AClientWithoutTokensIsRefusedAndWithoutGrantsHearsNothing) {
+    attach(*agent_);
+    agent_->join(1, user_);
+    ASSERT_TRUE(agent_->start(1, 1));
+    guest_.takes = 0;
+    const Bytes small = message(VD_AGENT_REPLY, Bytes(8));
+    for (std::uint32_t count = 0; count < TokenAccount::kWindow; ++count)
+        ASSERT_TRUE(say(1, small));
+    EXPECT_FALSE(say(1, small));
+    guest_.says = chunk(VDP_CLIENT_PORT, small);
+    append(guest_.says, chunk(VDP_CLIENT_PORT, small));
+    agent_->wakeup();
+    EXPECT_EQ(user_.pieces, 1);
+    EXPECT_FALSE(guest_.says.empty());
+    user_.has_room = false;
+    ASSERT_TRUE(agent_->tokens(1, 5));
+    EXPECT_EQ(user_.pieces, 1);
+    user_.has_room = true;
+    agent_->room(1);
+    EXPECT_EQ(user_.pieces, 2);
+}
+
+TEST_F(AgentTest, WhatTheEmbedderForbidsDoesNotPassAndIsNotAnnounced) {
+    AgentRules rules;
+    rules.copy_paste = rules.file_transfer = false;
+    agent_->set_rules(rules);
+    begin();
+    guest_.taken.clear();
+    for (const std::uint32_t type : {VD_AGENT_CLIPBOARD_GRAB, VD_AGENT_FILE_XFER_DATA}) {
+        ASSERT_TRUE(say(1, message(type, Bytes(10))));
+        guest_.says = chunk(VDP_CLIENT_PORT, message(type, Bytes(10)));
+        agent_->wakeup();
+    }
+    EXPECT_TRUE(guest_.taken.empty());
+    EXPECT_TRUE(user_.heard.empty());
+    LittleWriter caps;
+    caps.u32(1);
+    caps.u32(~0u & ~(1u << VD_AGENT_CAP_FILE_XFER_DISABLED));
+    guest_.says = chunk(VDP_CLIENT_PORT, message(VD_AGENT_ANNOUNCE_CAPABILITIES, caps.take()));
+    agent_->wakeup();
+    ASSERT_EQ(user_.heard.size(), 28u);
+    const auto heard = load<ByteOrder::little, std::uint32_t>(user_.heard.data() + 24);
+    EXPECT_EQ(heard & (1u << VD_AGENT_CAP_CLIPBOARD_BY_DEMAND), 0u);
+    EXPECT_NE(heard & (1u << VD_AGENT_CAP_FILE_XFER_DISABLED), 0u);
+    // An agent that can is told which display is which device.
+    EXPECT_EQ(guest_.taken,
+              chunk(VDP_SERVER_PORT, message(VD_AGENT_GRAPHICS_DEVICE_INFO, Bytes{1, 2, 3, 4})));
+}
+
+TEST_F(AgentTest, MonitorsGoToDevicesThatTakeThem) {
+    AgentRules rules;
+    rules.monitors_to_devices = true;
+    agent_->set_rules(rules);
+    begin();
+    LittleWriter config;
+    config.u32(1);
+    config.u32(0);
+    config.bytes(numbered(sizeof(VDAgentMonConfig)));
+    const Bytes data = config.take();
+    ASSERT_TRUE(say(1, message(VD_AGENT_MONITORS_CONFIG, data)));
+    EXPECT_EQ(monitors_, data);
+    EXPECT_TRUE(guest_.taken.empty());
+    Bytes lying = data;
+    lying[0] = 200;
+    EXPECT_FALSE(say(1, message(VD_AGENT_MONITORS_CONFIG, lying)));
+}
+
+TEST_F(AgentTest, MessagesOfTwoClientsAreNotMixed) {
+    begin();
+    FakeUser second;
+    agent_->join(2, second);
+    ASSERT_TRUE(agent_->start(2, ~0u));
+    const std::vector<Bytes> one = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
+    const Bytes other = message(VD_AGENT_REPLY, Bytes(8));
+    ASSERT_TRUE(say(1, one[0]));
+    ASSERT_TRUE(say(2, other));
+    ASSERT_TRUE(say(1, one[1]));
+    Bytes expected = chunk(VDP_CLIENT_PORT, one[0]);
+    append(expected, chunk(VDP_CLIENT_PORT, one[1]));
+    append(expected, chunk(VDP_CLIENT_PORT, other));
+    EXPECT_EQ(guest_.taken, expected);
+    // One that goes in the middle of its message: the agent is told to forget the beginning.
+    guest_.taken.clear();
+    ASSERT_TRUE(say(1, one[0]));
+    ASSERT_TRUE(say(2, other));
+    agent_->leave(1);
+    expected = chunk(VDP_CLIENT_PORT, one[0]);
+    append(expected, chunk(VDP_SERVER_PORT, message(VD_AGENT_CLIENT_DISCONNECTED, {})));
+    append(expected, chunk(VDP_CLIENT_PORT, other));
+    EXPECT_EQ(guest_.taken, expected);
+}
+
+TEST_F(AgentTest, ClientsLearnWhenTheAgentComesAndGoes) {
+    agent_->join(1, user_);
+    attach(*agent_);
+    EXPECT_EQ(user_.connected, 1);
+    ASSERT_TRUE(agent_->start(1, ~0u));
+    agent_->detach();
+    EXPECT_EQ(user_.disconnected, 1);
+    // Under way when it went: nobody's.
+    ASSERT_TRUE(say(1, message(VD_AGENT_REPLY, Bytes(8))));
+    attach(*agent_);
+    EXPECT_EQ(user_.connected, 2);
+    ASSERT_TRUE(say(1, numbered(100)));
+    EXPECT_TRUE(guest_.taken.empty());
+    EXPECT_EQ(changes_, 3);
+}
+
+TEST_F(AgentTest, AnAgentThatBreaksItsProtocolIsTakenAway) {
+    for (const Bytes& bad : {chunk(9, numbered(30)), chunk(VDP_CLIENT_PORT, numbered(30)),
+                             chunk(VDP_CLIENT_PORT, numbered(3))}) {
+        agent_ = make();
+        guest_.says.clear();
+        begin();
+        guest_.says = bad;
+        agent_->wakeup();
+        EXPECT_FALSE(agent_->is_attached());
+        EXPECT_FALSE(guest_.connected);
+        agent_->wakeup();
+    }
+    EXPECT_EQ(user_.disconnected, 3);
+}
+
+TEST_F(AgentTest, PositionsAreReplacedButNoButtonIsLost) {
+    begin();
+    guest_.takes = 0;
+    agent_->mouse({1, 1, 0, 0});
+    guest_.taken.clear();
+    agent_->mouse({2, 2, 0, 0});
+    agent_->mouse({3, 3, 0, 0});
+    agent_->mouse({3, 3, VD_AGENT_UBUTTON_MASK, 0});
+    agent_->mouse({3, 3, 0, 0});
+    guest_.takes = SIZE_MAX;
+    agent_->wakeup();
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> seen;
+    constexpr std::size_t kSize = sizeof(VDIChunkHeader) + sizeof(VDAgentMessage) + 13;
+    ASSERT_EQ(guest_.taken.size() % kSize, 0u);
+    for (std::size_t at = 0; at < guest_.taken.size(); at += kSize) {
+        LittleReader reader(ByteView(guest_.taken).subspan(at + 28));
+        const std::uint32_t x = reader.u32();
+        reader.u32();
+        seen.emplace_back(x, reader.u32());
+    }
+    EXPECT_EQ(seen, (std::vector<std::pair<std::uint32_t, std::uint32_t>>{
+                        {1, 0}, {3, 0}, {3, VD_AGENT_UBUTTON_MASK}, {3, 0}}));
+}
+
+// At each place where the stream of the agent may be cut, and with a guest that took part of what
+// the client sent.
+TEST_F(AgentTest, AMoveAtEveryByteLosesNothing) {
+    Bytes stream;
+    Bytes expected;
+    for (const std::size_t size : {10u, 2500u, 0u, 40u}) {
+        const Bytes whole = message(VD_AGENT_CLIPBOARD, numbered(size));
+        append(expected, whole);
+        append(stream, chunk(VDP_CLIENT_PORT, whole));
+    }
+    const std::vector<Bytes> up = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(2500)));
+    for (std::size_t cut = 0; cut <= stream.size(); cut += (cut > 100 && cut < 2400 ? 97 : 1)) {
+        guest_ = {};
+        FakeUser user;
+        auto source = make();
+        attach(*source);
+        source->join(1, user);
+        ASSERT_TRUE(source->start(1, ~0u));
+        const auto at = stream.begin() + static_cast<std::ptrdiff_t>(cut);
+        guest_.says.assign(stream.begin(), at);
+        source->wakeup();
+        guest_.takes = 11;
+        ASSERT_TRUE(source->data(1, SharedBytes::copy(up[0])));
+        source->set_running(false);
+        source->before_migrate(1);
+        const Bytes blob = wire::encode(0, source->capture(1)).body();
+        const auto state = wire::parse<wire::migration::Main>(SharedBytes::borrow(blob)).value();
+
+        auto target = make();
+        target->set_running(false);
+        target->restore(1, user, state);  // before the port opens, and behind it
+        const bool early = cut % 2 == 0;
+        if (early) {
+            ASSERT_TRUE(target->data(1, SharedBytes::copy(up[1])));
+        }
+        guest_.takes = SIZE_MAX;
+        guest_.says.assign(at, stream.end());
+        attach(*target);
+        target->set_running(true);
+        target->wakeup();
+        if (!early) {
+            ASSERT_TRUE(target->data(1, SharedBytes::copy(up[1])));
+        }
+        ASSERT_EQ(user.heard, expected) << cut;
+        Bytes written = chunk(VDP_CLIENT_PORT, up[0]);
+        append(written, chunk(VDP_CLIENT_PORT, up[1]));
+        ASSERT_EQ(guest_.taken, written) << cut;
+        ASSERT_EQ(user.connected, 0);
+    }
+}
+
+TEST_F(AgentTest, AfterAMoveWithoutItsAgentTheClientIsTold) {
+    wire::migration::Main state;
+    state.agent_device.connected = true;
+    state.client_agent_started = true;
+    agent_->restore(1, user_, state);
+    EXPECT_TRUE(loop_.run_until([&] { return user_.disconnected == 1; }, 20s));
+}
+
+}  // namespace
+}  // namespace segue::spice::server

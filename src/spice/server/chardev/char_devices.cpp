@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/chardev/char_devices.h"
+
+#include <algorithm>
+
+#include "spice/server/smartcard/smartcard_channel.h"
+#include "spice/server/vmc/vmc_channel.h"
+
+namespace segue::spice::server {
+
+using wire::ChannelType;
+
+class CharDevices::AgentHandle final : public DeviceHandle {
+  public:
+    explicit AgentHandle(Agent& agent) : agent_(agent) {}
+    void wakeup() override { agent_.wakeup(); }
+    void port_event(std::uint8_t) override {}
+
+  private:
+    Agent& agent_;
+};
+
+CharDevices::CharDevices(Loop& loop, Hooks hooks)
+    : loop_(loop),
+      hooks_(std::move(hooks)),
+      agent_(loop, hooks_.agent),
+      agent_handle_(std::make_unique<AgentHandle>(agent_)) {}
+
+CharDevices::~CharDevices() = default;
+
+Result<DeviceHandle*> CharDevices::add(std::unique_ptr<CharDevice> device) {
+    const std::string subtype = device->subtype();
+    if (subtype == "vdagent") {
+        TRY(agent_.attach(std::move(device)));
+        return agent_handle_.get();
+    }
+    if (subtype == "smartcard") return add_reader(std::move(device));
+    if (subtype == "usbredir") return add_vmc(ChannelType::usbredir, std::move(device));
+    if (subtype == "port") {
+        const bool webdav = device->port_name() == "org.spice-space.webdav.0";
+        return add_vmc(webdav ? ChannelType::webdav : ChannelType::port, std::move(device));
+    }
+    return fail(ErrorCode::no_support, "character devices of type '{}' are not known", subtype);
+}
+
+// The number of a channel is the lowest free one, as stock counts them: both sides of a migration
+// must name a device alike.
+Result<DeviceHandle*> CharDevices::add_vmc(ChannelType type, std::unique_ptr<CharDevice> device) {
+    ChannelKey key{type, 0};
+    while (find(key) != nullptr)
+        ++key.id;
+    if (key.id >= kMostOfType) {
+        return fail(ErrorCode::limit_exceeded, "more than {} devices of type '{}'", kMostOfType,
+                    device->subtype());
+    }
+    vmc_.push_back(std::make_unique<VmcDevice>(key, std::move(device), loop_));
+    VmcDevice* added = vmc_.back().get();
+    added->set_running(running_);
+    hooks_.on_channel_added(key);
+    return added;
+}
+
+Result<DeviceHandle*> CharDevices::add_reader(std::unique_ptr<CharDevice> device) {
+    if (readers_.size() >= kMostReaders)
+        return fail(ErrorCode::limit_exceeded, "more than {} smartcard readers", kMostReaders);
+    std::uint32_t id = 0;
+    while (std::any_of(readers_.begin(), readers_.end(),
+                       [&](const auto& reader) { return reader->id() == id; }))
+        ++id;
+    readers_.push_back(std::make_unique<SmartcardReader>(id, std::move(device), loop_));
+    SmartcardReader* added = readers_.back().get();
+    added->set_running(running_);
+    // One channel for all readers.
+    if (readers_.size() == 1) hooks_.on_channel_added({ChannelType::smartcard, 0});
+    return added;
+}
+
+void CharDevices::remove(DeviceHandle* handle) {
+    if (handle == agent_handle_.get()) return agent_.detach();
+    const auto vmc = std::find_if(vmc_.begin(), vmc_.end(),
+                                  [&](const auto& device) { return device.get() == handle; });
+    if (vmc != vmc_.end()) {
+        const ChannelKey key = (*vmc)->key();
+        const std::unique_ptr<VmcDevice> leaving = std::move(*vmc);
+        vmc_.erase(vmc);
+        return hooks_.on_channel_gone(key);
+    }
+    const auto reader = std::find_if(readers_.begin(), readers_.end(),
+                                     [&](const auto& device) { return device.get() == handle; });
+    if (reader == readers_.end()) return;
+    const std::unique_ptr<SmartcardReader> leaving = std::move(*reader);
+    readers_.erase(reader);
+    if (readers_.empty()) hooks_.on_channel_gone({ChannelType::smartcard, 0});
+}
+
+void CharDevices::set_running(bool running) {
+    running_ = running;
+    agent_.set_running(running);
+    // A device that starts may take itself away.
+    std::vector<VmcDevice*> devices;
+    for (const auto& device : vmc_)
+        devices.push_back(device.get());
+    for (VmcDevice* device : devices) {
+        if (std::any_of(vmc_.begin(), vmc_.end(),
+                        [&](const auto& own) { return own.get() == device; }))
+            device->set_running(running);
+    }
+    for (std::size_t index = 0; index < readers_.size(); ++index)
+        readers_[index]->set_running(running);
+}
+
+void CharDevices::list_channels(std::vector<ChannelKey>& keys) const {
+    for (const auto& device : vmc_)
+        keys.push_back(device->key());
+    if (!readers_.empty()) keys.push_back({ChannelType::smartcard, 0});
+}
+
+VmcDevice* CharDevices::find(ChannelKey key) {
+    for (const auto& device : vmc_) {
+        if (device->key() == key) return device.get();
+    }
+    return nullptr;
+}
+
+std::unique_ptr<Channel> CharDevices::make_channel(const ChannelSetup& setup, ChannelOutput& output,
+                                                   bool is_remote) {
+    if (setup.key.type == ChannelType::smartcard) {
+        return std::make_unique<SmartcardChannel>(setup, output, [this]() -> SmartcardReader* {
+            for (const auto& reader : readers_) {
+                if (!reader->is_in_use()) return reader.get();
+            }
+            return nullptr;
+        });
+    }
+    VmcDevice* device = find(setup.key);
+    if (device == nullptr || device->is_in_use()) return nullptr;
+    const bool compress =
+        is_remote && setup.client_caps.has(wire::spicevmc::Capability::data_compress_lz4);
+    return std::make_unique<VmcChannel>(setup, output, *device, compress);
+}
+
+}  // namespace segue::spice::server

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// All character devices of the machine, by what they are: the agent's port, smartcard readers, USB
+// redirection, named ports. Home thread, or the embedder's lock held.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "spice/server/agent/agent.h"
+#include "spice/server/channel.h"
+#include "spice/server/smartcard/reader.h"
+#include "spice/server/vmc/vmc_device.h"
+
+namespace segue::spice::server {
+
+class CharDevices {
+  public:
+    // Of each kind; a channel's number is a byte.
+    static constexpr std::size_t kMostOfType = 64;
+    static constexpr std::size_t kMostReaders = 10;
+
+    struct Hooks {
+        Agent::Hooks agent;
+        // A channel can be linked from now on.
+        std::function<void(ChannelKey)> on_channel_added;
+        // Its connections are to be closed, once nothing of them is on the stack.
+        std::function<void(ChannelKey)> on_channel_gone;
+    };
+    CharDevices(Loop& loop, Hooks hooks);
+    ~CharDevices();
+
+    // The handle is good until remove().
+    Result<DeviceHandle*> add(std::unique_ptr<CharDevice> device);
+    void remove(DeviceHandle* handle);
+
+    void set_running(bool running);
+    void list_channels(std::vector<ChannelKey>& keys) const;
+    // Null: no such channel, or another client has its device.
+    std::unique_ptr<Channel> make_channel(const ChannelSetup& setup, ChannelOutput& output,
+                                          bool is_remote);
+    Agent& agent() { return agent_; }
+
+  private:
+    class AgentHandle;
+
+    Result<DeviceHandle*> add_vmc(wire::ChannelType type, std::unique_ptr<CharDevice> device);
+    Result<DeviceHandle*> add_reader(std::unique_ptr<CharDevice> device);
+    VmcDevice* find(ChannelKey key);
+
+    Loop& loop_;
+    Hooks hooks_;
+    bool running_ = false;
+    Agent agent_;
+    std::unique_ptr<DeviceHandle> agent_handle_;
+    std::vector<std::unique_ptr<VmcDevice>> vmc_;
+    std::vector<std::unique_ptr<SmartcardReader>> readers_;
+};
+
+}  // namespace segue::spice::server

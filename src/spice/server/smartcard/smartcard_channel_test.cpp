@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/smartcard/smartcard_channel.h"
+
+#include <gtest/gtest.h>
+
+#include "net/test_loop.h"
+#include "spice/server/chardev/fake_char_device.h"
+
+namespace segue::spice::server {
+namespace {
+
+using wire::SharedBytes;
+using wire::smartcard::Data;
+using wire::smartcard::VscType;
+
+Bytes vsc(VscType type, std::uint32_t reader, const Bytes& data) {
+    BigWriter writer;
+    writer.u32(static_cast<std::uint32_t>(type));
+    writer.u32(reader);
+    writer.u32(static_cast<std::uint32_t>(data.size()));
+    writer.bytes(data);
+    return writer.take();
+}
+Bytes say(VscType type, std::uint32_t reader, const Bytes& data) {
+    Data message;
+    message.type = type;
+    message.reader_id = reader;
+    message.data = SharedBytes::copy(data);
+    return from_client(message);
+}
+
+class SmartcardTest : public testing::Test {
+  protected:
+    SmartcardTest() { reader_ = make_reader(); }
+    std::unique_ptr<SmartcardReader> make_reader() {
+        auto made =
+            std::make_unique<SmartcardReader>(3, std::make_unique<FakeCharDevice>(guest_), *loop_);
+        made->set_running(true);
+        return made;
+    }
+    std::unique_ptr<SmartcardChannel> link(FakeOutput& output, bool expects = false) {
+        ChannelSetup setup;
+        setup.key.type = wire::ChannelType::smartcard;
+        setup.expects_data = expects;
+        auto made = std::make_unique<SmartcardChannel>(setup, output, [this]() {
+            return reader_ && !reader_->is_in_use() ? reader_.get() : nullptr;
+        });
+        made->start();
+        return made;
+    }
+
+    net::TestLoop loop_;
+    FakeGuest guest_;
+    FakeOutput output_;
+    std::unique_ptr<SmartcardReader> reader_;
+};
+
+TEST_F(SmartcardTest, CardAndGuestExchangeCommands) {
+    auto channel = link(output_);
+    EXPECT_TRUE(guest_.connected);
+    ASSERT_TRUE(channel->receive(say(VscType::reader_add, 0xffffffff, numbered(4))));
+    ASSERT_TRUE(channel->receive(say(VscType::atr, 3, numbered(9))));
+    Bytes expected = vsc(VscType::reader_add, 3, {});
+    const Bytes atr = vsc(VscType::atr, 3, numbered(9));
+    expected.insert(expected.end(), atr.begin(), atr.end());
+    EXPECT_EQ(guest_.taken, expected);
+    // The device knows only itself; the client hears the number that it uses.
+    const Bytes stream = vsc(VscType::apdu, 0, numbered(70));
+    for (const std::uint8_t byte : stream) {
+        guest_.says = {byte};
+        reader_->wakeup();
+    }
+    const auto apdu = output_.take<Data>();
+    ASSERT_TRUE(apdu);
+    EXPECT_EQ(apdu->type, VscType::apdu);
+    EXPECT_EQ(apdu->reader_id, 3u);
+    EXPECT_EQ(apdu->data.contiguous().size(), 70u);
+    guest_.taken.clear();
+    channel.reset();
+    EXPECT_EQ(guest_.taken, vsc(VscType::reader_remove, 3, {}));
+    EXPECT_FALSE(guest_.connected);
+}
+
+TEST_F(SmartcardTest, WhatIsNotThereIsRefused) {
+    auto channel = link(output_);
+    FakeOutput second;
+    auto other = link(second);
+    ASSERT_TRUE(other->receive(say(VscType::reader_add, 0, {})));
+    const auto none = second.take<Data>();
+    ASSERT_TRUE(none);
+    EXPECT_EQ(none->type, VscType::error);
+    ASSERT_TRUE(channel->receive(say(VscType::reader_remove, 3, {})));
+    EXPECT_EQ(output_.take<Data>()->type, VscType::error);
+    EXPECT_FALSE(channel->receive(say(VscType::apdu, 2, {})));
+    EXPECT_FALSE(other->receive(say(VscType::apdu, 3, {})));
+}
+
+TEST_F(SmartcardTest, ADeviceThatSaysNonsenseIsNotRead) {
+    auto channel = link(output_);
+    guest_.says = vsc(VscType::apdu, 0, {});
+    guest_.says[8] = 0x7f;
+    reader_->wakeup();
+    guest_.says = vsc(VscType::apdu, 0, {});
+    reader_->wakeup();
+    EXPECT_TRUE(output_.messages.empty());
+}
+
+TEST_F(SmartcardTest, AnExchangeGoesOnBehindAMove) {
+    auto channel = link(output_);
+    ASSERT_TRUE(channel->receive(say(VscType::reader_add, 0, {})));
+    guest_.taken.clear();
+    guest_.takes = 5;
+    ASSERT_TRUE(channel->receive(say(VscType::apdu, 3, numbered(30))));
+    const Bytes answer = vsc(VscType::apdu, 0, numbered(40));
+    guest_.says.assign(answer.begin(), answer.begin() + 17);
+    reader_->wakeup();
+    reader_->set_running(false);
+    channel->migrate();
+    ASSERT_TRUE(channel->receive(from_client(wire::common::MigrateFlushMark{})));
+    const auto blob = output_.take<wire::common::MigrateData>();
+    ASSERT_TRUE(blob);
+    guest_.takes = 0;
+    channel.reset();
+
+    FakeOutput there;
+    reader_ = make_reader();
+    guest_.takes = SIZE_MAX;
+    guest_.says.assign(answer.begin() + 17, answer.end());
+    auto moved = link(there, true);
+    ASSERT_TRUE(moved->receive(from_client(*blob)));
+    EXPECT_EQ(guest_.taken, vsc(VscType::apdu, 3, numbered(30)));
+    EXPECT_EQ(there.take<Data>()->data.contiguous().size(), 40u);
+    EXPECT_TRUE(reader_->is_added());
+}
+
+}  // namespace
+}  // namespace segue::spice::server
