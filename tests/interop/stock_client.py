@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A headless client on stock spice-gtk, for tests: one JSON object per event on stdout.
 
-  stock_client.py URI [--password WORD] [--ca FILE] [--read-only]
+  stock_client.py URI [--user NAME] [--password WORD] [--ca FILE] [--read-only] [--devices DIR]
 
 Commands on stdin, one a line: `shot PATH` (writes a PPM of the primary surface), `key CODE`,
 `motion DX DY BUTTONS`, `position X Y BUTTONS`, `press BUTTON BUTTONS`, `release BUTTON BUTTONS`,
-`bytes` (that the display channel has read), `prefer N` (image compression), `quit`. Each is
-answered by an event `done`.
+`bytes` (that the display channel has read), `prefer N` (image compression), `quit`, and those of
+stock_devices.py. Each is answered by an event `done`.
 """
 import ctypes
 import json
@@ -19,6 +19,8 @@ import gi
 
 gi.require_version("SpiceClientGLib", "2.0")
 from gi.repository import GLib, GObject, SpiceClientGLib as Spice  # noqa: E402
+
+from stock_devices import Devices  # noqa: E402
 
 # Session.connect and Channel.connect are spice-gtk's own, and hide GObject's.
 on = GObject.Object.connect
@@ -42,9 +44,12 @@ def ppm(width, height, stride, address):
 
 
 class Client:
-    def __init__(self, uri, password, authority, read_only):
+    def __init__(self, uri, user, password, authority, read_only, devices):
         self.session = Spice.Session()
+        self.devices = Devices(devices) if devices else None
         self.session.set_property("uri", uri)
+        if user:
+            self.session.set_property("username", user)
         if password:
             self.session.set_property("password", password)
         if authority:
@@ -71,6 +76,8 @@ class Client:
         kind = type(channel).__name__
         say("channel", kind=kind, id=channel.get_property("channel-id"))
         on(channel, "channel-event", self.on_channel_event)
+        if self.devices and self.devices.on_channel(channel):
+            return
         if isinstance(channel, Spice.MainChannel):
             on(channel, "main-mouse-update", lambda c: say(
                 "mouse-mode", mode=c.get_property("mouse-mode")))
@@ -159,6 +166,9 @@ class Client:
         elif name == "quit":
             self.session.disconnect()
             self.loop.quit()
+        elif not self.devices or not self.devices.obey(name, words[1:]):
+            say("done", error=f"no command '{name}'")
+            return
         say("done")
 
 
@@ -168,8 +178,9 @@ def option(arguments, name):
 
 def main():
     arguments = sys.argv[1:]
-    Client(arguments[0], option(arguments, "--password"), option(arguments, "--ca"),
-           "--read-only" in arguments).run()
+    Client(arguments[0], option(arguments, "--user"), option(arguments, "--password"),
+           option(arguments, "--ca"), "--read-only" in arguments,
+           option(arguments, "--devices")).run()
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ def certificates(tmp_path_factory):
     return where
 
 
-def tls_machine(directory, certificates, options=""):
+def tls_machine(directory, certificates, options="", **more):
     disk = guest.boot_disk(directory / "disk.img")
     machine = Machine(directory, *disk, tcp=True, options=",".join(filter(None, [
-        f"tls-port={free_port()}", f"x509-dir={certificates}", options])))
+        f"tls-port={free_port()}", f"x509-dir={certificates}", options])), **more)
     machine.tls_port = next(int(word.split("=")[1]) for word in machine.argv[
         machine.argv.index("-spice") + 1].split(",") if word.startswith("tls-port="))
     return machine
