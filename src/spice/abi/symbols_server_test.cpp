@@ -331,6 +331,7 @@ TEST(Symbol, spice_server_vm_start) {
     Embedder embedder(false);
     ASSERT_EQ(embedder.init(), 0);
     CharInstance port("port", "org.segue.test");
+    spice_server_vm_stop(embedder.server);
     ASSERT_EQ(spice_server_add_interface(embedder.server, &port.instance.base), 0);
     spice_server_char_device_wakeup(&port.instance);
     EXPECT_EQ(port.guest.reads, 0u);

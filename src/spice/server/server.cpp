@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/server.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -209,6 +210,7 @@ void Server::make_devices() {
     hooks.on_channel_added = [this](ChannelKey key) { channel_added(key); };
     hooks.on_channel_gone = [this](ChannelKey key) { channel_gone(key); };
     devices_ = std::make_unique<CharDevices>(*home_, std::move(hooks));
+    devices_->set_running(running_);
     SoundDevices::Hooks sound;
     sound.media_time = [this] { return media_time(); };
     sound.on_channel_added = [this](ChannelKey key) { channel_added(key); };
@@ -449,7 +451,10 @@ void Server::vm_stop() {
 Result<> Server::add_connection(int socket, bool tls, bool skip_auth) {
     if (home_ == nullptr)
         return fail(ErrorCode::operation_invalid, "a client before spice_server_init");
-    if (socket < 0) return fail(ErrorCode::invalid_argument, "a client with descriptor {}", socket);
+    // What fails leaves the socket to the embedder.
+    pollfd state{socket, POLLIN, 0};
+    if (socket < 0 || ::poll(&state, 1, 0) < 0 || (state.revents & (POLLNVAL | POLLHUP)) != 0)
+        return fail(ErrorCode::invalid_argument, "descriptor {} is no connected client", socket);
     links_->add(net::Descriptor(socket), tls, skip_auth);
     return {};
 }

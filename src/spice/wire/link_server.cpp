@@ -51,13 +51,18 @@ bool ServerLink::refuse(LinkActions& actions, Event event) {
 
 void ServerLink::close(LinkActions& actions, LinkError error, Error reason) {
     if (state_ == State::closed) return;
-    // Before the reply an error is a reply; behind it, it is the result of the authentication.
-    if (state_ == State::request || state_ == State::deciding) {
+    // Before the reply an error is a reply; behind it, it is the result of the authentication. In
+    // the middle of SASL there is no place for a result: what makes no sense is answered as stock
+    // does, by a second reply, and everything else by silence.
+    const bool in_sasl = state_ == State::sasl_list || state_ == State::sasl_start ||
+                         state_ == State::sasl_step || state_ == State::sasl_judging;
+    if (state_ == State::request || state_ == State::deciding ||
+        (in_sasl && error == LinkError::invalid_data)) {
         link::LinkReply reply;
         reply.error = error;
         reply.capabilities_offset = kReplySize;
         actions.push_back(SendBytes{with_header(encode(0, reply), {}, {})});
-    } else if (state_ != State::linked) {
+    } else if (state_ != State::linked && !in_sasl) {
         actions.push_back(SendBytes{number(static_cast<std::uint32_t>(error))});
     }
     state_ = State::closed;
@@ -238,7 +243,7 @@ bool ServerLink::read_sasl_start(LinkActions& actions) {
     if (view.size() < 4) return false;
     const auto size = load<ByteOrder::little, std::uint32_t>(view.data());
     if (size == 0 || size > link::kSaslMechanism) {
-        close(actions, LinkError::invalid_data,
+        close(actions, LinkError::error,
               {ErrorCode::limit_exceeded,
                fmt::format("SPICE link: a SASL mechanism's name of {} bytes, 1 to {} are allowed",
                            size, link::kSaslMechanism)});
@@ -259,7 +264,11 @@ bool ServerLink::read_sasl_start(LinkActions& actions) {
 
 bool ServerLink::read_sasl_step(LinkActions& actions, std::size_t at, std::string mechanism) {
     auto read = read_sasl_data(input_.view().subspan(at));
-    if (!read) return close(actions, LinkError::invalid_data, read.error()), false;
+    if (!read) {
+        close(actions, mechanism.empty() ? LinkError::error : LinkError::invalid_data,
+              read.error());
+        return false;
+    }
     if (!*read) return false;
     input_.use(at + (*read)->size);
     state_ = State::sasl_judging;
@@ -277,7 +286,9 @@ LinkActions ServerLink::sasl_reply(const SaslData& data, bool complete, LinkErro
         actions.push_back(SendBytes{writer.take()});
     }
     if (verdict != LinkError::ok) {
-        close(actions, verdict, {ErrorCode::auth_failed, "SPICE link: SASL refused the client"});
+        if (complete) actions.push_back(SendBytes{number(static_cast<std::uint32_t>(verdict))});
+        close(actions, LinkError::error,
+              {ErrorCode::auth_failed, "SPICE link: SASL refused the client"});
     } else if (complete) {
         finish(actions);
     } else {

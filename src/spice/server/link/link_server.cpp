@@ -25,6 +25,7 @@ Overloaded(Parts...) -> Overloaded<Parts...>;
 
 // Every cipher that OpenSSL 3 takes by default has at least so many.
 constexpr unsigned kTlsBits = 112;
+constexpr Duration kSaslPause = 100ms;
 
 // "IP;PORT", as SASL wants it; empty for a unix socket.
 std::string sasl_address(const sockaddr_storage& address, socklen_t size) {
@@ -252,21 +253,15 @@ class LinkServer::Session {
         linked_ = std::make_shared<LinkedSocket>(std::move(socket));
         // Not from inside the transport's own callback.
         server_.io_.post([this, alive = std::weak_ptr<LinkedSocket>(linked_)] {
-            if (!alive.expired()) leave();
+            if (alive.expired()) return;
+            if (sasl_) return leave_sasl();
+            leave();
         });
     }
 
     void leave() {
         transport_->detach();
         transport_->unread(link_.take_rest());
-        if (sasl_ && sasl_->has_layer()) {
-            // The result went in clear; everything behind it does not.
-            const Result<> done = transport_->add_filter(SaslSession::make_layer(std::move(sasl_)));
-            if (!done) {
-                log_warning("spice", "{}: closed: {}", name_, done.error().message);
-                return server_.drop(id_);
-            }
-        }
         linked_->transport = std::move(transport_);
         linked_->peer = peer_;
         told_connected_ = false;  // its end is told by the channel
@@ -275,6 +270,25 @@ class LinkServer::Session {
             if (handlers->on_linked) handlers->on_linked(std::move(*socket));
         });
         server_.drop(id_);
+    }
+
+    // SASL's own result went in clear. Everything behind it goes through the layer, and the first
+    // is the result of the link, which a client without SASL reads once, and one with SASL twice.
+    // spice-gtk looks at what follows only when something else comes, if it read both at once: the
+    // channel begins a moment later.
+    void leave_sasl() {
+        const bool has_layer = sasl_->has_layer();
+        if (has_layer) {
+            transport_->unread(link_.take_rest());
+            const Result<> done = transport_->add_filter(SaslSession::make_layer(std::move(sasl_)));
+            if (!done) {
+                log_warning("spice", "{}: closed: {}", name_, done.error().message);
+                return server_.drop(id_);
+            }
+        }
+        transport_->send(Bytes(sizeof(std::uint32_t)));  // LinkError::ok
+        timer_ = server_.io_.loop().make_timer([this] { leave(); });
+        timer_->start(has_layer ? kSaslPause : Duration{});
     }
 
     void end(const wire::CloseLink& close) {

@@ -90,25 +90,24 @@ Result<SaslSession::Step> SaslSession::step(const std::string& mechanism,
             : ::sasl_server_start(connection_, mechanism.c_str(), in, in_size, &out, &out_size);
     if (code != SASL_OK && code != SASL_CONTINUE)
         return tl::make_unexpected(error("the client is refused", code));
+    if (out_size > wire::link::kSaslData) {
+        return fail(ErrorCode::limit_exceeded, "SASL: an answer of {} bytes, at most {}", out_size,
+                    wire::link::kSaslData);
+    }
     Step step;
     if (out != nullptr && out_size > 0) step.reply = Bytes(out, out + out_size);
     step.complete = code == SASL_OK;
-    if (step.complete) TRY(check_layer());
+    if (step.complete) step.is_safe = has_safe_layer();
     return step;
 }
 
-Result<> SaslSession::check_layer() {
-    if (!wants_layer_) return {};
+bool SaslSession::has_safe_layer() {
+    if (!wants_layer_) return true;
     const void* value = nullptr;
     const int code = ::sasl_getprop(connection_, SASL_SSF, &value);
     const int bits = code == SASL_OK && value != nullptr ? *static_cast<const int*>(value) : 0;
-    if (bits < static_cast<int>(kLeastLayer)) {
-        return fail(ErrorCode::auth_failed,
-                    "SASL: a security layer of {} bits, at least {} without TLS", bits,
-                    kLeastLayer);
-    }
-    layer_ = true;
-    return {};
+    layer_ = bits >= static_cast<int>(kLeastLayer);
+    return layer_;
 }
 
 std::string SaslSession::user() const {

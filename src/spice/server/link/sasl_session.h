@@ -22,6 +22,7 @@ class SaslSession {
     struct Step {
         wire::SaslData reply;
         bool complete = false;
+        bool is_safe = true;  // when complete: encrypted by TLS or by a layer that is strong enough
     };
 
     // Addresses as "IP;PORT", empty where there is none. `tls_bits`: of the cipher; 0 without TLS.
@@ -44,7 +45,7 @@ class SaslSession {
   private:
     class Layer;
     explicit SaslSession(sasl_conn* connection) : connection_(connection) {}
-    Result<> check_layer();
+    bool has_safe_layer();
     Error error(const char* what, int code) const;
 
     sasl_conn* connection_;
