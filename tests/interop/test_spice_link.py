@@ -11,7 +11,7 @@ import pytest
 
 from spice_lab import Client, Machine, same_picture
 from spice_raw import Channel
-from test_spice_tls import certificates, tls_machine  # noqa: F401
+from test_spice_tls import certificates, encrypted_channels, tls_machine  # noqa: F401
 
 
 def drawn(client):
@@ -186,4 +186,5 @@ def test_every_option_of_qemu_is_taken(tmp_path, certificates):  # noqa: F811
         uri = f"spice://127.0.0.1?port={machine.port}&tls-port={machine.tls_port}"
         with Client(uri, "--ca", certificates / "ca-cert.pem") as client:
             drawn(client)
-            assert machine.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
+            encrypted = encrypted_channels(machine, {1, 2, 3, 4})
+            assert encrypted[1] is True and encrypted[2] is False
