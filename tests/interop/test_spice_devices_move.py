@@ -54,7 +54,7 @@ def test_a_port_goes_along(tmp_path, source, target):
             (tmp_path / "up").write_bytes(up)
             client.tell(f"port-write {name} {tmp_path}/up")
             here.send(down[:100000])
-            got = here.exact(100000)  # the rest is everywhere: in the client, the servers, the guest
+            got = here.exact(100000)  # the rest is in the client, the servers and the guest
             move(first, second, client, tmp_path)
             got += left_over(here)
             assert len(got) < len(up)

@@ -185,5 +185,4 @@ const char** spice_server_char_device_recognized_subtypes(void) {
     return const_cast<const char**>(kSubtypes);
 }
 
-
 }  // extern "C"

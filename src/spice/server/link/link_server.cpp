@@ -125,6 +125,7 @@ class LinkServer::Session {
                            [&](const wire::CheckTicket& check) { judge(check.ticket); },
                            [&](const wire::SaslListNeeded&) { begin_sasl(); },
                            [&](const wire::SaslServerStep& step) { continue_sasl(step); },
+                           [&](const wire::SaslSecured&) { open_sasl_layer(); },
                            [&](const wire::Linked& linked) { hand_over(linked); },
                            [&](const wire::CloseLink& close) { end(close); },
                            [](const auto&) {},
@@ -254,7 +255,7 @@ class LinkServer::Session {
         // Not from inside the transport's own callback.
         server_.io_.post([this, alive = std::weak_ptr<LinkedSocket>(linked_)] {
             if (alive.expired()) return;
-            if (sasl_) return leave_sasl();
+            if (has_layer_) return leave_layer();
             leave();
         });
     }
@@ -272,23 +273,23 @@ class LinkServer::Session {
         server_.drop(id_);
     }
 
-    // SASL's own result went in clear. Everything behind it goes through the layer, and the first
-    // is the result of the link, which a client without SASL reads once, and one with SASL twice.
-    // spice-gtk looks at what follows only when something else comes, if it read both at once: the
-    // channel begins a moment later.
-    void leave_sasl() {
-        const bool has_layer = sasl_->has_layer();
-        if (has_layer) {
-            transport_->unread(link_.take_rest());
-            const Result<> done = transport_->add_filter(SaslSession::make_layer(std::move(sasl_)));
-            if (!done) {
-                log_warning("spice", "{}: closed: {}", name_, done.error().message);
-                return server_.drop(id_);
-            }
+    // SASL's own result went in clear; everything behind it goes through the layer.
+    void open_sasl_layer() {
+        has_layer_ = sasl_->has_layer();
+        if (!has_layer_) return;
+        const Result<> done = transport_->add_filter(SaslSession::make_layer(std::move(sasl_)));
+        if (!done) log_warning("spice", "{}: {}", name_, done.error().message);
+    }
+
+    // spice-gtk looks at what comes behind the link's result only when something else comes, if it
+    // read both at once: the channel begins a moment later.
+    void leave_layer() {
+        if (!link_.take_rest().empty()) {
+            log_warning("spice", "{}: closed: bytes in clear behind SASL", name_);
+            return server_.drop(id_);
         }
-        transport_->send(Bytes(sizeof(std::uint32_t)));  // LinkError::ok
         timer_ = server_.io_.loop().make_timer([this] { leave(); });
-        timer_->start(has_layer ? kSaslPause : Duration{});
+        timer_->start(kSaslPause);
     }
 
     void end(const wire::CloseLink& close) {
@@ -322,6 +323,7 @@ class LinkServer::Session {
     std::shared_ptr<const TicketKey> ticket_key_;
     std::shared_ptr<LinkedSocket> linked_;
     std::unique_ptr<SaslSession> sasl_;
+    bool has_layer_ = false;
 };
 
 LinkServer::LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers)

@@ -86,8 +86,8 @@ void PlaybackChannel::start() {
 
 void PlaybackChannel::choose_mode() {
     encoder_.reset();
-    if (compress_ && device_->rate() == kOpusRate) {
-        auto made = SoundEncoder::make();
+    if (compress_ && device_->rate() == codec::kOpusFrequency) {
+        auto made = codec::SoundEncoder::make(kSoundChannels);
         if (made) {
             encoder_ = std::move(*made);
         } else {
@@ -135,7 +135,7 @@ void PlaybackChannel::play(std::uint32_t time, std::span<const SoundFrame> frame
     sound::Data message;
     message.time = time;
     if (encoder_) {
-        auto packet = encoder_->encode(frames);
+        auto packet = encoder_->encode(samples_of(frames));
         if (!packet) {
             log_warning("spice", "{}: {}", name_of(key()), packet.error().message);
             return;

@@ -10,8 +10,9 @@
 #include <optional>
 #include <vector>
 
+#include "spice/codec/opus_codec.h"
 #include "spice/server/channel.h"
-#include "spice/server/sound/opus_codec.h"
+#include "spice/server/sound/sound_frame.h"
 #include "spice/wire/playback.schema.h"
 
 namespace segue::spice::server {
@@ -38,14 +39,14 @@ class Playback {
     // --- The device ------------------------------------------------------------------------------
     void start();
     void stop();
-    // Room for kPacketFrames frames; empty: nobody listens, or the room is taken.
+    // Room for codec::kOpusFrames frames; empty: nobody listens, or the room is taken.
     std::span<SoundFrame> get_buffer();
     // What get_buffer() gave, filled.
     void put_samples(const SoundFrame* samples);
     void set_volume(std::span<const std::uint16_t> channels);
     void set_mute(bool mute);
     // Opus knows one rate; at others the samples go as they are.
-    static constexpr std::uint32_t kBestRate = kOpusRate;
+    static constexpr std::uint32_t kBestRate = codec::kOpusFrequency;
     void set_rate(std::uint32_t rate) { rate_ = rate; }
 
     // --- Clients ---------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ class Playback {
     bool active_ = false;
     std::uint32_t rate_ = kBestRate;
     Volume volume_;
-    std::array<SoundFrame, kPacketFrames> buffer_{};
+    std::array<SoundFrame, codec::kOpusFrames> buffer_{};
     bool taken_ = false;
 };
 
@@ -92,7 +93,7 @@ class PlaybackChannel final : public Channel {
 
     Playback* device_;
     const bool compress_;
-    std::unique_ptr<SoundEncoder> encoder_;  // none: raw
+    std::optional<codec::SoundEncoder> encoder_;  // none: raw
 };
 
 }  // namespace segue::spice::server

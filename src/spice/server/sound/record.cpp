@@ -126,18 +126,21 @@ Result<> RecordChannel::handle(std::uint16_t number, const SharedBytes& body) {
 Result<> RecordChannel::set_mode(wire::AudioDataMode mode) {
     decoder_.reset();
     if (mode == wire::AudioDataMode::raw) return {};
-    if (mode != wire::AudioDataMode::opus || device_->rate() != kOpusRate) {
+    if (mode != wire::AudioDataMode::opus || device_->rate() != codec::kOpusFrequency) {
         return fail(ErrorCode::protocol, "{}: sound in mode {} at {} Hz; raw is always taken",
                     name_of(key()), static_cast<unsigned>(mode), device_->rate());
     }
-    decoder_ = TRY(SoundDecoder::make());
+    decoder_ = TRY(codec::SoundDecoder::make(kSoundChannels));
     return {};
 }
 
 Result<> RecordChannel::take(const SharedBytes& packet) {
     if (!device_->is_active()) return {};
     if (decoder_) {
-        device_->heard(*this, TRY(decoder_->decode(packet.view())));
+        const std::vector<std::int16_t> samples = TRY(decoder_->decode(packet.view()));
+        std::vector<SoundFrame> frames(samples.size() / kSoundChannels);
+        std::memcpy(frames.data(), samples.data(), frames.size() * sizeof(SoundFrame));
+        device_->heard(*this, frames);
         return {};
     }
     if (packet.size() % sizeof(SoundFrame) != 0) {

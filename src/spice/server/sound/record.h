@@ -15,7 +15,7 @@ class RecordChannel;
 
 class Record {
   public:
-    static constexpr std::uint32_t kBestRate = kOpusRate;
+    static constexpr std::uint32_t kBestRate = codec::kOpusFrequency;
     // The newest are kept; the first are given out when there is half of it, so that a late packet
     // is not heard as a gap.
     static constexpr std::size_t kMostFrames = 8192;
@@ -74,7 +74,7 @@ class RecordChannel final : public Channel {
     Result<> take(const wire::SharedBytes& packet);
 
     Record* device_;
-    std::unique_ptr<SoundDecoder> decoder_;  // none: raw
+    std::optional<codec::SoundDecoder> decoder_;  // none: raw
 };
 
 }  // namespace segue::spice::server

@@ -18,7 +18,7 @@ using wire::SharedBytes;
 std::vector<SoundFrame> tone(std::size_t frames) {
     std::vector<SoundFrame> made(frames);
     for (std::size_t at = 0; at < frames; ++at) {
-        const double turn = 2 * M_PI * 440 * static_cast<double>(at) / kOpusRate;
+        const double turn = 2 * M_PI * 440 * static_cast<double>(at) / codec::kOpusFrequency;
         const auto sample = static_cast<std::uint16_t>(static_cast<int>(10000 * std::sin(turn)));
         made[at] = sample | static_cast<SoundFrame>(sample) << 16;
     }
@@ -82,12 +82,13 @@ TEST_F(SoundTest, RawSoundIsHeardAsItWas) {
     EXPECT_EQ(start->frequency, 44100u);
     EXPECT_EQ(start->channels, 2u);
     EXPECT_EQ(start->time, 1234u);
-    const auto frames = tone(kPacketFrames);
+    const auto frames = tone(codec::kOpusFrames);
     put(*device, frames);
     const auto data = output_.take<playback::Data>();
     ASSERT_TRUE(data);
-    EXPECT_EQ(data->data.contiguous().size(), kPacketFrames * 4);
-    EXPECT_EQ(std::memcmp(data->data.contiguous().data(), frames.data(), kPacketFrames * 4), 0);
+    EXPECT_EQ(data->data.contiguous().size(), codec::kOpusFrames * 4);
+    EXPECT_EQ(std::memcmp(data->data.contiguous().data(), frames.data(), codec::kOpusFrames * 4),
+              0);
     device->stop();
     EXPECT_TRUE(output_.take<playback::Stop>());
     EXPECT_TRUE(device->get_buffer().empty());
@@ -102,16 +103,18 @@ TEST_F(SoundTest, OpusKeepsTheTone) {
     auto channel =
         link(wire::ChannelType::playback, wire::Capabilities::of({playback::Capability::opus}));
     EXPECT_EQ(output_.take<playback::Mode>()->mode, AudioDataMode::opus);
-    const auto frames = tone(kPacketFrames * 50);
-    auto decoder = std::move(SoundDecoder::make().value());
+    const auto frames = tone(codec::kOpusFrames * 50);
+    auto decoder = std::move(codec::SoundDecoder::make(kSoundChannels).value());
     std::vector<SoundFrame> heard;
     std::size_t bytes = 0;
-    for (std::size_t at = 0; at < frames.size(); at += kPacketFrames) {
-        put(*device, std::span(frames).subspan(at, kPacketFrames));
+    for (std::size_t at = 0; at < frames.size(); at += codec::kOpusFrames) {
+        put(*device, std::span(frames).subspan(at, codec::kOpusFrames));
         const SharedBytes packet = output_.take<playback::Data>()->data.contiguous();
         bytes += packet.size();
-        const auto part = decoder->decode(packet.view()).value();
-        heard.insert(heard.end(), part.begin(), part.end());
+        const auto part = decoder.decode(packet.view()).value();
+        std::vector<SoundFrame> frame(part.size() / 2);
+        std::memcpy(frame.data(), part.data(), part.size() * 2);
+        heard.insert(heard.end(), frame.begin(), frame.end());
     }
     EXPECT_EQ(heard.size(), frames.size());
     EXPECT_NEAR(static_cast<double>(waves(heard)), 220, 3);  // half a second of 440 Hz
@@ -129,10 +132,10 @@ TEST_F(SoundTest, ASlowClientMissesSoundAndNothingIsKept) {
     output_.messages.clear();
     output_.blocked = true;
     for (int count = 0; count < 100; ++count)
-        put(*device, tone(kPacketFrames));
+        put(*device, tone(codec::kOpusFrames));
     EXPECT_TRUE(output_.messages.empty());
     output_.blocked = false;
-    put(*device, tone(kPacketFrames));
+    put(*device, tone(codec::kOpusFrames));
     EXPECT_EQ(output_.messages.size(), 1u);
     EXPECT_FALSE(channel->receive(from_client(wire::record::StartMark{})));
 }
@@ -141,7 +144,7 @@ TEST_F(SoundTest, TheGuestHearsWhatTheClientSays) {
     Record* device = devices_.add_record().value();
     auto channel = link(wire::ChannelType::record, {});
     device->start();
-    EXPECT_EQ(output_.take<record::Start>()->frequency, kOpusRate);
+    EXPECT_EQ(output_.take<record::Start>()->frequency, codec::kOpusFrequency);
     const auto frames = tone(Record::kMostFrames / 2);
     record::Data data;
     data.data = SharedBytes::copy(
@@ -168,12 +171,12 @@ TEST_F(SoundTest, TheGuestHearsOpusAndOtherCodecsAreRefused) {
     record::Mode mode;
     mode.mode = AudioDataMode::opus;
     ASSERT_TRUE(channel->receive(from_client(mode)));
-    auto encoder = std::move(SoundEncoder::make().value());
-    const auto frames = tone(kPacketFrames * 10);
-    for (std::size_t at = 0; at < frames.size(); at += kPacketFrames) {
+    auto encoder = std::move(codec::SoundEncoder::make(kSoundChannels).value());
+    const auto frames = tone(codec::kOpusFrames * 10);
+    for (std::size_t at = 0; at < frames.size(); at += codec::kOpusFrames) {
         record::Data data;
         data.data = SharedBytes::take(
-            encoder->encode(std::span(frames).subspan(at, kPacketFrames)).value());
+            encoder.encode(samples_of(std::span(frames).subspan(at, codec::kOpusFrames))).value());
         ASSERT_TRUE(channel->receive(from_client(data)));
     }
     std::vector<SoundFrame> heard(frames.size());
