@@ -136,6 +136,8 @@ Result<> RecordChannel::set_mode(wire::AudioDataMode mode) {
 
 Result<> RecordChannel::take(const SharedBytes& packet) {
     if (!device_->is_active()) return {};
+    if (packet.empty())
+        return fail(ErrorCode::protocol, "{}: a packet without sound", name_of(key()));
     if (decoder_) {
         const std::vector<std::int16_t> samples = TRY(decoder_->decode(packet.view()));
         std::vector<SoundFrame> frames(samples.size() / kSoundChannels);
