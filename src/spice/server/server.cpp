@@ -210,7 +210,8 @@ void Server::make_devices() {
     hooks.on_channel_added = [this](ChannelKey key) { channel_added(key); };
     hooks.on_channel_gone = [this](ChannelKey key) { channel_gone(key); };
     devices_ = std::make_unique<CharDevices>(*home_, std::move(hooks));
-    devices_->set_running(running_);
+    // As with stock: bytes move until the embedder says that the machine stands.
+    devices_->set_running(true);
     SoundDevices::Hooks sound;
     sound.media_time = [this] { return media_time(); };
     sound.on_channel_added = [this](ChannelKey key) { channel_added(key); };

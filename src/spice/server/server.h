@@ -178,7 +178,7 @@ class Server final : private InputSink {
     std::unique_ptr<CharDevices> devices_;  // from start() on, as sound_
     std::unique_ptr<SoundDevices> sound_;
     AgentMouse agent_mouse_;
-    bool running_ = true;  // as with stock: an embedder that never says so has it running
+    bool running_ = false;
 
     bool primary_allows_tablet_ = true;
     bool absolute_allowed_ = false;  // a client may point in absolute coordinates
