@@ -40,7 +40,7 @@ def left_over(peer):
     return data
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("source, target", PAIRS)
 def test_a_port_goes_along(tmp_path, source, target):
     name = "org.segue.test.0"
@@ -67,7 +67,7 @@ def test_a_port_goes_along(tmp_path, source, target):
             assert client.count("disconnected") == 0
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("source, target", PAIRS)
 def test_the_agent_goes_along(tmp_path, source, target):
     first, second = two(tmp_path, AGENT_PORT, "spicevmc,name=vdagent", source, target)

@@ -15,7 +15,7 @@ import pytest
 from spice_lab import LIBRARY, ROOT
 
 TESTS = ("codecs-parsing", "empty-success", "fail-on-null-core-interface", "leaks", "listen",
-         "loop", "options", "sasl", "set-ticket", "vdagent")
+         "loop", "options", "set-ticket", "vdagent")
 HELPERS = ("tests/basic-event-loop.c", "tests/win-alarm.c", "event-loop.c",
            "tests/test-display-base.cpp", "tests/vmc-emu.cpp")
 SOURCES = """Types: deb-src

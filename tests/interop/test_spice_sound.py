@@ -40,7 +40,7 @@ def heard(client, seconds, start=0):
     raise TimeoutError(f"only {[e for e in client.events if e['event'] == 'sound'][-1:]}")
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("compression", ["on", "off"])
 def test_the_speaker_is_heard(tmp_path, compression):
     with speaker(tmp_path, f"playback-compression={compression}") as vm:
@@ -53,7 +53,7 @@ def test_the_speaker_is_heard(tmp_path, compression):
             assert abs(pitch(tmp_path / "playback") - HERTZ) < HERTZ * 0.05
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("seamless", ["on", "off"])
 def test_the_speaker_goes_along(tmp_path, seamless):
     options = f"seamless-migration={seamless}"
