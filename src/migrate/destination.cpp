@@ -15,6 +15,12 @@ DestinationState state_of(const Record& record) {
     return record.settled ? DestinationState::running : DestinationState::resuming;
 }
 
+// QEMU did not refuse: it did not answer.
+bool answer_was_lost(const std::optional<Error>& cause) {
+    return cause &&
+           (cause->code == ErrorCode::timeout || cause->code == ErrorCode::connection_lost);
+}
+
 }  // namespace
 
 DestinationMachine::DestinationMachine(DestinationOptions options) : options_(std::move(options)) {
@@ -49,6 +55,7 @@ DestinationMachine DestinationMachine::restored(const Record& record, bool guest
     machine.guest_gone_ = !guest_alive;
     machine.client_gone_ = true;
     machine.restore_state(state_of(record));
+    machine.resumed_before_ = machine.state() == DestinationState::resuming;
     return machine;
 }
 
@@ -92,6 +99,7 @@ bool DestinationMachine::holds(DestinationGuard guard, const DestinationInput& i
         case DestinationGuard::nothing_owed:
             return !source_may_ask_ && (client_gone_ || call_ == DestinationCall::finish);
         case DestinationGuard::guest_gone: return guest_gone_;
+        case DestinationGuard::may_have_run: return resumed_before_ || answer_was_lost(input.cause);
     }
     return false;
 }

@@ -71,6 +71,7 @@ enum class DestinationGuard : std::uint8_t {
     source_is_stock,      // it does not, or it has
     nothing_owed,         // a stock source, and Finish was called or nobody will call it
     guest_gone,           // the incoming QEMU died
+    may_have_run,         // it was told to resume, and nobody knows whether it did
 };
 
 enum class DestinationVerb : std::uint8_t {
@@ -202,6 +203,7 @@ class DestinationMachine : public Machine<DestinationMachine, DestinationTypes> 
     bool right_here_ = false;
     bool loaded_ = false;
     bool guest_gone_ = false;
+    bool resumed_before_ = false;  // by a daemon that died
 };
 
 std::span<const DestinationTypes::TableRow> destination_rows_version3();
@@ -212,6 +214,7 @@ std::span<const Named<DestinationState>> destination_states();
 std::span<const Named<DestinationEvent>> destination_events();
 std::span<const Named<DestinationGuard>> destination_guards();
 std::span<const Named<DestinationVerb>> destination_verbs();
+std::string_view name_of(DestinationCall call);
 Phase destination_phase(DestinationState state, Protocol protocol);
 
 }  // namespace segue::migrate

@@ -67,6 +67,7 @@ const Named<G> kGuards[] = {
     {G::source_is_stock, "source is stock", "it knows no right, or has released us"},
     {G::nothing_owed, "stock, nobody waits", "a stock source, and Finish is open or will not come"},
     {G::guest_gone, "guest gone", "the incoming QEMU is gone"},
+    {G::may_have_run, "may have run", "it was told to resume, and nobody knows whether it did"},
 };
 
 const Named<V> kVerbs[] = {
@@ -105,12 +106,16 @@ std::span<const Named<V>> destination_verbs() {
     return kVerbs;
 }
 
+std::string_view name_of(DestinationCall call) {
+    static constexpr std::string_view kNames[] = {"none", "prepare", "finish"};
+    return kNames[static_cast<std::size_t>(call)];
+}
+
 Phase destination_phase(S state, Protocol protocol) {
     switch (state) {
         case S::idle:
         case S::running:
         case S::unsettled:
-        case S::silent:
         case S::promised:
         case S::ended: return Phase::none;
         case S::recording:

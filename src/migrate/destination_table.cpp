@@ -111,6 +111,12 @@ const R kShared[] = {
      S::ended,
      {V::settle_definition, V::reply_ok, V::forget_record, V::close_peer, V::end_job,
       V::end_machine}},
+    // Paused or not, what it has done is nobody else's to forget: the guest stays this host's.
+    {S::resuming,
+     E::resume_failed,
+     G::may_have_run,
+     S::running,
+     {V::settle_definition, V::reply_ok, V::tell_taken, V::write_record, V::end_job}},
     {S::resuming, E::resume_failed, G::always, S::refusing, {V::write_record}},
     // It may have run for a moment: nobody else may run it from an older state.
     {S::resuming,
@@ -169,12 +175,10 @@ const R kShared[] = {
      S::promised,
      {V::kill_incoming, V::tell_refused, V::end_job}},
     {S::refusing, E::record_stored, G::always, S::refused, {V::kill_incoming, V::tell_refused}},
-    // No promise without a record: the source hears nothing, and stays paused with its way on.
-    {S::refusing,
-     E::record_failed,
-     G::always,
-     S::silent,
-     {V::kill_incoming, V::reply_error, V::end_job}},
+    // No promise without a record: the source hears nothing, and stays paused with its way on. The
+    // incoming QEMU stays: a record taken(id) whose writing failed may be there after a crash, and
+    // then this guest is the only one.
+    {S::refusing, E::record_failed, G::always, S::silent, {V::reply_error}},
     {S::refusing, E::finish_succeeded, G::always, S::refusing, {}},
     {S::refusing, E::finish_cancelled, G::always, S::refusing, {}},
     {S::refusing, E::client_closed, G::always, S::refusing, {}},
@@ -186,13 +190,17 @@ const R kShared[] = {
      E::record_stored,
      G::source_is_stock,
      S::ended,
-     {V::forget_record, V::close_peer, V::end_machine}},
-    {S::silent, E::record_stored, G::always, S::promised, {V::tell_refused}},
+     {V::kill_incoming, V::forget_record, V::close_peer, V::end_job, V::end_machine}},
+    {S::silent,
+     E::record_stored,
+     G::always,
+     S::promised,
+     {V::kill_incoming, V::tell_refused, V::end_job}},
     {S::silent,
      E::peer_cancels,
      G::always,
      S::ended,
-     {V::forget_record, V::close_peer, V::end_machine}},
+     {V::kill_incoming, V::forget_record, V::close_peer, V::end_job, V::end_machine}},
 
     {S::refused,
      E::finish_succeeded,

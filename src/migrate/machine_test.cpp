@@ -282,6 +282,32 @@ TEST(Source, ClientDeathMattersOnlyWhereItDrives) {
     EXPECT_TRUE(out.on({SE::client_closed}).has(SV::ask_peer));
 }
 
+// The client that hears "Perform failed" calls no Confirm: nobody else would end the job.
+TEST(Source, ARejectedPerformEndsTheJobOfBegin) {
+    SourceStory story{SourceMachine(source_options(Protocol::version3))};
+    story.on({SE::begin_called});
+    story.on({SE::perform_rejected, Error{ErrorCode::invalid_argument, "no such URI"}});
+    ASSERT_TRUE(story.has(SV::reply_error) && story.has(SV::end_job));
+    EXPECT_EQ(story.find(SV::reply_error)->error->message, "no such URI");
+    EXPECT_TRUE(story.machine.ended());
+    // Somebody else's bad call does not end a migration that is under way.
+    SourceStory running = transferring(Protocol::version3);
+    EXPECT_EQ(running.refused({SE::perform_rejected}).code, ErrorCode::operation_invalid);
+}
+
+// Confirm came while nothing was known: nobody owes it any more when the promise arrives at last.
+TEST(Source, ConfirmIsNotAwaitedTwice) {
+    SourceStory story = given(Protocol::version3, false, true);
+    story.on({SE::peer_refused}).on({SE::record_failed});
+    EXPECT_TRUE(story.machine.unresolved());
+    story.on({SE::confirm_cancelled});
+    ASSERT_TRUE(story.has(SV::reply_error));
+    EXPECT_NE(story.find(SV::reply_error)->error->message.find("segue resolve"), std::string::npos);
+    story.on({SE::timer_expired}).on({SE::peer_refused}).on({SE::record_stored});
+    story.on({SE::guest_resumed});
+    EXPECT_TRUE(story.machine.ended());
+}
+
 TEST(Source, SuspendedGuestStaysSuspended) {
     SourceStory story = transferring(Protocol::version3);
     story.on({SE::guest_suspended}).on({SE::transfer_completed}).on({SE::record_stored});
@@ -407,17 +433,38 @@ TEST(Destination, RefusesAfterTakingOnlyIfTheGuestNeverRan) {
     EXPECT_EQ(story.machine.record().right, Right::taken);
 }
 
+TEST(Destination, AGuestThatMayHaveRunIsNeverRefused) {
+    // QEMU did not answer `cont` in time: it may have carried it out.
+    DestinationStory silent = prepared(true);
+    silent.on({DE::loaded}).on({DE::finish_succeeded, {}, GivenRight{kId, kPeer.key, true}});
+    silent.on({DE::record_stored});
+    ASSERT_TRUE(silent.has(DV::resume_guest));
+    silent.on({DE::resume_failed, Error{ErrorCode::timeout, "QEMU did not answer"}});
+    EXPECT_TRUE(silent.has(DV::tell_taken) && silent.has(DV::reply_ok));
+    EXPECT_FALSE(silent.has(DV::kill_incoming));
+    // A daemon before us resumed it; that it cannot be resumed now says nothing.
+    Record record = silent.machine.record();
+    record.settled = false;
+    DestinationStory restarted{DestinationMachine::restored(record, true)};
+    restarted.on({DE::restarted}).on({DE::resume_failed});
+    EXPECT_TRUE(restarted.has(DV::tell_taken));
+    EXPECT_EQ(restarted.machine.state(), DS::running);
+}
+
 TEST(Destination, BrokenStorePromisesNothingUntilItIsWell) {
     DestinationStory story = prepared(true);
     story.on({DE::client_closed}).on({DE::record_failed});
-    EXPECT_TRUE(story.has(DV::kill_incoming) && story.has(DV::end_job));
+    // Neither is the incoming QEMU ended: a record taken(id) that could not be written may be there
+    // after a crash.
+    EXPECT_FALSE(story.has(DV::kill_incoming) || story.has(DV::end_job));
     EXPECT_FALSE(story.has(DV::tell_refused) || story.has(DV::forget_record));
     EXPECT_EQ(story.find(DV::start_timer)->delay, DestinationMachine::kStoreAgain);
     story.on({DE::timer_expired});
     EXPECT_EQ(story.find(DV::write_record)->record.right, Right::refused);
     EXPECT_TRUE(story.has(DV::start_timer));
     story.on({DE::record_stored});
-    EXPECT_TRUE(story.has(DV::tell_refused));
+    EXPECT_TRUE(story.has(DV::kill_incoming) && story.has(DV::tell_refused));
+    EXPECT_TRUE(story.has(DV::end_job));
 }
 
 TEST(Record, PassesThroughTheStore) {
@@ -439,6 +486,27 @@ TEST(Record, PassesThroughTheStore) {
     EXPECT_NE(from_row(row).error().message.find("is damaged"), std::string::npos);
     EXPECT_FALSE(parse_key("00"));
     EXPECT_FALSE(parse_key(std::string(32, 'G')));
+}
+
+// Stored as taken and not settled (the disk was full), then migrated on: nothing may resume it
+// here.
+TEST(Record, AGuestThatMigratedOnHadArrived) {
+    Record arrival;
+    arrival.role = Role::destination;
+    arrival.right = Right::taken;
+    arrival.incarnation = "one QEMU";
+    Record other = arrival;
+    other.incarnation = "another";
+    Record leaving = given(Protocol::version3).machine.record();
+    leaving.incarnation = arrival.incarnation;
+    std::vector<Record> records{arrival, leaving, other};
+    settle_arrivals(records);
+    EXPECT_TRUE(records[0].settled);
+    EXPECT_FALSE(records[1].settled);
+    EXPECT_FALSE(records[2].settled);
+    const auto machine = DestinationMachine::restored(records[0], true);
+    EXPECT_EQ(machine.state(), DS::running);
+    EXPECT_EQ(DestinationMachine::restored(records[2], true).state(), DS::resuming);
 }
 
 TEST(Timeline, NamesEachStepWithItsDuration) {

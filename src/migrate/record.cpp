@@ -53,6 +53,17 @@ Result<PeerKey> parse_key(std::string_view hex) {
     return key;
 }
 
+void settle_arrivals(std::vector<Record>& records) {
+    for (Record& arrival : records) {
+        if (arrival.role != Role::destination || arrival.right != Right::taken) continue;
+        for (const Record& other : records) {
+            if (other.role == Role::source && other.incarnation == arrival.incarnation) {
+                arrival.settled = true;
+            }
+        }
+    }
+}
+
 std::string key_text(const PeerKey& key) {
     return to_hex(key.data(), key.size());
 }

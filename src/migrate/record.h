@@ -4,6 +4,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "base/id.h"
 #include "base/result.h"
@@ -57,6 +58,11 @@ struct Record {
 
     friend bool operator==(const Record&, const Record&) = default;
 };
+
+// What a daemon that starts again must see in its records before it takes them up: a source record
+// proves that the guest of its incarnation had arrived here, so a destination record of the same
+// incarnation has nothing left to resume. (It may not be written as settled: the disk was full.)
+void settle_arrivals(std::vector<Record>& records);
 
 // This room never sees the store: Row is storage::MigrationRecord, whose columns are plain text and
 // numbers of the same names.

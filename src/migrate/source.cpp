@@ -117,6 +117,7 @@ void SourceMachine::learn_call(const SourceInput& input) {
                 record_.peer_has_right = input.offer->peer.present();
             }
             return;
+        case SourceEvent::perform_rejected: call_ = SourceCall::perform; return;
         case SourceEvent::confirm_succeeded:
         case SourceEvent::confirm_cancelled:
             call_ = SourceCall::confirm;
@@ -188,6 +189,8 @@ Error SourceMachine::default_cause(SourceEvent event) const {
     switch (event) {
         case SourceEvent::cancel_asked:
             return {ErrorCode::cancelled, "job 'migration out' canceled by client"};
+        case SourceEvent::perform_rejected:
+            return {ErrorCode::operation_failed, "Perform was refused"};
         case SourceEvent::client_closed:
             return {ErrorCode::cancelled,
                     "job 'migration out' canceled: the connection of its client is gone"};

@@ -40,6 +40,7 @@ enum class SourceEvent : std::uint8_t {
     // calls of the client (in peer-to-peer, of our own driver)
     begin_called,
     perform_called,
+    perform_rejected,  // Perform was called with arguments that nothing can be done with
     confirm_succeeded,
     confirm_cancelled,
     cancel_asked,
@@ -172,7 +173,7 @@ class SourceMachine : public Machine<SourceMachine, SourceTypes> {
     static constexpr Duration kHandBound = 5s;
     static constexpr Duration kTakeBound = 30s;
     static constexpr Duration kAskBound = 3s;
-    static constexpr Duration kAskAgain = 5s;
+    static constexpr Duration kAskAgain = 2s;
     static constexpr Duration kLingerBound = 5s;
 
   private:
@@ -218,6 +219,7 @@ std::span<const Named<SourceState>> source_states();
 std::span<const Named<SourceEvent>> source_events();
 std::span<const Named<SourceGuard>> source_guards();
 std::span<const Named<SourceVerb>> source_verbs();
+std::string_view name_of(SourceCall call);
 Phase source_phase(SourceState state, Protocol protocol);
 
 }  // namespace segue::migrate

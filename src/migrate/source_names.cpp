@@ -38,6 +38,7 @@ const Named<S> kStates[] = {
 const Named<E> kEvents[] = {
     {E::begin_called, "begin_called", "the client calls Begin"},
     {E::perform_called, "perform_called", "the client calls Perform"},
+    {E::perform_rejected, "perform_rejected", "Perform's arguments cannot be used"},
     {E::confirm_succeeded, "confirm_succeeded", "Confirm: Finish returned the domain"},
     {E::confirm_cancelled, "confirm_cancelled", "Confirm: Finish failed, or its reply was lost"},
     {E::cancel_asked, "cancel_asked", "domjobabort"},
@@ -117,6 +118,11 @@ std::span<const Named<G>> source_guards() {
 }
 std::span<const Named<V>> source_verbs() {
     return kVerbs;
+}
+
+std::string_view name_of(SourceCall call) {
+    static constexpr std::string_view kNames[] = {"none", "begin", "perform", "confirm", "resolve"};
+    return kNames[static_cast<std::size_t>(call)];
 }
 
 Phase source_phase(S state, Protocol protocol) {

@@ -19,6 +19,8 @@ const R kVersion3[] = {
     {S::begun, E::perform_called, G::cancel_wanted, S::ended, {V::reply_error, V::end_job}},
     {S::begun, E::perform_called, G::peer_has_link, S::linking, {V::dial_peer}},
     {S::begun, E::perform_called, G::always, S::starting, {V::write_record}},
+    // A client that was told "Perform failed" believes that the source has cleaned up after itself.
+    {S::begun, E::perform_rejected, G::always, S::ended, {V::reply_error, V::end_job}},
     {S::begun, E::confirm_cancelled, G::always, S::ended, {V::reply_ok, V::end_job}},
     {S::begun,
      E::confirm_succeeded,
@@ -55,6 +57,7 @@ const R kVersion3[] = {
     {S::asking, E::confirm_succeeded, G::always, S::confirming, {V::write_record}},
     {S::asking, E::confirm_cancelled, G::always, S::asking, {}},
     {S::unresolved, E::confirm_succeeded, G::always, S::confirming, {V::write_record}},
+    {S::unresolved, E::confirm_cancelled, G::always, S::unresolved, {V::reply_error}},
     {S::confirming, E::confirm_succeeded, G::always, S::confirming, {}},
     {S::confirming, E::confirm_cancelled, G::always, S::confirming, {}},
     {S::lingering, E::confirm_succeeded, G::always, S::lingering, {V::reply_ok}},
@@ -349,6 +352,7 @@ constexpr ErrorCode kNone = ErrorCode::internal;
 const Late<SourceEvent> kLate[] = {
     {E::begin_called, true, kInvalid, "another migration job is already running"},
     {E::perform_called, true, kInvalid, "another migration job is already running"},
+    {E::perform_rejected, true, kInvalid, "another migration job is already running"},
     {E::confirm_succeeded, true, kInvalid, "Confirm came before Perform had succeeded"},
     {E::confirm_cancelled, true, kInvalid, "there is nothing left for Confirm to decide"},
     {E::cancel_asked, true, kInvalid,
