@@ -44,6 +44,7 @@ ProcessStart probe_start(const std::string& emulator, const std::string& directo
     ProcessStart start;
     start.directory = directory;
     start.log_path = directory + "/log";
+    start.pid_file = directory + "/pid";
     start.line.monitor_path = directory + "/monitor.sock";
     start.line.inherited = {
         {InheritedFile::Kind::listen, start.line.monitor_path, kFirstInherited}};

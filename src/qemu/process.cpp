@@ -52,7 +52,9 @@ Result<int> listen_at(const std::string& path, const std::optional<ProcessUser>&
                     path, sizeof address.sun_path - 1);
     }
     std::memcpy(address.sun_path, path.data(), path.size());
-    const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    // Not blocking: QEMU 7.2 now and then looks for a second client behind the first, and would
+    // wait for it in accept() with its main loop, for ever.
+    const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener < 0) return fail_errno("socket", path, errno);
     // A socket that a dead QEMU left; anything else stays, and bind fails.
     struct stat info {};
@@ -132,7 +134,8 @@ struct ChildPlan {
     std::vector<std::pair<int, int>> descriptors;  // from, to
     const char* directory = nullptr;
     const ProcessUser* user = nullptr;
-    int report = -1;  // the child's end of a socket that exec closes: first "go", then a failure
+    int report = -1;   // the child's end of a socket that exec closes: first "go", then a failure
+    int starter = -1;  // the other end: a child that kept it would not see its starter die
 };
 
 enum class Step : int { descriptors, directory, user, program };
@@ -150,6 +153,7 @@ struct ChildFailure {
 
 [[noreturn]] void run_child(const ChildPlan& plan) {
     char word;
+    ::close(plan.starter);
     if (::recv(plan.report, &word, 1, 0) != 1) ::_exit(126);
     ::setsid();
     for (int number = 1; number < NSIG; ++number)
@@ -231,6 +235,7 @@ Result<std::unique_ptr<QemuProcess>> QemuProcess::start(Loop& loop, const Proces
     }
     const int parent_end = TRY(files.keep(ends[0], "socketpair for", "QEMU"));
     plan.report = TRY(files.keep(ends[1], "socketpair for", "QEMU"));
+    plan.starter = parent_end;
 
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork for", "QEMU", errno);
@@ -241,9 +246,12 @@ Result<std::unique_ptr<QemuProcess>> QemuProcess::start(Loop& loop, const Proces
     const int error = errno;
     // Our copy of the child's end would hide that the child's own is closed.
     ::dup2(parent_end, plan.report);
+    const auto noted = identity && !start.pid_file.empty()
+                           ? write_pid_file(start.pid_file, *identity)
+                           : Result<>();
     ChildFailure failure;
     ssize_t got = -1;
-    if (identity && pidfd >= 0 && ::send(parent_end, "", 1, MSG_NOSIGNAL) == 1) {
+    if (noted && identity && pidfd >= 0 && ::send(parent_end, "", 1, MSG_NOSIGNAL) == 1) {
         got = ::recv(parent_end, &failure, sizeof failure, 0);
     }
     if (got != 0) {
@@ -251,6 +259,7 @@ Result<std::unique_ptr<QemuProcess>> QemuProcess::start(Loop& loop, const Proces
         ::waitpid(pid, nullptr, 0);
         if (pidfd >= 0) ::close(pidfd);
         if (got == sizeof failure) return child_error(failure, start);
+        if (!noted) return tl::unexpected(noted.error());
         return fail_errno("watch", "QEMU", error);
     }
     return std::unique_ptr<QemuProcess>(new QemuProcess(loop, *identity, pidfd, true));

@@ -46,6 +46,9 @@ struct ProcessStart {
     // Made here with mode 0700, owned by `user`; QEMU's working directory and HOME.
     std::string directory;
     std::string log_path;  // stdout and stderr, appended, mode 0600
+    // Written before the program runs (write_pid_file), so that a starter that dies at any moment
+    // leaves no process that its successor cannot find. Empty: none.
+    std::string pid_file;
     std::optional<ProcessUser> user;
     // A helper of ours, not an emulator that a definition names: taken as it is.
     bool is_own_program = false;

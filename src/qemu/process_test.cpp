@@ -58,8 +58,10 @@ class ProcessTest : public testing::Test {
 TEST_F(ProcessTest, StartsInADirectoryOfItsOwnWithAnEnvironmentOfItsOwn) {
     ProcessStart start = shell("pwd; echo $HOME $LC_ALL $EXTRA; ls /proc/self/fd | wc -l; exit 3");
     start.environment = {{"EXTRA", "more"}};
+    start.pid_file = scratch_ + "/pid";
     auto process = QemuProcess::start(*loop_, start);
     ASSERT_TRUE(process) << process.error().message;
+    EXPECT_EQ(read_pid_file(scratch_ + "/pid").value(), (*process)->identity());
     EXPECT_EQ(wait(**process).text(), "exited with status 3");
     // Four descriptors of `ls`: 0, 1, 2 and the folder it reads.
     const std::string vm = scratch_ + "/vm";
@@ -72,7 +74,9 @@ TEST_F(ProcessTest, StartsInADirectoryOfItsOwnWithAnEnvironmentOfItsOwn) {
 
 TEST_F(ProcessTest, InheritsSocketsAndFilesUnderTheirNumbers) {
     std::ofstream(scratch_ + "/serial") << "before\n";
-    ProcessStart start = shell("echo tick >&4; echo new >&5; ls -l /proc/self/fd/3; exec sleep 60");
+    ProcessStart start = shell(
+        "echo tick >&4; echo new >&5; grep flags /proc/self/fdinfo/3; ls -l /proc/self/fd/3; "
+        "exec sleep 60");
     std::filesystem::create_directory(scratch_ + "/vm");
     std::ofstream(scratch_ + "/other") << "old contents\n";
     start.line.inherited = {{InheritedFile::Kind::listen, scratch_ + "/vm/monitor.sock", 3},
@@ -90,6 +94,8 @@ TEST_F(ProcessTest, InheritsSocketsAndFilesUnderTheirNumbers) {
     for (int turn = 0; turn < 200 && text("log").find("socket") == std::string::npos; ++turn)
         ::usleep(10'000);
     EXPECT_NE(text("log").find("socket:"), std::string::npos);
+    EXPECT_NE(text("log").find("04002\n"), std::string::npos)
+        << "a listener that blocks can hang QEMU in accept(): " << text("log");
     EXPECT_EQ(text("serial"), "before\ntick\n");
     EXPECT_EQ(text("other"), "new\n");
     (*process)->kill();
