@@ -14,6 +14,16 @@ namespace segue {
 template <class T = void>
 using Answer = std::function<void(Result<T>)>;
 
+// Puts the answer of a call where its outcome will look for it. For a call that is refused: the
+// result puts back what was there, the answer of a call that is still under way, and says why.
+template <class T>
+std::function<void(const Error&)> wait_in(Answer<T>& place, const Answer<T>& answer) {
+    return [&place, before = std::exchange(place, answer), answer](const Error& error) {
+        place = before;
+        answer(tl::unexpected(error));
+    };
+}
+
 using Step = std::function<void(Answer<>)>;
 
 // Runs the steps one after the other; the first error ends the row. `done` is called once. A step

@@ -13,4 +13,11 @@ Result<std::shared_ptr<net::TlsContext>> tls_context(const Settings& settings, n
     return net::TlsContext::make(side, tls_files(settings, side), true);
 }
 
+Result<std::unique_ptr<net::ByteFilter>> dial_filter(const Settings& settings,
+                                                     const std::string& tls_name) {
+    if (tls_name.empty()) return nullptr;
+    const auto context = TRY(tls_context(settings, net::TlsSide::client));
+    return context->make_filter(tls_name);
+}
+
 }  // namespace segue

@@ -81,6 +81,7 @@ Daemon::Daemon(RunLoop& loop, Settings settings, std::vector<ActivatedSocket> ac
       spice_ports_(settings_.spice_ports),
       events_(calls_),
       peer_door_(loop, settings_),
+      peer_errands_(loop, resolver_, settings_),
       started_at_(loop.now()) {}
 
 Daemon::~Daemon() = default;
@@ -106,9 +107,10 @@ Result<> Daemon::prepare() {
     TRY(open_state());
     TRY(open_peer_door());
     emulators_ = std::make_unique<EmulatorProbe>(loop_, settings_.state);
-    services_ = std::make_unique<Services>(Services{
-        loop_, random_, settings_, identity_, *store_, events_, migration_ports_, spice_ports_,
-        resolver_, metrics_, event_log_, *domains_, peer_door_, *emulators_});
+    services_ = std::make_unique<Services>(
+        Services{loop_, random_, settings_, identity_, *store_, events_, migration_ports_,
+                 spice_ports_, resolver_, metrics_, event_log_, *domains_, peer_door_, *emulators_,
+                 *migration_records_, peer_errands_});
     return {};
 }
 
@@ -135,6 +137,7 @@ Result<> Daemon::open_state() {
         TRY(read_host_identity(settings_.hostname, settings_.host_uuid, settings_.state, random_));
     store_ = TRY(storage::open_sqlite_store(settings_.state));
     domains_ = std::make_unique<DomainList>(*store_);
+    migration_records_ = std::make_unique<MigrationRecords>(loop_, *store_);
     return {};
 }
 

@@ -5,9 +5,11 @@
 #include <memory>
 
 #include "daemon/answer.h"
+#include "daemon/conduct/records.h"
 #include "daemon/domain_list.h"
 #include "daemon/metrics_server.h"
 #include "daemon/peer_door.h"
+#include "daemon/peer_errands.h"
 #include "daemon/service_manager.h"
 #include "daemon/services.h"
 #include "rpc/server.h"
@@ -53,7 +55,9 @@ class Daemon {
     rpc::EventHub events_;
     std::unique_ptr<EmulatorProbe> emulators_;
     PeerDoor peer_door_;
+    PeerErrands peer_errands_;
     std::unique_ptr<DomainList> domains_;
+    std::unique_ptr<MigrationRecords> migration_records_;
     std::unique_ptr<Services> services_;
     std::unique_ptr<rpc::Server> server_;
     std::unique_ptr<MetricsServer> metrics_server_;

@@ -17,8 +17,8 @@ inline constexpr std::int32_t kFailed = 4;
 
 // virDomainJobOperation.
 namespace job_operation {
-inline constexpr std::int32_t kMigrationIn = 5;
-inline constexpr std::int32_t kMigrationOut = 6;
+inline constexpr std::int32_t kMigrationIn = 4;
+inline constexpr std::int32_t kMigrationOut = 5;
 }  // namespace job_operation
 
 using JobParameters = std::vector<rpc::remote::TypedParameter>;

@@ -69,6 +69,7 @@ Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPoi
     ProcessStart start;
     start.directory = incarnation.directory;
     start.log_path = incarnation.directory + "/stderr.log";
+    start.pid_file = incarnation.directory + "/pid";
     start.user = TRY(qemu_user(services.settings));
     const std::string library = spice_library_directory(services.settings.spice_library);
     if (!library.empty()) {
@@ -79,7 +80,6 @@ Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPoi
     std::vector<QmpCommand> after_start = std::move(line.after_start);
     start.line = std::move(line);
     auto process = TRY(QemuProcess::start(services.loop, start));
-    TRY(write_pid_file(incarnation.directory + "/pid", process->identity()));
     incarnation.guest->set_process(std::move(process));
     log_info("daemon", "domain '{}': QEMU {} {}", domain->name, incarnation.guest->pid(),
              mode == StartMode::incoming ? "awaits a migration" : "starts");

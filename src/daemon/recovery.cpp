@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/recovery.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <set>
 
 #include "base/log.h"
 #include "daemon/calls/protection.h"
 #include "daemon/conduct/destination.h"
+#include "daemon/conduct/records.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
 #include "daemon/life.h"
@@ -62,6 +65,12 @@ void resume_source(const Services& services, const DomainPointer& domain,
     recovery->restarts.push_back([conduct = domain->source] { conduct->restarted(); });
 }
 
+// A destination whose job is over: only its promise is kept.
+bool is_promise(const migrate::Record& record) {
+    return record.role == migrate::Role::destination &&
+           (record.right == migrate::Right::refused || record.settled);
+}
+
 void resume_destination(const Services& services, const DomainPointer& domain,
                         const migrate::Record& record, const RecoveryPointer& recovery) {
     const bool alive = domain->incarnation && domain->incarnation->key == record.incarnation;
@@ -69,9 +78,7 @@ void resume_destination(const Services& services, const DomainPointer& domain,
         services, domain, migrate::DestinationMachine::restored(record, alive));
     services.peer_door.add(record.id, conduct);
     recovery->restarts.push_back([conduct] { conduct->restarted(); });
-    // A promise that is only kept needs no job.
-    const bool over = record.right == migrate::Right::refused || record.settled;
-    if (over) return conduct->job_is_over();
+    if (is_promise(record)) return conduct->job_is_over();
     if (domain->jobs.start(migrate::AsyncKind::migration_in, "restart", services.loop.now())) {
         domain->destination = conduct;
     }
@@ -87,22 +94,59 @@ void remove_strays(const Services& services, const std::set<std::string>& known)
         const std::string name = entry->path().filename().string();
         if (known.count(name) == 0) end_stray(entry->path().string());
     }
+    // Emulators that a daemon before us was asking; ours carry our pid.
+    const std::string ours = fmt::format("probe-{}-", ::getpid());
+    for (std::filesystem::directory_iterator entry(services.settings.state, code), end;
+         !code && entry != end; entry.increment(code)) {
+        const std::string name = entry->path().filename().string();
+        if (name.starts_with("probe-") && !name.starts_with(ours)) {
+            end_stray(entry->path().string());
+        }
+    }
 }
 
-void recover_migration(const Services& services, const storage::MigrationRecord& row,
+// A promise needs no place in the list, where its name may be another domain's by now.
+Result<DomainPointer> domain_of(const Services& services, const migrate::Record& record) {
+    if (!is_promise(record)) return services.domains.obtain(record.domain, record.domain_name);
+    if (auto known = services.domains.find(record.domain)) return known;
+    return std::make_shared<DomainObject>(record.domain, record.domain_name);
+}
+
+void recover_migration(const Services& services, const migrate::Record& record,
                        const RecoveryPointer& recovery) {
-    const auto record = migrate::from_row(row);
-    if (!record) return log_error("daemon", "{}", record.error().message);
-    const auto domain = services.domains.obtain(record->domain, record->domain_name);
+    const auto domain = domain_of(services, record);
     if (!domain) return log_error("daemon", "{}", domain.error().message);
     log_info("daemon", "domain '{}': a migration as {} is taken up again, phase {}, right {}",
-             record->domain_name, migrate::name_of(record->role), migrate::name_of(record->phase),
-             migrate::name_of(record->right));
-    if (record->role == migrate::Role::source) {
-        resume_source(services, *domain, *record, recovery);
+             record.domain_name, migrate::name_of(record.role), migrate::name_of(record.phase),
+             migrate::name_of(record.right));
+    if (record.role == migrate::Role::source) {
+        resume_source(services, *domain, record, recovery);
     } else {
-        resume_destination(services, *domain, *record, recovery);
+        resume_destination(services, *domain, record, recovery);
     }
+}
+
+// A promise that no source came back for within kPromiseKept is forgotten.
+bool is_stale(const Services& services, const migrate::Record& record, std::int64_t changed_ms) {
+    return is_promise(record) &&
+           services.wall_ms() - changed_ms > to_ms(migrate::DestinationMachine::kPromiseKept);
+}
+
+std::vector<migrate::Record> read_records(const Services& services,
+                                          const std::vector<storage::MigrationRecord>& rows) {
+    std::vector<migrate::Record> records;
+    for (const storage::MigrationRecord& row : rows) {
+        auto record = migrate::from_row(row);
+        if (!record) {
+            log_error("daemon", "{}", record.error().message);
+        } else if (is_stale(services, *record, row.changed_ms)) {
+            services.migration_records.forget(*record);
+        } else {
+            records.push_back(std::move(*record));
+        }
+    }
+    migrate::settle_arrivals(records);
+    return records;
 }
 
 void forget_what_is_nothing(const Services& services) {
@@ -129,8 +173,8 @@ void recover(const Services& services, Answer<> done) {
         }
     }
     remove_strays(services, known);
-    for (const storage::MigrationRecord& row : *migrations)
-        recover_migration(services, row, recovery);
+    for (const migrate::Record& record : read_records(services, *migrations))
+        recover_migration(services, record, recovery);
     recovery->restarts.push_back([&services] { restore_protections(services); });
     recovery->restarts.push_back([&services] { forget_what_is_nothing(services); });
     services.loop.post([recovery] { recovery->one_less(); });

@@ -18,7 +18,9 @@
 namespace segue {
 
 class DomainList;
+class MigrationRecords;
 class PeerDoor;
+class PeerErrands;
 
 struct Services {
     Loop& loop;
@@ -35,6 +37,8 @@ struct Services {
     DomainList& domains;
     PeerDoor& peer_door;
     EmulatorProbe& emulators;
+    MigrationRecords& migration_records;
+    PeerErrands& peer_errands;
 
     // Milliseconds since the epoch.
     std::int64_t wall_ms() const {

@@ -4,10 +4,12 @@
 
 #include "base/log.h"
 #include "daemon/conduct/cookies.h"
+#include "daemon/conduct/records.h"
 #include "daemon/conduct/report.h"
 #include "daemon/conduct/transfer_out.h"
 #include "daemon/domain_events.h"
 #include "daemon/domain_list.h"
+#include "daemon/fault.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
@@ -44,14 +46,13 @@ void DestinationConduct::prepare(PrepareRequest request, Domain model,
                                  Answer<PrepareResult> answer) {
     request_ = std::move(request);
     model_ = std::move(model);
-    prepare_answer_ = answer;
     migrate::DestinationInput input{.event = Event::prepare_called};
     input.peer.address = services_.peer_door.address();
     input.peer.port = services_.peer_door.port();
     if (request_.options.has(migrate::kTls)) input.peer.tls_name = services_.identity.name;
     services_.random.fill(input.peer.key);
     services_.peer_door.add(machine().record().id, shared_from_this());
-    feed(std::move(input), [answer](const Error& error) { answer(tl::unexpected(error)); });
+    feed(std::move(input), wait_in(prepare_answer_, answer));
 }
 
 void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answer) {
@@ -70,8 +71,7 @@ void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answ
         source_statistics_ = cookie->statistics;
         if (source_statistics_) statistics_ = statistics_of(*source_statistics_);
     }
-    finish_answer_ = answer;
-    feed(std::move(input), [answer](const Error& error) { answer(tl::unexpected(error)); });
+    feed(std::move(input), wait_in(finish_answer_, answer));
 }
 
 void DestinationConduct::cancel(Answer<> answer) {
@@ -119,7 +119,8 @@ void DestinationConduct::carry_out(const DestinationAction& action) {
         case DestinationVerb::reply_ok:
         case DestinationVerb::reply_error: return reply(action);
         case DestinationVerb::write_record: return write_record(action.record);
-        case DestinationVerb::forget_record: return forget_row(services_, action.record);
+        case DestinationVerb::forget_record:
+            return services_.migration_records.forget(action.record);
         case DestinationVerb::start_incoming: return start_incoming();
         case DestinationVerb::kill_incoming: return kill_incoming();
         case DestinationVerb::resume_guest: return resume_guest(action.run);
@@ -146,6 +147,14 @@ void DestinationConduct::enter_phase(migrate::Phase phase) {
 }
 
 void DestinationConduct::reply(const DestinationAction& action) {
+    const std::string_view call = name_of(action.call);
+    fault_point({"destination", "reply", call, "before"});
+    answer_call(action);
+    // Posted: the bytes leave behind the callback in which the answer was given.
+    services_.loop.post([call] { fault_point({"destination", "reply", call, "after"}); });
+}
+
+void DestinationConduct::answer_call(const DestinationAction& action) {
     if (action.call == DestinationCall::prepare) {
         const auto answer = std::exchange(prepare_answer_, {});
         if (!answer) return;
@@ -159,7 +168,7 @@ void DestinationConduct::reply(const DestinationAction& action) {
 }
 
 void DestinationConduct::write_record(const migrate::Record& record) {
-    const auto stored = services_.store.commit({stored_row(services_, record)});
+    const auto stored = services_.migration_records.keep(record);
     if (stored) return feed(Event::record_stored);
     feed({.event = Event::record_failed, .cause = stored.error()});
 }
@@ -175,8 +184,21 @@ void DestinationConduct::resume_guest(bool run) {
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
     if (!guest) return feed({.event = Event::resume_failed, .cause = guest.error()});
     if (!run) return resumed(false);
-    (*guest)->execute("cont", [this, self = shared_from_this()](Result<> done) {
-        if (!done) return feed({.event = Event::resume_failed, .cause = done.error()});
+    // A QEMU that died before it was told to resume never ran the guest: the source may have it
+    // back.
+    if (!identify((*guest)->pid())) {
+        return feed({.event = Event::resume_failed,
+                     .cause = Error{ErrorCode::operation_failed, "QEMU has ended"}});
+    }
+    (*guest)->execute("cont", [this, self = shared_from_this(),
+                               name = domain->name](Result<> done) {
+        if (!done) {
+            log_error("daemon",
+                      "domain '{}': QEMU did not resume it after its migration ({}): if it stays "
+                      "paused here, `segue resume {}`",
+                      name, done.error().message, name);
+            return feed({.event = Event::resume_failed, .cause = done.error()});
+        }
         resumed(true);
     });
 }

@@ -46,8 +46,6 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     const migrate::DestinationMachine& machine() const { return runner_.machine(); }
     std::uint64_t elapsed_ms() const;
     const TransferStatistics& statistics() const { return statistics_; }
-    // For domjobinfo: what QEMU's incoming side says now.
-    void note_statistics(const TransferStatistics& statistics) { statistics_ = statistics; }
 
   private:
     using Event = migrate::DestinationEvent;
@@ -57,6 +55,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void carry_out(const migrate::DestinationAction& action);
     void enter_phase(migrate::Phase phase);
     void reply(const migrate::DestinationAction& action);
+    void answer_call(const migrate::DestinationAction& action);
     void write_record(const migrate::Record& record);
     void start_incoming();
     Result<std::uint16_t> take_port();

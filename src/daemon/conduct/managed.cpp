@@ -235,20 +235,37 @@ void prepare_migration(const Services& services, rpc::Session* session, const Mi
                   });
 }
 
+namespace {
+
+// What Perform's cookie and URI say, once they are checked.
+Result<PerformRequest> perform_request(const Services& services, const DomainObject& domain,
+                                       const MigrateCall& call) {
+    PerformRequest request;
+    if (!call.cookie.empty()) {
+        request.cookie =
+            TRY(migrate::parse_cookie(call.cookie, {CookieStep::prepare_to_perform, domain.name,
+                                                    domain.uuid, services.identity.uuid}));
+    }
+    request.tunnel = call.tunnel;
+    if (!call.tunnel) {
+        const migrate::MigrateUri uri = TRY(migrate::parse_migrate_uri(call.uri));
+        request.uri = fmt::format("tcp:{}", migrate::migrate_uri_text(uri).substr(4));
+    }
+    return request;
+}
+
+}  // namespace
+
 void perform_migration(const Services& services, rpc::Session* session, const MigrateCall& call,
                        Answer<Bytes> answer) {
     const auto domain = services.domains.find(call.domain);
     if (!domain) return answer(tl::unexpected(domain.error()));
-    PerformRequest request;
-    request.uri = call.uri;
-    if (!call.cookie.empty()) {
-        auto cookie =
-            migrate::parse_cookie(call.cookie, {CookieStep::prepare_to_perform, (*domain)->name,
-                                                (*domain)->uuid, services.identity.uuid});
-        if (!cookie) return answer(tl::unexpected(cookie.error()));
-        request.cookie = std::move(*cookie);
-    }
     auto conduct = (*domain)->source;
+    auto request = perform_request(services, **domain, call);
+    if (!request) {
+        if (!conduct) return answer(tl::unexpected(request.error()));
+        return conduct->reject_perform(request.error(), std::move(answer));
+    }
     if (!conduct) {
         const auto checked = check_source(services, **domain, call.options);
         if (!checked) return answer(tl::unexpected(checked.error()));
@@ -257,14 +274,7 @@ void perform_migration(const Services& services, rpc::Session* session, const Mi
         conduct = *made;
         bind_to(session, conduct);
     }
-    if (call.tunnel) {
-        request.tunnel = call.tunnel;
-    } else {
-        const auto uri = migrate::parse_migrate_uri(call.uri);
-        if (!uri) return answer(tl::unexpected(uri.error()));
-        request.uri = fmt::format("tcp:{}", migrate::migrate_uri_text(*uri).substr(4));
-    }
-    conduct->perform(std::move(request), std::move(answer));
+    conduct->perform(std::move(*request), std::move(answer));
 }
 
 void finish_migration(const Services& services, const std::string& name, const MigrateCall& call,

@@ -5,6 +5,7 @@
 #include "daemon/certificates.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
+#include "daemon/fault.h"
 #include "rpc/migration.schema.h"
 
 namespace segue {
@@ -114,7 +115,9 @@ void PeerToPeer::make(DriverVerb verb) {
     const Answer<> answer = std::exchange(answer_, {});
     if (!answer) return;
     const auto& outcome = driver_->outcome();
+    fault_point({"source", "reply", "migrate", "before"});
     answer(outcome ? Result<>(tl::unexpected(*outcome)) : Result<>());
+    services_.loop.post([] { fault_point({"source", "reply", "migrate", "after"}); });
 }
 
 void PeerToPeer::call_begin() {

@@ -56,17 +56,4 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
     return job;
 }
 
-storage::MigrationRecord stored_row(const Services& services, const migrate::Record& record) {
-    auto row = migrate::to_row<storage::MigrationRecord>(record);
-    row.changed_ms = services.wall_ms();
-    return row;
-}
-
-void forget_row(const Services& services, const migrate::Record& record) {
-    const storage::EraseMigration erase{record.id, std::string(migrate::name_of(record.role))};
-    if (const auto erased = services.store.commit({erase}); !erased) {
-        log_warning("daemon", "migration {}: {}", record.id.text(), erased.error().message);
-    }
-}
-
 }  // namespace segue

@@ -4,7 +4,6 @@
 
 #include "daemon/domain_object.h"
 #include "daemon/services.h"
-#include "migrate/record.h"
 #include "migrate/timeline.h"
 
 namespace segue {
@@ -19,9 +18,5 @@ void take_spans(Timeline& timeline, const migrate::Timeline& steps, std::string_
 FinishedJob finish_report(const Services& services, DomainObject& domain, Timeline& timeline,
                           const TransferStatistics& transfer, const std::optional<Error>& error,
                           JobSide side);
-
-storage::MigrationRecord stored_row(const Services& services, const migrate::Record& record);
-// Failing is logged, and harmless: what the record says stays true.
-void forget_row(const Services& services, const migrate::Record& record);
 
 }  // namespace segue

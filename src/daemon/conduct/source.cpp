@@ -5,9 +5,11 @@
 
 #include "base/log.h"
 #include "daemon/conduct/cookies.h"
+#include "daemon/conduct/records.h"
 #include "daemon/conduct/report.h"
 #include "daemon/domain_events.h"
 #include "daemon/domain_list.h"
+#include "daemon/fault.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/tunnel.h"
@@ -50,9 +52,7 @@ void SourceConduct::feed(SourceInput input, std::function<void(const Error&)> re
 }
 
 void SourceConduct::begin(Answer<> answer) {
-    begin_answer_ = std::move(answer);
-    feed({.event = SourceEvent::begin_called},
-         [this](const Error& error) { std::exchange(begin_answer_, {})(tl::unexpected(error)); });
+    feed({.event = SourceEvent::begin_called}, wait_in(begin_answer_, answer));
 }
 
 void SourceConduct::perform(PerformRequest request, Answer<Bytes> answer) {
@@ -68,15 +68,23 @@ void SourceConduct::perform(PerformRequest request, Answer<Bytes> answer) {
         const std::string& named = options_.tls_destination;
         input.offer->peer.tls_name = named.empty() ? input.offer->peer.address : named;
     }
-    perform_ = std::move(request);
-    perform_answer_ = answer;
-    feed(std::move(input), [answer](const Error& error) { answer(tl::unexpected(error)); });
+    const auto refused = wait_in(perform_answer_, answer);
+    feed(std::move(input),
+         [this, refused, before = std::exchange(perform_, std::move(request))](const Error& error) {
+             perform_ = before;
+             refused(error);
+         });
+}
+
+// Whoever hears that Perform failed takes this side's job to be over.
+void SourceConduct::reject_perform(const Error& error, Answer<Bytes> answer) {
+    feed({.event = SourceEvent::perform_rejected, .cause = error},
+         wait_in(perform_answer_, answer));
 }
 
 void SourceConduct::confirm(bool cancelled, Answer<> answer) {
-    confirm_answer_ = answer;
     feed({.event = cancelled ? SourceEvent::confirm_cancelled : SourceEvent::confirm_succeeded},
-         [answer](const Error& error) { answer(tl::unexpected(error)); });
+         wait_in(confirm_answer_, answer));
 }
 
 void SourceConduct::cancel(Answer<> answer) {
@@ -89,9 +97,8 @@ void SourceConduct::cancel(Answer<> answer) {
 }
 
 void SourceConduct::resolve(bool runs_here, Answer<> answer) {
-    resolve_answer_ = answer;
     feed({.event = runs_here ? SourceEvent::resolve_here : SourceEvent::resolve_there},
-         [answer](const Error& error) { answer(tl::unexpected(error)); });
+         wait_in(resolve_answer_, answer));
 }
 
 void SourceConduct::client_closed() {
@@ -158,6 +165,14 @@ void SourceConduct::enter_phase(migrate::Phase phase) {
 }
 
 void SourceConduct::reply(const SourceAction& action) {
+    const std::string_view call = name_of(action.call);
+    fault_point({"source", "reply", call, "before"});
+    answer_call(action);
+    // Posted: the bytes leave behind the callback in which the answer was given.
+    services_.loop.post([call] { fault_point({"source", "reply", call, "after"}); });
+}
+
+void SourceConduct::answer_call(const SourceAction& action) {
     const auto answer_plain = [&](Answer<>& to) {
         const Answer<> answer = std::exchange(to, {});
         if (!answer) return;
@@ -177,13 +192,13 @@ void SourceConduct::reply(const SourceAction& action) {
 }
 
 void SourceConduct::write_record(const migrate::Record& record) {
-    const auto stored = services_.store.commit({stored_row(services_, record)});
+    const auto stored = services_.migration_records.keep(record);
     if (stored) return feed(SourceEvent::record_stored);
     feed({.event = SourceEvent::record_failed, .cause = stored.error()});
 }
 
 void SourceConduct::forget_record(const migrate::Record& record) {
-    forget_row(services_, record);
+    services_.migration_records.forget(record);
 }
 
 void SourceConduct::move_screen() {

@@ -31,6 +31,8 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     // --- Calls: each answer comes once, or never when its client is gone ---
     void begin(Answer<> answer);
     void perform(PerformRequest request, Answer<Bytes> answer);
+    // Perform came with arguments that nothing can be done with.
+    void reject_perform(const Error& error, Answer<Bytes> answer);
     void confirm(bool cancelled, Answer<> answer);
     void cancel(Answer<> answer);
     void resolve(bool runs_here, Answer<> answer);
@@ -56,10 +58,10 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void carry_out(const migrate::SourceAction& action);
     void enter_phase(migrate::Phase phase);
     void reply(const migrate::SourceAction& action);
+    void answer_call(const migrate::SourceAction& action);
     void write_record(const migrate::Record& record);
     void forget_record(const migrate::Record& record);
     void dial_peer(const migrate::Record& record);
-    Result<std::unique_ptr<net::ByteFilter>> link_filter(const std::string& tls_name);
     void tell_peer(migrate::SourceVerb verb, const migrate::Record& record);
     void say(migrate::SourceVerb verb);
     void peer_message(const migrate::PeerMessage& message);
@@ -94,6 +96,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     std::unique_ptr<net::Connector> connector_;
     std::unique_ptr<PeerLine> line_;
     bool line_ready_ = false;
+    bool asked_on_old_line_ = false;
     bool screen_done_ = false;  // SPICE_MIGRATE_COMPLETED was heard
     std::vector<migrate::SourceVerb> waiting_for_line_;
     Answer<> begin_answer_, confirm_answer_, resolve_answer_;

@@ -5,6 +5,7 @@
 #include "daemon/certificates.h"
 #include "daemon/conduct/source.h"
 #include "daemon/peer_door.h"
+#include "daemon/peer_errands.h"
 #include "migrate/peer_link.schema.h"
 
 namespace segue {
@@ -21,7 +22,8 @@ void SourceConduct::dial_peer(const migrate::Record& record) {
         net::Address::of_tcp(record.peer.address, record.peer.port),
         migrate::SourceMachine::kLinkBound,
         [this, id = record.id, peer = record.peer](Result<net::Descriptor> socket) {
-            auto filter = socket ? link_filter(peer.tls_name) : tl::unexpected(socket.error());
+            auto filter = socket ? dial_filter(services_.settings, peer.tls_name)
+                                 : tl::unexpected(socket.error());
             if (!filter) {
                 log_warning("daemon", "peer link: {}", filter.error().message);
                 return peer_lost();
@@ -40,14 +42,8 @@ void SourceConduct::dial_peer(const migrate::Record& record) {
         });
 }
 
-// None for a link in the clear.
-Result<std::unique_ptr<net::ByteFilter>> SourceConduct::link_filter(const std::string& tls_name) {
-    if (tls_name.empty()) return nullptr;
-    const auto context = TRY(tls_context(services_.settings, net::TlsSide::client));
-    return context->make_filter(tls_name);
-}
-
 void SourceConduct::peer_message(const migrate::PeerMessage& message) {
+    asked_on_old_line_ = false;
     if (message.kind == Kind::ready) {
         line_ready_ = true;
         for (const SourceVerb verb : std::exchange(waiting_for_line_, {}))
@@ -67,16 +63,28 @@ void SourceConduct::peer_lost() {
     const auto self = shared_from_this();
     line_ready_ = false;
     waiting_for_line_.clear();
+    // What is asked next dials anew. The lost line is in the middle of its own callback.
+    services_.loop.post([lost = std::shared_ptr<PeerLine>(std::move(line_))] {});
+    // The question went into a line that had died unnoticed: that says nothing about its peer.
+    if (std::exchange(asked_on_old_line_, false)) {
+        waiting_for_line_.push_back(SourceVerb::ask_peer);
+        return dial_peer(machine().record());
+    }
     feed(SourceEvent::peer_lost);
 }
 
-// What is said last (cancel, release) is sent on the line as it is: a destination that does not
-// hear it keeps its promise a while longer, and nothing else.
+// The last word (cancel, release) goes its own way when no line is up: this object is about to end.
 void SourceConduct::tell_peer(SourceVerb verb, const migrate::Record& record) {
     if (!record.peer.present()) return;
-    if (line_ && line_ready_) return say(verb);
+    if (line_ && line_ready_) {
+        asked_on_old_line_ = verb == SourceVerb::ask_peer;
+        return say(verb);
+    }
     const bool last_word = verb == SourceVerb::cancel_peer || verb == SourceVerb::release_peer;
-    if (last_word && !line_) return;
+    if (last_word) {
+        const bool cancels = verb == SourceVerb::cancel_peer;
+        return services_.peer_errands.send(record, cancels ? Kind::cancels : Kind::releases);
+    }
     waiting_for_line_.push_back(verb);
     if (!line_) dial_peer(record);
 }
@@ -97,6 +105,7 @@ void SourceConduct::close_peer() {
     connector_.reset();
     services_.peer_door.see_off(std::move(line_));
     line_ready_ = false;
+    asked_on_old_line_ = false;
     waiting_for_line_.clear();
 }
 

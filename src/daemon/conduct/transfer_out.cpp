@@ -109,17 +109,21 @@ void TransferOut::start(Guest& guest, const TransferPlan& plan, Handlers handler
     handlers_ = std::move(handlers);
     statistics_ = {};
     running_ = true;
+    cancelled_ = false;
     configure(guest, plan);
 }
 
-// One after the other: QEMU takes commands in order, and each may refuse.
+// One after the other: QEMU takes commands in order, and each may refuse. After a cancel none of
+// them may follow: the transfer would begin behind its own end.
 void TransferOut::configure(Guest& guest, const TransferPlan& plan) {
-    const auto step = [&guest](const char* command, Json arguments) -> Step {
-        return [&guest, command, arguments = std::move(arguments)](Answer<> done) {
+    const std::weak_ptr<bool> alive = alive_;
+    const auto step = [this, alive, &guest](const char* command, Json arguments) -> Step {
+        return [this, alive, &guest, command, arguments = std::move(arguments)](Answer<> done) {
+            if (alive.expired()) return;
+            if (cancelled_) return done(fail(ErrorCode::cancelled, "cancelled before it began"));
             guest.run(command, arguments, std::move(done));
         };
     };
-    const std::weak_ptr<bool> alive = alive_;
     std::vector<Step> steps = tls_steps(guest, plan.options, plan.tls_directory, false);
     steps.push_back(step("migrate-set-capabilities", migration_capabilities(plan.options, false)));
     steps.push_back(step("migrate-set-parameters", outgoing_parameters(plan.options, plan.tuning)));
@@ -147,6 +151,7 @@ void TransferOut::refresh(Guest& guest) {
 void TransferOut::cancel(Guest& guest, Handlers handlers) {
     handlers_ = std::move(handlers);
     running_ = true;
+    cancelled_ = true;
     const std::weak_ptr<bool> alive = alive_;
     guest.execute("migrate_cancel", [this, alive, &guest](Result<> asked) {
         if (alive.expired() || !running_) return;

@@ -50,6 +50,7 @@ class TransferOut {
     Handlers handlers_;
     TransferStatistics statistics_;
     bool running_ = false;
+    bool cancelled_ = false;
     std::unique_ptr<Timer> poll_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
