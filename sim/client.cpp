@@ -10,32 +10,29 @@ Client::Client(Cluster& cluster, int number, Order order)
     : cluster_(cluster),
       number_(number),
       order_(order),
+      loop_(cluster.world),
       driver_({static_cast<migrate::Protocol>(order.protocol), false, true}) {}
-
-std::shared_ptr<Connection> Client::connect(int host, bool source) {
-    Host& to = *cluster_.hosts[static_cast<std::size_t>(host)];
-    auto connection = to.daemon ? cluster_.network.connect(number_, host) : nullptr;
-    if (!connection) return nullptr;
-    const std::weak_ptr<const int> weak = lifeline_;
-    connection->attach(0, {[this, weak](const Message& message) {
-                               if (weak.lock()) heard(message);
-                           },
-                           [this, weak, source] {
-                               if (weak.lock()) lost(source);
-                           }});
-    to.daemon->accept(connection, false);
-    return connection;
-}
 
 void Client::start() {
     cluster_.world.trace("client {}: {} from host{} to host{}, v{}{}", number_,
                          domain_name(order_.domain), order_.from, order_.to, order_.protocol,
                          order_.peer_to_peer ? ", peer-to-peer" : "");
-    source_ = connect(order_.from, true);
-    if (!order_.peer_to_peer) destination_ = connect(order_.to, false);
+    source_ = RemoteDaemon::connect(cluster_, loop_, number_, order_.from);
+    if (!order_.peer_to_peer) {
+        destination_ = RemoteDaemon::connect(cluster_, loop_, number_, order_.to);
+    }
     if (!source_ || (!destination_ && !order_.peer_to_peer)) {
         return finish(Error{ErrorCode::connection_lost, "cannot connect"});
     }
+    opening_ = destination_ ? 2 : 1;
+    source_->open([this](const Result<>& outcome) { opened(outcome); });
+    if (destination_) destination_->open([this](const Result<>& outcome) { opened(outcome); });
+}
+
+void Client::opened(const Result<>& outcome) {
+    if (done_ || dead_) return;
+    if (!outcome) return finish(outcome.error());
+    if (--opening_ > 0) return;
     if (order_.peer_to_peer) return call(Call::perform, false);
     drive(DriverEvent::start);
 }
@@ -44,9 +41,8 @@ void Client::die() {
     if (done_ || dead_) return;
     dead_ = true;
     cluster_.world.trace("client {} dies", number_);
-    lifeline_.reset();
-    if (source_) source_->close(0);
-    if (destination_) destination_->close(0);
+    source_.reset();
+    destination_.reset();
 }
 
 void Client::finish(std::optional<Error> outcome) {
@@ -54,9 +50,10 @@ void Client::finish(std::optional<Error> outcome) {
     outcome_ = std::move(outcome);
     cluster_.world.trace("client {} is done: {}", number_,
                          outcome_ ? outcome_->message : std::string("success"));
-    lifeline_.reset();
-    if (source_) source_->close(0);
-    if (destination_) destination_->close(0);
+    for (auto* daemon : {&source_, &destination_}) {
+        if (*daemon) (*daemon)->close();
+        daemon->reset();
+    }
 }
 
 void Client::drive(DriverEvent event, std::optional<Error> error) {
@@ -84,48 +81,32 @@ DriverEvent Client::event_of(Call call, bool ok) const {
 }
 
 void Client::call(Call which, bool cancelled) {
-    awaited_ = which;
-    Message message;
-    message.call = which;
-    message.domain = order_.domain;
-    message.destination = order_.to;
-    message.protocol = order_.protocol;
-    message.peer_to_peer = order_.peer_to_peer;
-    message.cancelled = cancelled;
-    message.address = address_;
+    Request request;
+    request.call = which;
+    request.domain = order_.domain;
+    request.destination = order_.to;
+    request.protocol = order_.protocol;
+    request.peer_to_peer = order_.peer_to_peer;
+    request.cancelled = cancelled;
+    request.address = address_;
     // v2 hands Prepare's cookie on to Finish; v3 hands each call's to the next.
     const bool from_prepare = order_.protocol == 2 || which == Call::perform;
-    message.cookie = from_prepare ? prepare_cookie_ : cookie_;
+    request.cookie = from_prepare ? prepare_cookie_ : cookie_;
     const bool at_destination = which == Call::prepare || which == Call::finish;
-    const auto& connection = at_destination ? destination_ : source_;
-    if (!connection || !connection->open()) {
-        cluster_.world.after(10us, lifeline_, [this, at_destination] { lost(!at_destination); });
-        return;
-    }
-    connection->send(0, std::move(message));
+    (at_destination ? destination_ : source_)->call(request, [this, which](const Outcome& outcome) {
+        heard(which, outcome);
+    });
 }
 
-void Client::heard(const Message& message) {
-    if (done_ || !message.reply || message.call != awaited_) return;
-    awaited_ = Call::none;
-    cookie_ = message.cookie;
-    if (message.call == Call::prepare) {
-        prepare_cookie_ = message.cookie;
-        address_ = message.address;
+void Client::heard(Call call, const Outcome& outcome) {
+    if (done_ || dead_) return;
+    cookie_ = outcome.cookie;
+    if (call == Call::prepare) {
+        prepare_cookie_ = outcome.cookie;
+        address_ = outcome.address;
     }
-    if (order_.peer_to_peer) return finish(message.error);
-    drive(event_of(message.call, !message.error), message.error);
-}
-
-// The call that waits on this connection has failed, as far as the client can tell.
-void Client::lost(bool source) {
-    if (done_) return;
-    const bool at_destination = awaited_ == Call::prepare || awaited_ == Call::finish;
-    if (awaited_ == Call::none || at_destination == source) return;
-    const Call failed = std::exchange(awaited_, Call::none);
-    const Error error{ErrorCode::connection_lost, "End of file while reading data"};
-    if (order_.peer_to_peer) return finish(error);
-    drive(event_of(failed, false), error);
+    if (order_.peer_to_peer) return finish(outcome.error);
+    drive(event_of(call, !outcome.error), outcome.error);
 }
 
 }  // namespace segue::sim

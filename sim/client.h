@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sim/daemon.h"
+#include "sim/remote.h"
 
 namespace segue::sim {
 
@@ -30,20 +31,19 @@ class Client {
   private:
     void drive(migrate::DriverEvent event, std::optional<Error> error = {});
     void call(Call which, bool cancelled);
-    void heard(const Message& message);
-    void lost(bool source);
+    void opened(const Result<>& outcome);
+    void heard(Call call, const Outcome& outcome);
     void finish(std::optional<Error> outcome);
-    std::shared_ptr<Connection> connect(int host, bool source);
     migrate::DriverEvent event_of(Call call, bool ok) const;
 
     Cluster& cluster_;
     int number_;
     Order order_;
-    Lifeline lifeline_ = make_lifeline();
+    SimLoop loop_;
     migrate::Driver driver_;
-    std::shared_ptr<Connection> source_;
-    std::shared_ptr<Connection> destination_;
-    Call awaited_ = Call::none;
+    std::unique_ptr<RemoteDaemon> source_;
+    std::unique_ptr<RemoteDaemon> destination_;
+    int opening_ = 0;
     Bytes cookie_;
     Bytes prepare_cookie_;
     std::string address_;

@@ -53,15 +53,22 @@ void Cluster::restart(Host& host) {
 }
 
 Daemon::Daemon(Cluster& cluster, Host& host)
-    : cluster_(cluster), world_(cluster.world), host_(host) {}
+    : cluster_(cluster),
+      world_(cluster.world),
+      host_(host),
+      server_(std::make_unique<rpc::Server>(loop_, calls_, rpc::ServerOptions{})) {
+    serve_version3();
+    serve_version2();
+}
 
 // Its sockets close with it; its QEMUs live on.
 Daemon::~Daemon() {
+    lifeline_.reset();
+    server_.reset();
     for (auto& [id, connection] : connections_)
         connection->close(1);
     for (auto& [name, source] : sources_) {
         if (source->peer) source->peer->close(0);
-        if (source->rpc) source->rpc->close(0);
     }
     for (const auto& [name, qemu] : cluster_.machines.all()) {
         if (qemu.host != host_.number) continue;
@@ -74,33 +81,49 @@ void Daemon::start() {
         if (qemu.host != host_.number) continue;
         if (FakeQemu* alive = cluster_.machines.find(name)) listen(*alive);
     }
+    std::vector<migrate::Record> records;
     const auto rows = host_.disk.migrations().value();
     for (const storage::MigrationRecord& row : rows) {
-        const auto record = migrate::from_row(row);
-        if (!record) {
-            cluster_.violations.push_back("a record cannot be read: " + record.error().message);
-            continue;
-        }
-        const bool alive = cluster_.machines.find(record->incarnation) != nullptr;
-        const int domain = record->domain.bytes[15];
-        if (record->role == migrate::Role::source) {
-            auto made = std::make_unique<Source>(domain, record->incarnation,
-                                                 migrate::SourceMachine::restored(*record, alive));
-            Source& source = *(sources_[record->incarnation] = std::move(made));
-            static_cast<void>(
-                source.jobs.start(migrate::AsyncKind::migration_out, "recovery", world_.now()));
-            feed(source, {migrate::SourceEvent::restarted});
+        auto record = migrate::from_row(row);
+        if (record) {
+            records.push_back(std::move(*record));
         } else {
-            auto made = std::make_unique<Destination>(
-                domain, record->incarnation, migrate::DestinationMachine::restored(*record, alive));
-            Destination& destination = *(destinations_[record->incarnation] = std::move(made));
-            if (record->right != migrate::Right::refused && !record->settled) {
-                static_cast<void>(destination.jobs.start(migrate::AsyncKind::migration_in,
-                                                         "recovery", world_.now()));
-            }
-            feed(destination, {migrate::DestinationEvent::restarted});
+            cluster_.violations.push_back("a record cannot be read: " + record.error().message);
         }
     }
+    migrate::settle_arrivals(records);
+    for (const migrate::Record& record : records)
+        recover(record);
+}
+
+void Daemon::recover(const migrate::Record& record) {
+    const bool alive = cluster_.machines.find(record.incarnation) != nullptr;
+    const int domain = record.domain.bytes[15];
+    const auto start_job = [&](migrate::AsyncKind kind) {
+        if (const auto started = jobs_of(domain).start(kind, "recovery", world_.now()); !started) {
+            cluster_.violations.push_back("two records want a job: " + started.error().message);
+        }
+    };
+    if (record.role == migrate::Role::source) {
+        if (sources_.contains(record.incarnation)) {
+            cluster_.violations.push_back("two source records of " + record.incarnation);
+        }
+        auto made = std::make_unique<Source>(domain, record.incarnation,
+                                             migrate::SourceMachine::restored(record, alive));
+        Source& source = *(sources_[record.incarnation] = std::move(made));
+        start_job(migrate::AsyncKind::migration_out);
+        return feed(source, {migrate::SourceEvent::restarted});
+    }
+    auto made = std::make_unique<Destination>(domain, record.incarnation,
+                                              migrate::DestinationMachine::restored(record, alive));
+    Destination& destination = *(destinations_[record.incarnation] = std::move(made));
+    destination.job_over = record.right == migrate::Right::refused || record.settled;
+    if (!destination.job_over) start_job(migrate::AsyncKind::migration_in);
+    feed(destination, {migrate::DestinationEvent::restarted});
+}
+
+migrate::DomainJobs& Daemon::jobs_of(int domain) {
+    return jobs_.try_emplace(domain, domain_name(domain)).first->second;
 }
 
 void Daemon::listen(FakeQemu& qemu) {
@@ -149,7 +172,7 @@ bool Daemon::dies_now() {
 
 void Daemon::store_record(const migrate::Record& record, std::function<void(bool)> done) {
     const auto row = migrate::to_row<storage::MigrationRecord>(record);
-    const bool written = host_.disk.write({row}).has_value();
+    const bool written = ledger_.write(row).has_value();
     const bool early = host_.mistake == Mistake::acknowledge_early;
     if (early) world_.after(1us, lifeline_, [done, written] { done(written); });
     world_.after(world_.between(500us, 20ms), lifeline_, [this, done, written, early] {
@@ -159,14 +182,18 @@ void Daemon::store_record(const migrate::Record& record, std::function<void(bool
 }
 
 void Daemon::erase_record(const migrate::Record& record) {
-    const storage::EraseMigration erase{record.id, std::string(migrate::name_of(record.role))};
-    if (!host_.disk.write({erase})) {
-        // As a daemon would: again, until the disk is well.
-        world_.after(1s, lifeline_, [this, record] { erase_record(record); });
+    static_cast<void>(ledger_.erase({record.id, std::string(migrate::name_of(record.role))}));
+    settle_records();
+}
+
+// As the daemon does: again, until the disk is well.
+void Daemon::settle_records() {
+    if (!ledger_.settle()) {
+        world_.after(1s, lifeline_, [this] { settle_records(); });
         return;
     }
-    world_.after(world_.between(500us, 20ms), lifeline_, [this, record] {
-        if (!host_.disk.sync()) erase_record(record);
+    world_.after(world_.between(500us, 20ms), lifeline_, [this] {
+        if (!host_.disk.sync()) settle_records();
     });
 }
 
@@ -178,25 +205,9 @@ bool Daemon::set_phase(migrate::DomainJobs& jobs, migrate::Phase phase) {
     return true;
 }
 
-void Daemon::accept(std::shared_ptr<Connection> connection, bool peer_link) {
-    if (peer_link) {
-        accept_peer(connection);
-        return;
-    }
-    connections_[connection->id()] = connection;
-    const std::weak_ptr<const int> weak = lifeline_;
-    connection->attach(1, {[this, weak, connection](const Message& message) {
-                               if (weak.lock() && !dead_) on_call(connection, message);
-                           },
-                           [this, weak, connection] {
-                               if (weak.lock() && !dead_) on_closed(connection);
-                           }});
-}
-
-void Daemon::on_closed(const std::shared_ptr<Connection>& connection) {
-    connections_.erase(connection->id());
-    const auto same = [&](const std::shared_ptr<Connection>& other) {
-        return other && other->id() == connection->id();
+void Daemon::on_closed(const rpc::Session& session) {
+    const auto same = [&](const std::weak_ptr<rpc::Session>& other) {
+        return other.lock().get() == &session;
     };
     for (auto& [name, source] : sources_) {
         if (same(source->client)) feed(*source, {migrate::SourceEvent::client_closed});
@@ -205,30 +216,6 @@ void Daemon::on_closed(const std::shared_ptr<Connection>& connection) {
         if (same(destination->client)) {
             feed(*destination, {migrate::DestinationEvent::client_closed});
         }
-    }
-}
-
-void Daemon::answer(const Caller& caller, std::optional<Error> error, Bytes cookie,
-                    std::string address) {
-    if (!caller.connection) return;
-    Message message = caller.call;
-    message.reply = true;
-    message.error = std::move(error);
-    message.cookie = std::move(cookie);
-    message.address = std::move(address);
-    caller.connection->send(1, std::move(message));
-}
-
-void Daemon::on_call(const std::shared_ptr<Connection>& connection, const Message& message) {
-    const Caller caller{connection, message};
-    switch (message.call) {
-        case Call::begin: begin(caller); break;
-        case Call::prepare: prepare(caller); break;
-        case Call::perform: perform(caller); break;
-        case Call::finish: finish(caller); break;
-        case Call::confirm: confirm(caller); break;
-        case Call::abort: abort(caller); break;
-        case Call::none: break;
     }
 }
 
@@ -273,8 +260,8 @@ Daemon::Destination* Daemon::destination_of(int domain) {
     using State = migrate::DestinationState;
     for (auto& [name, destination] : destinations_) {
         const State state = destination->machine.state();
-        const bool over = destination->machine.arrived() || state == State::promised ||
-                          state == State::silent || destination->over;
+        const bool over =
+            destination->machine.arrived() || state == State::promised || destination->over;
         if (destination->domain == domain && !over) return destination.get();
     }
     return nullptr;
@@ -293,7 +280,7 @@ bool Daemon::suspend(const std::string& incarnation) {
     if (dead_ || qemu == nullptr || !qemu->running) return false;
     const auto moving = sources_.find(incarnation);
     if (moving != sources_.end()) {
-        migrate::DomainJobs& jobs = moving->second->jobs;
+        migrate::DomainJobs& jobs = jobs_of(qemu->domain);
         if (!jobs.begin_call(migrate::CallKind::suspend, "suspend")) return false;
         jobs.end_call(migrate::CallKind::suspend);
     }
@@ -309,6 +296,13 @@ bool Daemon::unresolved(int domain) const {
     return false;
 }
 
+void Daemon::resume_what_was_left_paused() {
+    for (const std::string& incarnation : left_paused_) {
+        if (FakeQemu* qemu = cluster_.machines.find(incarnation)) cluster_.machines.resume(*qemu);
+    }
+    left_paused_.clear();
+}
+
 std::size_t Daemon::machines_at_work() const {
     std::size_t count = sources_.size();
     for (const auto& [name, destination] : destinations_) {
@@ -322,10 +316,8 @@ std::size_t Daemon::machines_at_work() const {
 
 std::size_t Daemon::jobs() const {
     std::size_t count = 0;
-    for (const auto& [name, source] : sources_)
-        count += source->jobs.idle() ? 0 : 1;
-    for (const auto& [name, each] : destinations_)
-        count += each->jobs.idle() ? 0 : 1;
+    for (const auto& [domain, jobs] : jobs_)
+        count += jobs.idle() ? 0 : 1;
     return count;
 }
 

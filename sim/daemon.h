@@ -12,8 +12,12 @@
 #include "migrate/cookie.h"
 #include "migrate/migrate.h"
 #include "migrate/peer_link.h"
+#include "rpc/server.h"
+#include "sim/call.h"
 #include "sim/fake_qemu.h"
+#include "sim/sim_loop.h"
 #include "store/memory_store.h"
+#include "store/migration_ledger.h"
 
 namespace segue::sim {
 
@@ -53,18 +57,15 @@ struct Cluster {
     Machines machines;
     std::vector<std::unique_ptr<Host>> hosts;
     std::vector<std::string> violations;
+    // A peer link was given up because the network was too slow for it: what it had said may arrive
+    // behind the last word on another line, which is then not heard.
+    bool link_was_late = false;
 
     explicit Cluster(World& the_world)
         : world(the_world), network(the_world), machines(the_world, network) {}
     void crash(Host& host);
     void restart(Host& host);
     Host* named(const std::string& name);
-};
-
-// Which call of which connection an answer belongs to.
-struct Caller {
-    std::shared_ptr<Connection> connection;
-    Message call;
 };
 
 class Daemon {
@@ -75,10 +76,14 @@ class Daemon {
     // Reads the disk and goes on with what it finds.
     void start();
     // A connection for calls, or for a peer link: the other end is `1`.
-    void accept(std::shared_ptr<Connection> connection, bool peer_link);
+    void accept(const std::shared_ptr<Connection>& connection, bool peer_link);
 
     bool resolve(int domain, bool runs_here);
     bool unresolved(int domain) const;
+    // The domain is this host's, running or not: what `virsh list` shows.
+    bool holds(int domain) { return active(domain) != nullptr; }
+    // The log said that an arrived guest could not be resumed; a user does it.
+    void resume_what_was_left_paused();
     // A user's `suspend`; false when the domain's job refuses it.
     bool suspend(const std::string& incarnation);
     // For the checks at the end.
@@ -89,17 +94,23 @@ class Daemon {
     struct Source;
     struct Destination;
 
-    // calls (daemon.cpp)
-    void on_call(const std::shared_ptr<Connection>& connection, const Message& message);
-    void on_closed(const std::shared_ptr<Connection>& connection);
+    // calls, as they come over the line (daemon_rpc.cpp)
+    void serve_version3();
+    void serve_version2();
+    void on_call(rpc::Session& session, Request request, std::function<void(Outcome)> reply);
     void answer(const Caller& caller, std::optional<Error> error, Bytes cookie = {},
                 std::string address = {});
+
+    // what they are about, and the rest of a daemon's life (daemon.cpp)
+    void on_closed(const rpc::Session& session);
     void begin(const Caller& caller);
     void perform(const Caller& caller);
     void prepare(const Caller& caller);
     void finish(const Caller& caller);
     void confirm(const Caller& caller);
     void abort(const Caller& caller);
+    migrate::DomainJobs& jobs_of(int domain);
+    void recover(const migrate::Record& record);
     FakeQemu* active(int domain);
     Source* source_of(int domain);
     Destination* destination_of(int domain);
@@ -110,10 +121,13 @@ class Daemon {
     bool dies_now();
     void store_record(const migrate::Record& record, std::function<void(bool)> done);
     void erase_record(const migrate::Record& record);
+    void settle_records();
     bool set_phase(migrate::DomainJobs& jobs, migrate::Phase phase);
 
     // the source (daemon_source.cpp)
-    Source& make_source(const Caller& caller, FakeQemu& qemu);
+    Source* make_source(const Caller& caller, FakeQemu& qemu);
+    void refused(Source& source, migrate::SourceEvent event, const std::optional<Caller>& caller,
+                 const Error& error);
     void feed(Source& source, migrate::SourceInput input, std::optional<Caller> caller = {});
     void run_queue(Source& source);
     void feed_later(Source& source, Duration delay, migrate::SourceEvent event);
@@ -121,14 +135,15 @@ class Daemon {
     void use_qemu(Source& source, const migrate::SourceAction& action);
     void reply(Source& source, const migrate::SourceAction& action);
     void dial(Source& source, std::function<void(Source&)> when_ready);
-    void peer_bytes(Source& source, const Message& message);
+    void peer_bytes(Source& source, const Bytes& bytes);
     void tell_peer(Source& source, migrate::peer::Kind kind);
     void sweep();
 
     // peer-to-peer (daemon_peer.cpp)
     void drive(Source& source, migrate::DriverEvent event, std::optional<Error> error = {});
     void call_destination(Source& source, Call call, bool cancelled);
-    void destination_answered(Source& source, const Message& message);
+    void connect_destination(Source& source, std::function<void(Source&)> connected);
+    void destination_answered(Source& source, Call call, const Outcome& outcome);
     void reply_to_driver(Source& source, const migrate::SourceAction& action);
 
     // the destination (daemon_destination.cpp)
@@ -145,8 +160,15 @@ class Daemon {
     Host& host_;
     Lifeline lifeline_ = make_lifeline();
     bool dead_ = false;
-    int next_serial_ = 0;
+    storage::MigrationLedger ledger_{host_.disk};
+    SimLoop loop_{world_};
+    rpc::Dispatcher calls_;
+    std::unique_ptr<rpc::Server> server_;
+    // Peer links that came in.
     std::map<int, std::shared_ptr<Connection>> connections_;
+    std::set<std::string> left_paused_;  // incarnations
+    // Of each domain, whichever machine started its job.
+    std::map<int, migrate::DomainJobs> jobs_;
     // One per migration; the key is the incarnation of the QEMU here.
     std::map<std::string, std::unique_ptr<Source>> sources_;
     std::map<std::string, std::unique_ptr<Destination>> destinations_;

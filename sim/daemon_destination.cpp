@@ -10,32 +10,33 @@ using migrate::DestinationEvent;
 using migrate::DestinationVerb;
 
 void Daemon::prepare(const Caller& caller) {
-    const int domain = caller.call.domain;
+    const int domain = caller.request.domain;
     if (active(domain) != nullptr || destination_of(domain) != nullptr) {
         return answer(caller, Error{ErrorCode::operation_invalid, "domain is already active"});
     }
     migrate::DestinationOptions options;
-    options.protocol = static_cast<migrate::Protocol>(caller.call.protocol);
+    options.protocol = static_cast<migrate::Protocol>(caller.request.protocol);
     options.id = Uuid::random(world_.random());
     options.domain = domain_uuid(domain);
     options.domain_name = domain_name(domain);
     options.incarnation =
         host_.name() + "." + domain_name(domain) + "." + std::to_string(++host_.started);
-    options.peer_to_peer = caller.call.peer_to_peer;
-    if (caller.call.protocol == 3) {
+    options.peer_to_peer = caller.request.peer_to_peer;
+    if (caller.request.protocol == 3) {
         auto cookie = migrate::parse_cookie(
-            caller.call.cookie, expectation(migrate::CookieStep::begin_to_prepare, domain));
+            caller.request.cookie, expectation(migrate::CookieStep::begin_to_prepare, domain));
         if (!cookie) return answer(caller, cookie.error());
         options.source_has_right = cookie->source_has_right && !host_.stock;
         options.source_host = cookie->hostname;
     }
+    const auto job =
+        jobs_of(domain).start(migrate::AsyncKind::migration_in, "prepare", world_.now());
+    if (!job) return answer(caller, job.error());
     const std::string incarnation = options.incarnation;
     auto made = std::make_unique<Destination>(domain, incarnation,
                                               migrate::DestinationMachine(std::move(options)));
     Destination& destination = *(destinations_[incarnation] = std::move(made));
-    destination.client = caller.connection;
-    static_cast<void>(
-        destination.jobs.start(migrate::AsyncKind::migration_in, "prepare", world_.now()));
+    destination.client = caller.session;
     migrate::DestinationInput input{DestinationEvent::prepare_called};
     if (!host_.stock) {
         input.peer.address = host_.name();
@@ -46,17 +47,17 @@ void Daemon::prepare(const Caller& caller) {
 }
 
 void Daemon::finish(const Caller& caller) {
-    Destination* destination = destination_of(caller.call.domain);
-    if (destination == nullptr || destination->client != caller.connection) {
+    Destination* destination = destination_of(caller.request.domain);
+    if (destination == nullptr || destination->client.lock() != caller.session.lock()) {
         return answer(caller,
                       Error{ErrorCode::operation_invalid, "is not processing incoming migration"});
     }
-    migrate::DestinationInput input{caller.call.cancelled ? DestinationEvent::finish_cancelled
-                                                          : DestinationEvent::finish_succeeded};
-    if (caller.call.protocol == 3 && !caller.call.cancelled) {
+    migrate::DestinationInput input{caller.request.cancelled ? DestinationEvent::finish_cancelled
+                                                             : DestinationEvent::finish_succeeded};
+    if (caller.request.protocol == 3 && !caller.request.cancelled) {
         auto cookie = migrate::parse_cookie(
-            caller.call.cookie,
-            expectation(migrate::CookieStep::perform_to_finish, caller.call.domain));
+            caller.request.cookie,
+            expectation(migrate::CookieStep::perform_to_finish, caller.request.domain));
         if (!cookie) return answer(caller, cookie.error());
         input.right = cookie->right;
     }
@@ -82,12 +83,17 @@ void Daemon::run_queue(Destination& destination) {
                      migrate::destination_events()[static_cast<std::size_t>(item.input.event)].name,
                      actions ? migrate::DestinationMachine::step_name(destination.machine.state())
                              : std::string_view("refused"));
+        using State = migrate::DestinationState;
+        if (item.input.event == DestinationEvent::resume_failed && before == State::resuming &&
+            destination.machine.state() == State::running) {
+            left_paused_.insert(destination.incarnation);
+        }
         if (!actions) {
             if (item.caller) answer(*item.caller, actions.error());
             continue;
         }
         if (item.caller) {
-            const bool first = item.caller->call.call == Call::prepare;
+            const bool first = item.caller->request.call == Call::prepare;
             destination.open[first ? DestinationCall::prepare : DestinationCall::finish] =
                 *item.caller;
         }
@@ -110,12 +116,13 @@ void Daemon::carry_out(Destination& destination, const migrate::DestinationActio
     const auto tell = [&](migrate::peer::Kind kind) {
         if (!destination.link || !destination.link->ready()) return;
         destination.link->send(kind);
-        Message out;
-        out.raw = destination.link->output();
+        Bytes out = destination.link->output();
         destination.peer->send(1, std::move(out));
     };
     switch (action.verb) {
-        case DestinationVerb::enter_phase: set_phase(destination.jobs, action.phase); return;
+        case DestinationVerb::enter_phase:
+            if (!destination.job_over) set_phase(jobs_of(destination.domain), action.phase);
+            return;
         case DestinationVerb::reply_ok:
         case DestinationVerb::reply_error: return reply(destination, action);
         case DestinationVerb::write_record:
@@ -158,7 +165,9 @@ void Daemon::carry_out(Destination& destination, const migrate::DestinationActio
             return;
         }
         case DestinationVerb::stop_timer: ++destination.timer; return;
-        case DestinationVerb::end_job: destination.jobs.finish(); return;
+        case DestinationVerb::end_job:
+            destination.job_over = true;
+            return jobs_of(destination.domain).finish();
         case DestinationVerb::end_machine:
             destination.over = true;
             world_.after(0ns, lifeline_, [this] { sweep(); });
@@ -221,22 +230,20 @@ void Daemon::accept_peer(const std::shared_ptr<Connection>& connection) {
             each->peer = connection;
             each->link = *link;
             each->link->accept();
-            Message out;
-            out.raw = each->link->output();
+            Bytes out = each->link->output();
             connection->send(1, std::move(out));
             return feed(*each, {DestinationEvent::peer_linked});
         }
         link->refuse();
-        Message out;
-        out.raw = link->output();
+        Bytes out = link->output();
         connection->send(1, std::move(out));
         connection->close(1);
     };
-    connection->attach(1, {[this, weak, link, mine, hello](const Message& message) {
+    connection->attach(1, {[this, weak, link, mine, hello](const Bytes& bytes) {
                                if (!weak.lock() || dead_) return;
                                Destination* known = mine();
-                               auto heard = known ? known->link->receive(message.raw)
-                                                  : link->receive(message.raw);
+                               auto heard =
+                                   known ? known->link->receive(bytes) : link->receive(bytes);
                                if (!heard) {
                                    cluster_.violations.push_back("the peer link is broken: " +
                                                                  heard.error().message);

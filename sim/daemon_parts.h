@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sim/daemon.h"
+#include "sim/remote.h"
 
 namespace segue::sim {
 
@@ -14,12 +15,11 @@ struct Daemon::Source {
     int domain = 0;
     std::string incarnation;
     migrate::SourceMachine machine;
-    migrate::DomainJobs jobs;
     std::deque<Item> queue;
     bool busy = false;
     std::uint64_t timer = 0;
     std::map<migrate::SourceCall, Caller> open;
-    std::shared_ptr<Connection> client;  // the one whose end matters
+    std::weak_ptr<rpc::Session> client;  // the one whose end matters
 
     int destination = -1;
     std::string address;  // of the incoming QEMU
@@ -29,17 +29,13 @@ struct Daemon::Source {
 
     // peer-to-peer
     std::unique_ptr<migrate::Driver> driver;
-    std::shared_ptr<Connection> rpc;
-    Call awaited = Call::none;
+    std::unique_ptr<RemoteDaemon> rpc;
     Bytes begin_cookie;
     Bytes prepare_cookie;
     Bytes perform_cookie;
 
     Source(int number, std::string name, migrate::SourceMachine the_machine)
-        : domain(number),
-          incarnation(std::move(name)),
-          machine(std::move(the_machine)),
-          jobs(domain_name(number)) {}
+        : domain(number), incarnation(std::move(name)), machine(std::move(the_machine)) {}
 };
 
 struct Daemon::Destination {
@@ -50,22 +46,19 @@ struct Daemon::Destination {
     int domain = 0;
     std::string incarnation;
     migrate::DestinationMachine machine;
-    migrate::DomainJobs jobs;
+    bool job_over = false;
     std::deque<Item> queue;
     bool busy = false;
     std::uint64_t timer = 0;
     std::map<migrate::DestinationCall, Caller> open;
-    std::shared_ptr<Connection> client;
+    std::weak_ptr<rpc::Session> client;
     bool over = false;
 
     std::shared_ptr<Connection> peer;
     std::optional<migrate::PeerLink> link;
 
     Destination(int number, std::string name, migrate::DestinationMachine the_machine)
-        : domain(number),
-          incarnation(std::move(name)),
-          machine(std::move(the_machine)),
-          jobs(domain_name(number)) {}
+        : domain(number), incarnation(std::move(name)), machine(std::move(the_machine)) {}
 };
 
 }  // namespace segue::sim

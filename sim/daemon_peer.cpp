@@ -24,7 +24,7 @@ void Daemon::drive(Source& source, DriverEvent event, std::optional<Error> error
             auto cookie = migrate::parse_cookie(
                 source.prepare_cookie,
                 expectation(migrate::CookieStep::prepare_to_perform, source.domain));
-            if (!cookie) return drive(source, DriverEvent::perform_failed, cookie.error());
+            if (!cookie) return feed(source, {SourceEvent::perform_rejected, cookie.error()});
             if (!host_.stock) input.offer = cookie->offer;
             return feed(source, input);
         }
@@ -39,73 +39,65 @@ void Daemon::drive(Source& source, DriverEvent event, std::optional<Error> error
         answer(open->second, source.driver->outcome());
         source.open.erase(open);
     }
-    if (source.rpc) source.rpc->close(0);
+    if (source.rpc) source.rpc->close();
     source.rpc.reset();
     // v2 ends here when Prepare fails: the machine was never begun.
     if (source.machine.state() == migrate::SourceState::idle) {
-        source.jobs.finish();
+        jobs_of(source.domain).finish();
         world_.after(0ns, lifeline_, [this, name = source.incarnation] { sources_.erase(name); });
         return;
     }
     world_.after(0ns, lifeline_, [this] { sweep(); });
 }
 
+// Each call of the driver finds the migration again by its incarnation: it may be over meanwhile.
 void Daemon::call_destination(Source& source, Call call, bool cancelled) {
-    source.awaited = call;
-    const auto failed = [this, weak = std::weak_ptr(lifeline_), name = source.incarnation] {
+    const auto done = [this, weak = std::weak_ptr(lifeline_), name = source.incarnation,
+                       call](const Outcome& outcome) {
+        if (!weak.lock() || dead_) return;
+        const auto found = sources_.find(name);
+        if (found != sources_.end()) destination_answered(*found->second, call, outcome);
+    };
+    if (!source.rpc) {
+        const Error lost{ErrorCode::connection_lost, "client socket is closed"};
+        world_.after(1ms, lifeline_, [done, lost] { done({lost, {}, {}}); });
+        return;
+    }
+    Request request;
+    request.call = call;
+    request.domain = source.domain;
+    request.protocol = static_cast<int>(source.machine.record().protocol);
+    request.peer_to_peer = true;
+    request.cancelled = cancelled;
+    request.cookie = call == Call::prepare   ? source.begin_cookie
+                     : request.protocol == 2 ? source.prepare_cookie
+                                             : source.perform_cookie;
+    source.rpc->call(request, done);
+}
+
+// Connected or not, the driver starts: its first call to the destination then fails.
+void Daemon::connect_destination(Source& source, std::function<void(Source&)> connected) {
+    source.rpc = RemoteDaemon::connect(cluster_, loop_, host_.number, source.destination);
+    if (!source.rpc) return connected(source);
+    source.rpc->open([this, weak = std::weak_ptr(lifeline_), name = source.incarnation,
+                      connected](const Result<>& opened) {
         if (!weak.lock() || dead_) return;
         const auto found = sources_.find(name);
         if (found == sources_.end()) return;
-        found->second->rpc.reset();
-        Message lost;
-        lost.call = std::exchange(found->second->awaited, Call::none);
-        lost.error = Error{ErrorCode::connection_lost, "client socket is closed"};
-        if (lost.call != Call::none) destination_answered(*found->second, lost);
-    };
-    if (!source.rpc && call == Call::prepare) {
-        Host& host = *cluster_.hosts[static_cast<std::size_t>(source.destination)];
-        source.rpc = host.daemon ? cluster_.network.connect(host_.number, host.number) : nullptr;
-        if (source.rpc) {
-            source.rpc->attach(0, {[this, weak = std::weak_ptr(lifeline_),
-                                    name = source.incarnation](const Message& message) {
-                                       if (!weak.lock() || dead_) return;
-                                       const auto found = sources_.find(name);
-                                       if (found == sources_.end()) return;
-                                       if (found->second->awaited != message.call) return;
-                                       found->second->awaited = Call::none;
-                                       destination_answered(*found->second, message);
-                                   },
-                                   failed});
-            host.daemon->accept(source.rpc, false);
-        }
-    }
-    if (!source.rpc) {
-        world_.after(1ms, failed);
-        return;
-    }
-    Message message;
-    message.call = call;
-    message.serial = ++next_serial_;
-    message.domain = source.domain;
-    message.protocol = static_cast<int>(source.machine.record().protocol);
-    message.peer_to_peer = true;
-    message.cancelled = cancelled;
-    const bool version2 = message.protocol == 2;
-    message.cookie = call == Call::prepare ? source.begin_cookie
-                     : version2            ? source.prepare_cookie
-                                           : source.perform_cookie;
-    source.rpc->send(0, std::move(message));
+        if (!opened) found->second->rpc.reset();
+        connected(*found->second);
+    });
 }
 
-void Daemon::destination_answered(Source& source, const Message& message) {
-    if (message.call == Call::prepare) {
-        source.prepare_cookie = message.cookie;
-        source.address = message.address;
-        return drive(source, message.error ? DriverEvent::prepare_failed : DriverEvent::prepare_ok,
-                     message.error);
+void Daemon::destination_answered(Source& source, Call call, const Outcome& outcome) {
+    const bool failed = outcome.error.has_value();
+    if (call == Call::prepare) {
+        source.prepare_cookie = outcome.cookie;
+        source.address = outcome.address;
+        return drive(source, failed ? DriverEvent::prepare_failed : DriverEvent::prepare_ok,
+                     outcome.error);
     }
-    drive(source, message.error ? DriverEvent::finish_failed : DriverEvent::finish_ok,
-          message.error);
+    drive(source, failed ? DriverEvent::finish_failed : DriverEvent::finish_ok, outcome.error);
 }
 
 void Daemon::reply_to_driver(Source& source, const migrate::SourceAction& action) {

@@ -11,75 +11,82 @@ using migrate::SourceCall;
 using migrate::SourceEvent;
 using migrate::SourceVerb;
 
-Daemon::Source& Daemon::make_source(const Caller& caller, FakeQemu& qemu) {
+// Null, and the caller is answered, when the domain has a job.
+Daemon::Source* Daemon::make_source(const Caller& caller, FakeQemu& qemu) {
+    const auto job =
+        jobs_of(qemu.domain).start(migrate::AsyncKind::migration_out, "migrate", world_.now());
+    if (!job) {
+        answer(caller, job.error());
+        return nullptr;
+    }
     migrate::SourceOptions options;
-    options.protocol = static_cast<migrate::Protocol>(caller.call.protocol);
+    options.protocol = static_cast<migrate::Protocol>(caller.request.protocol);
     options.fallback_id = Uuid::random(world_.random());
     options.domain = domain_uuid(qemu.domain);
     options.domain_name = domain_name(qemu.domain);
     options.incarnation = qemu.incarnation;
-    options.peer_to_peer = caller.call.peer_to_peer;
+    options.peer_to_peer = caller.request.peer_to_peer;
     options.run_guest = qemu.running;
     auto made = std::make_unique<Source>(qemu.domain, qemu.incarnation,
                                          migrate::SourceMachine(std::move(options)));
     Source& source = *(sources_[qemu.incarnation] = std::move(made));
-    source.client = caller.connection;
-    static_cast<void>(
-        source.jobs.start(migrate::AsyncKind::migration_out, "migrate", world_.now()));
-    return source;
+    source.client = caller.session;
+    return &source;
 }
 
 void Daemon::begin(const Caller& caller) {
-    FakeQemu* qemu = active(caller.call.domain);
+    FakeQemu* qemu = active(caller.request.domain);
     if (qemu == nullptr) return answer(caller, Error{ErrorCode::no_domain, "not here"});
     // v2 has no Begin: the XML is fetched, and nothing is held.
-    if (caller.call.protocol == 2) return answer(caller, std::nullopt);
-    if (source_of(caller.call.domain) != nullptr) {
-        return answer(caller, Error{ErrorCode::operation_invalid, "another migration job"});
+    if (caller.request.protocol == 2) return answer(caller, std::nullopt);
+    if (Source* source = make_source(caller, *qemu)) {
+        feed(*source, {SourceEvent::begin_called}, caller);
     }
-    feed(make_source(caller, *qemu), {SourceEvent::begin_called}, caller);
 }
 
 void Daemon::perform(const Caller& caller) {
-    Source* source = source_of(caller.call.domain);
-    const bool fresh = caller.call.protocol == 2 || caller.call.peer_to_peer;
+    Source* source = source_of(caller.request.domain);
+    const bool fresh = caller.request.protocol == 2 || caller.request.peer_to_peer;
     if (fresh && source != nullptr) {
         return answer(caller, Error{ErrorCode::operation_invalid, "another migration job"});
     }
     if (source == nullptr) {
-        FakeQemu* qemu = fresh ? active(caller.call.domain) : nullptr;
+        FakeQemu* qemu = fresh ? active(caller.request.domain) : nullptr;
         if (qemu == nullptr) return answer(caller, Error{ErrorCode::no_domain, "not here"});
-        source = &make_source(caller, *qemu);
+        source = make_source(caller, *qemu);
+        if (source == nullptr) return;
     }
-    if (caller.call.peer_to_peer) {
-        source->destination = caller.call.destination;
+    if (caller.request.peer_to_peer) {
+        source->destination = caller.request.destination;
         source->open[SourceCall::none] = caller;
         source->driver = std::make_unique<migrate::Driver>(migrate::DriverOptions{
-            static_cast<migrate::Protocol>(caller.call.protocol), false, true});
-        return drive(*source, migrate::DriverEvent::start);
+            static_cast<migrate::Protocol>(caller.request.protocol), false, true});
+        return connect_destination(
+            *source, [this](Source& ready) { drive(ready, migrate::DriverEvent::start); });
     }
-    source->address = caller.call.address;
+    source->address = caller.request.address;
     auto cookie = migrate::parse_cookie(
-        caller.call.cookie,
-        expectation(migrate::CookieStep::prepare_to_perform, caller.call.domain));
-    if (!cookie) return answer(caller, cookie.error());
+        caller.request.cookie,
+        expectation(migrate::CookieStep::prepare_to_perform, caller.request.domain));
+    if (!cookie) return feed(*source, {SourceEvent::perform_rejected, cookie.error()}, caller);
     migrate::SourceInput input{SourceEvent::perform_called};
     if (!host_.stock) input.offer = cookie->offer;
     feed(*source, input, caller);
 }
 
 void Daemon::confirm(const Caller& caller) {
-    Source* source = source_of(caller.call.domain);
-    if (source == nullptr || source->client != caller.connection) {
+    Source* source = source_of(caller.request.domain);
+    if (source == nullptr || source->client.lock() != caller.session.lock()) {
         return answer(caller, Error{ErrorCode::operation_invalid, "is not being migrated"});
     }
     feed(*source,
-         {caller.call.cancelled ? SourceEvent::confirm_cancelled : SourceEvent::confirm_succeeded},
+         {caller.request.cancelled ? SourceEvent::confirm_cancelled
+                                   : SourceEvent::confirm_succeeded},
          caller);
 }
 
 void Daemon::abort(const Caller& caller) {
-    Source* source = source_of(caller.call.domain);
+    Source* source = source_of(caller.request.domain);
     if (source == nullptr) {
         return answer(caller, Error{ErrorCode::operation_invalid, "no job is active"});
     }
@@ -98,6 +105,8 @@ void Daemon::run_queue(Source& source) {
         const Source::Item item = std::move(source.queue.front());
         source.queue.pop_front();
         const auto before = source.machine.state();
+        cluster_.link_was_late |= before == migrate::SourceState::linking &&
+                                  item.input.event == SourceEvent::timer_expired;
         auto actions = source.machine.handle(item.input, world_.now());
         world_.trace("{}: {} source {} + {} -> {}", host_.name(), domain_name(source.domain),
                      migrate::SourceMachine::step_name(before),
@@ -105,13 +114,11 @@ void Daemon::run_queue(Source& source) {
                      actions ? migrate::SourceMachine::step_name(source.machine.state())
                              : std::string_view("refused"));
         if (!actions) {
-            if (item.caller && item.caller->call.call != Call::abort) {
-                answer(*item.caller, actions.error());
-            }
+            refused(source, item.input.event, item.caller, actions.error());
             continue;
         }
         if (item.caller) {
-            const Call call = item.caller->call.call;
+            const Call call = item.caller->request.call;
             const SourceCall kind = call == Call::begin     ? SourceCall::begin
                                     : call == Call::perform ? SourceCall::perform
                                                             : SourceCall::confirm;
@@ -124,9 +131,33 @@ void Daemon::run_queue(Source& source) {
         }
     }
     source.busy = false;
+    // As segued: the QEMU that stays for its viewers does so on its own, and the domain is free.
+    if (source.machine.state() == migrate::SourceState::lingering && !dead_) {
+        feed_later(source, 1us, SourceEvent::screen_done);
+    }
     if (source.machine.ended() && !dead_) {
         world_.after(0ns, lifeline_, [this] { sweep(); });
     }
+}
+
+// A call that did not fit the machine's state: its caller, or our own driver, must hear of it.
+void Daemon::refused(Source& source, SourceEvent event, const std::optional<Caller>& caller,
+                     const Error& error) {
+    using migrate::DriverEvent;
+    static const std::map<SourceEvent, DriverEvent> calls = {
+        {SourceEvent::begin_called, DriverEvent::begin_failed},
+        {SourceEvent::perform_called, DriverEvent::perform_failed},
+        {SourceEvent::perform_rejected, DriverEvent::perform_failed},
+        {SourceEvent::confirm_succeeded, DriverEvent::confirm_failed},
+        {SourceEvent::confirm_cancelled, DriverEvent::confirm_failed},
+    };
+    if (caller && caller->request.call != Call::abort) return answer(*caller, error);
+    const auto call = calls.find(event);
+    if (caller || !source.driver || call == calls.end()) return;
+    world_.after(1us, lifeline_, [this, name = source.incarnation, failed = call->second, error] {
+        const auto found = sources_.find(name);
+        if (found != sources_.end()) drive(*found->second, failed, error);
+    });
 }
 
 void Daemon::sweep() {
@@ -147,7 +178,7 @@ void Daemon::feed_later(Source& source, Duration delay, SourceEvent event) {
 
 void Daemon::carry_out(Source& source, const migrate::SourceAction& action) {
     switch (action.verb) {
-        case SourceVerb::enter_phase: set_phase(source.jobs, action.phase); return;
+        case SourceVerb::enter_phase: set_phase(jobs_of(source.domain), action.phase); return;
         case SourceVerb::reply_ok:
         case SourceVerb::reply_error: return reply(source, action);
         case SourceVerb::write_record:
@@ -195,7 +226,7 @@ void Daemon::carry_out(Source& source, const migrate::SourceAction& action) {
         case SourceVerb::stop_timer: ++source.timer; return;
         case SourceVerb::end_job:
             if (host_.mistake == Mistake::forget_the_job && action.error) return;
-            source.jobs.finish();
+            jobs_of(source.domain).finish();
             return;
         default: return use_qemu(source, action);
     }
@@ -214,8 +245,8 @@ void Daemon::use_qemu(Source& source, const migrate::SourceAction& action) {
             });
             return;
         case SourceVerb::start_transfer:
-            if (qemu != nullptr) cluster_.machines.migrate(*qemu, source.address);
-            return;
+            if (qemu == nullptr) return feed(source, {SourceEvent::transfer_failed});
+            return cluster_.machines.migrate(*qemu, source.address);
         case SourceVerb::cancel_transfer:
             if (qemu != nullptr) cluster_.machines.cancel(*qemu);
             return;
@@ -280,25 +311,23 @@ void Daemon::dial(Source& source, std::function<void(Source&)> when_ready) {
     source.peer = connection;
     source.link = migrate::PeerLink::dialled(record.id, record.peer.key);
     connection->attach(0, {[this, weak = std::weak_ptr(lifeline_), name = source.incarnation,
-                            id = connection->id()](const Message& message) {
+                            id = connection->id()](const Bytes& bytes) {
                                if (!weak.lock() || dead_) return;
                                const auto found = sources_.find(name);
                                if (found == sources_.end() || !found->second->peer ||
                                    found->second->peer->id() != id) {
                                    return;
                                }
-                               peer_bytes(*found->second, message);
+                               peer_bytes(*found->second, bytes);
                            },
                            [lost, id = connection->id()] { lost(id); }});
     host->daemon->accept(connection, true);
-    Message hello;
-    hello.raw = source.link->output();
-    connection->send(0, std::move(hello));
+    connection->send(0, source.link->output());
 }
 
-void Daemon::peer_bytes(Source& source, const Message& message) {
+void Daemon::peer_bytes(Source& source, const Bytes& bytes) {
     if (!source.link) return;
-    auto heard = source.link->receive(message.raw);
+    auto heard = source.link->receive(bytes);
     if (!heard) {
         cluster_.violations.push_back("the peer link is broken: " + heard.error().message);
         return;
@@ -309,9 +338,8 @@ void Daemon::peer_bytes(Source& source, const Message& message) {
             each(source);
     }
     if (source.link) {
-        Message out;
-        out.raw = source.link->output();
-        if (!out.raw.empty()) source.peer->send(0, std::move(out));
+        Bytes out = source.link->output();
+        if (!out.empty()) source.peer->send(0, std::move(out));
     }
     for (const auto& each : *heard) {
         if (const auto event = each.source_event()) feed(source, {*event});
@@ -325,8 +353,7 @@ void Daemon::tell_peer(Source& source, migrate::peer::Kind kind) {
     if (!record.peer_has_right) return;
     if (source.link && source.link->ready()) {
         source.link->send(kind);
-        Message out;
-        out.raw = source.link->output();
+        Bytes out = source.link->output();
         source.peer->send(0, std::move(out));
         return;
     }
@@ -336,19 +363,16 @@ void Daemon::tell_peer(Source& source, migrate::peer::Kind kind) {
     if (!connection) return;
     auto link =
         std::make_shared<migrate::PeerLink>(migrate::PeerLink::dialled(record.id, record.peer.key));
-    connection->attach(0, {[connection, link, kind](const Message& message) {
-                               if (!link->receive(message.raw) || !link->ready()) return;
+    connection->attach(0, {[connection, link, kind](const Bytes& bytes) {
+                               if (!link->receive(bytes) || !link->ready()) return;
                                link->send(kind);
-                               Message out;
-                               out.raw = link->output();
+                               Bytes out = link->output();
                                connection->send(0, std::move(out));
                                connection->close(0);
                            },
                            [] {}});
     host->daemon->accept(connection, true);
-    Message hello;
-    hello.raw = link->output();
-    connection->send(0, std::move(hello));
+    connection->send(0, link->output());
 }
 
 }  // namespace segue::sim

@@ -59,10 +59,13 @@ int main(int argc, char** argv) {
     std::string name;
     std::uint64_t seed = 1;
     std::uint64_t runs = 20000;
+    double seconds = 0;
     bool verbose = false;
     app.add_option("--scenario", name, "Only this scenario");
     app.add_option("--seed", seed, "Seed of the first run; the others follow (default 1)");
-    app.add_option("--runs", runs, "How many runs (default 20000)")->envname("SEGUE_SIM_RUNS");
+    auto* runs_option = app.add_option("--runs", runs, "How many runs (default 20000)");
+    app.add_option("--seconds", seconds, "As many runs as fit into this time, in place of --runs")
+        ->excludes(runs_option);
     app.add_flag("--verbose", verbose, "Print what happens");
     app.footer(scenario_list());
     CLI11_PARSE(app, argc, argv);
@@ -78,7 +81,13 @@ int main(int argc, char** argv) {
     std::uint64_t violations = 0;
     std::uint64_t migrations = 0, succeeded = 0, unresolved = 0;
     std::uint64_t run = 0;
-    while (run < runs && violations == 0) {
+    // The bound is real time; everything in a run is virtual.
+    const segue::SystemClock clock;
+    const auto bound =
+        std::chrono::duration_cast<segue::Duration>(std::chrono::duration<double>(seconds));
+    const segue::Instant end = clock.now() + bound;
+    const auto goes_on = [&] { return seconds > 0 ? clock.now() < end : run < runs; };
+    while (violations == 0 && goes_on()) {
         options.seed = seed + run++;
         const RunResult result = run_once(options);
         digest = fold(digest, result.digest);

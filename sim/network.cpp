@@ -6,9 +6,6 @@
 namespace segue::sim {
 namespace {
 
-constexpr std::string_view kCalls[] = {"none",   "begin",   "prepare", "perform",
-                                       "finish", "confirm", "abort"};
-
 std::pair<int, int> ordered(int one, int other) {
     return {std::min(one, other), std::max(one, other)};
 }
@@ -21,22 +18,16 @@ Duration message_delay(World& world) {
 
 }  // namespace
 
-std::string_view name_of(Call call) {
-    return kCalls[static_cast<std::size_t>(call)];
-}
-
-void Connection::send(int end, Message message) {
+void Connection::send(int end, Bytes bytes) {
     if (!open_) return;
     const int to = 1 - end;
     const Instant arrival = std::max(last_arrival_[to] + 1us, world_.now() + message_delay(world_));
     last_arrival_[to] = arrival;
-    world_.after(arrival - world_.now(),
-                 [self = shared_from_this(), to, sent = std::move(message)] {
-                     if (self->told_[to] || self->lost_[to] || !self->handlers_[to].on_message)
-                         return;
-                     const auto heard = self->handlers_[to].on_message;
-                     heard(sent);
-                 });
+    world_.after(arrival - world_.now(), [self = shared_from_this(), to, sent = std::move(bytes)] {
+        if (self->told_[to] || self->lost_[to] || !self->handlers_[to].on_bytes) return;
+        const auto heard = self->handlers_[to].on_bytes;
+        heard(sent);
+    });
 }
 
 void Connection::deliver_closed(int end, Duration delay) {

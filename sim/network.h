@@ -9,43 +9,14 @@
 #include <set>
 
 #include "base/bytes.h"
-#include "base/error.h"
 #include "sim/world.h"
 
 namespace segue::sim {
 
-// The calls of a migration, and their answers, as the simulated daemons exchange them. Cookies are
-// the real bytes.
-enum class Call : std::uint8_t {
-    none,
-    begin,
-    prepare,
-    perform,
-    finish,
-    confirm,
-    abort,
-};
-std::string_view name_of(Call call);
-
-struct Message {
-    Call call = Call::none;
-    bool reply = false;
-    int serial = 0;
-    std::optional<Error> error;  // replies
-    int domain = 0;
-    int destination = -1;  // perform, peer-to-peer: the host to go to
-    int protocol = 3;
-    bool peer_to_peer = false;
-    bool cancelled = false;  // finish, confirm
-    Bytes cookie;
-    std::string address;  // where the incoming QEMU listens
-    Bytes raw;            // peer links
-};
-
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
     struct Handlers {
-        std::function<void(const Message&)> on_message;
+        std::function<void(const Bytes&)> on_bytes;
         std::function<void()> on_closed;
     };
 
@@ -57,7 +28,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     int party(int end) const { return parties_[end]; }
     void attach(int end, Handlers handlers) { handlers_[end] = std::move(handlers); }
 
-    void send(int end, Message message);
+    void send(int end, Bytes bytes);
     // This end is done: it hears nothing more; the other hears of it behind what was sent.
     void close(int end);
     // A cable is cut: each end hears of it after a keepalive of its own.

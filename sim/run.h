@@ -30,8 +30,8 @@ struct RunResult {
 //   1. never two running copies of a guest, and none from a state older than one that ran;
 //   2. never none without a recorded way on (QEMUs that died excepted);
 //   3. every job and every client's call ends;
-//   4. no QEMU, machine or record is left behind (promises that a fault kept from being released
-//      excepted).
+//   4. no QEMU, machine, job or record is left behind (promises that a fault, or a network slower
+//      than the peer link's bound, kept from being released excepted).
 RunResult run_once(const RunOptions& options);
 
 }  // namespace segue::sim

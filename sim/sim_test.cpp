@@ -9,12 +9,6 @@
 namespace segue::sim {
 namespace {
 
-// Found and not mended yet, so that nothing else hides behind them (docs/status.md): after a crash
-// two records of one incarnation may be there, and the simulated daemon keeps one machine for both.
-bool is_open_finding(std::string_view scenario, std::uint64_t seed) {
-    return scenario == "storm" && seed == 30;
-}
-
 // The first seed of `runs` that breaks an invariant, or 0.
 std::uint64_t first_violation(const char* scenario, Mistake mistake, std::uint64_t runs,
                               std::string& what) {
@@ -24,7 +18,6 @@ std::uint64_t first_violation(const char* scenario, Mistake mistake, std::uint64
     for (options.seed = 1; options.seed <= runs; ++options.seed) {
         const RunResult result = run_once(options);
         if (result.violations.empty()) continue;
-        if (mistake == Mistake::none && is_open_finding(scenario, options.seed)) continue;
         what = result.violations.front();
         return options.seed;
     }
@@ -90,6 +83,7 @@ INSTANTIATE_TEST_SUITE_P(Mistakes, Checks,
                          testing::Values(Broken{Mistake::resume_unasked, "lost-finish", "copies"},
                                          Broken{Mistake::acknowledge_early, "restart", ""},
                                          Broken{Mistake::forget_to_kill, "cancel", "QEMUs"},
+                                         Broken{Mistake::forget_the_job, "cancel", "job"},
                                          Broken{Mistake::kill_on_silence, "cancel", ""}),
                          [](const auto& each) {
                              std::string name(name_of(each.param.mistake));
