@@ -27,14 +27,16 @@ class Failed(AssertionError):
 
 
 def wait_until(condition, timeout=10.0, what="condition", every=0.02):
-    """The first true value of condition(); an AssertionError that names `what` after the bound."""
+    """The first true value of condition(); an AssertionError that names `what` (words, or a
+    function that finds them) after the bound."""
     end = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {timeout} s")
+            words = what() if callable(what) else what
+            raise AssertionError(f"{words}: not within {timeout} s")
         time.sleep(every)
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Migration between two hosts, driven by the unmodified virsh; the guest counts all the way."""
+import json
+import os
 import re
+import signal
 
 import pytest
 
@@ -85,6 +88,35 @@ def test_a_migration_is_cancelled_and_the_guest_runs_on(pair, machine):
     wait_until(lambda: two.state_of("m") == "absent", 5, "the destination forgets it")
     counts_on(machine)
     one.virsh("migrate-setspeed", "m", "0")
+
+
+@pytest.mark.quick
+def test_statistics_wait_for_nobody(pair, machine):
+    """Both QEMUs stand still and answer nothing; both daemons say all the same what they know."""
+    one, two = pair
+    one.virsh("migrate-setspeed", "m", "1")
+    moving = one.virsh_process("migrate", "--live", "--unsafe", "m", two.uri)
+    wait_until(lambda: "Memory processed" in one.virsh("domjobinfo", "m"), 20, "memory is sent")
+    stopped = [pid for host in pair for pid, _ in host.qemus()]
+    assert len(stopped) == 2
+    try:
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        for host, kind in ((one, "Outgoing migration"), (two, "Incoming migration")):
+            said = host.virsh("domjobinfo", "m", timeout=10)
+            assert "Unbounded" in said and kind in said and "Time elapsed" in said
+            assert host.virsh("domstate", "m", timeout=10).strip() != ""
+            job = json.loads(host.segue("job", "m", "--output", "json", timeout=10))
+            assert "time_elapsed" in job["figures"]
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    one.virsh("migrate-setspeed", "m", "0")
+    moving.communicate(timeout=40)
+    assert moving.returncode == 0
+    for host, kind in ((one, "Outgoing migration"), (two, "Incoming migration")):
+        assert kind in host.virsh("domjobinfo", "m", "--completed", "--keep-completed")
+    counts_on(machine)
 
 
 @pytest.mark.quick
