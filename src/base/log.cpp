@@ -22,14 +22,35 @@ LogLevel level_from_environment() {
     return LogLevel::info;
 }
 
+// What a guest, a peer or a file name brings along cannot begin an entry of its own (further lines
+// stand behind a mark), nor steer the terminal that shows it.
+std::string without_control(std::string_view message) {
+    while (!message.empty() && message.back() == '\n')
+        message.remove_suffix(1);
+    std::string line;
+    line.reserve(message.size());
+    for (const char character : message) {
+        const auto byte = static_cast<unsigned char>(character);
+        if (character == '\n') {
+            line += "\n  | ";
+        } else if (byte < 0x20 || byte == 0x7f) {
+            line += fmt::format("\\x{:02x}", byte);
+        } else {
+            line += character;
+        }
+    }
+    return line;
+}
+
 void write_to_stderr(LogLevel level, std::string_view component, std::string_view message) {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     tm parts{};
     gmtime_r(&now.tv_sec, &parts);
-    const std::string line = fmt::format("{:02}:{:02}:{:02}.{:06} {} {}: {}\n", parts.tm_hour,
-                                         parts.tm_min, parts.tm_sec, now.tv_nsec / 1000,
-                                         kLevelNames[static_cast<int>(level)], component, message);
+    const std::string line =
+        fmt::format("{:02}:{:02}:{:02}.{:06} {} {}: {}\n", parts.tm_hour, parts.tm_min,
+                    parts.tm_sec, now.tv_nsec / 1000, kLevelNames[static_cast<int>(level)],
+                    component, without_control(message));
     // One write, so that lines of several threads do not mix; a full or closed stderr is no error.
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
