@@ -31,6 +31,12 @@ class TestAuthority {
             common_name + ".pem");
         return {path("cacert.pem"), path(common_name + ".pem"), path(common_name + ".key")};
     }
+    // The same with a passphrase on its key.
+    TlsFiles locked(const TlsFiles& files) {
+        run("openssl pkey -aes128 -passout pass:secret -in '" + files.key +
+            "' -out passphrase.key");
+        return {files.authority, files.certificate, path("passphrase.key")};
+    }
     TlsFiles authority_only() const { return {path("cacert.pem"), {}, {}}; }
 
   private:

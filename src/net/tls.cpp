@@ -205,8 +205,10 @@ Result<> load_files(SSL_CTX* context, const TlsFiles& files) {
     SSL_CTX_set_default_passwd_cb_userdata(context, const_cast<TlsFiles*>(&files));
     if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(context) != 1) {
-        return fail(ErrorCode::system, "TLS: the key '{}' cannot be used with '{}': {}", files.key,
-                    files.certificate, openssl_reason());
+        return fail(ErrorCode::system,
+                    "TLS: the key '{}' cannot be used with '{}' (it must fit, and have no "
+                    "passphrase): {}",
+                    files.key, files.certificate, openssl_reason());
     }
     SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
     return {};
@@ -233,6 +235,8 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make(TlsSide side, const TlsFile
     // A session that is resumed would need a context id and saves nothing worth having here.
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context.get(), 0);
+    // OpenSSL would ask a terminal for the passphrase, and a daemon would wait there for ever.
+    SSL_CTX_set_default_passwd_cb(context.get(), [](char*, int, int, void*) { return -1; });
     TRY(load_files(context.get(), files));
     if (verify_peer) {
         SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,

@@ -46,6 +46,13 @@ struct Pair {
     }
 };
 
+TEST(Tls, AKeyWithAPassphraseIsAnErrorNotAQuestion) {
+    const TlsFiles locked = authority().locked(authority().issue("locked", "DNS:locked"));
+    const auto context = TlsContext::make(TlsSide::server, locked, true);
+    ASSERT_FALSE(context);
+    EXPECT_NE(context.error().message.find("have no passphrase"), std::string::npos);
+}
+
 TEST(Tls, CarriesBothWaysHoweverItIsCut) {
     const TlsFiles files = authority().issue("host", "DNS:host.example");
     for (const std::size_t portion : {std::size_t{1}, std::size_t{7}, std::size_t{100'000}}) {
