@@ -5,6 +5,12 @@
 #include "rpc/keepalive.schema.h"
 
 namespace segue::rpc {
+namespace {
+
+// A peer that has so much to read would not see the answer to its question either.
+constexpr std::size_t kMaxOutputForPong = 1u << 20;
+
+}  // namespace
 
 Endpoint::Endpoint(Loop& loop, std::unique_ptr<Link> link, Side side, KeepAliveRule keepalive)
     : loop_(loop),
@@ -65,7 +71,8 @@ Result<> Endpoint::take(const Packet& packet) {
 }
 
 void Endpoint::take_keepalive(const Header& header) {
-    if (header.procedure == keepalive::Ping::kNumber) send_keepalive(keepalive::Pong::kNumber);
+    if (header.procedure != keepalive::Ping::kNumber) return;
+    if (link_->output_waiting() < kMaxOutputForPong) send_keepalive(keepalive::Pong::kNumber);
 }
 
 void Endpoint::send_keepalive(std::int32_t procedure) {

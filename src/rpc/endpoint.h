@@ -46,6 +46,8 @@ class Endpoint final : public StreamCarrier {
 
     // Says why in the log and to each stream, then closes. on_closed is called unless `silently`.
     void close(const Error& reason, bool silently = false);
+    // Longer messages end the connection.
+    void set_message_limit(std::size_t bytes) { framer_.set_limit(bytes); }
     void close_after_output() { link_->close_after_output(); }
     bool is_closed() const { return closed_; }
 

@@ -11,16 +11,6 @@ bool carries_descriptors(MessageType type) {
            type == MessageType::reply_with_descriptors;
 }
 
-Result<std::uint32_t> read_length(ByteView bytes) {
-    const auto length = load<ByteOrder::big, std::uint32_t>(bytes.data());
-    const std::uint64_t smallest = kLengthSize + kHeaderSize;
-    if (length < smallest || length > kLengthSize + kMessageMax) {
-        return fail(ErrorCode::protocol, "a message of {} bytes: possible are {} to {}", length,
-                    smallest, kLengthSize + kMessageMax);
-    }
-    return length;
-}
-
 // The body of such a message begins with the number of descriptors.
 Result<std::uint32_t> take_descriptor_count(ByteView& payload) {
     XdrReader reader(payload);
@@ -34,6 +24,18 @@ Result<std::uint32_t> take_descriptor_count(ByteView& payload) {
 }
 
 }  // namespace
+
+Framer::Framer() : limit_(kLengthSize + kMessageMax) {}
+
+Result<std::uint32_t> Framer::read_length(ByteView bytes) const {
+    const auto length = load<ByteOrder::big, std::uint32_t>(bytes.data());
+    const std::uint64_t smallest = kLengthSize + kHeaderSize;
+    if (length < smallest || length > limit_) {
+        return fail(ErrorCode::protocol, "a message of {} bytes: possible are {} to {}", length,
+                    smallest, limit_);
+    }
+    return length;
+}
 
 void Framer::feed(ByteView bytes) {
     position_ = 0;

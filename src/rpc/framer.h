@@ -18,19 +18,26 @@ struct Packet {
 
 class Framer {
   public:
+    Framer();
     enum class Found { packet, nothing };
 
     // Gives the framer what arrived. Call next() until it finds nothing, then keep_rest(); the view
     // must stay valid until then.
     void feed(ByteView bytes);
-    // A message, nothing (more bytes are needed), or an error: a length outside [28, 32 MiB + 4],
-    // an unknown type or status, too many descriptors. After an error the stream has no meaning.
+    // A message, nothing (more bytes are needed), or an error: a length below 28 or above the
+    // limit, an unknown type or status, too many descriptors. After an error the stream has no
+    // meaning.
     Result<Found> next(Packet& packet);
     void keep_rest();
 
     std::size_t kept() const { return kept_.size(); }
+    // The longest message that is taken, its length included; at first the protocol's own limit.
+    void set_limit(std::size_t bytes) { limit_ = bytes; }
 
   private:
+    Result<std::uint32_t> read_length(ByteView bytes) const;
+
+    std::size_t limit_;
     Bytes kept_;     // the beginning of a message whose end has not come
     ByteView view_;  // what next() reads: kept_, or the caller's bytes
     std::size_t position_ = 0;

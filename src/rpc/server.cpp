@@ -8,6 +8,12 @@
 #include "rpc/remote.schema.h"
 
 namespace segue::rpc {
+namespace {
+
+// No question is longer; what a crowd of strangers can make us keep is this much each.
+constexpr std::size_t kMaxReadOnlyMessage = 256u << 10;
+
+}  // namespace
 
 struct Server::Kind {
     const SessionOptions* options;
@@ -20,6 +26,7 @@ Server::Server(Loop& loop, Dispatcher& calls, ServerOptions options)
       options_(std::move(options)),
       read_only_options_(options_.session) {
     read_only_options_.read_only = true;
+    read_only_options_.max_message = kMaxReadOnlyMessage;
     add_connection_calls(calls_);
     silence_timer_ = loop_.make_timer([this] { end_silent_ones(); });
 }
@@ -63,6 +70,12 @@ Result<> Server::listen(ListenPoint point) {
         point.socket ? TRY(net::Listener::adopt(loop_, std::move(point.socket), on_accept))
                      : TRY(net::Listener::make(loop_, point.address, point.options, on_accept)));
     log_info("rpc", "serving {}", point.address.text());
+    if (is_tcp) {
+        log_warning("rpc",
+                    "{} asks nobody who they are: every user of this host may manage it; use a "
+                    "unix socket or tls where that is not wanted",
+                    point.address.text());
+    }
     return {};
 }
 
@@ -84,8 +97,15 @@ std::vector<net::SocketAddress> Server::addresses() const {
     return all;
 }
 
+bool Server::is_full(const Kind& kind) const {
+    const bool read_only_full =
+        read_only_sessions_ >= std::max<std::size_t>(1, options_.max_connections / 2);
+    return sessions_.size() >= options_.max_connections ||
+           (kind.options->read_only && read_only_full);
+}
+
 void Server::accept(const Kind& kind, net::Descriptor descriptor, const net::SocketAddress& peer) {
-    if (sessions_.size() >= options_.max_connections) return refuse(std::move(descriptor), peer);
+    if (is_full(kind)) return refuse(std::move(descriptor), peer);
     refusing_ = false;
     std::optional<NetLink::Tls> tls;
     if (kind.tls) {
@@ -100,10 +120,11 @@ void Server::accept(const Kind& kind, net::Descriptor descriptor, const net::Soc
 void Server::refuse(net::Descriptor descriptor, const net::SocketAddress& peer) {
     descriptor.reset();
     if (std::exchange(refusing_, true)) return;
-    log_warning("rpc",
-                "{}: refused: there are {} connections, which is the limit; close some or raise "
-                "max_connections",
-                peer.text().empty() ? "unix" : peer.text(), sessions_.size());
+    log_warning(
+        "rpc",
+        "{}: refused: there are {} connections, which is the limit; close some, or give the "
+        "daemon more descriptors (LimitNOFILE)",
+        peer.text().empty() ? "unix" : peer.text(), sessions_.size());
 }
 
 // The timer runs only while somebody has not spoken yet.
@@ -134,11 +155,15 @@ std::shared_ptr<Session> Server::add(std::unique_ptr<Link> link, const SessionOp
     const std::uint64_t id = next_id_++;
     auto session = std::make_shared<Session>(loop_, std::move(link), calls_, options, id);
     sessions_[id] = session;
+    const std::size_t counts = options.read_only ? 1 : 0;
+    read_only_sessions_ += counts;
     watch_silence();
-    session->start([this, id] {
+    session->start([this, id, counts] {
         // The session is in the middle of a callback: it goes when that has returned.
-        loop_.post([this, alive = alive_, id] {
-            if (*alive) sessions_.erase(id);
+        loop_.post([this, alive = alive_, id, counts] {
+            if (!*alive) return;
+            sessions_.erase(id);
+            read_only_sessions_ -= counts;
         });
     });
     return session;

@@ -20,6 +20,8 @@ namespace segue::rpc {
 
 struct ServerOptions {
     SessionOptions session;
+    // Read-only sockets, which every user may have, get at most half of it: a crowd there keeps no
+    // administrator out.
     std::size_t max_connections = 10'000;
     // A connection that brings no whole message by then (a TLS handshake that never ends, a port
     // scanner) gives its place back.
@@ -66,6 +68,7 @@ class Server {
 
     void accept(const Kind& kind, net::Descriptor descriptor, const net::SocketAddress& peer);
     std::shared_ptr<Session> add(std::unique_ptr<Link> link, const SessionOptions& options);
+    bool is_full(const Kind& kind) const;
     void refuse(net::Descriptor descriptor, const net::SocketAddress& peer);
     void end_silent_ones();
     void watch_silence();
@@ -77,6 +80,7 @@ class Server {
     std::vector<std::unique_ptr<Kind>> kinds_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     std::map<std::uint64_t, std::shared_ptr<Session>> sessions_;
+    std::size_t read_only_sessions_ = 0;  // of read-only sockets
     std::uint64_t next_id_ = 1;
     bool refusing_ = false;
     bool watches_silence_ = false;

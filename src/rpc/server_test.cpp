@@ -274,6 +274,88 @@ TEST_F(ServerTest, OnlyCallsComeFromClients) {
     EXPECT_TRUE(loop.run_until([&] { return peer->closed.has_value(); }));
 }
 
+TEST_F(ServerTest, AReadOnlyCrowdKeepsNoAdministratorOut) {
+    options.max_connections = 4;
+    Server own(*loop, calls, options);
+    for (const bool read_only : {true, false})
+        ASSERT_TRUE(own.listen({net::Address::of_tcp("127.0.0.1", 0), {}, read_only, nullptr}));
+    std::vector<std::unique_ptr<RawPeer>> peers;
+    std::vector<std::unique_ptr<net::Connector>> connectors;
+    const auto add = [&](std::size_t door) -> RawPeer& {
+        const std::size_t before = peers.size();
+        connectors.push_back(std::make_unique<net::Connector>(
+            *loop, resolver, net::Address::of_tcp("127.0.0.1", own.addresses().at(door).port()), 2s,
+            [&](Result<net::Descriptor> socket) {
+                peers.push_back(std::make_unique<RawPeer>(*loop, std::move(*socket)));
+            }));
+        EXPECT_TRUE(loop.run_until([&] { return peers.size() > before; }));
+        return *peers.back();
+    };
+    add(0);
+    add(0);
+    ASSERT_TRUE(loop.run_until([&] { return own.connections() == 2; }));
+    RawPeer& third = add(0);
+    EXPECT_TRUE(loop.run_until([&] { return third.closed.has_value(); }));
+    RawPeer& administrator = add(1);
+    administrator.call(remote::kProgram, remote::AuthList::kNumber, 1);
+    EXPECT_TRUE(loop.run_until([&] { return administrator.outcome(1) == 0; }));
+    // A place that was given back can be had again.
+    peers[0].reset();
+    ASSERT_TRUE(loop.run_until([&] { return own.connections() == 2; }));
+    add(0);
+    EXPECT_TRUE(loop.run_until([&] { return own.connections() == 3; }));
+}
+
+TEST_F(ServerTest, AReadOnlySocketTakesNoLongMessages) {
+    const auto stranger = raw(true);
+    const auto administrator = raw();
+    const Bytes beginning{0, 0x10, 0, 0};  // of a message of a mebibyte
+    stranger->connection->send(Bytes(beginning));
+    administrator->connection->send(Bytes(beginning));
+    ASSERT_TRUE(loop.run_until([&] { return stranger->closed.has_value(); }));
+    EXPECT_FALSE(administrator->closed);
+}
+
+TEST_F(ServerTest, AStreamsNumberIsNotGivenTwice) {
+    std::shared_ptr<Stream> stream;
+    int aborted = 0;
+    calls.on<remote::DomainOpenConsole>([&](Session&, remote::OpenConsoleCall, auto reply) {
+        Stream::Handlers handlers;
+        handlers.on_abort = [&](const Error&) { ++aborted; };
+        stream = reply.open_stream(std::move(handlers));
+        reply({});
+    });
+    const auto peer = raw();
+    peer->call<remote::DomainOpenConsole>(7, {});
+    ASSERT_TRUE(loop.run_until([&] { return peer->outcome(7) == 0; }));
+    peer->call<remote::DomainOpenConsole>(7, {});
+    ASSERT_TRUE(loop.run_until([&] { return peer->closed.has_value(); }));
+    // The one that somebody still holds knows that its connection is gone.
+    EXPECT_EQ(aborted, 1);
+    EXPECT_TRUE(stream->is_over());
+    stream->send(as_bytes("to nobody"));
+}
+
+TEST_F(ServerTest, QuestionsWithoutEndAreNotAllAnswered) {
+    constexpr int kQuestions = 200'000;
+    const auto peer = raw();
+    peer->connection->set_reading(false);
+    peer->connection->set_output_limit(64u << 20);
+    Header header;
+    header.program = keepalive::kProgram;
+    header.version = kProgramVersion;
+    header.procedure = keepalive::Ping::kNumber;
+    header.type = MessageType::message;
+    for (int count = 0; count < kQuestions; ++count)
+        peer->connection->send(make_raw_packet(header, {}));
+    peer->call(remote::kProgram, remote::AuthList::kNumber, 1);
+    ASSERT_TRUE(loop.run_until([&] { return peer->connection->output_waiting() == 0; }, 20s));
+    peer->connection->set_reading(true);
+    ASSERT_TRUE(loop.run_until([&] { return peer->outcome(1) == 0; }, 20s));
+    EXPECT_LT(peer->received.size(), kQuestions / 2);
+    EXPECT_FALSE(peer->closed);
+}
+
 TEST_F(ServerTest, HooksRunInOrderHoweverTheConnectionEnds) {
     auto [socket, session] = connect();
     std::string order;

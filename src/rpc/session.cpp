@@ -20,7 +20,9 @@ Session::Session(Loop& loop, std::unique_ptr<Link> link, const Dispatcher& calls
       options_(options),
       id_(id),
       read_only_(options.read_only),
-      started_at_(loop.now()) {}
+      started_at_(loop.now()) {
+    if (options.max_message != 0) endpoint_.set_message_limit(options.max_message);
+}
 
 Session::~Session() {
     endpoint_.close({ErrorCode::connection_lost, "the server stops"}, true);
@@ -45,6 +47,12 @@ Result<> Session::on_packet(const Packet& packet) {
                     "a client sent a message of type {}: only calls, streams "
                     "and keepalive come from clients",
                     name_of(header.type));
+    }
+    // A second stream under the same number would hide the first one from this connection's end.
+    if (endpoint_.find_stream(header.serial) != nullptr) {
+        return fail(ErrorCode::protocol,
+                    "a call has serial {}, whose stream is still open: end the stream first",
+                    header.serial);
     }
     auto descriptors = take_descriptors(packet.descriptors);
     if (descriptors.size() != packet.descriptors) {

@@ -17,6 +17,8 @@ struct SessionOptions {
     KeepAliveRule keepalive;
     // Everything that changes something is refused, as if the client had asked for read-only.
     bool read_only = false;
+    // The longest message of a client, in bytes; 0: the protocol's own limit of 32 MiB.
+    std::size_t max_message = 0;
     // Which of libvirt's features the daemon has (see Feature in libvirt.schema): the ones of the
     // connection itself (keepalive, callbacks, descriptors) need not be answered.
     std::function<bool(std::int32_t feature)> has_feature;
