@@ -160,6 +160,16 @@ Result<> check_values(const MigrateOptions& options) {
                     "destination name '{}' must be of at most {} bytes and without '/'",
                     name.substr(0, kMostNameBytes), kMostNameBytes);
     }
+    if (std::any_of(name.begin(), name.end(), [](unsigned char byte) { return byte < 0x20; })) {
+        return fail(ErrorCode::invalid_argument, "the destination name has control characters");
+    }
+    const std::string& listen = options.listen_address;
+    constexpr std::string_view kAddressLetters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:%_-";
+    if (listen.find_first_not_of(kAddressLetters) != std::string::npos) {
+        return fail(ErrorCode::invalid_argument,
+                    "listen address '{}' must be an address or a host name", listen);
+    }
     if (!options.migrate_uri.empty()) TRY(parse_migrate_uri(options.migrate_uri));
     return {};
 }

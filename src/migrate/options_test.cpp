@@ -41,6 +41,18 @@ TEST(Options, FlagsHaveLibvirtsBits) {
                      "unsupported flags (0x2000000) in function qemuDomainMigrateBegin3Params"}));
 }
 
+TEST(Options, NamesThatReachALogOrQemuAreClean) {
+    EXPECT_EQ(refused({text("destination_name", "a\nb")}).message,
+              "the destination name has control characters");
+    EXPECT_EQ(refused({text("listen_address", "127.0.0.1:1,to=9")}).message,
+              "listen address '127.0.0.1:1,to=9' must be an address or a host name");
+    for (const char* good : {"10.0.0.1", "fe80::1%eth0", "host-b.example"}) {
+        const auto options = parse_options(std::vector{text("listen_address", good)}, kLive);
+        ASSERT_TRUE(options);
+        EXPECT_TRUE(check_options(*options)) << good;
+    }
+}
+
 TEST(Options, EachRuleSpeaks) {
     for (const FlagRule& rule : flag_rules()) {
         const Error error = refused({}, rule.all_of);
