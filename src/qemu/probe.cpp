@@ -150,9 +150,10 @@ void EmulatorProbe::begin(const std::string& emulator, const std::string& finger
 void EmulatorProbe::fail_with(const std::string& emulator, const Error& error) {
     const auto running = running_.find(emulator);
     if (running == running_.end()) return;
-    const std::string tail = log_tail(running->second->directory + "/log");
-    finish(emulator, fail(error.code, "emulator '{}' cannot be asked: {}{}{}", emulator,
-                          error.message, tail.empty() ? "" : ": ", tail));
+    const std::string tail = in_one_line(log_tail(running->second->directory + "/log"));
+    finish(emulator, fail(ErrorCode::config_unsupported,
+                          "emulator '{}' cannot be asked what it can do (is it a QEMU?): {}",
+                          emulator, tail.empty() ? error.message : tail));
 }
 
 void EmulatorProbe::finish(const std::string& emulator, Result<EmulatorCapabilities> result) {

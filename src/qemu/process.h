@@ -109,4 +109,8 @@ class QemuProcess {
 // The last lines of QEMU's log, at most `most` bytes: what a failed start has to say.
 std::string log_tail(const std::string& path, std::size_t most = 1024);
 
+// What QEMU wrote to its standard error, as one line: without times and program names, and without
+// warnings where something worse follows them.
+std::string in_one_line(std::string_view words);
+
 }  // namespace segue

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -156,6 +157,34 @@ std::string log_tail(const std::string& path, std::size_t most) {
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
     return text;
+}
+
+std::string in_one_line(std::string_view words) {
+    // "2026-11-21T19:07:38.489022Z qemu-system-x86_64: what happened" (error_report of QEMU).
+    const auto bare = [](std::string_view line) {
+        const std::size_t time = line.find("Z ");
+        if (time != line.npos &&
+            line.substr(0, time).find_first_not_of("0123456789-:.T") == line.npos) {
+            line.remove_prefix(time + 2);
+        }
+        const std::size_t name = line.find(": ");
+        if (name != line.npos && line.substr(0, name).find("qemu-system") != line.npos &&
+            line.substr(0, name).find(' ') == line.npos) {
+            line.remove_prefix(name + 2);
+        }
+        return line;
+    };
+    std::string all, without_warnings;
+    while (!words.empty()) {
+        const std::size_t end = std::min(words.find('\n'), words.size());
+        const std::string_view line = bare(words.substr(0, end));
+        words.remove_prefix(std::min(end + 1, words.size()));
+        if (line.empty()) continue;
+        all.append(all.empty() ? "" : "; ").append(line);
+        if (line.starts_with("warning:")) continue;
+        without_warnings.append(without_warnings.empty() ? "" : "; ").append(line);
+    }
+    return without_warnings.empty() ? all : without_warnings;
 }
 
 }  // namespace segue

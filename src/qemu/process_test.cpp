@@ -72,6 +72,18 @@ TEST_F(ProcessTest, StartsInADirectoryOfItsOwnWithAnEnvironmentOfItsOwn) {
     EXPECT_EQ(log_tail(scratch_ + "/log", 2), "4");
 }
 
+TEST(QemuWords, BecomeOneLineWithoutTimesAndNames) {
+    EXPECT_EQ(in_one_line(""), "");
+    EXPECT_EQ(
+        in_one_line("2026-11-21T19:07:38.664958Z qemu-system-x86_64: warning: binding failed\n"
+                    "2026-11-21T19:07:38.665024Z qemu-system-x86_64: failed to initialize "
+                    "spice server\n"),
+        "failed to initialize spice server");
+    EXPECT_EQ(in_one_line("qemu-system-x86_64: warning: only this\n"), "warning: only this");
+    EXPECT_EQ(in_one_line("/bin/ls: invalid option\n\nTry: 'ls --help'"),
+              "/bin/ls: invalid option; Try: 'ls --help'");
+}
+
 TEST_F(ProcessTest, InheritsSocketsAndFilesUnderTheirNumbers) {
     std::ofstream(scratch_ + "/serial") << "before\n";
     ProcessStart start = shell(
@@ -216,7 +228,7 @@ TEST_F(ProcessTest, AnEmulatorIsAskedOnce) {
         loop_->stop();
     });
     loop_->run();
-    EXPECT_EQ(code, ErrorCode::connection_lost);
+    EXPECT_EQ(code, ErrorCode::config_unsupported);
 }
 
 }  // namespace
