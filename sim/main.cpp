@@ -68,7 +68,11 @@ int main(int argc, char** argv) {
         ->excludes(runs_option);
     app.add_flag("--verbose", verbose, "Print what happens");
     app.footer(scenario_list());
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
 
     if (name == kProtection) return run_protections(seed, runs, verbose);
     RunOptions options;

@@ -271,7 +271,8 @@ CommandLine parse_command_line(int argument_count, const char* const* arguments)
     } catch (const CLI::ParseError& error) {
         CommandLine result;
         std::ostringstream out, err;
-        result.exit_code = app.exit(error, out, err);
+        // CLI11's own numbers say which mistake it was; the man page promises 2 for each.
+        result.exit_code = app.exit(error, out, err) == 0 ? 0 : 2;
         result.message = out.str() + err.str();
         return result;
     }

@@ -102,7 +102,7 @@ TEST(OptionsTest, HeadlessLineOfTheContract) {
 
 TEST(OptionsTest, MistakesAreExplained) {
     const char* none[] = {"segue-view"};
-    EXPECT_NE(parse_command_line(1, none).exit_code, 0);
+    EXPECT_EQ(parse_command_line(1, none).exit_code, 2);
     const char* bad[] = {"segue-view", "spice://h:1", "--spice-preferred-compression=zip"};
     const CommandLine line = parse_command_line(3, bad);
     EXPECT_EQ(line.exit_code, 2);
