@@ -25,6 +25,30 @@ std::string default_uri() {
     return kDefaultUri;
 }
 
+// What each flag of libvirt does, in a line.
+std::string help_of(const migrate::FlagInfo& flag) {
+    static constexpr std::pair<std::uint64_t, const char*> kHelp[] = {
+        {migrate::kLive, "The guest runs on while its memory moves (always so here)"},
+        {migrate::kPeerToPeer, "The daemons drive it (always so here)"},
+        {migrate::kTunnelled, "Send the memory through the daemons' own connection"},
+        {migrate::kPersistDestination, "Keep the definition on the other host"},
+        {migrate::kUndefineSource, "Forget the definition on this host"},
+        {migrate::kPaused, "Leave the guest paused on the other host"},
+        {migrate::kChangeProtection, "Refuse changes of the domain meanwhile"},
+        {migrate::kUnsafe, "Also where the disks do not look shared"},
+        {migrate::kOffline, "Move the definition of a domain that does not run"},
+        {migrate::kCompressed, "Send differences of pages that were sent before (XBZRLE)"},
+        {migrate::kAbortOnError, "Give up when a disk fails meanwhile"},
+        {migrate::kAutoConverge, "Slow the guest down until the migration can end"},
+        {migrate::kTls, "Encrypt the memory, with the daemons' certificates"},
+        {migrate::kParallel, "Send over several connections"},
+    };
+    for (const auto& [bit, help] : kHelp) {
+        if (bit == flag.flag) return help;
+    }
+    return fmt::format("As in virsh: VIR_MIGRATE_{}", flag.name);
+}
+
 // Declares the verbs on `app`; the one that is parsed leaves itself in `chosen`.
 class Verbs {
   public:
@@ -110,7 +134,7 @@ class Verbs {
             if (!flag.refusal.empty()) continue;
             command->add_flag_callback(
                 std::string(flag.option), [wanted, bit = flag.flag] { wanted->flags |= bit; },
-                fmt::format("As in virsh: VIR_MIGRATE_{}", flag.name));
+                help_of(flag));
         }
         command->add_option("--dname", wanted->new_name, "Its name on the other host");
         command->add_option("--xml", wanted->new_xml_file, "Its XML on the other host");
@@ -179,7 +203,8 @@ class Verbs {
         auto events = std::make_shared<FollowEvents>();
         CLI::App* events_command = verb("events", "What happens, as it happens", events);
         events_command->add_option("domain", events->domain, "Name, UUID or id");
-        events_command->add_option("--count", events->count, "End after so many");
+        events_command->add_option("--count", events->count, "End after so many")
+            ->check(CLI::PositiveNumber);
         verb("doctor", "Name what is missing on this host, and the remedy",
              std::make_shared<Doctor>());
         verb("report", "Everything a bug report needs, without secrets",
@@ -194,11 +219,36 @@ void declare_globals(CLI::App& app, Invocation& invocation) {
     app.require_subcommand(1);
     app.fallthrough();
     app.set_version_flag("--version", "segue " SEGUE_VERSION);
-    app.add_option("-c,--connect", invocation.uri, "The daemon")->type_name("URI");
+    app.add_option("-c,--connect", invocation.uri, "The daemon")
+        ->type_name("URI")
+        ->capture_default_str();
     app.add_flag("-q,--quiet", invocation.quiet, "No progress, no chatter");
-    app.add_option("--output", invocation.output, "table or json")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, Output>{{"table", Output::table}, {"json", Output::json}}));
+    app.add_option_function<std::string>(
+           "--output",
+           [&invocation](const std::string& word) {
+               invocation.output = word == "json" ? Output::json : Output::table;
+           },
+           "What is printed [table]")
+        ->type_name("table|json")
+        ->check([](const std::string& word) {
+            return word == "table" || word == "json" ? std::string()
+                                                     : "must be table or json, not " + word;
+        });
+}
+
+// The first word where a verb must stand, if it is none.
+std::string unknown_verb(const CLI::App& app, int argc, const char* const* argv) {
+    for (int at = 1; at < argc; ++at) {
+        const std::string word = argv[at];
+        const bool takes_value = word == "-c" || word == "--connect" || word == "--output";
+        if (takes_value) ++at;
+        if (word.empty() || word.front() == '-') continue;
+        const auto verbs = app.get_subcommands([&](const CLI::App* verb) {  //
+            return verb->get_name() == word;
+        });
+        return verbs.empty() ? word : "";
+    }
+    return {};
 }
 
 }  // namespace
@@ -213,7 +263,14 @@ Parsed parse_arguments(int argc, const char* const* argv) {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         const bool is_usage_error = error.get_exit_code() != 0;
-        app.exit(error);
+        // CLI11 would only say that a subcommand is required.
+        const std::string unknown = unknown_verb(app, argc, argv);
+        if (is_usage_error && !unknown.empty()) {
+            std::fprintf(stderr, "segue: there is no verb '%s'; `segue --help` names them\n",
+                         unknown.c_str());
+        } else {
+            app.exit(error);
+        }
         return {std::nullopt, is_usage_error ? static_cast<int>(ExitCode::usage) : 0};
     }
     return {std::move(invocation), 0};

@@ -50,7 +50,21 @@ TEST(Arguments, UsageErrorsAreTwo) {
     EXPECT_EQ(parse({"fly", "vm"}).exit_code, 2);
     EXPECT_EQ(parse({"resolve", "vm"}).exit_code, 2) << "one of --runs-here and --runs-there";
     EXPECT_EQ(parse({"failover", "vm", "--planned", "--force"}).exit_code, 2);
+    EXPECT_EQ(parse({"events", "--count", "0"}).exit_code, 2);
     EXPECT_EQ(parse({"--help"}).exit_code, 0);
+}
+
+TEST(Arguments, UsageErrorsSayWhatIsWrong) {
+    const auto said = [](std::vector<const char*> words) {
+        testing::internal::CaptureStderr();
+        EXPECT_EQ(parse(std::move(words)).exit_code, 2);
+        return testing::internal::GetCapturedStderr();
+    };
+    EXPECT_EQ(said({"-c", "test:///x", "fly", "vm"}),
+              "segue: there is no verb 'fly'; `segue --help` names them\n");
+    EXPECT_NE(said({"--output", "xml", "list"}).find("must be table or json, not xml"),
+              std::string::npos);
+    EXPECT_EQ(parse({"--output", "json", "list"}).invocation->output, Output::json);
 }
 
 }  // namespace

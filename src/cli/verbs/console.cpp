@@ -38,8 +38,10 @@ class RawTerminal {
 
 class ConsoleSession {
   public:
-    ConsoleSession(Connection& daemon, const rpc::DomainRef& domain, const std::string& device)
-        : daemon_(daemon) {
+    // `greeting` is printed once the console is open.
+    ConsoleSession(Connection& daemon, const rpc::DomainRef& domain, const std::string& device,
+                   std::string greeting)
+        : daemon_(daemon), greeting_(std::move(greeting)) {
         rpc::remote::OpenConsoleCall call;
         call.domain = domain;
         if (!device.empty()) call.device = device;
@@ -52,6 +54,7 @@ class ConsoleSession {
              .on_writable = {}},
             [this](rpc::Outcome<DomainOpenConsole> outcome) {
                 if (!outcome) return finish(tl::make_unexpected(outcome.error()));
+                print(greeting_);
                 listen();
             });
     }
@@ -101,6 +104,7 @@ class ConsoleSession {
     }
 
     Connection& daemon_;
+    std::string greeting_;
     std::shared_ptr<rpc::Stream> stream_;
     std::unique_ptr<Watch> input_;
     std::optional<RawTerminal> terminal_;
@@ -111,8 +115,9 @@ class ConsoleSession {
 
 VerbResult run_verb(Context& context, const OpenConsole& verb) {
     const auto domain = TRY(context.daemon.find_domain(verb.domain));
-    if (!context.invocation.quiet) print("Connected to '" + domain.name + "'; ^] leaves\n");
-    TRY(ConsoleSession(context.daemon, domain, verb.device).run());
+    const std::string greeting =
+        context.invocation.quiet ? "" : "Connected to '" + domain.name + "'; ^] leaves\n";
+    TRY(ConsoleSession(context.daemon, domain, verb.device, greeting).run());
     return ExitCode::ok;
 }
 

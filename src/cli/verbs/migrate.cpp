@@ -169,9 +169,14 @@ class Watched {
         if (context_.as_json()) {
             print_json(answer);
         } else if (!context_.invocation.quiet) {
-            print(fmt::format("Domain '{}' runs on {} ({}, downtime {})\n", domain_.name,
-                              verb_.destination, duration_text(answer.u64("wall_ms")),
-                              duration_text(answer["figures"].u64("downtime"))));
+            // A domain that left for good took its figures along.
+            const Json& figures = answer["figures"];
+            const std::string downtime =
+                figures.find("downtime") == nullptr
+                    ? ""
+                    : ", downtime " + duration_text(figures.u64("downtime"));
+            print(fmt::format("Domain '{}' runs on {} ({}{})\n", domain_.name, verb_.destination,
+                              duration_text(answer.u64("wall_ms")), downtime));
         }
         return ExitCode::ok;
     }

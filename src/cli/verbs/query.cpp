@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // list, dumpxml, info, display.
+#include <map>
+#include <set>
+
 #include "cli/print.h"
 #include "cli/verbs/verbs.h"
 #include "cli/words.h"
@@ -21,6 +24,34 @@ std::string standby_word(Connection& daemon, const std::string& name) {
     const auto status = daemon.query("status", Json::object({{"domain", name}}));
     if (!status) return {};
     return (*status)["protection"].text("role") == "standby" ? "standby" : "";
+}
+
+// State and reason of every domain, in one question: a host may have a thousand.
+Result<std::map<Uuid, std::pair<int, int>>> states_of_all(Connection& daemon) {
+    constexpr std::uint32_t kState = 1;  // VIR_DOMAIN_STATS_STATE
+    std::map<Uuid, std::pair<int, int>> states;
+    const auto reply = TRY(daemon.call<ConnectGetAllDomainStats>({{}, kState, 0}));
+    for (const StatisticsRecord& record : reply.records) {
+        auto& state = states[record.domain.uuid];
+        for (const TypedParameter& parameter : record.parameters) {
+            const auto* number = std::get_if<std::int32_t>(&parameter.value);
+            if (number != nullptr && parameter.name == "state.state") state.first = *number;
+            if (number != nullptr && parameter.name == "state.reason") state.second = *number;
+        }
+    }
+    return states;
+}
+
+// Names of the domains that wait on this host for their primary to be lost; none, where the daemon
+// does not know the question.
+std::set<std::string> standbys_of_all(Connection& daemon) {
+    std::set<std::string> names;
+    const auto status = daemon.query("status", Json::object());
+    if (!status) return names;
+    for (const Json& domain : (*status)["domains"].items()) {
+        if (domain["protection"].text("role") == "standby") names.emplace(domain.text("domain"));
+    }
+    return names;
 }
 
 // The text of attribute `name` in the first <graphics type='spice' …> of the XML: the daemon wrote
@@ -64,20 +95,20 @@ std::string display_of(const std::string& xml) {
 VerbResult run_verb(Context& context, const ListDomains& verb) {
     const std::uint32_t flags = kListActive | (verb.all ? kListInactive : 0);
     const auto reply = TRY(context.daemon.call<ConnectListAllDomains>({true, flags}));
+    const auto states = TRY(states_of_all(context.daemon));
+    const auto standbys = standbys_of_all(context.daemon);
     Json list = Json::array();
     Table table{{"Id", "Name", "State"}, {}};
     for (const rpc::DomainRef& domain : reply.domains) {
-        const auto state = context.daemon.call<DomainGetState>({domain, 0});
-        if (!state) continue;  // it went away meanwhile
-        std::string word(state_word(state->state));
-        if (const std::string role = standby_word(context.daemon, domain.name); !role.empty()) {
-            word = role;
-        }
+        const auto state = states.find(domain.uuid);
+        if (state == states.end()) continue;  // it went away meanwhile
+        const auto [number, reason] = state->second;
+        const std::string word(standbys.count(domain.name) != 0 ? "standby" : state_word(number));
         list.push(Json::object({{"id", domain.id},
                                 {"name", domain.name},
                                 {"uuid", domain.uuid.text()},
                                 {"state", word},
-                                {"reason", reason_word(state->state, state->reason)}}));
+                                {"reason", reason_word(number, reason)}}));
         table.rows.push_back({domain.id < 0 ? "-" : std::to_string(domain.id), domain.name, word});
     }
     if (context.as_json()) {

@@ -24,6 +24,34 @@ void flatten(const Json& value, const std::string& name, Table& table) {
     }
 }
 
+std::string or_dash(std::string_view text) {
+    return text.empty() || text == "none" ? "-" : std::string(text);
+}
+
+// The host, a line for each domain, and what somebody must decide.
+std::string host_text(const Json& answer) {
+    const Table host{{},
+                     {{"Host", std::string(answer.text("host"))},
+                      {"UUID", std::string(answer.text("uuid"))},
+                      {"segued", std::string(answer.text("version"))}}};
+    Table domains{{"Name", "State", "Migration", "Protection"}, {}};
+    std::string decisions;
+    for (const Json& domain : answer["domains"].items()) {
+        const Json& migration = domain["migration"];
+        const std::string phase =
+            fmt::format("{} {}", migration.text("side"), migration.text("phase"));
+        domains.rows.push_back({std::string(domain.text("domain")),
+                                fmt::format("{} ({})", domain.text("state"), domain.text("reason")),
+                                migration.is_object() ? phase : "-",
+                                or_dash(domain["protection"].text("state"))});
+        if (const auto unresolved = domain.text("unresolved"); !unresolved.empty()) {
+            decisions += fmt::format("\n{}: {}\n", domain.text("domain"), unresolved);
+        }
+    }
+    const bool empty = domains.rows.empty();
+    return host.text() + "\n" + (empty ? "No domains.\n" : domains.text()) + decisions;
+}
+
 }  // namespace
 
 VerbResult run_verb(Context& context, const ShowStatus& verb) {
@@ -34,6 +62,10 @@ VerbResult run_verb(Context& context, const ShowStatus& verb) {
     const Json answer = TRY(context.daemon.query("status", arguments));
     if (context.as_json()) {
         print_json(answer);
+        return ExitCode::ok;
+    }
+    if (verb.domain.empty()) {
+        print(host_text(answer));
         return ExitCode::ok;
     }
     Table table;
