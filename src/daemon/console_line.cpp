@@ -46,6 +46,7 @@ void ConsoleLine::on_ready(Loop::Ready ready) {
 }
 
 void ConsoleLine::type(ByteView bytes) {
+    if (!terminal_) return;  // QEMU is gone; nobody will ever read it
     typed_.insert(typed_.end(), bytes.begin(), bytes.end());
     write_some();
     update();

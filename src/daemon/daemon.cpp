@@ -12,9 +12,11 @@
 #include "daemon/autostart.h"
 #include "daemon/calls/calls.h"
 #include "daemon/certificates.h"
+#include "daemon/descriptor_limit.h"
 #include "daemon/life.h"
 #include "daemon/process_facts.h"
 #include "daemon/recovery.h"
+#include "daemon/state_directory.h"
 
 namespace segue {
 namespace {
@@ -25,18 +27,6 @@ Result<> judge_name(const std::optional<std::string>& name) {
         return {};
     return fail(ErrorCode::invalid_argument, "'{}' is not served here: connect to qemu:///system",
                 *name);
-}
-
-Result<> make_state(const std::string& path) {
-    std::error_code code;
-    std::filesystem::create_directories(path + "/domains", code);
-    if (code) {
-        return fail(ErrorCode::system, "make the state directory '{}': {}", path, code.message());
-    }
-    // Others may pass through, to reach what a VM of theirs shares; the parts are closed.
-    ::chmod(path.c_str(), 0711);
-    ::chmod((path + "/domains").c_str(), 0711);
-    return {};
 }
 
 // The port of the last run: promises of old migrations name it.
@@ -104,6 +94,7 @@ void Daemon::start(Answer<> started) {
 }
 
 Result<> Daemon::prepare() {
+    TRY(check_descriptor_limit(raise_descriptor_limit()));
     TRY(open_state());
     TRY(open_peer_door());
     emulators_ = std::make_unique<EmulatorProbe>(loop_, settings_.state);
@@ -132,7 +123,7 @@ void Daemon::add_calls() {
 }
 
 Result<> Daemon::open_state() {
-    TRY(make_state(settings_.state));
+    TRY(make_state_directory(settings_.state));
     identity_ =
         TRY(read_host_identity(settings_.hostname, settings_.host_uuid, settings_.state, random_));
     store_ = TRY(storage::open_sqlite_store(settings_.state));
@@ -150,6 +141,7 @@ Result<> Daemon::open_peer_door() {
 
 Result<> Daemon::listen() {
     rpc::ServerOptions options;
+    options.max_connections = connections_within(raise_descriptor_limit());
     options.session.has_feature = [this](std::int32_t feature) {
         return has_feature(settings_, feature);
     };

@@ -40,6 +40,9 @@ class Guest {
     // Once: the monitor is agreed, or will never be.
     void when_ready(Answer<> answer);
 
+    // Expires with this object: for timers that would outlive it.
+    std::weak_ptr<const bool> life() const { return alive_; }
+
     pid_t pid() const { return process_ ? process_->identity().pid : -1; }
     QmpConnection& monitor() { return *monitor_; }
     // The reply, or the error, within `bound`.

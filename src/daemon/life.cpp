@@ -13,6 +13,7 @@
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
 #include "daemon/protection/primary.h"
+#include "daemon/storage_access.h"
 #include "domain/alias.h"
 #include "domain/complete.h"
 #include "qemu/command_line.h"
@@ -20,13 +21,23 @@
 namespace segue {
 namespace {
 
+// Of graphics that name their port. QEMU resolves names itself, and says what is wrong with them.
+Result<> check_port(const Graphics& graphics, const std::string& otherwise, std::uint16_t port) {
+    if (graphics.listen == ListenType::socket || graphics.listen == ListenType::none) return {};
+    const std::string& own = graphics.listen_address();
+    const std::string& address = own.empty() ? otherwise : own;
+    if (!net::SocketAddress::of_numeric(address, port)) return {};
+    return PortBroker::check_free(address, port);
+}
+
 Result<> give_ports(const Services& services, Incarnation& incarnation) {
     const std::string& host = services.settings.spice_listen;
     for (const Graphics& graphics : incarnation.live.graphics) {
         for (const std::int32_t port : {graphics.port, graphics.tls_port}) {
             if (graphics.autoport || port <= 0) continue;
-            services.spice_ports.take_exactly(static_cast<std::uint16_t>(port));
-            incarnation.ports.push_back(static_cast<std::uint16_t>(port));
+            const auto number = static_cast<std::uint16_t>(port);
+            TRY(check_port(graphics, host, number));
+            if (services.spice_ports.take_exactly(number)) incarnation.ports.push_back(number);
         }
     }
     return fill_ports(incarnation.live, {.next = [&]() -> Result<std::uint16_t> {
@@ -137,8 +148,18 @@ Result<Domain> completed(const Services& services, Domain domain) {
     return domain;
 }
 
+Result<> check_allowed(const Services& services, const Domain& model) {
+    if (model.passthrough.empty() || services.settings.allow_passthrough) return {};
+    return fail(ErrorCode::config_unsupported,
+                "domain '{}' has qemu:commandline, which this host does not allow: set [security] "
+                "allow_passthrough = true",
+                model.name);
+}
+
 void start_guest(const Services& services, const DomainPointer& domain, Domain model,
                  StartMode mode, const std::string& key, Answer<> answer) {
+    // Asked here too: the definition may be older than the setting.
+    if (const auto allowed = check_allowed(services, model); !allowed) return answer(allowed);
     auto incarnation = std::make_unique<Incarnation>();
     incarnation->key = key.empty() ? Uuid::random(services.random).text() : key;
     incarnation->directory = services.settings.state + "/domains/" + incarnation->key;
@@ -151,9 +172,13 @@ void start_guest(const Services& services, const DomainPointer& domain, Domain m
         abandon(services, *domain);
         when_gone(*domain, [answer, error] { answer(tl::unexpected(error)); });
     };
-    const auto prepared = make_directory(domain->incarnation->directory).and_then([&] {
-        return give_ports(services, *domain->incarnation);
-    });
+    const auto prepared = check_storage_access(domain->incarnation->live)
+                              .and_then([&] {  //
+                                  return make_directory(domain->incarnation->directory);
+                              })
+                              .and_then([&] {  //
+                                  return give_ports(services, *domain->incarnation);
+                              });
     if (!prepared) return failed(prepared.error());
     auto launched = launch(services, domain, mode);
     if (!launched) return failed(launched.error());

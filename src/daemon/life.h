@@ -21,6 +21,9 @@ void with_emulator(const Services& services, const Domain& domain, Answer<> answ
 // What a definition lacks (machine version, implicit devices, addresses), with the emulator's help.
 Result<Domain> completed(const Services& services, Domain domain);
 
+// Error config_unsupported for what the settings of this host forbid: qemu:commandline.
+Result<> check_allowed(const Services& services, const Domain& model);
+
 // Starts a QEMU for `model`: ports, directory, process, monitor, passwords, record, and, for `run`,
 // its processors. The answer comes once; after an error nothing is left behind.
 // `key` names the incarnation; empty: a new one.

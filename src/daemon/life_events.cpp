@@ -152,7 +152,7 @@ void when_gone(DomainObject& domain, std::function<void()> callback) {
 
 Error explain_failure(const DomainObject& domain, const Error& error) {
     if (!domain.incarnation) return error;
-    const std::string tail = log_tail(domain.incarnation->directory + "/stderr.log");
+    const std::string tail = in_one_line(log_tail(domain.incarnation->directory + "/stderr.log"));
     if (tail.empty()) return error;
     return {ErrorCode::internal,
             fmt::format("QEMU could not run domain '{}': {}", domain.name, tail)};

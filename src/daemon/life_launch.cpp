@@ -46,14 +46,15 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
 
 }  // namespace
 
+// Nobody in particular where the daemon is not root, or where the packaged user does not exist. One
+// that was named must exist: QEMU never runs with more rights than somebody has asked for.
 Result<std::optional<ProcessUser>> qemu_user(const Settings& settings) {
     if (::geteuid() != 0 || settings.qemu_user.empty()) return std::nullopt;
     const auto user = find_user(settings.qemu_user);
-    if (!user) {
-        log_debug("daemon", "{}: QEMU runs as the daemon's own user", user.error().message);
-        return std::nullopt;
-    }
-    return *user;
+    if (user) return *user;
+    if (settings.qemu_user != Settings{}.qemu_user) return tl::unexpected(user.error());
+    log_warning("daemon", "{}: QEMU runs as root", user.error().message);
+    return std::nullopt;
 }
 
 Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPointer& domain,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // segued: the host's daemon.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <string_view>
@@ -72,7 +74,9 @@ int main_of(int argc, const char* const* argv) {
     if (!parsed.options) return parsed.exit_code;
     DaemonOptions& options = *parsed.options;
     if (options.check_config) {
-        std::printf("%s: good\n", options.config_file.c_str());
+        const bool there = ::access(options.config_file.c_str(), F_OK) == 0;
+        std::printf("%s: %s\n", options.config_file.c_str(),
+                    there ? "good" : "not there: the defaults hold, and are good");
         return 0;
     }
     use_log_level(options.settings);

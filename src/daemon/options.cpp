@@ -3,8 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/id.h"
+#include "daemon/settings_check.h"
 
 namespace segue {
 namespace {
@@ -65,6 +67,10 @@ Result<> lay_over(const Given& given, Settings& settings) {
             given.spice_lib == "stock" ? SpiceLibrary::stock : SpiceLibrary::segue;
     }
     if (!settings.host_uuid.empty()) TRY(Uuid::parse(settings.host_uuid));
+    // QEMU works in another directory than the daemon.
+    std::error_code code;
+    settings.state = std::filesystem::absolute(settings.state, code).string();
+    if (code) return fail(ErrorCode::invalid_argument, "--state: {}", code.message());
     return {};
 }
 
@@ -89,7 +95,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     options.check_config = given.check_config;
     auto settings = read_settings(given.config, app.count("--config") > 0);
     if (!settings) {
-        std::fprintf(stderr, "%s\n", settings.error().message.c_str());
+        std::fprintf(stderr, "segued: %s\n", settings.error().message.c_str());
         return stop(1);
     }
     options.settings = std::move(*settings);
@@ -97,6 +103,10 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
         std::fprintf(stderr, "segued: %s\n", laid.error().message.c_str());
         return stop(kUsageError);
     }
+    const auto complaints = check_settings(options.settings);
+    for (const std::string& line : complaints)
+        std::fprintf(stderr, "segued: %s\n", line.c_str());
+    if (!complaints.empty()) return stop(1);
     return {std::move(options), 0};
 }
 

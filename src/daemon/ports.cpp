@@ -6,14 +6,17 @@
 namespace segue {
 namespace {
 
-bool can_bind(const std::string& address, std::uint16_t port) {
-    auto socket_address = net::SocketAddress::of_numeric(address, port);
-    if (!socket_address) return false;
-    auto socket = net::make_socket(socket_address->family());
-    if (!socket) return false;
+Result<> try_bind(const std::string& address, std::uint16_t port) {
+    const auto socket_address = TRY(net::SocketAddress::of_numeric(address, port));
+    const auto socket = TRY(net::make_socket(socket_address.family()));
     const int on = 1;
-    ::setsockopt(socket->get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    return ::bind(socket->get(), socket_address->get(), socket_address->size) == 0;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (::bind(socket.get(), socket_address.get(), socket_address.size) == 0) return {};
+    return fail_errno("bind", socket_address.text(), errno);
+}
+
+bool can_bind(const std::string& address, std::uint16_t port) {
+    return try_bind(address, port).has_value();
 }
 
 }  // namespace
@@ -35,6 +38,15 @@ Result<std::uint16_t> PortBroker::take(const std::string& address) {
 
 bool PortBroker::take_exactly(std::uint16_t port) {
     return taken_.insert(port).second;
+}
+
+Result<> PortBroker::check_free(const std::string& address, std::uint16_t port) {
+    const auto bound = try_bind(address, port);
+    if (bound) return {};
+    return fail(ErrorCode::operation_failed,
+                "port {} of the domain's graphics cannot be used: {}; choose another one, or "
+                "autoport='yes'",
+                port, bound.error().message);
 }
 
 void PortBroker::give_back(std::uint16_t port) {

@@ -18,11 +18,7 @@ constexpr std::uint32_t kSecure = 1, kInactive = 2, kMigratable = 8;
 
 Result<Domain> readable(const Services& services, const std::string& xml) {
     Domain model = TRY(parse_domain(xml));
-    if (!model.passthrough.empty() && !services.settings.allow_passthrough) {
-        return fail(ErrorCode::config_unsupported,
-                    "domain '{}' has qemu:commandline: set [security] allow_passthrough = true",
-                    model.name);
-    }
+    TRY(check_allowed(services, model));
     return model;
 }
 

@@ -77,11 +77,9 @@ void create_defined(Session& session, const Services& services, const rpc::Domai
 void create_transient(Session& session, const Services& services, const remote::XmlFlagsCall& call,
                       Answer<remote::DomainReply> answer) {
     auto model = parse_domain(call.xml);
-    if (model && !model->passthrough.empty() && !services.settings.allow_passthrough) {
-        model = fail(ErrorCode::config_unsupported,
-                     "qemu:commandline needs [security] allow_passthrough = true");
-    }
     if (!model) return answer(tl::unexpected(model.error()));
+    const auto allowed = check_allowed(services, *model);
+    if (!allowed) return answer(tl::unexpected(allowed.error()));
     const auto go_on = [&services, model = *model, flags = call.flags, answer,
                         client = session.shared_from_this()](Result<> asked) {
         if (!asked) return answer(tl::unexpected(asked.error()));

@@ -2,14 +2,12 @@
 // Procedures with a stream: the console, and pictures of the screen.
 #include <fcntl.h>
 #include <termios.h>
-
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <unistd.h>
 
 #include "daemon/calls/calls.h"
 #include "daemon/console_line.h"
 #include "daemon/guest.h"
+#include "daemon/picture_stream.h"
 #include "rpc/remote.schema.h"
 
 namespace segue {
@@ -70,24 +68,25 @@ void take_screenshot(const Services& services, const remote::ScreenshotCall& cal
     if (call.screen >= std::max<std::size_t>(1, videos.size())) {
         return reply(fail(ErrorCode::invalid_argument, "no such screen"));
     }
-    const std::string path = (*domain)->incarnation->directory + "/screen.ppm";
+    // Two clients may ask at once.
+    const std::string path = fmt::format("{}/screen-{}.ppm", (*domain)->incarnation->directory,
+                                         Uuid::random(services.random).text());
     Json arguments = Json::object({{"filename", path}});
     if (call.screen > 0) arguments.set("device", videos[call.screen].alias);
-    (*guest)->execute(
-        "screendump", std::move(arguments), [path, reply, guard = *guard](Result<Json> done) {
-            if (!done) return reply(tl::unexpected(done.error()));
-            std::ifstream file(path, std::ios::binary);
-            std::stringstream content;
-            content << file.rdbuf();
-            std::error_code ignored;
-            std::filesystem::remove(path, ignored);
-            const std::string picture = content.str();
-            const auto stream = reply.open_stream({});
-            if (!stream) return;
-            stream->send({reinterpret_cast<const std::uint8_t*>(picture.data()), picture.size()});
-            stream->end();
-            reply(remote::OptionalTextReply{"image/x-portable-pixmap"});
-        });
+    (*guest)->execute("screendump", std::move(arguments),
+                      [path, reply, guard = *guard](Result<Json> done) {
+                          const auto picture = done.and_then([&](const Json&) {  //
+                              return PictureStream::open(path);
+                          });
+                          if (!picture) {
+                              ::unlink(path.c_str());  // half a picture, where the disk is full
+                              return reply(tl::unexpected(picture.error()));
+                          }
+                          const auto stream = reply.open_stream((*picture)->handlers());
+                          if (!stream) return;
+                          reply(remote::OptionalTextReply{"image/x-portable-pixmap"});
+                          (*picture)->start(stream);
+                      });
 }
 
 // The client gets one end of a socket pair, QEMU the other: a viewer without any port.

@@ -222,6 +222,13 @@ void DestinationConduct::settle_definition() {
         auto kept =
             persistent_xml_.empty() ? Result<Domain>(fallback) : parse_domain(persistent_xml_);
         if (kept) kept->name = domain->name;
+        if (kept && kept->uuid != domain->uuid) {
+            kept = fail(ErrorCode::xml_invalid, "it has uuid {}, and the domain {}",
+                        kept->uuid.text(), domain->uuid.text());
+        }
+        if (const auto allowed = kept ? check_allowed(services_, *kept) : Result<>(); !allowed) {
+            kept = tl::unexpected(allowed.error());
+        }
         auto whole = kept ? completed(services_, std::move(*kept)) : std::move(kept);
         if (whole) {
             const bool new_one = !domain->persistent;

@@ -161,12 +161,7 @@ Result<std::pair<DomainPointer, Domain>> arriving_domain(const Services& service
     if (!call.options.destination_name.empty()) model.name = call.options.destination_name;
     model.id.reset();
     model = TRY(completed(services, std::move(model)));
-    if (!model.passthrough.empty() && !services.settings.allow_passthrough) {
-        return fail(ErrorCode::config_unsupported,
-                    "domain '{}' has qemu:commandline, which this host does not allow: set "
-                    "[security] allow_passthrough = true",
-                    model.name);
-    }
+    TRY(check_allowed(services, model));
     const DomainPointer domain = TRY(services.domains.obtain(model.uuid, model.name));
     if (domain->is_active() || domain->source || domain->destination) {
         return fail(ErrorCode::operation_invalid, "domain '{}' is already active on this host",

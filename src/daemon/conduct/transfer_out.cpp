@@ -134,7 +134,10 @@ void TransferOut::configure(Guest& guest, const TransferPlan& plan) {
             statistics_.error = started.error().message;
             return finish(TransferState::failed);
         }
-        poll_ = loop_.make_timer([this, &guest] { refresh(guest); });
+        // QEMU may be gone before anybody ends the migration.
+        poll_ = loop_.make_timer([this, &guest, life = guest.life()] {
+            if (!life.expired()) refresh(guest);
+        });
         poll_->start(kPoll);
     });
 }
