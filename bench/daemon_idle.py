@@ -62,6 +62,10 @@ def program(*words):
     return lambda: subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
+def virsh(host, *words):
+    return program("virsh", "-c", host.local_uri, *words)
+
+
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     runs = int(sys.argv[2]) if len(sys.argv) > 2 else 15
@@ -83,11 +87,11 @@ def main():
         print("segue list --all:        "
               + timed(runs, host, program(BIN / "segue", "-c", host.local_uri, "list", "--all")))
         print("virsh list --all --name: "
-              + timed(runs, host, program("virsh", "-c", host.local_uri, "list", "--all", "--name")))
+              + timed(runs, host, virsh(host, "list", "--all", "--name")))
         print("virsh list --all:        "
-              + timed(runs, host, program("virsh", "-c", host.local_uri, "list", "--all")))
+              + timed(runs, host, virsh(host, "list", "--all")))
         print("virsh list (none runs):  "
-              + timed(runs, host, program("virsh", "-c", host.local_uri, "list")))
+              + timed(runs, host, virsh(host, "list")))
         print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors")
 
 
