@@ -65,7 +65,9 @@ class Recording:
         left, top, right, bottom = rect
         self.text(f"rect {name} {top} {left} {bottom} {right}")
 
-    def drawable(self, kind, box, surface=0, clip=(), self_bitmap=False):
+    def drawable(self, kind, box, surface=0, clip=(), source=None, opaque=False):
+        """`source`: the (surface, area) that is read, which the device tells beside the image.
+        `opaque`: nothing is left of what was under the box."""
         self.event(0, DRAW)
         self.text("drawable")
         self.rect("bbox", box)
@@ -74,12 +76,12 @@ class Recording:
             self.text(f"num_rects {len(clip)}")
             self.chunks("clip_rects", b"".join(struct.pack("<4i", top, left, bottom, right)
                                                for left, top, right, bottom in clip))
-        self.text("effect 1", "mm_time 0", f"self_bitmap {int(self_bitmap)}")
-        self.rect("self_bitmap_area", box if self_bitmap else NOWHERE)
+        self.text(f"effect {int(opaque)}", "mm_time 0", "self_bitmap 0")
+        self.rect("self_bitmap_area", NOWHERE)
         self.text(f"surface_id {surface}")
-        for _ in range(3):
-            self.text("surfaces_dest -1")
-            self.rect("surfaces_rects", NOWHERE)
+        for read in (source, None, None):
+            self.text(f"surfaces_dest {read[0] if read else -1}")
+            self.rect("surfaces_rects", read[1] if read else NOWHERE)
         self.text(f"type {kind}")
 
     def image(self, bitmap):
@@ -133,21 +135,25 @@ class Recording:
     # --- Operations ---
 
     def fill(self, box, brush, rop=PUT, mask=None, **more):
-        self.drawable(FILL, box, **more)
+        opaque = isinstance(brush, int) and rop == PUT and mask is None
+        self.drawable(FILL, box, opaque=opaque, **more)
         self.brush(brush)
         self.text(f"rop_descriptor {rop}")
         self.mask(mask)
 
     def copy(self, box, bitmap, area=None, rop=PUT, mask=None, kind=COPY, **more):
         left, top, right, bottom = box
-        self.drawable(kind, box, **more)
+        area = area or (0, 0, right - left, bottom - top)
+        if isinstance(bitmap, tuple):
+            more["source"] = (bitmap[1], area)
+        self.drawable(kind, box, opaque=rop == PUT and mask is None, **more)
         self.image(bitmap)
-        self.rect("src_area", area or (0, 0, right - left, bottom - top))
+        self.rect("src_area", area)
         self.text(f"rop_descriptor {rop}", "scale_mode 1")
         self.mask(mask)
 
     def copy_bits(self, box, x, y, **more):
-        self.drawable(COPY_BITS, box, **more)
+        self.drawable(COPY_BITS, box, opaque=True, **more)
         self.point(x, y)
 
     def create_surface(self, surface, width, height):

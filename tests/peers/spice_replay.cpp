@@ -2,7 +2,8 @@
 // Replays a recording of a SPICE display to one client, at the pace of the recording, on whichever
 // libspice-server.so.1 the loader finds: ours and stock's do the same work under one program.
 //
-//   spice_replay RECORDING TIMES SOCKET [compression=N] [streaming=N] [jpeg=N] [zlib=N] [null=1]
+//   spice-replay RECORDING TIMES PORT|SOCKET [compression=N] [streaming=N] [jpeg=N] [zlib=N]
+//     [null=1]
 //
 // TIMES has a line for each command: nanoseconds since the first. It starts when a client's display
 // channel is there ("null": at once, and the display gets nothing). It prints "consumed" when the
@@ -277,7 +278,13 @@ int main(int count, char** words) {
     core.watch_remove = watch_remove;
     core.channel_event = channel_event;
     the_server = spice_server_new();
-    spice_server_set_addr(the_server, words[3], SPICE_ADDR_FLAG_UNIX_ONLY);
+    // A port of loopback or a unix socket. Stock compresses nothing for clients on unix sockets.
+    if (const int port = std::atoi(words[3]); port > 0) {
+        spice_server_set_addr(the_server, "127.0.0.1", SPICE_ADDR_FLAG_IPV4_ONLY);
+        spice_server_set_port(the_server, port);
+    } else {
+        spice_server_set_addr(the_server, words[3], SPICE_ADDR_FLAG_UNIX_ONLY);
+    }
     spice_server_set_noauth(the_server);
     spice_server_set_image_compression(the_server,
                                        static_cast<SpiceImageCompression>(options["compression"]));

@@ -28,7 +28,9 @@ class AckWindow {
         in_window_ = 0;
         return true;
     }
-    bool is_open() const { return window_ == 0 || under_way_ < window_ * kWindowsUnderWay; }
+    bool is_open(std::uint32_t windows = kWindowsUnderWay) const {
+        return window_ == 0 || under_way_ < window_ * windows;
+    }
 
     // The client counts with this generation from now on.
     void synced(std::uint32_t generation) { client_generation_ = generation; }

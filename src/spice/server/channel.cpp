@@ -77,6 +77,12 @@ bool Channel::can_send() const {
     return stage_ == Stage::open && acks_.is_open() && output_.waiting() < kMostWaiting;
 }
 
+bool Channel::can_send_small() const {
+    constexpr std::uint32_t kSmallWindows = 16;
+    return stage_ == Stage::open && acks_.is_open(kSmallWindows) &&
+           output_.waiting() < kMostWaiting / 4;
+}
+
 void Channel::send_encoded(wire::EncodedMessage message) {
     if (stage_ == Stage::open) write_message(std::move(message));
 }

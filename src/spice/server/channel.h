@@ -110,6 +110,8 @@ class Channel {
     void send_encoded(wire::EncodedMessage message);
     // Room for another bulky message.
     bool can_send() const;
+    // Room for a message of a few bytes: more of them may be under way.
+    bool can_send_small() const;
     void hold_input(bool held) { output_.hold_input(held); }
     // Bytes on their way that have not left this process.
     std::size_t waiting() const { return output_.waiting(); }

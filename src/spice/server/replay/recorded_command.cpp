@@ -30,18 +30,15 @@ class CommandReader {
 
   private:
     // --- Memory ---
-    std::uint8_t* room(std::size_t size) {
-        memory_.push_back(std::make_unique<std::uint8_t[]>(size));
-        return memory_.back().get();
+    std::uint8_t* room(std::size_t size) { return keep(Bytes(size)); }
+    std::uint8_t* keep(Bytes bytes) {
+        memory_.push_back(std::move(bytes));
+        return memory_.back().data();
     }
     static QXLPHYSICAL address(const void* place) {
         return static_cast<QXLPHYSICAL>(reinterpret_cast<std::uintptr_t>(place));
     }
-    QXLPHYSICAL put(ByteView bytes) {
-        std::uint8_t* place = room(bytes.size());
-        std::copy(bytes.begin(), bytes.end(), place);
-        return address(place);
-    }
+    QXLPHYSICAL put(Bytes bytes) { return address(keep(std::move(bytes))); }
     template <class T>
     QXLPHYSICAL put(const T& value) {
         std::uint8_t* place = room(sizeof value);
@@ -82,19 +79,20 @@ class CommandReader {
         const std::int64_t more = reader_.number();
         reader_.number();  // their size together
         if (more < 0 || more > kMostChunks) reader_.fail_with(fmt::format("{} chunks", more));
-        Bytes data = reader_.binary(name);
+        Bytes data = reader_.binary(name, head);
+        if (data.size() < head) data.resize(head);  // it failed
         for (std::int64_t at = 0; at < more && !reader_.failed(); ++at) {
             const Bytes next = reader_.binary(name);
             if (data.size() + next.size() > RecordingReader::kMostBytes)
                 reader_.fail_with(fmt::format("'{}' in chunks is too large", name));
             data.insert(data.end(), next.begin(), next.end());
         }
-        place = room(head + data.size());
+        const std::size_t size = data.size() - head;
+        place = keep(std::move(data));
         QXLDataChunk chunk{};
-        chunk.data_size = static_cast<std::uint32_t>(data.size());
+        chunk.data_size = static_cast<std::uint32_t>(size);
         std::memcpy(place + head - sizeof chunk, &chunk, sizeof chunk);
-        std::copy(data.begin(), data.end(), place + head);
-        return data.size();
+        return size;
     }
 
     // --- Pictures and what draws with them ---
@@ -149,9 +147,9 @@ class CommandReader {
         const std::uint64_t size = std::uint64_t{made.y} * made.stride;
         std::size_t given = 0;
         if ((made.flags & QXL_BITMAP_DIRECT) != 0) {
-            const Bytes data = reader_.binary("image_data_flat");
+            Bytes data = reader_.binary("image_data_flat");
             given = data.size();
-            made.data = put(ByteView(data));
+            made.data = put(std::move(data));
         } else {
             std::uint8_t* place = nullptr;
             given = chunks("bitmap.data", sizeof(QXLDataChunk), place);
@@ -265,10 +263,10 @@ class CommandReader {
         made.attr.flags = reader_.value("attr.flags");
         if ((made.attr.flags & SPICE_LINE_FLAGS_STYLED) != 0) {
             made.attr.style_nseg = reader_.value("attr.style_nseg");
-            const Bytes style = reader_.binary("style");
+            Bytes style = reader_.binary("style");
             if (style.size() < made.attr.style_nseg * sizeof(QXLFIXED))
                 reader_.fail_with("a line style with too few segments");
-            made.attr.style = put(ByteView(style));
+            made.attr.style = put(std::move(style));
         }
         made.brush = brush();
         made.fore_mode = reader_.value("fore_mode");
@@ -293,9 +291,9 @@ class CommandReader {
         return made;
     }
     QXLPHYSICAL transform() {
-        const Bytes data = reader_.binary("transform");
+        Bytes data = reader_.binary("transform");
         if (data.size() < sizeof(QXLTransform)) reader_.fail_with("a transform is too short");
-        return put(ByteView(data));
+        return put(std::move(data));
     }
     QXLComposite composite() {
         QXLComposite made{};
@@ -386,7 +384,7 @@ class CommandReader {
         }
         Bytes pixels = reader_.binary("data");
         pixels.resize(std::max<std::size_t>(pixels.size(), size));
-        create.data = put(ByteView(pixels));
+        create.data = put(std::move(pixels));
         return made;
     }
     QXLPHYSICAL cursor_shape() {
@@ -424,7 +422,7 @@ class CommandReader {
     }
 
     RecordingReader& reader_;
-    std::vector<std::unique_ptr<std::uint8_t[]>>& memory_;
+    std::vector<Bytes>& memory_;
 };
 
 }  // namespace

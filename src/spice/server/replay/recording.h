@@ -17,7 +17,7 @@ namespace segue::spice::server {
 // A command and its memory, whose addresses are plain pointers.
 struct RecordedCommand {
     QXLCommandExt command{};
-    std::vector<std::unique_ptr<std::uint8_t[]>> memory;
+    std::vector<Bytes> memory;
 };
 
 struct RecordedPrimary {

@@ -25,9 +25,9 @@ void RecordingReader::fail_with(std::string message) {
 }
 
 bool RecordingReader::at_end() {
-    int next = std::getc(file_);
+    int next = ::getc_unlocked(file_);
     while (is_space(next))
-        next = std::getc(file_);
+        next = ::getc_unlocked(file_);
     if (next == EOF) return true;
     std::ungetc(next, file_);
     return false;
@@ -37,12 +37,12 @@ bool RecordingReader::at_end() {
 std::string RecordingReader::word(char end) {
     std::string made;
     if (error_) return made;
-    int next = std::getc(file_);
+    int next = ::getc_unlocked(file_);
     while (is_space(next))
-        next = std::getc(file_);
+        next = ::getc_unlocked(file_);
     while (next != EOF && next != end && !is_space(next) && made.size() < kLongestWord) {
         made += static_cast<char>(next);
-        next = std::getc(file_);
+        next = ::getc_unlocked(file_);
     }
     if (next != end && next != EOF) std::ungetc(next, file_);
     if (made.empty()) fail_with("it ends in the middle");
@@ -86,15 +86,16 @@ std::uint64_t RecordingReader::size() {
     return error_ ? 0 : value;
 }
 
-Bytes RecordingReader::binary(std::string_view name) {
+Bytes RecordingReader::binary(std::string_view name, std::size_t head) {
     expect("binary");
     const bool deflated = number() != 0;
     expect(name);
     const std::uint64_t bytes = size();
     const std::uint64_t stored = deflated ? size() : bytes;
     if (error_) return {};
-    Bytes data(stored);
-    if (std::fread(data.data(), 1, data.size(), file_) != data.size()) {
+    const std::size_t front = deflated ? 0 : head;
+    Bytes data(front + stored);
+    if (std::fread(data.data() + front, 1, stored, file_) != stored) {
         fail_with(fmt::format("it ends in the middle of '{}'", name));
         return {};
     }
@@ -104,6 +105,7 @@ Bytes RecordingReader::binary(std::string_view name) {
         fail_with(fmt::format("'{}': {}", name, inflated.error().message));
         return {};
     }
+    if (head > 0) inflated->insert(inflated->begin(), head, 0);
     return std::move(*inflated);
 }
 

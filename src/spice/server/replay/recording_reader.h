@@ -37,7 +37,8 @@ class RecordingReader {
         }
     };
     Value value(std::string_view name) { return {field(name)}; }
-    Bytes binary(std::string_view name);
+    // Behind `head` bytes of zero.
+    Bytes binary(std::string_view name, std::size_t head = 0);
 
     bool failed() const { return error_.has_value(); }
     // At the end of the file the error says so.

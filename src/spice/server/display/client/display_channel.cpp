@@ -155,7 +155,7 @@ void DisplayChannel::drawn(const Drawing& drawing) {
     SurfaceKnowledge& known = found->second;
     if (const auto resting = resting_.find(surface); resting != resting_.end())
         resting->second.subtract(drawing.region);
-    if (is_ready() && can_send() && known.fits(*drawing.surface) &&
+    if (is_ready() && can_send_small() && known.fits(*drawing.surface) &&
         !in_stream(surface, drawing.region)) {
         switch (drawing.kind) {
             case Drawing::Kind::fill:

@@ -195,16 +195,23 @@ TEST_F(DisplayChannelTest, AFillGoesOutAsItIs) {
     EXPECT_TRUE(channel_->knowledge().surfaces.at(0).stale.empty());
 }
 
-TEST_F(DisplayChannelTest, AMoveOfWhatTheClientLacksBecomesPixels) {
+TEST_F(DisplayChannelTest, WhatTheClientLacksOfAMoveItLacksThereToo) {
     init();
     move(32, 0, 40, 8, {0, 0});
     EXPECT_EQ(output_.take_numbers(), std::vector<std::uint16_t>{display::CopyBits::kFromServer});
     output_.blocked = true;
-    fill(0, 0, 8, 8);
+    fill(0, 0, 2, 8);
     output_.blocked = false;
     move(48, 0, 56, 8, {0, 0});
+    EXPECT_EQ(output_.take_numbers(), std::vector<std::uint16_t>{display::CopyBits::kFromServer});
+    EXPECT_TRUE(channel_->knowledge().surfaces.at(0).stale.covers({48, 0, 50, 8}));
+    EXPECT_FALSE(channel_->knowledge().surfaces.at(0).stale.contains({50, 0}));
+    // Of this one it lacks all.
+    output_.blocked = true;
+    fill(0, 16, 8, 24);
+    output_.blocked = false;
+    move(32, 16, 40, 24, {0, 16});
     EXPECT_TRUE(output_.take_numbers().empty());
-    EXPECT_TRUE(channel_->knowledge().surfaces.at(0).stale.covers({48, 0, 56, 8}));
     channel_->pump();
     for (const std::uint16_t number : output_.take_numbers())
         EXPECT_EQ(number, display::DrawCopy::kFromServer);

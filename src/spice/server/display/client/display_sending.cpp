@@ -47,19 +47,25 @@ std::uint64_t id_at_client(std::uint64_t image, std::uint8_t channel) {
     return image ^ std::uint64_t{channel} << 8;
 }
 
+bool is_mostly(canvas::Region region, const canvas::Rect& rect) {
+    region.intersect(rect);
+    std::int64_t covered = 0;
+    for (const canvas::Rect& part : region.rects())
+        covered += part.width() * part.height();
+    return covered * 2 > rect.width() * rect.height();
+}
+
 canvas::Rect source_of(const Drawing& move) {
     return {move.from.x, move.from.y, static_cast<std::int32_t>(move.from.x + move.box.width()),
             static_cast<std::int32_t>(move.from.y + move.box.height())};
 }
 
-// What was moved is as exact as it was where it came from.
-void move_lossy(SurfaceKnowledge& known, const Drawing& drawing, const canvas::Rect& source) {
-    canvas::Region moved = known.lossy;
-    moved.intersect(source);
-    moved.translate(drawing.box.left - source.left, drawing.box.top - source.top);
-    moved.intersect(drawing.region);
-    known.sent(drawing.region, false);
-    known.lossy.unite(moved);
+// The part of a region that a move takes along, where it comes to lie.
+canvas::Region moved(canvas::Region region, const Drawing& drawing, const canvas::Rect& source) {
+    region.intersect(source);
+    region.translate(drawing.box.left - source.left, drawing.box.top - source.top);
+    region.intersect(drawing.region);
+    return region;
 }
 
 }  // namespace
@@ -220,11 +226,12 @@ bool DisplayChannel::send_fill(const Drawing& drawing, SurfaceKnowledge& known) 
     return true;
 }
 
-// Only where the client has what is moved.
+// What the client lacks of it, it lacks there, too; where that is the most of it, pixels are
+// better.
 bool DisplayChannel::send_move(const Drawing& drawing, SurfaceKnowledge& known) {
     const canvas::Rect source = source_of(drawing);
     if (drawing.region.rects().size() > kMostClipRects) return false;
-    if (known.stale.intersects(source)) return false;
+    if (is_mostly(known.stale, source)) return false;
     if (in_stream(drawing.surface->id, canvas::Region(source))) return false;
     if (!drawing.surface->image.bounds().contains(source)) return false;
     display::CopyBits message;
@@ -232,7 +239,12 @@ bool DisplayChannel::send_move(const Drawing& drawing, SurfaceKnowledge& known) 
     message.source.x = drawing.from.x;
     message.source.y = drawing.from.y;
     send(message);
-    move_lossy(known, drawing, source);
+    // What was moved is as new and as exact as it was where it came from.
+    const canvas::Region stale = moved(known.stale, drawing, source);
+    const canvas::Region lossy = moved(known.lossy, drawing, source);
+    known.sent(drawing.region, false);
+    known.stale.unite(stale);
+    known.lossy.unite(lossy);
     return true;
 }
 
@@ -267,6 +279,7 @@ std::optional<display::Image> DisplayChannel::cached_image(const Drawing& drawin
     }
     // One image must not drive out all others, and what would go as JPEG is better not kept.
     const std::uint64_t share = image_share();
+    if (!can_send()) return std::nullopt;
     if (knowledge_.images.has(id) || pixels > share / 4 || encoder_.would_lose(picture))
         return std::nullopt;
     Result<EncodedImage> encoded = encode(picture, picture.bounds(), true);
