@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -84,7 +86,12 @@ os.execv(command[0], command)
 
 
 @pytest.mark.quick
-def test_sockets_of_the_service_manager_are_served(tmp_path):
+def test_sockets_of_the_service_manager_are_served():
+    with tempfile.TemporaryDirectory(prefix="segue-") as folder:  # paths of sockets are short
+        serve_given_sockets(Path(folder))
+
+
+def serve_given_sockets(tmp_path):
     path, port_file = tmp_path / "given.sock", tmp_path / "port"
     with open(tmp_path / "log", "wb") as log:
         # --listen names the same socket, as the installed unit does: it is not made again.

@@ -95,7 +95,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 1: channel = std::make_unique<InputsChannel>(setup, output, input); break;
         case 2: channel = std::make_unique<CursorChannel>(setup, output, *guest); break;
         default:
-            channel = std::make_unique<DisplayChannel>(setup, output, *guest, EncoderOptions{});
+            channel = std::make_unique<DisplayChannel>(setup, output, *guest, EncoderOptions{},
+                                                       std::make_shared<ClientCaches>(), clock);
     }
     channel->start();
     if ((data[0] & 16) != 0) channel->migrate();

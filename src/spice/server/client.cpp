@@ -410,8 +410,8 @@ Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
 void Client::take_state(CarriedParts& parts) {
     for (const auto& [link, channel] : channels_) {
         if (channel.display == nullptr) continue;
-        const auto take = [&](bool is_shown) {
-            const auto part = parts.find({connection_id_, channel.key, is_shown});
+        const auto take = [this, &parts, &key = channel.key](bool is_shown) {
+            const auto part = parts.find({connection_id_, key, is_shown});
             if (part == parts.end()) return Bytes{};
             Bytes bytes = std::move(part->second);
             parts.erase(part);
