@@ -131,15 +131,17 @@ void DestinationMachine::learn(const DestinationInput& input) {
 }
 
 // The first cause is the one a user is told, except that Finish(cancelled) wants libvirt's marker
-// "aborted as you wished" unless QEMU itself had something to say.
+// "aborted as you wished" unless QEMU itself had something to say: with the marker the client shows
+// what the source said, which knows why where QEMU here only says that loading failed.
 void DestinationMachine::learn_cause(const DestinationInput& input) {
     const Error fitting = default_cause(input.event);
     if (fitting.message.empty()) return;
     const bool cancelled = input.event == DestinationEvent::finish_cancelled;
-    if (!cause_ || (cancelled && !cause_of_qemu_)) cause_ = input.cause.value_or(fitting);
-    cause_of_qemu_ = cause_of_qemu_ || input.event == DestinationEvent::qemu_exited ||
-                     input.event == DestinationEvent::load_failed ||
-                     input.event == DestinationEvent::resume_failed;
+    if (cause_ && (!cancelled || cause_of_qemu_)) return;
+    cause_ = input.cause.value_or(fitting);
+    cause_of_qemu_ = input.cause && (input.event == DestinationEvent::qemu_exited ||
+                                     input.event == DestinationEvent::load_failed ||
+                                     input.event == DestinationEvent::resume_failed);
 }
 
 void DestinationMachine::entered(DestinationState to) {
@@ -209,7 +211,8 @@ Error DestinationMachine::default_cause(DestinationEvent event) const {
         case DestinationEvent::incoming_failed:
             return {ErrorCode::operation_failed, "the incoming QEMU could not be started"};
         case DestinationEvent::load_failed:
-            return {ErrorCode::operation_failed, "QEMU could not load the guest's state"};
+            return {ErrorCode::operation_failed,
+                    "job 'migration in' failed: QEMU could not load the state"};
         case DestinationEvent::resume_failed:
             return {ErrorCode::operation_failed, "QEMU refused to resume the guest"};
         case DestinationEvent::qemu_exited:

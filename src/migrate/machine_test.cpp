@@ -415,6 +415,13 @@ TEST(Destination, CancelledFinishSaysSoAsLibvirtDoes) {
     failed.cause = Error{ErrorCode::operation_failed, "Unknown savevm section"};
     broken.on(failed).on({DE::record_stored}).on({DE::finish_cancelled});
     EXPECT_EQ(broken.find(DV::reply_error)->error->message, "Unknown savevm section");
+    // That loading failed, and the end of the QEMU that is killed for it, say nothing.
+    DestinationStory wordless = prepared(true);
+    wordless.on({DE::load_failed}).on({DE::record_stored});
+    DestinationInput ended{DE::qemu_exited};
+    ended.cause = Error{ErrorCode::operation_failed, "QEMU was ended by signal 15"};
+    wordless.on(ended).on({DE::finish_cancelled});
+    EXPECT_EQ(wordless.find(DV::reply_error)->error->code, ErrorCode::migrate_finish_ok);
 }
 
 TEST(Destination, RefusesAfterTakingOnlyIfTheGuestNeverRan) {

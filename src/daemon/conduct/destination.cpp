@@ -106,9 +106,7 @@ void DestinationConduct::qemu_event(const QmpEvent& event) {
         timeline_.mark("loaded", "destination", services_.loop.now());
         feed(Event::loaded);
     } else if (state == TransferState::failed) {
-        feed({.event = Event::load_failed,
-              .cause = Error{ErrorCode::operation_failed,
-                             "job 'migration in' failed: QEMU could not load the state"}});
+        feed(Event::load_failed);
     }
 }
 
