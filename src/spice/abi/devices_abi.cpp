@@ -34,15 +34,17 @@ Instance& instance_of(SpiceBaseInstance* base) {
 template <class Instance>
 auto& attach(SpiceServer* server, Instance& instance) {
     using State = std::remove_pointer_t<decltype(instance.st)>;
-    instance.st = new State;
-    instance.st->owner = server;
-    return *instance.st;
+    const auto state = std::make_shared<State>();
+    state->owner = server;
+    server->attached[state.get()] = state;
+    instance.st = state.get();
+    return *state;
 }
 
 template <class Instance>
 void detach(Instance& instance) {
-    delete instance.st;
-    instance.st = nullptr;
+    auto* state = std::exchange(instance.st, nullptr);
+    state->owner->attached.erase(state);
 }
 
 Result<> add_qxl(SpiceServer* server, SpiceBaseInstance* base) {

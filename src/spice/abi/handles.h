@@ -29,6 +29,8 @@ class PeerEvents final : public server::HostEvents {
 struct RedsState {
     std::unique_ptr<segue::spice::abi::CoreLoop> loop;
     std::unique_ptr<segue::spice::abi::PeerEvents> events;
+    // What the attached instances' `st` point to. Some kinds cannot be removed: theirs go with us.
+    std::map<void*, std::shared_ptr<void>> attached;
     // Last: the first to go.
     segue::spice::server::Server server;
 };
