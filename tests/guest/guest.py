@@ -302,7 +302,7 @@ class Qemu:
 
 def linux(*words, tick=100):
     """QEMU arguments that boot the Linux guest: linux("load=dirty:32:50", "net=10.0.2.15/24")."""
-    # On a busy host a guest hung once in the kernel's timer check, which a late tick under tcg fails.
+    # On a busy host a guest hung once in the kernel's timer check: a late tick under tcg fails it.
     line = " ".join(["console=ttyS0", "quiet", "no_timer_check", f"tick={tick}", *words])
     return ["-kernel", kernel(), "-initrd", initramfs(), "-append", line]
 
