@@ -120,6 +120,8 @@ void ScreenMove::linked(migrate::LinkedChannel channel) {
 void ScreenMove::library_says(const control::Event& event, Bytes bytes) {
     if (event.kind == control::EventKind::clients_linked) {
         timeline_.mark("clients-linked", "source", loop_.now());
+        // A viewer answers when all its channels are linked.
+        if (event.linked > 0 && event.failed == 0) linked_ = wanted_;
         feed(
             {Event::clients_linked, static_cast<int>(std::min<std::uint64_t>(event.linked, 1000))});
     } else if (event.kind == control::EventKind::state) {
