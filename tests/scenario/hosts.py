@@ -204,7 +204,10 @@ class Hosts:
         for host in self.hosts:
             if host.process is not None:
                 host.stop(signal.SIGKILL if host.process.poll() is None else signal.SIGTERM)
-        for pid, _ in qemus_below(self.folder):
+        # A test may have moved a host's state elsewhere.
+        left = {pid for place in (self.folder, *(host.state for host in self.hosts))
+                for pid, _ in qemus_below(place)}
+        for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
