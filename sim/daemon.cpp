@@ -297,10 +297,10 @@ bool Daemon::unresolved(int domain) const {
 }
 
 void Daemon::resume_what_was_left_paused() {
-    for (const std::string& incarnation : left_paused_) {
+    for (const std::string& incarnation : host_.left_paused) {
         if (FakeQemu* qemu = cluster_.machines.find(incarnation)) cluster_.machines.resume(*qemu);
     }
-    left_paused_.clear();
+    host_.left_paused.clear();
 }
 
 std::size_t Daemon::machines_at_work() const {

@@ -48,6 +48,8 @@ struct Host {
     int actions_to_live = 0;
     // The operator's view: how often the daemon named the recorded way on.
     int reports = 0;
+    // And which incarnations it said would not resume: the operator remembers, whatever dies.
+    std::set<std::string> left_paused;
     std::string name() const { return "host" + std::to_string(number); }
 };
 
@@ -166,7 +168,6 @@ class Daemon {
     std::unique_ptr<rpc::Server> server_;
     // Peer links that came in.
     std::map<int, std::shared_ptr<Connection>> connections_;
-    std::set<std::string> left_paused_;  // incarnations
     // Of each domain, whichever machine started its job.
     std::map<int, migrate::DomainJobs> jobs_;
     // One per migration; the key is the incarnation of the QEMU here.

@@ -86,7 +86,7 @@ void Daemon::run_queue(Destination& destination) {
         using State = migrate::DestinationState;
         if (item.input.event == DestinationEvent::resume_failed && before == State::resuming &&
             destination.machine.state() == State::running) {
-            left_paused_.insert(destination.incarnation);
+            host_.left_paused.insert(destination.incarnation);
         }
         if (!actions) {
             if (item.caller) answer(*item.caller, actions.error());

@@ -46,6 +46,21 @@ TEST(Simulation, EveryScenarioHolds) {
     }
 }
 
+// Seeds that once failed, each with what it taught.
+TEST(Simulation, WhatWasFoundStaysMended) {
+    const struct {
+        std::uint64_t seed;
+        const char* lesson;
+    } found[] = {
+        {179296, "a guest left paused stays the operator's to resume when its daemon restarts"},
+    };
+    for (const auto& [seed, lesson] : found) {
+        RunOptions options;
+        options.seed = seed;
+        EXPECT_TRUE(run_once(options).violations.empty()) << seed << ": " << lesson;
+    }
+}
+
 TEST(Simulation, CalmMigrationsSucceed) {
     RunOptions options;
     options.scenario = scenario_named("calm");

@@ -206,22 +206,28 @@ Result<> parse_devices(XmlCursor& from, Domain& domain) {
     return {};
 }
 
-Result<> parse_passthrough(XmlCursor& from, Domain& domain) {
-    XmlCursor* commandline = from.child("qemu:commandline");
-    if (!commandline) return {};
-    while (XmlCursor* argument = commandline->child("qemu:arg")) {
+Result<> parse_passthrough_of(XmlCursor& commandline, Passthrough& passthrough) {
+    while (XmlCursor* argument = commandline.child("qemu:arg")) {
         const auto value = argument->attribute("value");
         if (!value) return fail(ErrorCode::xml_invalid, "No qemu command-line argument specified");
-        domain.passthrough.arguments.push_back(*value);
+        passthrough.arguments.push_back(*value);
     }
-    while (XmlCursor* variable = commandline->child("qemu:env")) {
+    while (XmlCursor* variable = commandline.child("qemu:env")) {
         const std::string name = variable->attribute_or("name", "");
         constexpr std::string_view kNameCharacters =
             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
         if (name.empty() || name.find_first_not_of(kNameCharacters) != std::string::npos) {
             return fail(ErrorCode::xml_invalid, "Invalid environment name '{}'", name);
         }
-        domain.passthrough.environment.emplace_back(name, variable->attribute_or("value", ""));
+        passthrough.environment.emplace_back(name, variable->attribute_or("value", ""));
+    }
+    return {};
+}
+
+// However many there are, they are one list, as libvirt reads them.
+Result<> parse_passthrough(XmlCursor& from, Domain& domain) {
+    while (XmlCursor* commandline = from.child("qemu:commandline")) {
+        TRY(parse_passthrough_of(*commandline, domain.passthrough));
     }
     if (domain.passthrough.arguments.size() + domain.passthrough.environment.size() >
         kMaxPassthrough) {

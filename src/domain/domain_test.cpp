@@ -107,6 +107,21 @@ TEST(Domain, WhatIsNotKnownIsKeptAndReported) {
     EXPECT_EQ(print_domain(*define(stored), {}), stored);
 }
 
+// Found by the fuzzer: the second list was kept as an unknown element and lost when read again.
+TEST(Domain, SeveralListsForTheCommandLineAreOne) {
+    const std::string lists =
+        "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+        "<qemu:argument value='-kept'/></qemu:commandline>"
+        "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+        "<qemu:arg value='-no-hpet'/></qemu:commandline>";
+    const auto domain = define(with("", lists));
+    ASSERT_TRUE(domain) << domain.error().message;
+    EXPECT_EQ(domain->passthrough.arguments, std::vector<std::string>{"-no-hpet"});
+    const std::string stored = print_domain(*domain, {});
+    EXPECT_NE(stored.find("-kept"), std::string::npos);
+    EXPECT_EQ(print_domain(*define(stored), {}), stored);
+}
+
 TEST(Domain, PasswordsAreShownOnlyWhereAskedFor) {
     const auto domain = define(with("<graphics type='spice' autoport='yes' passwd='geheim'/>"));
     for (const bool migratable : {false, true}) {
