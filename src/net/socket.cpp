@@ -32,6 +32,14 @@ Result<> set_non_blocking(int descriptor) {
     return {};
 }
 
+Result<> set_blocking(int descriptor) {
+    const int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0) {
+        return fail_errno("cannot make blocking: descriptor", std::to_string(descriptor), errno);
+    }
+    return {};
+}
+
 Result<std::array<Descriptor, 2>> make_socket_pair() {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {

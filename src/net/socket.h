@@ -17,6 +17,8 @@ namespace segue::net {
 Result<Descriptor> make_socket(int family);
 void set_tcp_options(int descriptor);
 Result<> set_non_blocking(int descriptor);
+// For a descriptor that is given away to a program that waits in its calls.
+Result<> set_blocking(int descriptor);
 
 // Two connected stream sockets.
 Result<std::array<Descriptor, 2>> make_socket_pair();

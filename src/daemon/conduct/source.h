@@ -71,7 +71,9 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void start_transfer();
     void cancel_transfer();
     TransferOut::Handlers transfer_handlers();
-    void begin_tunnelled(const TransferPlan& plan);
+    void connect_transfer(TransferPlan plan);
+    void hand_over(net::Descriptor line, TransferPlan plan, const char* name);
+    void begin_transfer(const TransferPlan& plan);
     void settle_transfer();
     void transfer_failed(const Error& error);
     void resume_guest(bool run);
@@ -91,7 +93,9 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     ScreenMove screen_;
     std::unique_ptr<TunnelOut> tunnel_;
     std::optional<Result<>> tunnel_outcome_;
-    bool transfer_done_ = false;  // QEMU says "completed"
+    std::unique_ptr<net::Connector> transfer_connector_;
+    bool transfer_wanted_ = false;  // and not cancelled before QEMU was told
+    bool transfer_done_ = false;    // QEMU says "completed"
     PerformRequest perform_;
     std::unique_ptr<net::Connector> connector_;
     std::unique_ptr<PeerLine> line_;
