@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Starting a QEMU, step by step. Its events stand in life_events.cpp, its adoption in
-// life_adopt.cpp.
+// life_launch.cpp.
 #include "daemon/life.h"
 
 #include <sys/stat.h>

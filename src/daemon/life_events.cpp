@@ -46,7 +46,8 @@ void on_shutdown(const Services& services, DomainObject& domain, const QmpEvent&
     if (again) {
         incarnation.reboot_wanted = false;
         incarnation.guest->execute("system_reset", [](Result<>) {});
-        incarnation.guest->execute("cont", [](Result<>) {});
+        // Beside a migration all of it may have left already: only its outcome lets the guest run.
+        if (!domain.source) incarnation.guest->execute("cont", [](Result<>) {});
         return publish_reboot(services, domain);
     }
     publish(services, domain, lifecycle::kGuestShutdown);

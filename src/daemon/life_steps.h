@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Parts of a guest's life that life.cpp, life_events.cpp and life_adopt.cpp share.
+// Parts of a guest's life that life.cpp, life_events.cpp and life_launch.cpp share.
 #pragma once
 
 #include "daemon/life.h"

@@ -61,7 +61,7 @@ void resume_source(const Services& services, const DomainPointer& domain,
     }
     domain->source = std::make_shared<SourceConduct>(
         services, domain, migrate::SourceMachine::restored(record, alive),
-        migrate::MigrateOptions{});
+        migrate::MigrateOptions{.flags = record.flags});
     recovery->restarts.push_back([conduct = domain->source] { conduct->restarted(); });
 }
 

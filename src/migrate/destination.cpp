@@ -15,10 +15,11 @@ DestinationState state_of(const Record& record) {
     return record.settled ? DestinationState::running : DestinationState::resuming;
 }
 
-// QEMU did not refuse: it did not answer.
+// QEMU did not refuse: it did not answer, or nobody can say what.
 bool answer_was_lost(const std::optional<Error>& cause) {
     return cause &&
-           (cause->code == ErrorCode::timeout || cause->code == ErrorCode::connection_lost);
+           (cause->code == ErrorCode::timeout || cause->code == ErrorCode::connection_lost ||
+            cause->code == ErrorCode::protocol);
 }
 
 }  // namespace
@@ -33,6 +34,7 @@ DestinationMachine::DestinationMachine(DestinationOptions options) : options_(st
     record_.peer_to_peer = options_.peer_to_peer;
     record_.peer_host = options_.source_host;
     record_.run_guest = options_.run_guest;
+    record_.flags = options_.flags;
     // A v2 source shows what it knows only when it links: after a crash it is assumed to know.
     source_may_ask_ = options_.protocol == Protocol::version3 && options_.source_has_right;
     record_.peer_has_right = options_.protocol == Protocol::version2 || options_.source_has_right;

@@ -133,7 +133,8 @@ struct DestinationOptions {
     std::string source_host;
     bool peer_to_peer = false;
     bool offline = false;
-    bool run_guest = true;  // false: VIR_MIGRATE_PAUSED
+    std::uint64_t flags = 0;  // virDomainMigrateFlags, for the record
+    bool run_guest = true;    // false: VIR_MIGRATE_PAUSED
     // v3: the source's Begin cookie says that it knows the right to run. v2: unknown until it
     // links.
     bool source_has_right = false;

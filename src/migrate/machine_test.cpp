@@ -446,9 +446,14 @@ TEST(Destination, AGuestThatMayHaveRunIsNeverRefused) {
     silent.on({DE::loaded}).on({DE::finish_succeeded, {}, GivenRight{kId, kPeer.key, true}});
     silent.on({DE::record_stored});
     ASSERT_TRUE(silent.has(DV::resume_guest));
+    const DestinationStory asked = silent;
     silent.on({DE::resume_failed, Error{ErrorCode::timeout, "QEMU did not answer"}});
     EXPECT_TRUE(silent.has(DV::tell_taken) && silent.has(DV::reply_ok));
     EXPECT_FALSE(silent.has(DV::kill_incoming));
+    DestinationStory garbled = asked;
+    garbled.on({DE::resume_failed, Error{ErrorCode::protocol, "a line that is no JSON"}});
+    EXPECT_TRUE(garbled.has(DV::tell_taken));
+    EXPECT_FALSE(garbled.has(DV::kill_incoming));
     // A daemon before us resumed it; that it cannot be resumed now says nothing.
     Record record = silent.machine.record();
     record.settled = false;

@@ -55,6 +55,9 @@ struct Record {
     bool settled = false;
     PeerAddress peer;
     std::string peer_host;  // for people: the other host's name
+    // virDomainMigrateFlags of the call: a daemon that starts again still knows whose definition is
+    // to be kept and whose to go.
+    std::uint64_t flags = 0;
 
     friend bool operator==(const Record&, const Record&) = default;
 };
@@ -97,6 +100,7 @@ Row to_row(const Record& record) {
     row.peer_port = record.peer.port;
     row.peer_key = key_text(record.peer.key);
     row.peer_host = record.peer_host;
+    row.flags = static_cast<std::int64_t>(record.flags);
     return row;
 }
 
@@ -129,6 +133,7 @@ Result<Record> from_row(const Row& row) {
     record.peer.port = static_cast<std::uint16_t>(row.peer_port);
     record.peer.key = TRY(parse_key(row.peer_key));
     record.peer_host = row.peer_host;
+    record.flags = static_cast<std::uint64_t>(row.flags);
     return record;
 }
 

@@ -32,6 +32,7 @@ SourceMachine::SourceMachine(SourceOptions options) : options_(std::move(options
     record_.right = Right::held;
     record_.peer_to_peer = options_.peer_to_peer;
     record_.run_guest = options_.run_guest;
+    record_.flags = options_.flags;
 }
 
 SourceMachine SourceMachine::restored(const Record& record, bool guest_alive) {

@@ -146,6 +146,7 @@ struct SourceOptions {
     bool peer_to_peer = false;
     bool offline = false;
     // The guest runs now: it is to run again if it stays here.
+    std::uint64_t flags = 0;  // virDomainMigrateFlags, for the record
     bool run_guest = true;
 };
 

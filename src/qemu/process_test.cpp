@@ -103,7 +103,7 @@ TEST_F(ProcessTest, InheritsSocketsAndFilesUnderTheirNumbers) {
     EXPECT_EQ(::connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address), 0)
         << "it listens before the program runs";
     ::close(client);
-    for (int turn = 0; turn < 200 && text("log").find("socket") == std::string::npos; ++turn)
+    for (int turn = 0; turn < 3000 && text("log").find("socket") == std::string::npos; ++turn)
         ::usleep(10'000);
     EXPECT_NE(text("log").find("socket:"), std::string::npos);
     EXPECT_NE(text("log").find("04002\n"), std::string::npos)
@@ -138,9 +138,11 @@ TEST_F(ProcessTest, ARestartedDaemonFindsItAndOnlyIt) {
 }
 
 TEST_F(ProcessTest, TerminateKillsWhatDoesNotListen) {
-    auto process = QemuProcess::start(*loop_, shell("trap '' TERM; while :; do sleep 1; done"));
+    auto process =
+        QemuProcess::start(*loop_, shell("trap '' TERM; echo set; while :; do sleep 1; done"));
     ASSERT_TRUE(process);
-    ::usleep(50'000);
+    for (int turn = 0; turn < 3000 && text("log").find("set") == std::string::npos; ++turn)
+        ::usleep(10'000);
     (*process)->terminate(50ms);
     EXPECT_EQ(wait(**process).text(), "killed by signal 9");
 }

@@ -40,6 +40,7 @@ struct MigrationRecord {
     std::string peer_key;  // hexadecimal
     std::string peer_host;
     std::int64_t changed_ms = 0;  // wall clock, ms since the epoch: for pruning old promises
+    std::int64_t flags = 0;       // of the call
 
     friend bool operator==(const MigrationRecord&, const MigrationRecord&) = default;
 };
@@ -125,6 +126,7 @@ void each_column(Record& record, Visitor&& visit) {
         visit("peer_key", record.peer_key);
         visit("peer_host", record.peer_host);
         visit("changed_ms", record.changed_ms);
+        visit("flags", record.flags);
     } else if constexpr (std::is_same_v<Plain, JobRecord>) {
         visit("domain", record.domain);
         visit("kind", record.kind);

@@ -30,6 +30,7 @@ constexpr const char* kSteps[] = {
        CREATE TABLE protections (
          domain TEXT PRIMARY KEY, role TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT NULL,
          peer TEXT NOT NULL, settings TEXT NOT NULL) STRICT, WITHOUT ROWID;)",
+    "ALTER TABLE migrations ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);
 

@@ -194,6 +194,29 @@ TEST(SqliteStore, RefusesWhatItCannotRead) {
     EXPECT_FALSE(open_sqlite_store((folder.path / "missing").string()));
 }
 
+TEST(SqliteStore, BringsAFileOfAnEarlierReleaseForward) {
+    Folder folder;
+    { ASSERT_TRUE(open_sqlite_store(folder.path.string())); }
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open((folder.path / "segue.db").c_str(), &raw), SQLITE_OK);
+    // What version 1 had, with one row of its own.
+    const char* const back =
+        "ALTER TABLE migrations DROP COLUMN flags; PRAGMA user_version = 1;"
+        "INSERT INTO migrations VALUES ('00000000-0000-4000-8000-000000000001', 'source', 3,"
+        "'00000000-0000-4000-8000-000000000002', 'vm', 'key', 'perform3', 'given', 0, 1, 1, 0,"
+        "'10.0.0.2', 49152, '00', 'hostb', 7)";
+    ASSERT_EQ(sqlite3_exec(raw, back, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(raw);
+    sqlite3_close(raw);
+    const auto store = open_sqlite_store(folder.path.string());
+    ASSERT_TRUE(store) << store.error().message;
+    const auto rows = (*store)->migrations();
+    ASSERT_TRUE(rows);
+    ASSERT_EQ(rows->size(), 1u);
+    EXPECT_EQ(rows->front().right, "given");
+    EXPECT_EQ(rows->front().peer_host, "hostb");
+    EXPECT_EQ(rows->front().flags, 0);
+}
+
 TEST(SqliteStore, HasStrictTablesAndAVersion) {
     Folder folder;
     { ASSERT_TRUE(open_sqlite_store(folder.path.string())); }
@@ -209,7 +232,7 @@ TEST(SqliteStore, HasStrictTablesAndAVersion) {
     EXPECT_EQ(strict, 4);
     int version = 0;
     sqlite3_exec(raw, "PRAGMA user_version", count, &version, nullptr);
-    EXPECT_EQ(version, 1);
+    EXPECT_EQ(version, 2);
     EXPECT_NE(sqlite3_exec(raw, "REPLACE INTO jobs VALUES ('a', 'b', 'c', 'd', 'not a number')",
                            nullptr, nullptr, nullptr),
               SQLITE_OK);

@@ -93,6 +93,11 @@ def test_the_host_there_is_dead_and_it_runs_here(tmp_path, hosts, restarted):
     torn.one.virsh("migrate", "--live", "--unsafe", "r", torn.two.uri)
     torn.counts_on()
     assert torn.two.state_of("r") == "running"
+    # The old promise, if it is still kept, says nothing of the guest that runs now.
+    torn.two.kill()
+    torn.two.start()
+    torn.counts_on()
+    assert torn.two.state_of("r") == "running"
 
 
 @pytest.mark.full

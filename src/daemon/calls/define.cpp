@@ -55,8 +55,11 @@ Result<> undefine(const Services& services, const rpc::DomainRef& ref) {
         return fail(ErrorCode::operation_invalid, "cannot undefine transient domain '{}'",
                     domain->name);
     }
-    domain->persistent.reset();
-    TRY(services.domains.save(*domain));
+    auto before = std::exchange(domain->persistent, std::nullopt);
+    if (auto saved = services.domains.save(*domain); !saved) {
+        domain->persistent = std::move(before);
+        return saved;
+    }
     publish(services, *domain, lifecycle::kUndefined);
     services.domains.forget_if_nothing_is_left(*domain);
     return {};
@@ -112,8 +115,10 @@ void add_define_calls(rpc::Dispatcher& calls, const Services& services) {
                 return fail(ErrorCode::operation_invalid,
                             "cannot set autostart for transient domain '{}'", domain->name);
             }
-            domain->autostart = call.value;
-            return services.domains.save(*domain);
+            const bool before = std::exchange(domain->autostart, call.value);
+            auto saved = services.domains.save(*domain);
+            if (!saved) domain->autostart = before;
+            return saved;
         });
 }
 

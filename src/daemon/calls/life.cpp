@@ -148,9 +148,12 @@ void resume(const Services& services, const rpc::DomainRef& ref, Answer<> answer
 void shut_down(const Services& services, const rpc::DomainRef& ref, bool reboot, Answer<> answer) {
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
-    if ((*domain)->incarnation) (*domain)->incarnation->reboot_wanted = reboot;
+    // Only what QEMU took decides what a power-off of the guest means.
     command(services, ref, CallKind::modify, reboot ? "reboot" : "shutdown", "system_powerdown",
-            std::move(answer));
+            [object = *domain, reboot, answer = std::move(answer)](Result<> done) {
+                if (done && object->incarnation) object->incarnation->reboot_wanted = reboot;
+                answer(std::move(done));
+            });
 }
 
 void destroy(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {

@@ -31,7 +31,10 @@ DestinationConduct::DestinationConduct(const Services& services, const DomainPoi
       runner_(services.loop, std::move(machine),
               [this](const DestinationAction& action) { carry_out(action); }),
       timer_(services.loop.make_timer([this] { feed(Event::timer_expired); })),
-      timeline_("incoming migration of " + domain->name, services.loop.now(), services.wall_ms()) {}
+      timeline_("incoming migration of " + domain->name, services.loop.now(), services.wall_ms()) {
+    // Of a migration that is taken up again nothing else is known of the call.
+    request_.options.flags = this->machine().record().flags;
+}
 
 DestinationConduct::~DestinationConduct() = default;
 
@@ -47,7 +50,7 @@ void DestinationConduct::prepare(PrepareRequest request, Domain model,
     request_ = std::move(request);
     model_ = std::move(model);
     migrate::DestinationInput input{.event = Event::prepare_called};
-    input.peer.address = services_.peer_door.address();
+    input.peer.address = migration_host();
     input.peer.port = services_.peer_door.port();
     if (request_.options.has(migrate::kTls)) input.peer.tls_name = services_.identity.name;
     services_.random.fill(input.peer.key);
@@ -172,9 +175,13 @@ void DestinationConduct::write_record(const migrate::Record& record) {
 }
 
 void DestinationConduct::kill_incoming() {
-    if (const auto domain = domain_.lock()) {
-        end_guest(services_, *domain, ShutOffReason::failed);
+    const auto domain = domain_.lock();
+    // A promise outlives its QEMU: another incarnation of the domain is not this migration's.
+    if (!domain || !domain->incarnation ||
+        domain->incarnation->key != machine().record().incarnation) {
+        return;
     }
+    end_guest(services_, *domain, ShutOffReason::failed);
 }
 
 void DestinationConduct::resume_guest(bool run) {

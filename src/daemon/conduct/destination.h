@@ -74,6 +74,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void end_job(const std::optional<Error>& error);
     void end_machine();
     PrepareResult prepare_result(const migrate::Record& record) const;
+    std::string migration_host() const;
     std::string incoming_uri() const;
     Bytes finish_cookie() const;
 

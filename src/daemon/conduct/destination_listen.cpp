@@ -82,11 +82,15 @@ void DestinationConduct::incoming_failed(const Error& error) {
 }
 
 // Where the source's QEMU connects. Offline nobody does, and clients want a URI all the same.
+// Where every address is listened at, the host's name is what leads here.
+std::string DestinationConduct::migration_host() const {
+    return services_.settings.migrate_address.empty() ? services_.identity.name
+                                                      : services_.settings.migrate_address;
+}
+
 std::string DestinationConduct::incoming_uri() const {
     if (request_.options.has(migrate::kTunnelled)) return {};
-    std::string host = services_.settings.migrate_address.empty()
-                           ? services_.identity.name
-                           : services_.settings.migrate_address;
+    std::string host = migration_host();
     if (!request_.options.migrate_uri.empty()) {
         if (const auto uri = migrate::parse_migrate_uri(request_.options.migrate_uri)) {
             host = uri->host;

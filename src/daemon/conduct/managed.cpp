@@ -49,6 +49,7 @@ Result<std::shared_ptr<SourceConduct>> make_source(const Services& services,
     options.peer_to_peer = call.options.has(migrate::kPeerToPeer);
     options.offline = call.options.has(migrate::kOffline);
     options.run_guest = domain->status.is(DomainState::running);
+    options.flags = call.options.flags;
     domain->source = std::make_shared<SourceConduct>(
         services, domain, migrate::SourceMachine(std::move(options)), call.options);
     return domain->source;
@@ -188,6 +189,7 @@ void receive(const Services& services, rpc::Session& session, const MigrateCall&
     options.peer_to_peer = call.options.has(migrate::kPeerToPeer);
     options.offline = call.options.has(migrate::kOffline);
     options.run_guest = !call.options.has(migrate::kPaused);
+    options.flags = call.options.flags;
     options.source_has_right = request.cookie && request.cookie->source_has_right;
     domain->destination = std::make_shared<DestinationConduct>(
         services, domain, migrate::DestinationMachine(std::move(options)));

@@ -30,15 +30,14 @@ Result<std::unique_ptr<QemuProcess>> start_helper(const Services& services,
     process.is_own_program = true;
     process.directory = start.directory;
     process.log_path = start.directory + "/log";
+    process.pid_file = start.directory + "/pid";
     process.user = TRY(qemu_user(services.settings));
     process.environment = start.environment;
     process.line.arguments = {TRY(path_of(start.program))};
     process.line.arguments.insert(process.line.arguments.end(), start.arguments.begin(),
                                   start.arguments.end());
     process.line.inherited = start.inherited;
-    auto started = TRY(QemuProcess::start(services.loop, process));
-    TRY(write_pid_file(start.directory + "/pid", started->identity()));
-    return started;
+    return QemuProcess::start(services.loop, process);
 }
 
 Result<std::unique_ptr<QemuProcess>> adopt_helper(const Services& services,

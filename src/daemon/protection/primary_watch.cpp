@@ -128,13 +128,15 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     self->directory_ = services.settings.state + "/protection/" + self->key_;
     domain->primary = self;
     auto agent = adopt_helper(services, self->directory_);
+    if (agent) self->agent_ = std::move(*agent);
     if (record.state == "isolated") {
         self->state_ = State::isolated;
         self->reason_ = "the standby may have taken over";
+        // The daemon before us may have ended between its record and this command.
+        if (const auto guest = domain->running_guest()) (*guest)->execute("stop", [](Result<>) {});
         return;
     }
-    if (!agent) return self->standby_lost("segue-agent is gone");
-    self->agent_ = std::move(*agent);
+    if (!self->agent_) return self->standby_lost("segue-agent is gone");
     if (record.state != "protected") return self->standby_lost("segued was started again");
     self->state_ = State::guarding;
     log_info("daemon", "domain '{}': its agent is adopted", domain->name);

@@ -118,6 +118,7 @@ void StandbyProtection::prepare(const Services& services, const Json& arguments,
         if (const auto free = make_way(**domain); !free)
             return answer(tl::unexpected(free.error()));
         const auto self = std::make_shared<StandbyProtection>(services, *domain);
+        (*domain)->standby = self;
         const auto started = self->make_domain(arguments, std::move(*whole)).and_then([&] {
             return self->start(arguments);
         });
@@ -125,7 +126,6 @@ void StandbyProtection::prepare(const Services& services, const Json& arguments,
             self->remove();
             return answer(tl::unexpected(started.error()));
         }
-        (*domain)->standby = self;
         forget_taken_over(services, **domain);
         self->save();
         self->answer_where(services.loop.now() + kStartBound, answer);
@@ -200,6 +200,7 @@ Result<> StandbyProtection::start(const Json& arguments) {
 
     const std::string& address = services_.peer_door.address();
     const std::uint16_t port = TRY(services_.migration_ports.take(address));
+    agent_port_ = port;
     const auto listen = TRY(net::SocketAddress::of_numeric(address, port));
     tls_ = !listen.is_loopback();
     HelperStart start;

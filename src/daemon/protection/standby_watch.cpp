@@ -199,6 +199,7 @@ void StandbyProtection::remove() {
     timer_.reset();
     for (const std::uint16_t port : std::exchange(ports_, {}))
         services_.spice_ports.give_back(port);
+    if (agent_port_ != 0) services_.migration_ports.give_back(std::exchange(agent_port_, 0));
     if (domain && domain->standby == self) {
         domain->standby = nullptr;
         if (!domain->primary && domain->unresolved.empty()) {
@@ -206,8 +207,8 @@ void StandbyProtection::remove() {
         }
         if (made_definition_ && !domain->is_active() && state_ != State::promoted) {
             domain->persistent.reset();
-            services_.domains.forget_if_nothing_is_left(*domain);
         }
+        services_.domains.forget_if_nothing_is_left(*domain);
     }
     // It forgets what it holds, and ends; whatever is left after that is ended.
     const auto finish = [self](Result<Json>) {
