@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What every scenario may import: the test guests (tests/guest)."""
+"""What every test may import: the test guests, and what the scenarios and the peers share."""
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "guest"))
+sys.path[:0] = [str(Path(__file__).resolve().parent / room)
+                for room in ("guest", "scenario", "interop")]

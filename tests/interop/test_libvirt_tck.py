@@ -5,15 +5,13 @@ of their guest is on no shared file system here, and migrations must be told so.
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
-from hosts import Hosts  # noqa: E402
+from hosts import Hosts
 
-import guest  # noqa: E402
+import guest
 
 CHECKOUT = os.environ.get("SEGUE_TCK_DIR")
 pytestmark = pytest.mark.skipif(not CHECKOUT, reason="SEGUE_TCK_DIR names no libvirt-tck checkout")

@@ -2,15 +2,12 @@
 """A running guest moves between stock libvirtd and ours, both ways, and counts on."""
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
-from hosts import Hosts, wait_until  # noqa: E402
-from machines import Machine  # noqa: E402
-from stock_libvirtd import StockHost  # noqa: E402
+from hosts import Hosts, wait_until
+from machines import Machine
+from stock_libvirtd import StockHost
 
 
 @pytest.fixture(scope="module", name="pair")

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The screen's part of a migration between two segued: who is waited for, and what goes along."""
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
 from hosts import Hosts, wait_until
 from machines import Machine
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
-from spice_lab import Client  # noqa: E402
+from spice_lab import Client
 
 
 def screen_of(host, name):
