@@ -93,7 +93,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     switch (data[0] & 3) {
         case 0: channel = std::make_unique<MainChannel>(setup, output, session, clock); break;
         case 1: channel = std::make_unique<InputsChannel>(setup, output, input); break;
-        case 2: channel = std::make_unique<CursorChannel>(setup, output, *guest); break;
+        case 2:
+            channel =
+                std::make_unique<CursorChannel>(setup, output, std::make_shared<CursorState>());
+            break;
         default:
             channel = std::make_unique<DisplayChannel>(setup, output, *guest, EncoderOptions{},
                                                        std::make_shared<ClientCaches>(), clock);

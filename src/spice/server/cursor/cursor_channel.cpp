@@ -18,8 +18,12 @@ wire::Point16 point(std::int16_t x, std::int16_t y) {
 }  // namespace
 
 CursorChannel::CursorChannel(const ChannelSetup& setup, ChannelOutput& output,
-                             const GuestDisplay& guest)
-    : Channel(setup, output), guest_(guest) {}
+                             std::shared_ptr<const CursorState> state, OnGone on_gone)
+    : Channel(setup, output), state_(std::move(state)), on_gone_(std::move(on_gone)) {}
+
+CursorChannel::~CursorChannel() {
+    if (on_gone_) on_gone_(*this);
+}
 
 void CursorChannel::start() {
     use_ack_window(kAckWindow);
@@ -29,10 +33,10 @@ void CursorChannel::start() {
         return;
     }
     cursor::Init init;
-    init.position = point(guest_.cursor().x, guest_.cursor().y);
-    init.trail_length = guest_.cursor().trail_length;
-    init.trail_frequency = guest_.cursor().trail_frequency;
-    init.visible = guest_.cursor().visible;
+    init.position = point(state_->x, state_->y);
+    init.trail_length = state_->trail_length;
+    init.trail_frequency = state_->trail_frequency;
+    init.visible = state_->visible;
     init.cursor = cursor_on_wire();
     send(init);
 }
@@ -44,7 +48,7 @@ Result<> CursorChannel::handle(std::uint16_t number, const wire::SharedBytes&) {
 
 cursor::Cursor CursorChannel::cursor_on_wire() const {
     cursor::Cursor made;
-    const std::shared_ptr<const CursorShape>& shape = guest_.cursor().shape;
+    const std::shared_ptr<const CursorShape>& shape = state_->shape;
     // A shape whose bounds no client accepts is not sent.
     if (!shape || shape->width > cursor::kCursorSide || shape->height > cursor::kCursorSide ||
         !is_known(static_cast<cursor::CursorType>(shape->type))) {
@@ -76,7 +80,7 @@ void CursorChannel::reset() {
 }
 
 void CursorChannel::pump() {
-    const CursorState& now = guest_.cursor();
+    const CursorState& now = *state_;
     if (shape_changed_ && can_send()) {
         cursor::Set set;
         set.position = point(now.x, now.y);

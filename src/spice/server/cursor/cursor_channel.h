@@ -2,6 +2,9 @@
 // The pointer of a display, for one client. Only the newest state is ever sent: there is no queue.
 #pragma once
 
+#include <functional>
+#include <memory>
+
 #include "spice/server/channel.h"
 #include "spice/server/display/guest/guest_display.h"
 #include "spice/wire/cursor.schema.h"
@@ -10,7 +13,11 @@ namespace segue::spice::server {
 
 class CursorChannel final : public Channel {
   public:
-    CursorChannel(const ChannelSetup& setup, ChannelOutput& output, const GuestDisplay& guest);
+    // `on_gone` is called at the end of its life.
+    using OnGone = std::function<void(CursorChannel& gone)>;
+    CursorChannel(const ChannelSetup& setup, ChannelOutput& output,
+                  std::shared_ptr<const CursorState> state, OnGone on_gone = {});
+    ~CursorChannel() override;
 
     void start() override;
     void on_room() override { pump(); }
@@ -24,7 +31,8 @@ class CursorChannel final : public Channel {
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
     wire::cursor::Cursor cursor_on_wire() const;
 
-    const GuestDisplay& guest_;
+    const std::shared_ptr<const CursorState> state_;
+    const OnGone on_gone_;
     // What the client has not been told of yet.
     bool shape_changed_ = false;
     bool place_changed_ = false;

@@ -316,7 +316,10 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
         Client& client = clients_[link];
         const auto make = [&](ChannelOutput& output) -> std::unique_ptr<Channel> {
             if (setup.key.type == wire::ChannelType::cursor) {
-                auto cursor = std::make_unique<CursorChannel>(setup, output, *guest_);
+                // The guest half outlives its channels.
+                const std::shared_ptr<const CursorState> state(std::shared_ptr<void>(),
+                                                               &guest_->cursor());
+                auto cursor = std::make_unique<CursorChannel>(setup, output, state);
                 client.cursor = cursor.get();
                 return cursor;
             }

@@ -132,6 +132,7 @@ void DisplayChannel::window_acked() {
 // --- What the guest half tells ------------------------------------------------------------------
 
 void DisplayChannel::surface_created(std::uint32_t id) {
+    copied_once_.erase(id);
     // One that was there before under this id has no pixel in common with the new one.
     const auto known = knowledge_.surfaces.find(id);
     const Surface* surface = guest_.surfaces().find(id);
@@ -150,28 +151,13 @@ void DisplayChannel::surface_created(std::uint32_t id) {
 void DisplayChannel::drawn(const Drawing& drawing) {
     const std::uint32_t surface = drawing.surface->id;
     if (is_held()) drawn_while_held_[surface].unite(drawing.region);
-    const auto found = knowledge_.surfaces.find(surface);
-    if (found == knowledge_.surfaces.end()) return;
-    SurfaceKnowledge& known = found->second;
-    if (const auto resting = resting_.find(surface); resting != resting_.end())
-        resting->second.subtract(drawing.region);
-    if (is_ready() && can_send_small() && known.fits(*drawing.surface) &&
-        !in_stream(surface, drawing.region)) {
-        switch (drawing.kind) {
-            case Drawing::Kind::fill:
-                if (send_fill(drawing, known)) return;
-                break;
-            case Drawing::Kind::move:
-                if (send_move(drawing, known)) return;
-                break;
-            case Drawing::Kind::image:
-                if (send_cached(drawing, known)) return;
-                break;
-            case Drawing::Kind::pixels:
-            case Drawing::Kind::nothing: break;
-        }
+    for (auto* regions : {&resting_, &copied_once_}) {
+        if (const auto found = regions->find(surface); found != regions->end())
+            found->second.subtract(drawing.region);
     }
-    known.stale.unite(drawing.region);
+    if (is_ready() && can_send_small() && send_operation(drawing)) return;
+    const auto found = knowledge_.surfaces.find(surface);
+    if (found != knowledge_.surfaces.end()) found->second.stale.unite(drawing.region);
 }
 
 void DisplayChannel::machine_arrived() {

@@ -4,6 +4,8 @@
 // the newest pixels of stale regions as fast as the client takes them.
 #pragma once
 
+#include <map>
+
 #include "spice/server/channel.h"
 #include "spice/server/display/client/client_caches.h"
 #include "spice/server/display/client/knowledge.h"
@@ -84,18 +86,30 @@ class DisplayChannel final : public Channel {
     bool is_shown(std::uint32_t surface) const;
     void spare_what_is_shown();
     void sync_surfaces();
+    SurfaceKnowledge* at_client(const Surface& surface);
+    std::map<std::uint32_t, SurfaceKnowledge>::iterator destroy_surface(
+        std::map<std::uint32_t, SurfaceKnowledge>::iterator known);
     void create_surface(const Surface& surface);
+    void leave_off_screen();
     void sync_monitors();
     bool send_stale(const Surface& surface, SurfaceKnowledge& known);
     void send_repairs();
     void send_image(const Surface& surface, SurfaceKnowledge& known, const canvas::Rect& rect,
                     bool lossless);
+    void send_plain(const Surface& surface, const canvas::Rect& box, const canvas::Region& region,
+                    std::uint32_t color);
+    Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
+                                bool lossless);
+
+    // display_operations.cpp
+    bool send_operation(const Drawing& drawing);
     bool send_fill(const Drawing& drawing, SurfaceKnowledge& known);
     bool send_move(const Drawing& drawing, SurfaceKnowledge& known);
     bool send_cached(const Drawing& drawing, SurfaceKnowledge& known);
     std::optional<wire::display::Image> cached_image(const Drawing& drawing);
-    Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
-                                bool lossless);
+    bool send_from_surface(const Drawing& drawing, SurfaceKnowledge& known);
+    bool complete_source(const Surface& source, SurfaceKnowledge& known,
+                         const canvas::Region& needed);
 
     // display_streams.cpp
     struct Stream {
@@ -133,6 +147,8 @@ class DisplayChannel final : public Channel {
     // While the state of the source is awaited: where the surfaces here are not what the machine
     // brought along.
     std::map<std::uint32_t, canvas::Region> drawn_while_held_;
+    // By off-screen surface: not drawn since it was last copied to where the client lacked it.
+    std::map<std::uint32_t, canvas::Region> copied_once_;
     // By surface: lossy and not drawn since the last rest(); and of that, what is to be repaired.
     std::map<std::uint32_t, canvas::Region> resting_;
     std::map<std::uint32_t, canvas::Region> repairs_;

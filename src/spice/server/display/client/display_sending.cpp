@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The messages of a display channel: surfaces, monitors, operations that go as they are, images.
+// The messages of a display channel: surfaces, monitors, images.
 #include "base/log.h"
 #include "spice/server/display/client/display_channel.h"
+#include "spice/server/display/client/draw_base.h"
 #include "spice/server/display/client/stale_rects.h"
+#include "spice/server/display/encode/plain.h"
 
 namespace segue::spice::server {
 namespace {
@@ -11,62 +13,6 @@ namespace display = wire::display;
 
 // Repairs go in small pieces: what is drawn meanwhile must not wait for long.
 constexpr std::int64_t kMostRepairPixels = 1 << 16;
-// A region of more rectangles is sent as the images that cover it, not as a clipped operation.
-constexpr std::size_t kMostClipRects = 64;
-
-wire::Rect wire_rect(const canvas::Rect& rect) {
-    wire::Rect made;
-    made.top = rect.top;
-    made.left = rect.left;
-    made.bottom = rect.bottom;
-    made.right = rect.right;
-    return made;
-}
-
-display::DrawBase base_of(std::uint32_t surface, const canvas::Rect& box) {
-    display::DrawBase base;
-    base.surface_id = surface;
-    base.box = wire_rect(box);
-    base.clip.type = display::ClipType::none;
-    return base;
-}
-
-// The box and, where it is not all of it, the region as a clip.
-display::DrawBase base_of(std::uint32_t surface, const canvas::Rect& box,
-                          const canvas::Region& region) {
-    display::DrawBase base = base_of(surface, box);
-    if (region.covers(box)) return base;
-    base.clip.type = display::ClipType::rects;
-    for (const canvas::Rect& rect : region.rects())
-        base.clip.rects.push_back(wire_rect(rect));
-    return base;
-}
-
-// The same image of two displays has two ids in the cache that they share.
-std::uint64_t id_at_client(std::uint64_t image, std::uint8_t channel) {
-    return image ^ std::uint64_t{channel} << 8;
-}
-
-bool is_mostly(canvas::Region region, const canvas::Rect& rect) {
-    region.intersect(rect);
-    std::int64_t covered = 0;
-    for (const canvas::Rect& part : region.rects())
-        covered += part.width() * part.height();
-    return covered * 2 > rect.width() * rect.height();
-}
-
-canvas::Rect source_of(const Drawing& move) {
-    return {move.from.x, move.from.y, static_cast<std::int32_t>(move.from.x + move.box.width()),
-            static_cast<std::int32_t>(move.from.y + move.box.height())};
-}
-
-// The part of a region that a move takes along, where it comes to lie.
-canvas::Region moved(canvas::Region region, const Drawing& drawing, const canvas::Rect& source) {
-    region.intersect(source);
-    region.translate(drawing.box.left - source.left, drawing.box.top - source.top);
-    region.intersect(drawing.region);
-    return region;
-}
 
 }  // namespace
 
@@ -81,12 +27,13 @@ void DisplayChannel::pump() {
     sync_monitors();
     for (auto& [id, known] : knowledge_.surfaces) {
         const Surface* surface = guest_.surfaces().find(id);
-        if (surface != nullptr && known.fits(*surface) && !send_stale(*surface, known)) return;
+        // Off screen, only what is copied from there is sent, and when.
+        if (surface == nullptr || !is_shown(id) || !known.fits(*surface)) continue;
+        if (!send_stale(*surface, known)) return;
     }
     send_repairs();
 }
 
-// Off-screen surfaces need not be at the client: what is drawn from them arrives as pixels.
 bool DisplayChannel::is_shown(std::uint32_t surface) const {
     if (surface == 0) return true;
     if (!guest_.monitors()) return false;
@@ -99,22 +46,52 @@ bool DisplayChannel::is_shown(std::uint32_t surface) const {
 void DisplayChannel::sync_surfaces() {
     for (auto known = knowledge_.surfaces.begin(); known != knowledge_.surfaces.end();) {
         const Surface* surface = guest_.surfaces().find(known->first);
-        if (surface != nullptr && is_shown(known->first) && known->second.fits(*surface)) {
+        if (surface != nullptr && known->second.fits(*surface)) {
             ++known;
             continue;
         }
         if (!can_send()) return;
-        end_streams(known->first);
-        display::SurfaceDestroy message;
-        message.surface_id = known->first;
-        // A surface of unknown size that takes over: clients keep the window when the size agrees.
-        if (surface == nullptr || known->second.width != 0) send(message);
-        known = knowledge_.surfaces.erase(known);
+        known = destroy_surface(known);
     }
     for (const auto& [id, surface] : guest_.surfaces().all()) {
         if (knowledge_.surfaces.count(id) != 0 || !is_shown(id)) continue;
         if (!can_send()) return;
         create_surface(surface);
+    }
+}
+
+// What the client has of the surface, which is made there where it is not; null: there is no room.
+SurfaceKnowledge* DisplayChannel::at_client(const Surface& surface) {
+    const auto known = knowledge_.surfaces.find(surface.id);
+    const bool is_there = known != knowledge_.surfaces.end();
+    if (is_there && known->second.fits(surface)) return &known->second;
+    if (!can_send()) return nullptr;
+    if (is_there) destroy_surface(known);
+    create_surface(surface);
+    return &knowledge_.surfaces.at(surface.id);
+}
+
+// Returns what follows it in `knowledge`.
+std::map<std::uint32_t, SurfaceKnowledge>::iterator DisplayChannel::destroy_surface(
+    std::map<std::uint32_t, SurfaceKnowledge>::iterator known) {
+    const std::uint32_t id = known->first;
+    end_streams(id);
+    copied_once_.erase(id);
+    display::SurfaceDestroy message;
+    message.surface_id = id;
+    // A primary of unknown size that takes over: clients keep the window when the size agrees.
+    const bool takes_over =
+        id == 0 && known->second.width == 0 && guest_.surfaces().find(0) != nullptr;
+    if (!takes_over) send(message);
+    return knowledge_.surfaces.erase(known);
+}
+
+// Before a hand-over: a server of another make believes that its client has every pixel of the
+// surfaces off screen.
+void DisplayChannel::leave_off_screen() {
+    for (auto known = knowledge_.surfaces.begin(); known != knowledge_.surfaces.end();) {
+        const bool is_whole = is_shown(known->first) || known->second.stale.empty();
+        known = is_whole ? std::next(known) : destroy_surface(known);
     }
 }
 
@@ -130,7 +107,12 @@ void DisplayChannel::create_surface(const Surface& surface) {
     known.width = surface.image.width();
     known.height = surface.image.height();
     known.format = surface.format;
-    known.stale = canvas::Region(surface.image.bounds());
+    // No client promises what a new surface shows.
+    if (surface.is_blank) {
+        send_plain(surface, surface.image.bounds(), canvas::Region(surface.image.bounds()), 0);
+    } else {
+        known.stale = canvas::Region(surface.image.bounds());
+    }
     knowledge_.surfaces.insert_or_assign(surface.id, std::move(known));
 }
 
@@ -199,6 +181,11 @@ Result<EncodedImage> DisplayChannel::encode(const canvas::Image& picture, const 
 
 void DisplayChannel::send_image(const Surface& surface, SurfaceKnowledge& known,
                                 const canvas::Rect& rect, bool lossless) {
+    if (const auto color = plain_color(surface.image, rect)) {
+        send_plain(surface, rect, canvas::Region(rect), *color);
+        known.sent(canvas::Region(rect), false);
+        return;
+    }
     Result<EncodedImage> encoded = encode(surface.image, rect, lossless);
     known.sent(canvas::Region(rect), encoded && encoded->lossy);
     if (!encoded) return;
@@ -212,83 +199,14 @@ void DisplayChannel::send_image(const Surface& surface, SurfaceKnowledge& known,
     send(message);
 }
 
-// --- What goes as the operation that it is ------------------------------------------------------
-
-bool DisplayChannel::send_fill(const Drawing& drawing, SurfaceKnowledge& known) {
-    if (drawing.region.rects().size() > kMostClipRects) return false;
+void DisplayChannel::send_plain(const Surface& surface, const canvas::Rect& box,
+                                const canvas::Region& region, std::uint32_t color) {
     display::DrawFill message;
-    message.base = base_of(drawing.surface->id, drawing.region.extents(), drawing.region);
+    message.base = base_of(surface.id, box, region);
     message.brush.type = display::BrushType::solid;
-    message.brush.color = drawing.color;
+    message.brush.color = color;
     message.rop = display::Ropd::op_put;
     send(message);
-    known.sent(drawing.region, false);
-    return true;
-}
-
-// What the client lacks of it, it lacks there, too; where that is the most of it, pixels are
-// better.
-bool DisplayChannel::send_move(const Drawing& drawing, SurfaceKnowledge& known) {
-    const canvas::Rect source = source_of(drawing);
-    if (drawing.region.rects().size() > kMostClipRects) return false;
-    if (is_mostly(known.stale, source)) return false;
-    if (in_stream(drawing.surface->id, canvas::Region(source))) return false;
-    if (!drawing.surface->image.bounds().contains(source)) return false;
-    display::CopyBits message;
-    message.base = base_of(drawing.surface->id, drawing.box, drawing.region);
-    message.source.x = drawing.from.x;
-    message.source.y = drawing.from.y;
-    send(message);
-    // What was moved is as new and as exact as it was where it came from.
-    const canvas::Region stale = moved(known.stale, drawing, source);
-    const canvas::Region lossy = moved(known.lossy, drawing, source);
-    known.sent(drawing.region, false);
-    known.stale.unite(stale);
-    known.lossy.unite(lossy);
-    return true;
-}
-
-// An image that the guest will draw again: it goes once, and then by its name.
-bool DisplayChannel::send_cached(const Drawing& drawing, SurfaceKnowledge& known) {
-    if (drawing.region.rects().size() > kMostClipRects) return false;
-    std::optional<display::Image> image = cached_image(drawing);
-    if (!image) return false;
-    display::DrawCopy message;
-    message.base = base_of(drawing.surface->id, drawing.box, drawing.region);
-    message.source_area = wire_rect(drawing.source_area);
-    message.source = std::move(*image);
-    message.rop = display::Ropd::op_put;
-    message.scale_mode = display::ImageScaleMode::nearest;
-    send(message);
-    known.sent(drawing.region, false);
-    return true;
-}
-
-std::optional<display::Image> DisplayChannel::cached_image(const Drawing& drawing) {
-    const std::uint64_t id = id_at_client(drawing.image_id, key().id);
-    const canvas::Image& picture = drawing.picture;
-    const std::uint64_t pixels = std::uint64_t{static_cast<std::uint32_t>(picture.width())} *
-                                 static_cast<std::uint32_t>(picture.height());
-    if (knowledge_.images.use(id) && knowledge_.images.pixels_of(id) == pixels) {
-        display::Image image;
-        image.id = id;
-        image.width = static_cast<std::uint32_t>(picture.width());
-        image.height = static_cast<std::uint32_t>(picture.height());
-        image.type = display::ImageType::from_cache;
-        return image;
-    }
-    // One image must not drive out all others, and what would go as JPEG is better not kept.
-    const std::uint64_t share = image_share();
-    if (!can_send()) return std::nullopt;
-    if (knowledge_.images.has(id) || pixels > share / 4 || encoder_.would_lose(picture))
-        return std::nullopt;
-    Result<EncodedImage> encoded = encode(picture, picture.bounds(), true);
-    if (!encoded) return std::nullopt;
-    forget_images(knowledge_.images.make_room(pixels, share));
-    knowledge_.images.add(id, pixels);
-    encoded->image.id = id;
-    encoded->image.flags = display::ImageFlags::cache_me;
-    return std::move(encoded->image);
 }
 
 // --- Making exact what is not -------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "spice/codec/jpeg_codec.h"
 #include "spice/server/display/client/display_channel.h"
+#include "spice/server/display/client/draw_base.h"
 #include "spice/server/display/encode/photo.h"
 
 namespace segue::spice::server {
@@ -19,15 +20,6 @@ constexpr Duration kStreamIdle = 1s;
 constexpr std::uint32_t kReportFrames = 5;
 constexpr std::uint32_t kReportTimeout_ms = 1000;
 constexpr std::uint32_t kNothingShown = 0xffffffff;
-
-wire::Rect wire_rect(const canvas::Rect& rect) {
-    wire::Rect made;
-    made.top = rect.top;
-    made.left = rect.left;
-    made.bottom = rect.bottom;
-    made.right = rect.right;
-    return made;
-}
 
 bool has_frames(const Surface& surface) {
     return surface.image.format() == canvas::Format::xrgb32 ||
@@ -134,6 +126,8 @@ void DisplayChannel::end_idle_streams() {
 void DisplayChannel::before_migrate() {
     if (!streams_.empty()) send(display::StreamDestroyAll{});
     streams_.clear();
+    // A state that travels beside the client was written before.
+    if (!frozen_ && !is_carried()) leave_off_screen();
 }
 
 // What is stale in a stream waits there for the time of the next frame.

@@ -193,18 +193,30 @@ class Draw {
         const canvas::Source from = TRY(source(guest.src_bitmap, guest.src_area, guest.scale_mode));
         const Rop rop = canvas::rop_from_descriptor(guest.rop_descriptor, RopInput::source,
                                                     RopInput::destination);
-        if (rop == Rop::copy && guest.mask.bitmap == 0) TRY(note_cacheable(guest, from.area));
+        if (rop == Rop::copy && guest.mask.bitmap == 0) TRY(note_repeatable(guest, from.area));
         return canvas::copy(target_, drawing_.region, box_, from, rop);
     }
 
-    // The client can repeat a plain copy of a picture that it may keep.
-    Result<> note_cacheable(const QXLCopy& guest, const canvas::Rect& area) {
+    // The client can repeat a plain copy of a picture that it may keep, or of another surface.
+    Result<> note_repeatable(const QXLCopy& guest, const canvas::Rect& area) {
         if (command_.self_bitmap != 0 || image_.format() != target_.format() ||
             canvas::bits_per_pixel(target_.format()) != 32 || area.width() != box_.width() ||
             area.height() != box_.height()) {
             return {};
         }
         const auto descriptor = TRY(memory_.read<QXLImageDescriptor>(guest.src_bitmap));
+        if (descriptor.type == SPICE_IMAGE_TYPE_SURFACE) {
+            const auto named =
+                TRY(memory_.read<QXLSurfaceId>(guest.src_bitmap + sizeof descriptor));
+            const Surface* other = surfaces_.find(named.surface_id);
+            // The guest may have changed the name since the picture was read.
+            if (other == nullptr || other->image.line(0) != image_.line(0)) return {};
+            drawing_.kind = Drawing::Kind::surface;
+            drawing_.source = named.surface_id;
+            drawing_.box = box_;
+            drawing_.source_area = area;
+            return {};
+        }
         const auto group = static_cast<std::uint32_t>(descriptor.id);
         if (descriptor.type != SPICE_IMAGE_TYPE_BITMAP ||
             (descriptor.flags & QXL_IMAGE_CACHE) == 0 ||

@@ -17,16 +17,18 @@ struct Drawing {
         fill,     // one colour everywhere in the region
         move,     // the surface's own pixels, from elsewhere on it
         image,    // a picture that the guest says it will draw again
+        surface,  // the pixels of another surface
     };
     Kind kind = Kind::nothing;
     Surface* surface = nullptr;
     canvas::Region region;
     std::uint32_t color = 0;     // fill: the surface's own pixel value
-    canvas::Rect box;            // move, image: where the pixels went before clipping
+    canvas::Rect box;            // move, image, surface: where the pixels went before clipping
     canvas::Point from;          // move: what came to the corner of the box
     std::uint64_t image_id = 0;  // image: as the guest names it
-    canvas::Image picture;       // image: may be a view of guest memory, of which `source_area`
-    canvas::Rect source_area;    // was copied, as large as the box
+    canvas::Image picture;       // image: may be a view of guest memory
+    std::uint32_t source = 0;    // surface: the other one
+    canvas::Rect source_area;    // image, surface: what was copied of it, as large as the box
 };
 
 // `address` names a QXLDrawable. An error leaves the surface as it was, or partly drawn when it

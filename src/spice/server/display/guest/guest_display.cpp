@@ -88,10 +88,7 @@ Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoE
                             "guest drawing: a driver of before 2010 (compat mode)");
             }
             const Drawing drawing = TRY(draw(memory, surfaces_, command.cmd.data));
-            if (drawing.kind != Drawing::Kind::nothing) {
-                drawing.surface->drawn.unite(drawing.region);
-                listener_.drawn(drawing);
-            }
+            if (drawing.kind != Drawing::Kind::nothing) drawn(drawing);
             return false;
         }
         case QXL_CMD_SURFACE: return surface_command(memory, command.cmd.data, release);
@@ -103,6 +100,13 @@ Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoE
             return fail(ErrorCode::protocol, "guest command: type {} does not exist",
                         +command.cmd.type);
     }
+}
+
+void GuestDisplay::drawn(const Drawing& drawing) {
+    Surface& surface = *drawing.surface;
+    surface.drawn.unite(drawing.region);
+    listener_.drawn(drawing);
+    surface.is_blank = false;
 }
 
 Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICAL address,
@@ -128,6 +132,8 @@ Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICA
     place.address = made.data;
     Surface* surface = TRY(surfaces_.create(command.surface_id, place, slots_));
     surface->creator = release;
+    surface->has_kept_pixels = loading_ || (command.flags & QXL_SURF_FLAG_KEEP_DATA) != 0;
+    if (!surface->has_kept_pixels) make_blank(*surface);
     listener_.surface_created(*surface);
     return true;
 }
@@ -191,10 +197,7 @@ Result<> GuestDisplay::create_primary(std::uint32_t id, const PrimarySurface& pr
     place.address = primary.memory;
     Surface* surface = TRY(surfaces_.create(id, place, slots_));
     surface->has_kept_pixels = primary.keep_data;
-    if (!primary.keep_data) {
-        for (std::int32_t y = 0; y < surface->image.height(); ++y)
-            std::memset(surface->image.line(y), 0, surface->image.line_bytes());
-    }
+    if (!primary.keep_data) make_blank(*surface);
     listener_.surface_created(*surface);
     return {};
 }
@@ -238,6 +241,7 @@ std::vector<QXLRect> GuestDisplay::update_area(std::uint32_t id, const QXLRect& 
 }
 
 void GuestDisplay::load(std::span<const QXLCommandExt> commands) {
+    loading_ = true;
     for (const QXLCommandExt& command : commands) {
         if (command.cmd.type == QXL_CMD_CURSOR) {
             take_cursor(command);
@@ -247,6 +251,7 @@ void GuestDisplay::load(std::span<const QXLCommandExt> commands) {
             refused(Error{ErrorCode::protocol, "a migrated device replays a drawing command"});
         }
     }
+    loading_ = false;
 }
 
 Result<> GuestDisplay::set_monitors(std::uint32_t group, QXLPHYSICAL address, std::uint32_t most) {

@@ -103,6 +103,7 @@ class GuestDisplay {
     Result<bool> perform(const QXLCommandExt& command, QXLReleaseInfoExt release);
     Result<bool> surface_command(const GuestMemory& memory, QXLPHYSICAL address,
                                  QXLReleaseInfoExt release);
+    void drawn(const Drawing& drawing);
     void take_cursor(const QXLCommandExt& command);
     Result<bool> apply_cursor(const CursorCommand& command, QXLReleaseInfoExt release);
     void erase_surface(std::uint32_t id);
@@ -117,6 +118,7 @@ class GuestDisplay {
     std::optional<QXLReleaseInfoExt> cursor_creator_;
     std::optional<MonitorsConfig> monitors_;
     bool running_ = false;
+    bool loading_ = false;  // a migrated device replays its commands
     std::uint64_t commands_taken_ = 0;
     std::uint64_t commands_refused_ = 0;
 };

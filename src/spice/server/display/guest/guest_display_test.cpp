@@ -84,6 +84,44 @@ TEST_F(GuestDisplayTest, ANewPrimarySurfaceIsBlack) {
     EXPECT_EQ(listener_.created, std::vector<std::uint32_t>{0});
 }
 
+TEST_F(GuestDisplayTest, ASurfaceOffScreenIsBlankUnlessItKeepsItsPixels) {
+    for (std::uint32_t id = 1; id <= 2; ++id) {
+        QXLSurfaceCmd command{};
+        command.surface_id = id;
+        command.type = QXL_SURFACE_CMD_CREATE;
+        command.flags = id == 2 ? QXL_SURF_FLAG_KEEP_DATA : 0;
+        command.u.surface_create.format = SPICE_SURFACE_FMT_32_xRGB;
+        command.u.surface_create.width = command.u.surface_create.height = 8;
+        command.u.surface_create.stride = 32;
+        command.u.surface_create.data =
+            device_.put(std::uint64_t{}, std::vector<std::uint8_t>(8 * 8 * 4, 0xee)) + 8;
+        device_.queue(QXL_CMD_SURFACE, device_.put(command));
+    }
+    EXPECT_FALSE(display_->take_commands(100));
+    const Surface& blank = *display_->surfaces().find(1);
+    EXPECT_TRUE(blank.is_blank);
+    EXPECT_EQ(*blank.image.line(7), 0);
+    EXPECT_FALSE(display_->surfaces().find(2)->is_blank);
+    EXPECT_EQ(*display_->surfaces().find(2)->image.line(7), 0xee);
+
+    struct {
+        QXLImageDescriptor descriptor;
+        QXLSurfaceId surface;
+    } __attribute__((packed)) image{};
+    image.descriptor.type = SPICE_IMAGE_TYPE_SURFACE;
+    image.surface.surface_id = 2;
+    QXLDrawable copy = drawable(QXL_DRAW_COPY, 0, 0, 8, 8);
+    copy.u.copy.src_bitmap = device_.put(image);
+    copy.u.copy.src_area = {0, 0, 8, 8};
+    copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(copy));
+    copy.surface_id = 2;  // onto itself
+    device_.queue(QXL_CMD_DRAW, device_.put(copy));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel(0, 0), 0xeeeeeeu);
+    EXPECT_EQ(listener_.drawings, (std::vector{Drawing::Kind::surface, Drawing::Kind::pixels}));
+}
+
 TEST_F(GuestDisplayTest, FillsMovesAndCopiesAreDrawn) {
     queue_fill(0x112233, 0, 0, 8, 8);
     QXLDrawable move = drawable(QXL_COPY_BITS, 16, 16, 24, 24);

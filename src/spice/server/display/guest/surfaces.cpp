@@ -4,6 +4,7 @@
 #include <spice/enums.h>
 
 #include <cstdlib>
+#include <cstring>
 
 namespace segue::spice::server {
 
@@ -49,6 +50,12 @@ Result<Surface*> Surfaces::create(std::uint32_t id, const SurfaceMemory& memory,
         format, static_cast<std::int32_t>(memory.width), static_cast<std::int32_t>(memory.height),
         memory.stride, memory.stride < 0 ? lowest + pitch * (memory.height - 1) : lowest);
     return &by_id_.emplace(id, std::move(surface)).first->second;
+}
+
+void make_blank(Surface& surface) {
+    for (std::int32_t y = 0; y < surface.image.height(); ++y)
+        std::memset(surface.image.line(y), 0, surface.image.line_bytes());
+    surface.is_blank = true;
 }
 
 Surface* Surfaces::find(std::uint32_t id) {

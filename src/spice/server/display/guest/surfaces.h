@@ -20,6 +20,8 @@ struct Surface {
     canvas::Image image;       // a view of the embedder's memory
     // It was made around pixels that were there before: a machine that has moved here.
     bool has_kept_pixels = false;
+    // Nothing was drawn yet, and every pixel is 0.
+    bool is_blank = false;
     // Drawn since update_area last cleared it.
     canvas::Region drawn;
     // The command that created it, given back when the surface goes: a guest saves its address and
@@ -39,6 +41,9 @@ struct SurfaceMemory {
     std::uint32_t group = 0;
     QXLPHYSICAL address = 0;
 };
+
+// Sets every pixel to 0.
+void make_blank(Surface& surface);
 
 class Surfaces {
   public:
