@@ -160,7 +160,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
         case wire::ChannelType::display:
         case wire::ChannelType::cursor: {
             channel.display = server_.display_of(channel.key.id);
-            if (channel.display == nullptr) return channel_lost(link);
+            if (channel.display == nullptr) return connect_device(channel, std::move(socket));
             const EncoderOptions options = server_.encoder_options();
             channel.display->connect(std::move(socket), options, caches_, target_.has_value());
             if (expects_data) server_.give_state(*this);
@@ -422,6 +422,17 @@ void Client::take_state(CarriedParts& parts) {
     }
 }
 
+// Devices that a client keeps waiting go on: what they had under way is lost.
+void Client::state_is_late() {
+    if (const auto late = target_->late()) perform(*late);
+    for (const auto& [link, channel] : channels_) {
+        if (!channel.driver || !channel.driver->channel().is_held()) continue;
+        log_warning("spice", "client {} brings no state of {}: it goes on without", id_,
+                    name_of(channel.key));
+        channel.driver->channel().stop_waiting();
+    }
+}
+
 Result<> Client::migrate_end() {
     if (!target_)
         return fail(ErrorCode::protocol, "main: MIGRATE_END from a client that is no migration");
@@ -446,9 +457,7 @@ void Client::perform(const MigrationTarget::Actions& actions) {
         if (const auto* parked = std::get_if<MigrationTarget::ConnectParked>(&action)) {
             connect_parked(parked->expects_data);
             if (!parked->expects_data) continue;
-            state_timer_ = server_.home().make_timer([this] {
-                if (const auto late = target_->late()) perform(*late);
-            });
+            state_timer_ = server_.home().make_timer([this] { state_is_late(); });
             state_timer_->start(kStatePatience);
         } else if (std::holds_alternative<MigrationTarget::SendAck>(action)) {
             main_->say(main_wire::MigrateDstSeamlessAck{});
@@ -457,7 +466,8 @@ void Client::perform(const MigrationTarget::Actions& actions) {
         } else if (std::holds_alternative<MigrationTarget::SendInit>(action)) {
             begin_session();
         } else if (std::holds_alternative<MigrationTarget::Settled>(action)) {
-            state_timer_.reset();
+            // What belongs to its devices may still be on its way.
+            if (state_timer_) state_timer_->start(kStatePatience);
             server_.client_settled(id_);
             if (alive_timer_) continue;
             alive_timer_ = server_.home().make_timer([this] { check_alive(); });

@@ -110,6 +110,7 @@ class Client final : private MainEvents, private Agent::User {
     void connect_device(ClientChannel& channel, LinkedSocket socket);
     void connect_parked(bool expects_data);
     void check_alive();
+    void state_is_late();
 
     Server& server_;
     const ClientId id_;

@@ -182,9 +182,39 @@ TEST_F(AgentTest, MonitorsGoToDevicesThatTakeThem) {
     ASSERT_TRUE(say(1, message(VD_AGENT_MONITORS_CONFIG, data)));
     EXPECT_EQ(monitors_, data);
     EXPECT_TRUE(guest_.taken.empty());
-    Bytes lying = data;
-    lying[0] = 200;
-    EXPECT_FALSE(say(1, message(VD_AGENT_MONITORS_CONFIG, lying)));
+}
+
+// The devices read as many monitors as the message says it has, and their sizes where it says so.
+TEST_F(AgentTest, MonitorsThatAreNotThereReachNoDevice) {
+    AgentRules rules;
+    rules.monitors_to_devices = true;
+    for (const std::uint32_t flags : {0u, 1u << 1}) {
+        LittleWriter config;
+        config.u32(2);
+        config.u32(flags);
+        config.bytes(numbered(2 * sizeof(VDAgentMonConfig)));
+        if (flags != 0) config.bytes(numbered(2 * sizeof(VDAgentMonitorMM)));
+        const Bytes whole = config.take();
+        for (std::size_t size = 0; size <= whole.size(); ++size) {
+            agent_ = make();
+            agent_->set_rules(rules);
+            begin();
+            const Bytes data(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+            const bool is_whole = size == whole.size();
+            EXPECT_EQ(say(1, message(VD_AGENT_MONITORS_CONFIG, data)).has_value(), is_whole);
+            EXPECT_EQ(monitors_, is_whole ? whole : Bytes{});
+            monitors_.clear();
+        }
+        for (const std::uint32_t count : {3u, 257u, 0x10000000u, 0xffffffffu}) {
+            agent_ = make();
+            agent_->set_rules(rules);
+            begin();
+            Bytes lying = whole;
+            store<ByteOrder::little>(lying.data(), count);
+            EXPECT_FALSE(say(1, message(VD_AGENT_MONITORS_CONFIG, lying)));
+            EXPECT_TRUE(monitors_.empty());
+        }
+    }
 }
 
 TEST_F(AgentTest, MessagesOfTwoClientsAreNotMixed) {

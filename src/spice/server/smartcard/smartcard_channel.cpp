@@ -101,13 +101,14 @@ Bytes SmartcardChannel::migrate_data() {
 
 Result<> SmartcardChannel::restore(const SharedBytes& blob) {
     const auto state = TRY(wire::parse<wire::migration::Smartcard>(blob));
-    if (reader_ == nullptr) return {};
+    if (reader_ == nullptr || gave_up_) return {};
     if (state.device.connected) reader_->restore(state);
     reader_->set_held(false);
     return {};
 }
 
 void SmartcardChannel::go_without_data() {
+    gave_up_ = true;
     if (reader_ != nullptr) reader_->set_held(false);
 }
 

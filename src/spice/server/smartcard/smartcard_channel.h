@@ -22,7 +22,7 @@ class SmartcardChannel final : public Channel {
     void on_room() override;
 
     // --- For its reader --------------------------------------------------------------------------
-    bool has_room() const { return can_send() && !expects_data(); }
+    bool has_room() const { return can_send() && !is_held(); }
     void say(const wire::smartcard::Data& message) { send(message); }
     void device_has_room() { hold_input(false); }
     void reader_gone() { reader_ = nullptr; }
@@ -41,6 +41,7 @@ class SmartcardChannel final : public Channel {
 
     FindReader find_reader_;
     SmartcardReader* reader_ = nullptr;
+    bool gave_up_ = false;  // the state of another server did not come in time
 };
 
 }  // namespace segue::spice::server

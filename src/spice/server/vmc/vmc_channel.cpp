@@ -127,6 +127,8 @@ Bytes VmcChannel::migrate_data() {
 
 Result<> VmcChannel::restore(const SharedBytes& blob) {
     const auto state = TRY(wire::parse<wire::migration::SpiceVmc>(blob));
+    // Behind what came since, its bytes would stand in the wrong order.
+    if (gave_up_) return {};
     if (device_ == nullptr || !attached_) return {};
     device_->restore(state.device);
     device_->set_held(false);
@@ -134,6 +136,7 @@ Result<> VmcChannel::restore(const SharedBytes& blob) {
 }
 
 void VmcChannel::go_without_data() {
+    gave_up_ = true;
     if (device_ != nullptr && attached_) device_->set_held(false);
 }
 

@@ -22,7 +22,7 @@ class VmcChannel final : public Channel {
     void on_room() override;
 
     // --- For its device --------------------------------------------------------------------------
-    bool has_room() const { return can_send() && !expects_data(); }
+    bool has_room() const { return can_send() && !is_held(); }
     void send_bytes(wire::SharedBytes bytes);
     void send_event(std::uint8_t event);
     void device_has_room();
@@ -41,6 +41,7 @@ class VmcChannel final : public Channel {
     VmcDevice* device_;
     const bool compress_;
     bool attached_ = false;
+    bool gave_up_ = false;  // the state of another server did not come in time
 };
 
 }  // namespace segue::spice::server

@@ -141,6 +141,28 @@ TEST_F(VmcTest, AMoveInTheMiddleLosesNoByte) {
     EXPECT_EQ(there.take<vmc::Data>()->data.contiguous().size(), 4u);
 }
 
+TEST_F(VmcTest, ADeviceWhoseStateNeverComesGoesOn) {
+    auto device = make_device(ChannelType::usbredir);
+    guest_.says = numbered(4);
+    auto channel = link(*device, output_, true);
+    device->wakeup();
+    ASSERT_TRUE(channel->receive(data(numbered(3))));
+    EXPECT_TRUE(output_.messages.empty());
+    EXPECT_TRUE(guest_.taken.empty());
+    channel->stop_waiting();
+    EXPECT_EQ(output_.take<vmc::Data>()->data.contiguous().size(), 4u);
+    EXPECT_EQ(guest_.taken, numbered(3));
+
+    // What comes now belongs before that.
+    wire::migration::SpiceVmc state;
+    state.device.connected = true;
+    state.device.write_data = SharedBytes::copy(numbered(5, 50));
+    wire::common::MigrateData late;
+    late.data = SharedBytes::take(Bytes(wire::encode(0, state).body()));
+    ASSERT_TRUE(channel->receive(from_client(late)));
+    EXPECT_EQ(guest_.taken, numbered(3));
+}
+
 TEST_F(VmcTest, ADeviceGoesUnderItsChannel) {
     auto device = make_device(ChannelType::usbredir);
     auto channel = link(*device, output_);
