@@ -10,7 +10,9 @@
 #include "spice/server/link/websocket.h"
 #include "spice/server/smartcard/smartcard_channel.h"
 #include "spice/server/sound/sound_devices.h"
+#include "spice/server/stream/stream_device.h"
 #include "spice/server/vmc/vmc_channel.h"
+#include "spice/wire/port.schema.h"
 
 namespace segue::spice::server {
 namespace {
@@ -96,6 +98,25 @@ void talk_to_agent(const Input& input, Loop& loop, FakeGuest& guest) {
     agent.detach();
 }
 
+void talk_to_streamer(const Input& input, ChannelSetup& setup, Loop& loop, FakeGuest& guest) {
+    NoOutput output;
+    StreamDevice::Hooks hooks;
+    hooks.find_id = [] { return std::uint8_t{1}; };
+    hooks.on_first_open = [](std::uint8_t) {};
+    hooks.on_origin = [] {};
+    hooks.media_time = [] { return 0u; };
+    StreamDevice device(std::make_unique<FakeCharDevice>(guest), loop, std::move(hooks));
+    device.set_running(true);
+    device.port_event(static_cast<std::uint8_t>(wire::port::PortEvent::opened));
+    setup.key = {wire::ChannelType::cursor, 1};
+    const auto cursor = device.make_channel(setup, output);
+    cursor->start();
+    setup.key.type = wire::ChannelType::display;
+    const auto channel = device.make_channel(setup, output);
+    talk(*channel, input);
+    device.wakeup();
+}
+
 void run(const Input& input) {
     NoLoop loop;
     NoOutput output;
@@ -141,6 +162,7 @@ void run(const Input& input) {
             [[maybe_unused]] const auto done = filter.receive(input.client, plain, to_peer);
             return;
         }
+        case 7: return talk_to_streamer(input, setup, loop, guest);
         default: return;
     }
 }

@@ -60,15 +60,19 @@ void Server::set_migration_observer(std::unique_ptr<MigrationObserver> observer)
 void Server::make_devices() {
     CharDevices::Hooks hooks;
     hooks.agent.on_change = [this] { update_mouse_mode(); };
+    // The agent has compared what the message says it has with what is there. The struct is packed:
+    // it may lie anywhere.
     hooks.agent.on_monitors = [this](Bytes config) {
-        for (const auto& display : displays_) {
-            display->device().client_monitors_config(
-                reinterpret_cast<VDAgentMonitorsConfig*>(config.data()));
-        }
+        static_assert(alignof(VDAgentMonitorsConfig) == 1);
+        auto* monitors = reinterpret_cast<VDAgentMonitorsConfig*>(config.data());
+        for (const auto& display : displays_)
+            display->device().client_monitors_config(monitors);
     };
     hooks.agent.graphics_devices = [this] { return graphics_devices(); };
     hooks.on_channel_added = [this](ChannelKey key) { channel_added(key); };
     hooks.on_channel_gone = [this](ChannelKey key) { channel_gone(key); };
+    hooks.is_display = [this](std::uint8_t id) { return display_of(id) != nullptr; };
+    hooks.media_time = [this] { return media_time(); };
     devices_ = std::make_unique<CharDevices>(*home_, std::move(hooks));
     // As with stock: bytes move until the embedder says that the machine stands.
     devices_->set_running(true);
@@ -154,18 +158,26 @@ void Server::set_device_info(Display* display, const std::string& address,
 Bytes Server::graphics_devices() const {
     LittleWriter entries;
     std::uint32_t count = 0;
+    const auto add = [&](std::uint32_t channel, std::uint32_t monitor, std::uint32_t output,
+                         const std::string& address) {
+        entries.u32(channel);
+        entries.u32(monitor);
+        entries.u32(output);
+        entries.u32(static_cast<std::uint32_t>(address.size() + 1));
+        entries.bytes(as_bytes(address));
+        entries.u8(0);
+        ++count;
+    };
     for (const auto& display : displays_) {
         const auto info = device_infos_.find(display.get());
         if (info == device_infos_.end()) continue;
-        for (std::uint32_t output = 0; output < info->second.outputs; ++output) {
-            entries.u32(display->id());
-            entries.u32(output);
-            entries.u32(info->second.first_output + output);
-            entries.u32(static_cast<std::uint32_t>(info->second.address.size() + 1));
-            entries.bytes(as_bytes(info->second.address));
-            entries.u8(0);
-            ++count;
-        }
+        for (std::uint32_t output = 0; output < info->second.outputs; ++output)
+            add(display->id(), output, info->second.first_output + output, info->second.address);
+    }
+    for (const auto& stream : devices_->streams()) {
+        const std::optional<StreamOrigin>& origin = stream->origin();
+        if (origin && stream->id())
+            add(*stream->id(), origin->stream, origin->output, origin->address);
     }
     if (count == 0) return {};
     LittleWriter message;

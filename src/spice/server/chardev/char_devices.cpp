@@ -36,6 +36,8 @@ Result<DeviceHandle*> CharDevices::add(std::unique_ptr<CharDevice> device) {
     }
     if (subtype == "smartcard") return add_reader(std::move(device));
     if (subtype == "usbredir") return add_vmc(ChannelType::usbredir, std::move(device));
+    if (subtype == "port" && device->port_name() == StreamDevice::kPortName)
+        return add_stream(std::move(device));
     if (subtype == "port") {
         const bool webdav = device->port_name() == "org.spice-space.webdav.0";
         return add_vmc(webdav ? ChannelType::webdav : ChannelType::port, std::move(device));
@@ -75,6 +77,37 @@ Result<DeviceHandle*> CharDevices::add_reader(std::unique_ptr<CharDevice> device
     return added;
 }
 
+Result<DeviceHandle*> CharDevices::add_stream(std::unique_ptr<CharDevice> device) {
+    if (streams_.size() >= kMostOfType)
+        return fail(ErrorCode::limit_exceeded, "more than {} streaming agents", kMostOfType);
+    StreamDevice::Hooks hooks;
+    hooks.find_id = [this] { return free_display_id(); };
+    hooks.on_first_open = [this](std::uint8_t id) {
+        hooks_.on_channel_added({ChannelType::display, id});
+        hooks_.on_channel_added({ChannelType::cursor, id});
+    };
+    hooks.on_origin = [this] { agent_.graphics_devices_changed(); };
+    hooks.media_time = hooks_.media_time;
+    streams_.push_back(std::make_unique<StreamDevice>(std::move(device), loop_, std::move(hooks)));
+    streams_.back()->set_running(running_);
+    return streams_.back().get();
+}
+
+std::optional<std::uint8_t> CharDevices::free_display_id() {
+    std::uint8_t id = 0;
+    while (hooks_.is_display(id) || find_stream(id) != nullptr) {
+        if (++id >= kMostOfType) return std::nullopt;
+    }
+    return id;
+}
+
+StreamDevice* CharDevices::find_stream(std::uint8_t id) {
+    for (const auto& stream : streams_) {
+        if (stream->id() == id) return stream.get();
+    }
+    return nullptr;
+}
+
 void CharDevices::remove(DeviceHandle* handle) {
     if (handle == agent_handle_.get()) return agent_.detach();
     const auto vmc = std::find_if(vmc_.begin(), vmc_.end(),
@@ -84,6 +117,15 @@ void CharDevices::remove(DeviceHandle* handle) {
         const std::unique_ptr<VmcDevice> leaving = std::move(*vmc);
         vmc_.erase(vmc);
         return hooks_.on_channel_gone(key);
+    }
+    const auto stream = std::find_if(streams_.begin(), streams_.end(),
+                                     [&](const auto& device) { return device.get() == handle; });
+    if (stream != streams_.end()) {
+        const std::unique_ptr<StreamDevice> leaving = std::move(*stream);
+        streams_.erase(stream);
+        if (!leaving->id()) return;
+        hooks_.on_channel_gone({ChannelType::display, *leaving->id()});
+        return hooks_.on_channel_gone({ChannelType::cursor, *leaving->id()});
     }
     const auto reader = std::find_if(readers_.begin(), readers_.end(),
                                      [&](const auto& device) { return device.get() == handle; });
@@ -107,12 +149,19 @@ void CharDevices::set_running(bool running) {
     }
     for (std::size_t index = 0; index < readers_.size(); ++index)
         readers_[index]->set_running(running);
+    for (std::size_t index = 0; index < streams_.size(); ++index)
+        streams_[index]->set_running(running);
 }
 
 void CharDevices::list_channels(std::vector<ChannelKey>& keys) const {
     for (const auto& device : vmc_)
         keys.push_back(device->key());
     if (!readers_.empty()) keys.push_back({ChannelType::smartcard, 0});
+    for (const auto& stream : streams_) {
+        if (!stream->id()) continue;
+        keys.push_back({ChannelType::display, *stream->id()});
+        keys.push_back({ChannelType::cursor, *stream->id()});
+    }
 }
 
 VmcDevice* CharDevices::find(ChannelKey key) {
@@ -131,6 +180,10 @@ std::unique_ptr<Channel> CharDevices::make_channel(const ChannelSetup& setup, Ch
             }
             return nullptr;
         });
+    }
+    if (setup.key.type == ChannelType::display || setup.key.type == ChannelType::cursor) {
+        StreamDevice* stream = find_stream(setup.key.id);
+        return stream == nullptr ? nullptr : stream->make_channel(setup, output);
     }
     VmcDevice* device = find(setup.key);
     if (device == nullptr || device->is_in_use()) return nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // All character devices of the machine, by what they are: the agent's port, smartcard readers, USB
-// redirection, named ports. Home thread, or the embedder's lock held.
+// redirection, named ports, streaming agents. Home thread, or the embedder's lock held.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 #include "spice/server/agent/agent.h"
 #include "spice/server/channel.h"
 #include "spice/server/smartcard/reader.h"
+#include "spice/server/stream/stream_device.h"
 #include "spice/server/vmc/vmc_device.h"
 
 namespace segue::spice::server {
@@ -24,6 +25,9 @@ class CharDevices {
         Agent::Hooks agent;
         // A channel can be linked from now on.
         std::function<void(ChannelKey)> on_channel_added;
+        // Whether a display device has the channels of this number.
+        std::function<bool(std::uint8_t)> is_display;
+        std::function<std::uint32_t()> media_time;
         // Its connections are to be closed, once nothing of them is on the stack.
         std::function<void(ChannelKey)> on_channel_gone;
     };
@@ -40,11 +44,16 @@ class CharDevices {
     std::unique_ptr<Channel> make_channel(const ChannelSetup& setup, ChannelOutput& output,
                                           bool is_remote);
     Agent& agent() { return agent_; }
+    // The streaming agent whose display and cursor channels have this number, or null.
+    StreamDevice* find_stream(std::uint8_t id);
+    const std::vector<std::unique_ptr<StreamDevice>>& streams() const { return streams_; }
 
   private:
     class AgentHandle;
 
     Result<DeviceHandle*> add_vmc(wire::ChannelType type, std::unique_ptr<CharDevice> device);
+    Result<DeviceHandle*> add_stream(std::unique_ptr<CharDevice> device);
+    std::optional<std::uint8_t> free_display_id();
     Result<DeviceHandle*> add_reader(std::unique_ptr<CharDevice> device);
     VmcDevice* find(ChannelKey key);
 
@@ -55,6 +64,7 @@ class CharDevices {
     std::unique_ptr<DeviceHandle> agent_handle_;
     std::vector<std::unique_ptr<VmcDevice>> vmc_;
     std::vector<std::unique_ptr<SmartcardReader>> readers_;
+    std::vector<std::unique_ptr<StreamDevice>> streams_;
 };
 
 }  // namespace segue::spice::server
