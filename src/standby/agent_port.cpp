@@ -64,21 +64,21 @@ void AgentPort::resume() {
 void AgentPort::look() {
     looking_ = true;
     const std::uint64_t number = number_;
-    std::size_t used = 0;
     Result<> outcome;
     while (number == number_ && connection_ && !handlers_.is_committing()) {
         AgentLink::Message message;
-        const auto now = link_.next(ByteView(input_).subspan(used), message);
+        const auto now = link_.next(ByteView(input_).subspan(looked_at_), message);
         outcome = now ? Result<>() : tl::make_unexpected(now.error());
         if (!now || *now == 0) break;
-        used += *now;
+        looked_at_ += *now;
         outcome = take(message);
         if (!outcome) break;
     }
     looking_ = false;
     if (number != number_ || !connection_) return;
     if (!outcome) return close_with(outcome.error(), true);
-    input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
+    input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(looked_at_));
+    looked_at_ = 0;
     const bool reading = input_.size() < kMaxWaiting;
     if (connection_->is_reading() != reading) connection_->set_reading(reading);
 }
@@ -119,7 +119,21 @@ void AgentPort::send_frames(ByteView frames) {
     connection_->send(AgentLink::frames(frames));
 }
 
+// A link may end while its last words wait for a commit. What else waits belongs to an epoch that
+// is not whole; "ends" and "dead" say whether this standby may take over.
+void AgentPort::hear_farewell() {
+    AgentLink::Message message;
+    for (auto now = std::size_t{1}; now != 0; looked_at_ += now) {
+        now = link_.next(ByteView(input_).subspan(looked_at_), message).value_or(0);
+        if (now == 0) return;
+        if (message.kind == Kind::dead || message.kind == Kind::ends) {
+            handlers_.farewell(message.kind);
+        }
+    }
+}
+
 void AgentPort::drop() {
+    if (linked_) hear_farewell();
     ++number_;
     linked_ = false;
     hello_bound_->cancel();
@@ -131,6 +145,7 @@ void AgentPort::drop() {
     // look() may stand in it.
     loop_.post([gone = std::make_shared<Bytes>(std::move(input_))] {});
     input_ = {};
+    looked_at_ = 0;
 }
 
 void AgentPort::close_with(const Error& reason, bool at_fault) {

@@ -40,7 +40,8 @@ class AgentPort {
     void send_frames(ByteView frames);
     // Looks at what waits: the commit is over.
     void resume();
-    // Closes the link without telling `lost`.
+    // Closes the link without telling `lost`. A farewell in what waits is still told: it says
+    // whether the primary goes on.
     void drop();
     // When the agent was heard last.
     Instant heard_at() const { return heard_at_; }
@@ -58,6 +59,7 @@ class AgentPort {
     void accept(net::Descriptor socket);
     void on_input(ByteView bytes);
     void look();
+    void hear_farewell();
     Result<> take(const AgentLink::Message& message);
     void close_with(const Error& reason, bool at_fault);
 
@@ -70,6 +72,7 @@ class AgentPort {
     std::unique_ptr<Timer> hello_bound_;
     AgentLink link_{AgentLink::End::standby};
     Bytes input_;
+    std::size_t looked_at_ = 0;  // bytes of the input
     Instant heard_at_{};
     bool linked_ = false;   // behind the greeting
     bool looking_ = false;  // resume() may be called from inside a handler
