@@ -263,16 +263,17 @@ Result<> DiskEpochs::fold(const Segment& segment) {
     });
 }
 
+// After an error every segment is still there: folding them again, in their order, is the same.
 Result<DiskEpochs::Job> DiskEpochs::commit(std::uint64_t epoch) {
-    std::vector<std::shared_ptr<Segment>> done;
-    while (!segments_.empty() && segments_.front()->epoch != 0 &&
-           segments_.front()->epoch <= epoch) {
-        const auto segment = segments_.front();
-        TRY(fold(*segment));
+    const auto behind = std::find_if(
+        segments_.begin(), segments_.end(),
+        [epoch](const auto& segment) { return segment->epoch == 0 || segment->epoch > epoch; });
+    for (auto segment = segments_.begin(); segment != behind; ++segment)
+        TRY(fold(**segment));
+    std::vector<std::shared_ptr<Segment>> done(segments_.begin(), behind);
+    for (const auto& segment : done)
         unmap(*segment);
-        done.push_back(segment);
-        segments_.erase(segments_.begin());
-    }
+    segments_.erase(segments_.begin(), behind);
     return removal(std::move(done));
 }
 
@@ -288,7 +289,10 @@ DiskEpochs::Job DiskEpochs::removal(std::vector<std::shared_ptr<Segment>> done) 
     };
 }
 
-Result<> DiskEpochs::discard() {
+Result<> DiskEpochs::discard(std::uint64_t committed_epoch) {
+    // A fold that failed before (no room) left its epoch in the log alone.
+    const Job finish = TRY(commit(committed_epoch));
+    TRY(finish());
     extents_.clear();
     for (const auto& segment : segments_)
         (void)::unlink(segment->file->path().c_str());

@@ -59,8 +59,9 @@ class DiskEpochs {
     // Folds the epochs up to this one into the image. The job makes the image durable and then
     // removes their segments.
     Result<Job> commit(std::uint64_t epoch);
-    // Takes back everything that is not committed, and goes on without a log.
-    Result<> discard();
+    // Takes back everything behind this epoch, and goes on without a log. After an error (the image
+    // has no room for what is committed) nothing is lost: again.
+    Result<> discard(std::uint64_t committed_epoch);
 
   private:
     struct Segment;

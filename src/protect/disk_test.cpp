@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The NBD server's side of a connection, and the epochs of a disk against a plain model.
 #include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -69,7 +71,7 @@ TEST(DiskEpochs, CommitsAnEpochWholeAndTakesTheOpenOneBack) {
     EXPECT_EQ(folder.content(), "freeoneiiiiiiiii");
     EXPECT_EQ(read_all(*disk), "freeonTWOiiiiiii");
     EXPECT_EQ(folder.segments(), 1U);
-    ASSERT_TRUE(disk->discard().has_value());
+    ASSERT_TRUE(disk->discard(2).has_value());
     EXPECT_EQ(read_all(*disk), "freeoneiiiiiiiii");
     EXPECT_EQ(folder.segments(), 0U);
     write(*disk, 15, "!");
@@ -95,9 +97,52 @@ TEST(DiskEpochs, AfterAKillTheCommittedEpochCountsAndTheOpenOneIsStillRead) {
     }
     {
         const auto disk = folder.open(2);
-        ASSERT_TRUE(disk->discard().has_value());
+        ASSERT_TRUE(disk->discard(2).has_value());
         EXPECT_EQ(read_all(*disk), "aaiiiiii");
     }
+}
+
+// While it lives no file of this process can be written behind its first bytes: a full disk.
+class FullDisk {
+  public:
+    explicit FullDisk(std::uint64_t bytes) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit now{bytes, before_.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &now);
+    }
+    ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+    FullDisk(const FullDisk&) = delete;
+    FullDisk& operator=(const FullDisk&) = delete;
+
+  private:
+    rlimit before_{};
+};
+
+// Memory at epoch 3 with the disk of epoch 1 is no machine: a promotion folds what is committed, or
+// fails and can be done again.
+TEST(DiskEpochs, ACommitThatFailedIsMadeUpBeforeTheRestIsTakenBack) {
+    constexpr std::size_t kFar = 1U << 20;
+    Folder folder(kFar + 8);
+    const auto disk = folder.open();
+    ASSERT_TRUE(disk->begin_epochs().has_value());
+    write(*disk, 0, "near");
+    ASSERT_TRUE(disk->seal(2).has_value());
+    write(*disk, 0, "NEXT");
+    write(*disk, kFar, "far");
+    ASSERT_TRUE(disk->seal(3).has_value());
+    write(*disk, 0, "lost");
+    {
+        const FullDisk full(kFar / 2);
+        EXPECT_FALSE(disk->commit(3).has_value());
+        EXPECT_FALSE(disk->discard(3).has_value());
+        EXPECT_EQ(read_all(*disk).substr(kFar), "fariiiii");
+    }
+    ASSERT_TRUE(disk->discard(3).has_value());
+    // Nothing is left that a next process would write over it.
+    EXPECT_EQ(folder.segments(), 0U);
+    EXPECT_EQ(folder.content().substr(0, 4), "NEXT");
+    EXPECT_EQ(folder.content().substr(kFar), "fariiiii");
 }
 
 TEST(DiskEpochs, WithoutAMemoryImageEverythingSealedCounts) {

@@ -101,7 +101,7 @@ Result<> Standby::open_disk(std::shared_ptr<net::TlsContext> tls) {
                                 : held   ? store_->epoch()
                                          : DiskEpochs::kAllSealed;
     auto disk = TRY(DiskEpochs::open(options_.disk->image, state_.path(), epoch));
-    if (promoted) TRY(disk->discard());
+    if (promoted) TRY(disk->discard(epoch));
     if (!promoted && !held) TRY(disk->end_epochs());
     worker_ = std::make_unique<Worker>(loop_);
     disk_ = TRY(DiskPort::make(loop_, *worker_, std::move(disk), options_.disk->address,

@@ -169,7 +169,7 @@ void Standby::promote_vm() {
     }
     if (network_) network_->serve_vm();
     if (disk_) {
-        const auto back = disk_->disk().discard();
+        const auto back = disk_->disk().discard(store_->epoch());
         if (!back) {
             return loop_.post([this, back] { promotion_ended(back); });
         }
