@@ -142,9 +142,14 @@ Result<> Standby::listen() {
     return {};
 }
 
+// The fence outlives the session's state: a promotion that failed refuses primaries too.
+bool Standby::take_primary() {
+    return !state_.facts().promoted && session_->connected();
+}
+
 Result<> Standby::listen_to_primary(std::shared_ptr<net::TlsContext> tls) {
     MigrationPort::Handlers handlers;
-    handlers.connected = [this] { return session_->connected(); };
+    handlers.connected = [this] { return take_primary(); };
     handlers.space = [this] { return session_->space(); };
     handlers.received = [this](std::size_t bytes) {
         last_progress_ = loop_.now();
@@ -220,7 +225,7 @@ void Standby::agent_in_trouble(BeatJudge::Verdict verdict) {
 Result<> Standby::take_stream(ByteView bytes) {
     last_progress_ = loop_.now();
     // The agent is here long before its QEMU: disks are copied first, however long that takes.
-    if (!std::exchange(stream_began_, true) && !session_->connected()) {
+    if (!std::exchange(stream_began_, true) && !take_primary()) {
         return fail(ErrorCode::operation_invalid, "a stream at a wrong time (while {})",
                     colo::name_of(session_->state()));
     }
@@ -371,7 +376,7 @@ void Standby::tell_checkpoint(const SecondarySession::CheckpointFacts& facts) {
 }
 
 void Standby::tell_lost(const std::string& reason) {
-    Facts facts;
+    Facts facts = state_.facts();
     facts.epoch = store_->epoch();
     facts.lost_at_ms = wall_ms();
     const auto saved = state_.save(facts);

@@ -34,6 +34,7 @@ class Standby final : private SecondarySession::Owner {
     Result<> prepare_vm();
     Result<> listen_to_primary(std::shared_ptr<net::TlsContext> tls);
     Result<> listen_to_agent(std::shared_ptr<net::TlsContext> tls);
+    bool take_primary();
     Result<> take_stream(ByteView bytes);
     void agent_in_trouble(BeatJudge::Verdict verdict);
     void primary_left();

@@ -109,8 +109,9 @@ Result<Json> Standby::dump(const Json& request) {
     if (block.empty() || path.empty()) {
         return fail(ErrorCode::invalid_argument, "dump needs \"block\" and \"path\"");
     }
-    if (store_->content() != StoreRecord::Content::committed ||
-        session_->state() == Secondary::promoted) {
+    const bool held = store_->content() == StoreRecord::Content::committed &&
+                      session_->state() != Secondary::promoted;
+    if (!held) {
         return fail(ErrorCode::operation_invalid, "no committed image is held (state {})",
                     colo::name_of(session_->state()));
     }
@@ -167,6 +168,8 @@ void Standby::promote_vm() {
     if (!fenced) {
         return loop_.post([this, fenced] { promotion_ended(fenced); });
     }
+    // An agent may be linked whose stream has not begun: its disk writes end here.
+    drop_primary();
     if (network_) network_->serve_vm();
     if (disk_) {
         const auto back = disk_->disk().discard(store_->epoch());
