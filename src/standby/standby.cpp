@@ -40,16 +40,18 @@ std::int64_t Standby::wall_ms() const {
 }
 
 Result<> Standby::open() {
-    const bool promoted = state_.facts().promoted;
-    if (!promoted) StandbyVm::end_leftover(vm_files());
+    if (!state_.facts().ran) StandbyVm::end_leftover(vm_files());
     store_ = TRY(PageStore::open(state_.memory()));
     SecondarySession::Owner& owner = *this;
     session_ = std::make_unique<SecondarySession>(*store_, owner, [this] { return wall_ms(); });
-    if (promoted) {
+    const bool held = store_->content() == StoreRecord::Content::committed;
+    is_over_ = state_.facts().promoted && (state_.facts().ran || !held);
+    if (is_over_) {
         session_->adopt_promoted();
         log_info("standby", "promoted at epoch {} earlier: primaries are refused",
                  state_.facts().epoch);
-    } else if (store_->content() == StoreRecord::Content::committed) {
+    } else if (held) {
+        // A promotion that was begun and never let its guest go leaves the same, and the fence.
         stale_ = true;
         Facts facts = state_.facts();
         facts.epoch = store_->epoch();
@@ -131,7 +133,7 @@ Result<> Standby::listen() {
     }
     TRY(open_disk(tls));
     TRY(open_network(tls));
-    if (!state_.facts().promoted && !options_.vm.empty()) TRY(prepare_vm());
+    if (!is_over_ && !options_.vm.empty()) TRY(prepare_vm());
     control_ = TRY(ControlSocket::make(loop_, state_.file("control.sock"),
                                        [this](const Json& request, ControlSocket::Reply reply) {
                                            on_request(request, std::move(reply));

@@ -68,6 +68,7 @@ class Standby final : private SecondarySession::Owner {
     void ask_promotion(bool force, ControlSocket::Reply reply);
     Result<> may_promote(bool force) const;
     std::unique_ptr<FailoverStream> make_stream() const;
+    Result<> mark_ran(bool ran);
     void promotion_ended(const Result<>& outcome);
     void print_error(std::string_view message);
     std::int64_t wall_ms() const;
@@ -97,6 +98,8 @@ class Standby final : private SecondarySession::Owner {
     colo::Limits limits_;
     // Held from an earlier process: the primary may have gone on.
     bool stale_ = false;
+    // An earlier process promoted, and its guest may run: nothing is left to do.
+    bool is_over_ = false;
     colo::Secondary watched_state_ = colo::Secondary::idle;
     Instant last_progress_{};
     Instant commit_began_{};

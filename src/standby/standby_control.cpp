@@ -129,8 +129,14 @@ Result<> Standby::may_promote(bool force) const {
         return fail(ErrorCode::operation_invalid,
                     "no QEMU command line was given after --: nothing can be promoted");
     }
-    if (force) return {};
     const std::uint64_t epoch = store_->epoch();
+    if (state_.facts().ran && session_->state() != Secondary::promoted) {
+        return fail(ErrorCode::operation_invalid,
+                    "epoch {} was let go once, and the guest may have run: its memory is no longer "
+                    "that of the epoch",
+                    epoch);
+    }
+    if (force) return {};
     const bool holds = options_.on_loss == Options::OnLoss::hold;
     if (session_->is_protected()) {
         if (!holds) return {};
@@ -146,6 +152,11 @@ Result<> Standby::may_promote(bool force) const {
 }
 
 void Standby::ask_promotion(bool force, ControlSocket::Reply reply) {
+    if (session_->state() == Secondary::promoting) {
+        return reply(fail(ErrorCode::operation_invalid,
+                          "epoch {} is being promoted already: whoever asked first is answered",
+                          store_->epoch()));
+    }
     const auto allowed = may_promote(force);
     if (!allowed) return reply(tl::make_unexpected(allowed.error()));
     if (force && stale_) {
@@ -178,7 +189,7 @@ void Standby::promote_vm() {
         }
         disk_->serve_vm();
     }
-    vm_->promote([this] { return make_stream(); },
+    vm_->promote([this] { return make_stream(); }, [this](bool ran) { return mark_ran(ran); },
                  [this](const Result<>& outcome) { promotion_ended(outcome); });
 }
 
@@ -192,6 +203,13 @@ std::unique_ptr<FailoverStream> Standby::make_stream() const {
         blocks.push_back({store_->image(index), shared});
     }
     return std::make_unique<FailoverStream>(head, std::move(blocks), store_->device_state());
+}
+
+// On disk before the guest runs: from then on nobody runs it from the image a second time.
+Result<> Standby::mark_ran(bool ran) {
+    Facts facts = state_.facts();
+    facts.ran = ran;
+    return state_.save(facts);
 }
 
 void Standby::promotion_ended(const Result<>& outcome) {

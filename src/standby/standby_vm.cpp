@@ -116,13 +116,7 @@ void StandbyVm::watch_exit() {
         int status = 0;
         if (::waitpid(process_, &status, WNOHANG) != process_) return;
         const std::string how = how_it_ended(status);
-        exit_watch_.reset();
-        process_handle_.reset();
-        process_ = -1;
-        prepared_ = false;
-        running_ = false;
-        qmp_.reset();
-        (void)::unlink(files_.pid.c_str());
+        forget_process();
         fail_promotion({ErrorCode::operation_failed,
                         fmt::format("QEMU ended ({}): see '{}'", how, files_.log)});
         on_exit_(how);
@@ -169,8 +163,10 @@ void StandbyVm::prepare() {
 }
 
 void StandbyVm::promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
+                        std::function<Result<>(bool)> mark_ran,
                         std::function<void(Result<>)> outcome) {
     make_stream_ = std::move(make_stream);
+    mark_ran_ = std::move(mark_ran);
     outcome_ = std::move(outcome);
     if (!is_started()) {
         const auto started = start();
@@ -201,11 +197,20 @@ void StandbyVm::on_event(const QmpEvent& event) {
         return fail_promotion({ErrorCode::operation_failed,
                                fmt::format("QEMU refused the state: see '{}'", files_.log)});
     }
-    if (status != "completed") return;
+    if (status == "completed") let_run();
+}
+
+void StandbyVm::let_run() {
+    const auto marked = mark_ran_(true);
+    if (!marked) return fail_promotion(marked.error());
     qmp_->execute(
         "cont", Json(),
         [this](Result<Json> resumed) {
-            if (!resumed) return fail_promotion(resumed.error());
+            if (!resumed) {
+                // An answer of QEMU's. Without one the guest may run.
+                if (resumed.error().code == ErrorCode::operation_failed) (void)mark_ran_(false);
+                return fail_promotion(resumed.error());
+            }
             running_ = true;
             if (outcome_) std::exchange(outcome_, nullptr)({});
         },
@@ -217,13 +222,24 @@ void StandbyVm::fail_promotion(const Error& error) {
 }
 
 void StandbyVm::stop() {
-    if (process_ <= 0) return;
-    exit_watch_.reset();
+    outcome_ = nullptr;
+    if (process_ <= 0) return forget_process();
     (void)::kill(process_, SIGKILL);
     int status = 0;
     (void)::waitpid(process_, &status, 0);
+    forget_process();
+}
+
+// What a next process begins with.
+void StandbyVm::forget_process() {
+    if (process_ > 0) (void)::unlink(files_.pid.c_str());
+    exit_watch_.reset();
+    process_handle_.reset();
     process_ = -1;
-    (void)::unlink(files_.pid.c_str());
+    prepared_ = running_ = fed_ = false;
+    make_stream_ = nullptr;
+    // One of its callbacks may be running.
+    if (qmp_) loop_.post([gone = std::shared_ptr<QmpConnection>(std::move(qmp_))] {});
 }
 
 void StandbyVm::end_leftover(const Files& files) {

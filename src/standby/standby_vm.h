@@ -41,10 +41,12 @@ class StandbyVm {
     pid_t process() const { return process_; }
     const VmCommand& command() const { return command_; }
 
-    // Feeds the stream as soon as QEMU is prepared, and lets the guest run. The makers of stream
-    // and outcome are called on the loop. Once.
+    // Feeds the stream as soon as QEMU is prepared, and lets the guest run. All are called on the
+    // loop. `mark_ran(true)`: the guest is about to run, an error keeps it; `mark_ran(false)`: QEMU
+    // said that it did not. Again only after stop().
     void promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
-                 std::function<void(Result<>)> outcome);
+                 std::function<Result<>(bool)> mark_ran, std::function<void(Result<>)> outcome);
+    // May be called from any callback of ours.
     void stop();
 
     // Ends a process that an earlier standby left in the pid file, if it is still the same.
@@ -56,6 +58,8 @@ class StandbyVm {
     void feed();
     Result<> write_stream(FailoverStream& stream);
     void on_event(const QmpEvent& event);
+    void let_run();
+    void forget_process();
     void fail_promotion(const Error& error);
 
     Loop& loop_;
@@ -70,6 +74,7 @@ class StandbyVm {
     bool running_ = false;
     bool fed_ = false;
     std::function<std::unique_ptr<FailoverStream>()> make_stream_;
+    std::function<Result<>(bool)> mark_ran_;
     std::function<void(Result<>)> outcome_;
 };
 

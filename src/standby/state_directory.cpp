@@ -79,6 +79,8 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
     if (!text.empty()) {
         const Json json = TRY(Json::parse(text));
         state.facts_.promoted = json.flag("promoted");
+        // Older releases did not say: a guest that may run is not run a second time.
+        state.facts_.ran = json.flag("ran", state.facts_.promoted);
         state.facts_.epoch = json.u64("epoch");
         state.facts_.lost_at_ms = json.i64("lost_at_ms");
     }
@@ -90,8 +92,10 @@ std::string StateDirectory::file(std::string_view name) const {
 }
 
 Result<> StateDirectory::save(const Facts& facts) {
-    const Json json = Json::object(
-        {{"promoted", facts.promoted}, {"epoch", facts.epoch}, {"lost_at_ms", facts.lost_at_ms}});
+    const Json json = Json::object({{"promoted", facts.promoted},
+                                    {"ran", facts.ran},
+                                    {"epoch", facts.epoch},
+                                    {"lost_at_ms", facts.lost_at_ms}});
     const std::string text = json.dump() + '\n';
     const std::string path = file("state.json");
     TRY(save_bytes(path, as_bytes(text)));

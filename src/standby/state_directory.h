@@ -13,6 +13,8 @@ namespace segue::standby {
 struct Facts {
     // Set before anything of a promotion is done, for ever: the old primary stays refused.
     bool promoted = false;
+    // Set before the guest is let go: it may have run, and the image is no longer its epoch.
+    bool ran = false;
     std::uint64_t epoch = 0;
     std::int64_t lost_at_ms = 0;  // wall clock; 0: not lost
 };
