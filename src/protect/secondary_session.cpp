@@ -169,6 +169,11 @@ Result<> SecondarySession::committed() {
     return in_read_ ? Result<>() : finish_commit();
 }
 
+void SecondarySession::commit_failed(const std::string& reason) {
+    reason_ = reason;
+    (void)tell(Event::time_up);
+}
+
 // The primary runs again; only now the pages are copied into the images.
 Result<> SecondarySession::finish_commit() {
     commit_finishes_ = false;

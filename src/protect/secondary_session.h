@@ -67,6 +67,8 @@ class SecondarySession final : private StreamEvents {
     void time_up();
     // The owner's part of begin_commit() is durable. Error: the store cannot go on; link_lost().
     Result<> committed();
+    // It never will be: the epoch before stays. The link is gone already.
+    void commit_failed(const std::string& reason);
 
     // An error says why not; else promote_vm() was called, and the outcome must be told.
     Result<> promote();

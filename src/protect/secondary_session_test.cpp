@@ -133,6 +133,21 @@ TEST(SecondarySession, AnswersOnlyWhenTheOwnersPartIsDurable) {
     EXPECT_EQ(standby.counter(), 0x29e8);
 }
 
+TEST(SecondarySession, ACommitThatFailsLeavesTheEpochBeforeAtOnce) {
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    standby.owner.commits_at_once = false;
+    ASSERT_TRUE(standby.take("microvm-checkpoint-2.bin").has_value());
+    standby.session.link_lost("a disk that cannot be synced");
+    EXPECT_EQ(standby.session.state(), colo::Secondary::committing_lost);
+    standby.session.commit_failed("a disk that cannot be synced");
+    EXPECT_EQ(standby.session.state(), colo::Secondary::lost);
+    EXPECT_EQ(standby.owner.notes.back(), "lost: a disk that cannot be synced");
+    EXPECT_EQ(standby.store->epoch(), 2U);
+    EXPECT_NE(standby.counter(), 0x29e8);
+}
+
 TEST(SecondarySession, ACutAtEveryByteLeavesTheEpochBefore) {
     const Bytes checkpoint = captured("microvm-checkpoint-2.bin");
     SharedFolder folder;

@@ -310,9 +310,9 @@ void Standby::seal_output() {
     const auto sealed = disk_->disk().seal(store_->epoch() + 1);
     if (!sealed) return fail_session(sealed.error());
     if (!disk_->disk().needs_sync()) return;
-    disk_syncs_ = true;
+    disk_syncs_ += 1;
     worker_->run(disk_->disk().sync_job(), [this](const Result<>& synced) {
-        disk_syncs_ = false;
+        disk_syncs_ -= 1;
         if (!synced) {
             commit_waits_ = false;
             return fail_session(synced.error());
@@ -328,7 +328,7 @@ void Standby::begin_commit(std::uint64_t epoch) {
 }
 
 void Standby::commit_if_durable() {
-    commit_waits_ = disk_syncs_;
+    commit_waits_ = disk_syncs_ > 0;
     if (commit_waits_) return;
     const auto committed = session_->committed();
     if (!committed) fail_session(committed.error());
@@ -349,6 +349,10 @@ void Standby::fail_session(const Error& error) {
     loop_.post([this, error] {
         drop_primary();
         link_ended(error, false);
+        // Nothing will end this commit: what was held before it counts.
+        if (session_->state() == colo::Secondary::committing_lost) {
+            session_->commit_failed(error.message);
+        }
     });
 }
 
@@ -413,6 +417,7 @@ void Standby::watch_time() {
             promotion_ended(
                 fail(ErrorCode::timeout, "QEMU did not run within {} s", to_ms(*limit) / 1000));
         } else {
+            commit_waits_ = false;
             session_->time_up();
         }
     }

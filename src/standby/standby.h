@@ -103,8 +103,8 @@ class Standby final : private SecondarySession::Owner {
     colo::Secondary watched_state_ = colo::Secondary::idle;
     Instant last_progress_{};
     Instant commit_began_{};
-    // The sealed disk epoch is being synced; the commit waits for it.
-    bool disk_syncs_ = false;
+    // Sealed disk epochs that are being synced; a commit waits for all of them.
+    std::size_t disk_syncs_ = 0;
     bool commit_waits_ = false;
     Instant promotion_began_{};
     std::int64_t last_commit_us_ = 0;
