@@ -115,7 +115,7 @@ Result<> PageStore::open_log() {
 Result<> PageStore::begin(const StreamHead& head) {
     // The bytes of the stream that came with the head stay: the log is the receiver's buffer.
     const Bytes waiting(log().begin(), log().end());
-    record_.put({});
+    forget();
     head_ = head;
     device_state_.clear();
     TRY(save_head());

@@ -35,7 +35,9 @@ class PageStore {
     // Makes it ahead of the first state, for a QEMU that is started before.
     Result<> prepare_image(std::string_view block, std::uint64_t length);
 
-    // Gives up what is held, and makes the images of a new session. Errors leave nothing held.
+    // Gives up what is held; a next process finds nothing.
+    void forget() { record_.put({}); }
+    // Makes the images of a new session, after forget(). Errors leave nothing held.
     Result<> begin(const StreamHead& head);
     // Where the pages of the first state go: at once into the images.
     RamSink& first_pages();

@@ -86,6 +86,8 @@ bool SecondarySession::connected() {
     if (found.row == nullptr) return false;
     for (const Action action : found.row->actions)
         if (action == Action::refuse_link) return false;
+    // An epoch that was not copied yet (a lack of memory) stands in the log alone.
+    if (!store_.apply()) return false;
     reader_ = StreamReader();
     parsed_ = 0;
     head_waits_ = false;
@@ -135,6 +137,8 @@ Result<> SecondarySession::begin_store() {
                     "off");
     }
     TRY(owner_.check_head(reader_.head()));
+    // Before the disk, which goes beyond the image's epoch now: both count, or neither.
+    store_.forget();
     TRY(tell(Event::head_read));
     store_.drop_front(parsed_);
     parsed_ = 0;

@@ -17,6 +17,7 @@
 namespace segue {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -60,7 +61,11 @@ class Recorder : public SecondarySession::Owner {
     void tell_lost(const std::string& reason) override { note("lost: " + reason); }
     void promote_vm() override { note("promote"); }
 
-    void note(std::string text) { notes.push_back(std::move(text)); }
+    void note(std::string text) {
+        notes.push_back(text);
+        if (on_note) on_note(text);
+    }
+    std::function<void(const std::string&)> on_note;
     SecondarySession* session = nullptr;
     bool commits_at_once = true;
     SecondarySession::CheckpointFacts last;
@@ -164,6 +169,60 @@ TEST(SecondarySession, ACutAtEveryByteLeavesTheEpochBefore) {
         ASSERT_TRUE(std::equal(before.begin(), before.end(), image.begin())) << cut;
         standby.protect();
     }
+}
+
+// A file that cannot be written for the while, as with a full /dev/shm.
+class Blocked {
+  public:
+    explicit Blocked(std::string path) : path_(std::move(path)) {
+        std::filesystem::create_directory(path_);
+    }
+    ~Blocked() { std::filesystem::remove(path_); }
+    Blocked(const Blocked&) = delete;
+    Blocked& operator=(const Blocked&) = delete;
+
+  private:
+    std::string path_;
+};
+
+TEST(SecondarySession, ANewLinkDoesNotOverwriteAnEpochThatStandsInTheLogAlone) {
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    {
+        const Blocked state(folder.path() + "/state-1.new");
+        EXPECT_FALSE(standby.take("microvm-checkpoint-2.bin").has_value());
+        standby.session.link_lost("no memory");
+        EXPECT_EQ(standby.store->epoch(), 3U);
+        EXPECT_FALSE(standby.session.connected());
+        EXPECT_EQ(standby.session.state(), colo::Secondary::lost);
+    }
+    ASSERT_TRUE(standby.session.connected());
+    (void)standby.take(Bytes(4096, 'x'), 4096);
+    standby.session.link_lost("no stream");
+    ASSERT_TRUE(standby.session.promote().has_value());
+    EXPECT_EQ(standby.counter(), 0x29e8);
+    EXPECT_EQ(standby.store->device_state().size(), 3244U);
+}
+
+// The owner's disk goes beyond the image when output passes: a kill from there on must not leave an
+// image that counts.
+TEST(SecondarySession, TheImageIsForgottenBeforeOutputPasses) {
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    standby.session.link_lost("end");
+    standby.owner.on_note = [&](const std::string& note) {
+        if (note != "pass") return;
+        EXPECT_EQ(RecordFile::open(folder.path() + "/record").value().get().content,
+                  StoreRecord::Content::nothing);
+        standby.owner.notes.emplace_back("looked");
+    };
+    ASSERT_TRUE(standby.session.connected());
+    EXPECT_EQ(standby.store->content(), StoreRecord::Content::committed);
+    ASSERT_TRUE(standby.take("microvm-first.bin").has_value());
+    EXPECT_THAT(standby.owner.notes, Contains("looked"));
+    EXPECT_EQ(standby.store->epoch(), 1U);
 }
 
 // A child receives and is killed by itself at a byte; what it leaves is opened here.
