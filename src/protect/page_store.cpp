@@ -20,6 +20,12 @@ constexpr std::size_t kLogSlack = StreamLimits{}.device_state_bytes + (16U << 20
 constexpr std::size_t kLeastReady = 16U << 20;
 constexpr std::size_t kMaxFileName = 200;
 
+// Of what is stored. Anything else (memory, descriptors) is a lack of this moment.
+bool is_damage(const Error& error) {
+    return error.code == ErrorCode::persist_failed || error.code == ErrorCode::protocol ||
+           error.code == ErrorCode::limit_exceeded;
+}
+
 bool is_plain(char letter) {
     return (letter >= '0' && letter <= '9') || (letter >= 'a' && letter <= 'z') ||
            (letter >= 'A' && letter <= 'Z') || letter == '.' || letter == '-';
@@ -53,10 +59,16 @@ Result<std::unique_ptr<PageStore>> PageStore::open(const std::string& directory)
     store->record_ = TRY(RecordFile::open(directory + "/record"));
     if (store->content() == StoreRecord::Content::committed) {
         const auto recovered = store->recover();
-        if (!recovered) {
-            store->record_.put({});
+        if (!recovered && is_damage(recovered.error())) {
+            store->forget();
             return fail(ErrorCode::persist_failed,
-                        "the committed image in '{}' cannot be read and was given up: {}",
+                        "the committed image in '{}' is damaged and was given up: {}", directory,
+                        recovered.error().message);
+        }
+        if (!recovered) {
+            return fail(recovered.error().code,
+                        "the committed image in '{}' is kept, and cannot be opened now: {}; start "
+                        "again when that is mended, or remove the directory to give the image up",
                         directory, recovered.error().message);
         }
     } else {
@@ -68,6 +80,11 @@ Result<std::unique_ptr<PageStore>> PageStore::open(const std::string& directory)
 Result<> PageStore::recover() {
     head_ = TRY(load_head(directory_ + "/head"));
     TRY(open_images());
+    for (const MemoryFile& image : images_) {
+        if (!image.is_fresh()) continue;
+        return fail(ErrorCode::persist_failed, "'{}' was missing, or of another size",
+                    image.path());
+    }
     TRY(open_log());
     if (record_.get().pending) {
         filled_ = record_.get().state_at + record_.get().state_bytes;

@@ -277,6 +277,40 @@ TEST(SecondarySession, ACommittedLogIsReplayedAfterAKill) {
     EXPECT_EQ(standby.store->device_state().size(), 3244U);
 }
 
+TEST(PageStore, ALackOfTheMomentDoesNotCostTheImage) {
+    SharedFolder folder;
+    { Standby(folder.path()).protect(); }
+    {
+        // The state is there and cannot be read, as with no descriptor left.
+        const std::string state = folder.path() + "/state-0";
+        std::filesystem::rename(state, state + ".kept");
+        std::filesystem::create_symlink(state + ".kept", state);
+        const auto refused = PageStore::open(folder.path());
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_THAT(refused.error().message, HasSubstr("is kept"));
+        EXPECT_THAT(refused.error().message, HasSubstr(folder.path()));
+        std::filesystem::rename(state + ".kept", state);
+    }
+    Standby standby(folder.path());
+    EXPECT_EQ(standby.store->epoch(), 2U);
+    EXPECT_EQ(standby.store->device_state().size(), 3244U);
+}
+
+TEST(PageStore, ADamagedImageIsGivenUp) {
+    SharedFolder folder;
+    std::string image;
+    {
+        Standby standby(folder.path());
+        standby.protect();
+        image = standby.store->image_path("microvm.ram");
+    }
+    std::filesystem::remove(image);
+    const auto refused = PageStore::open(folder.path());
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_THAT(refused.error().message, HasSubstr("given up"));
+    EXPECT_EQ(PageStore::open(folder.path()).value()->content(), StoreRecord::Content::nothing);
+}
+
 TEST(SecondarySession, RefusesASecondPrimaryAndAfterPromotionEveryOne) {
     SharedFolder folder;
     Standby standby(folder.path());
