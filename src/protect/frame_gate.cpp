@@ -11,6 +11,7 @@ Result<> FrameSplitter::feed(ByteView bytes) {
     while (rest_.size() - at >= kFrameHead) {
         const std::size_t length = load<ByteOrder::big, std::uint32_t>(rest_.data() + at);
         if (length > kMaxFrame) {
+            rest_.clear();
             return fail(ErrorCode::limit_exceeded,
                         "network frame of {} bytes (at most {}): not QEMU's stream format?", length,
                         kMaxFrame);

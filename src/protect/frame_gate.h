@@ -19,7 +19,7 @@ inline constexpr std::size_t kFrameHead = 4;
 class FrameSplitter {
   public:
     // Takes bytes; then take() gives whole frames with their heads until it is empty. An error
-    // (limit_exceeded) ends the connection.
+    // (limit_exceeded) ends the connection; what is not whole is forgotten.
     Result<> feed(ByteView bytes);
     // The frames that are whole so far, with their heads, one after the other, and how many. Empty
     // frames are left out: QEMU's datagram netdev stops reading for good when it gets one.
@@ -61,8 +61,9 @@ class FrameGate {
 
     std::size_t held_frames() const;
     std::size_t held_bytes() const;
-    // Whether more may be held. Beyond, the owner stops reading the guest's socket: frames wait in
-    // QEMU then, nothing is dropped.
+    // Whether more may be held. Beyond, the owner stops reading the guest's socket, and frames wait
+    // in QEMU; where that would stop more than frames, it drops and counts them, as a full switch
+    // port does.
     bool is_full() const { return held_bytes() >= kMaxHeldBytes; }
     static constexpr std::size_t kMaxHeldBytes = 64U << 20;
 

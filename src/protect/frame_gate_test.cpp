@@ -45,7 +45,7 @@ TEST(FrameSplitter, RefusesHugeFramesAndLeavesEmptyOnesOut) {
     FrameSplitter splitter;
     EXPECT_THAT(splitter.feed(Bytes{0, 1, 0x10, 1}).error().message,
                 HasSubstr("frame of 69633 bytes (at most 69632)"));
-    splitter.reset();
+    // What is wrong is forgotten: it would grow with each call.
     ASSERT_TRUE(splitter.feed(Bytes{0, 0, 0, 0, 0, 0, 0, 1, 'x'}).has_value());
     EXPECT_EQ(texts(splitter.take()), Texts{"x"});
     EXPECT_TRUE(framed({}).empty());

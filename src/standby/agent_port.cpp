@@ -98,7 +98,7 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
             connection_->send(AgentLink::tell(Kind::welcome));
             return {};
         case Kind::stream: return handlers_.stream(message.bytes);
-        case Kind::frames: handlers_.frames(message.bytes); return {};
+        case Kind::frames: return handlers_.frames(message.bytes);
         case Kind::write: return handlers_.write(message.offset, message.bytes);
         case Kind::zero: return handlers_.zero(message.offset, message.length);
         case Kind::dead:

@@ -20,7 +20,7 @@ class AgentPort {
         // False: the newcomer is refused.
         std::function<bool()> connected;
         std::function<Result<>(ByteView)> stream;
-        std::function<void(ByteView)> frames;
+        std::function<Result<>(ByteView)> frames;
         std::function<Result<>(std::uint64_t offset, ByteView data)> write;
         std::function<Result<>(std::uint64_t offset, std::uint64_t length)> zero;
         // A checkpoint is whole and not committed: what follows must wait for resume().

@@ -15,6 +15,8 @@ namespace {
 constexpr int kDatagramBuffer = 4 << 20;
 // Between two looks at the other sockets of the loop.
 constexpr int kDatagramsPerTurn = 256;
+// More than a socket's queue holds: whoever stands still has sent no more.
+constexpr int kDatagramsWaiting = 1 << 16;
 
 Result<net::Descriptor> bind_datagrams(const std::string& path) {
     const auto address = TRY(net::SocketAddress::of_unix(path));
@@ -86,7 +88,7 @@ Result<> NetworkPort::listen(const Options& all) {
         primary_datagrams_ = TRY(bind_datagrams(primary.datagram_path));
         primary_path_ = primary.datagram_path;
         primary_watch_ = loop_.watch(primary_datagrams_.get(), [this](Loop::Ready) {
-            read_datagrams(primary_datagrams_.get(), false);
+            read_datagrams(primary_datagrams_.get(), false, kDatagramsPerTurn);
             watch_fullness();
         });
         primary_watch_->set_interest(true, false);
@@ -156,6 +158,17 @@ void NetworkPort::primary_sent(ByteView bytes) {
     watch_fullness();
 }
 
+Result<> NetworkPort::agent_sent(ByteView frames) {
+    const auto fed = from_primary_.feed(frames);
+    FrameGate::Frames whole = from_primary_.take();
+    if (gate_.is_full()) {
+        dropped_ += whole.count;
+    } else {
+        to_outside(gate_.sent(std::move(whole)));
+    }
+    return fed;
+}
+
 // A full gate leaves frames in QEMU, until a commit makes room.
 void NetworkPort::watch_fullness() {
     const bool reading = !gate_.is_full();
@@ -179,7 +192,9 @@ void NetworkPort::seal(std::uint64_t epoch) {
 }
 
 void NetworkPort::drain_primary() {
-    if (primary_datagrams_) return read_datagrams(primary_datagrams_.get(), false);
+    if (primary_datagrams_) {
+        return read_datagrams(primary_datagrams_.get(), false, kDatagramsWaiting);
+    }
     std::uint8_t buffer[64U << 10];
     while (primary_ && !primary_->is_closed()) {
         const ssize_t got = ::recv(primary_->descriptor(), buffer, sizeof buffer, MSG_DONTWAIT);
@@ -210,14 +225,15 @@ void NetworkPort::serve_vm() {
     if (udp_ && !open_udp()) log_warning("standby", "the network's socket could not be made anew");
     gate_.discard();
     to_outside(gate_.pass());
-    vm_watch_ = loop_.watch(vm_datagrams_.get(),
-                            [this](Loop::Ready) { read_datagrams(vm_datagrams_.get(), true); });
+    vm_watch_ = loop_.watch(vm_datagrams_.get(), [this](Loop::Ready) {
+        read_datagrams(vm_datagrams_.get(), true, kDatagramsPerTurn);
+    });
     vm_watch_->set_interest(true, false);
 }
 
-void NetworkPort::read_datagrams(int descriptor, bool from_vm) {
+void NetworkPort::read_datagrams(int descriptor, bool from_vm, int limit) {
     std::uint8_t buffer[kMaxFrame + 1];
-    for (int count = 0; count < kDatagramsPerTurn; ++count) {
+    for (int count = 0; count < limit; ++count) {
         net::SocketAddress sender;
         sender.size = sizeof sender.storage;
         const ssize_t got =

@@ -26,8 +26,9 @@ class NetworkPort {
                                                      Files files);
     ~NetworkPort();
 
-    // Frames of the primary, brought by its agent; frames for it leave through `sink`.
-    void agent_sent(ByteView frames) { primary_sent(frames); }
+    // Frames of the primary, brought by its agent; frames for it leave through `sink`. An error is
+    // the agent's. Beyond a full gate they are dropped: disk and stream share the agent's link.
+    Result<> agent_sent(ByteView frames);
     void set_agent(std::function<void(ByteView frames)> sink) { to_agent_ = std::move(sink); }
 
     void pass();
@@ -55,7 +56,7 @@ class NetworkPort {
     void accept_outside(net::Descriptor socket);
     void primary_sent(ByteView bytes);
     void drain_primary();
-    void read_datagrams(int descriptor, bool from_vm);
+    void read_datagrams(int descriptor, bool from_vm, int limit);
     void outside_sent(ByteView bytes);
     void to_outside(FrameGate::Frames frames);
     void to_guest(const FrameGate::Frames& frames);

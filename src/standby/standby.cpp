@@ -174,8 +174,8 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
         return true;
     };
     handlers.stream = [this](ByteView bytes) { return take_stream(bytes); };
-    handlers.frames = [this](ByteView frames) {
-        if (network_) network_->agent_sent(frames);
+    handlers.frames = [this](ByteView frames) -> Result<> {
+        return network_ ? network_->agent_sent(frames) : Result<>();
     };
     const auto inside = [this](std::uint64_t offset, std::uint64_t length) -> Result<> {
         if (disk_ && offset <= disk_->disk().bytes() && length <= disk_->disk().bytes() - offset) {

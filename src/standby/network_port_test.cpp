@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "standby/network_port.h"
+
+#include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "net/test_loop.h"
+#include "standby/test_peer.h"
+
+namespace segue::standby {
+namespace {
+
+std::unique_ptr<NetworkPort> open(net::TestLoop& loop, const TestFolder& folder,
+                                  const std::string& datagrams = {}) {
+    Options options;
+    options.network = Options::Net{{}, datagrams};
+    options.network_out = folder.file("out.sock");
+    return NetworkPort::make(*loop, options, nullptr,
+                             {folder.file("gate.sock"), folder.file("vm.sock")})
+        .value();
+}
+
+TEST(NetworkPort, AnAgentsFramesBeyondAFullGateAreDroppedAndCounted) {
+    net::TestLoop loop;
+    TestFolder folder;
+    const auto port = open(loop, folder);
+    port->hold();
+    const Bytes frame = framed(Bytes(60000, 'f'));
+    constexpr std::size_t kSent = 2 * FrameGate::kMaxHeldBytes / 60000;
+    for (std::size_t count = 0; count < kSent; ++count)
+        ASSERT_TRUE(port->agent_sent(frame).has_value());
+    EXPECT_EQ(port->held_frames(), FrameGate::kMaxHeldBytes / frame.size() + 1);
+    EXPECT_EQ(port->held_frames() + port->dropped_frames(), kSent);
+}
+
+TEST(NetworkPort, AFrameThatIsTooLongIsTheAgentsErrorAndNothingStays) {
+    net::TestLoop loop;
+    TestFolder folder;
+    const auto port = open(loop, folder);
+    port->hold();
+    Bytes bad(100, 0xff);
+    EXPECT_EQ(port->agent_sent(bad).error().code, ErrorCode::limit_exceeded);
+    EXPECT_TRUE(port->agent_sent(framed(Bytes(60, 'f'))).has_value());
+    EXPECT_EQ(port->held_frames(), 1U);
+}
+
+// Runs in a process of its own. A namespace whose sockets hold many datagrams, where that is
+// possible; where it is not, the test is the smaller one. Returns what is wrong.
+int datagrams_that_miss_their_epoch() {
+    if (::unshare(CLONE_NEWNET) == 0) std::ofstream("/proc/sys/net/unix/max_dgram_qlen") << 2000;
+    net::TestLoop loop;
+    TestFolder folder;
+    const std::string path = folder.file("net.dgram");
+    const auto port = open(loop, folder, path);
+    port->hold();
+    const net::Descriptor nic(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    const auto address = net::SocketAddress::of_unix(path).value();
+    std::size_t sent = 0;
+    const Bytes frame(60, 'f');
+    while (sent < 1000 &&
+           ::sendto(nic.get(), frame.data(), frame.size(), 0, address.get(), address.size) > 0)
+        ++sent;
+    port->seal(2);
+    return sent > 0 && port->held_frames() == sent ? 0 : 1;
+}
+
+TEST(NetworkPort, EveryDatagramThatWaitsBelongsToTheSealedEpoch) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(datagrams_that_miss_their_epoch());
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace segue::standby
