@@ -12,6 +12,7 @@ namespace segue::net {
 class TestLoop {
   public:
     Loop& operator*() { return *loop_; }
+    RunLoop& owned() { return *loop_; }
 
     // True when the condition came true within `patience`.
     bool run_until(const std::function<bool()>& condition, Duration patience = 5s) {

@@ -18,7 +18,7 @@ namespace {
 constexpr Duration kConnectBound = 10s;
 // Bytes on their way to the standby; beyond, QEMU is not read: a slow link costs pause, not memory.
 constexpr std::size_t kBacklog = 64U << 20;
-// Frames that may be queued in one go beyond it.
+// What one write of QEMU's disk, and a stream that was read already, may put beyond it.
 constexpr std::size_t kOutputLimit = std::size_t{4} << 30;
 // QEMU's connections end some moments before its process does.
 constexpr Duration kEndGrace = 500ms;
@@ -295,6 +295,8 @@ void Agent::guest_sent(FrameGate::Frames frames) {
     const bool to_standby =
         options_.gate == AgentOptions::Gate::standby &&
         (state_ == State::ready || state_ == State::syncing || state_ == State::guarding);
+    // A full link or gate is a full switch port: only frames are dropped, the stream waits.
+    if (to_standby ? full_ : gate_.is_full()) return network_->count_dropped(frames.count);
     if (to_standby) return send(AgentLink::frames(frames.bytes));
     if (state_ == State::isolated) return;
     network_->leave(gate_.sent(std::move(frames)).bytes);

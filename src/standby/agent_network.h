@@ -29,6 +29,8 @@ class AgentNetwork {
     void drain();
     void leave(Bytes frames) { send(back_, std::move(frames)); }
     void deliver(ByteView frames) { send(in_, Bytes(frames.begin(), frames.end())); }
+    // Frames of the guest that its owner could not keep.
+    void count_dropped(std::size_t frames) { dropped_ += frames; }
     std::uint64_t dropped() const { return dropped_; }
 
     // Frames toward a QEMU that does not read wait up to here; more are dropped.
