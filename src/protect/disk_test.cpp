@@ -297,6 +297,33 @@ TEST(NbdServer, TakesRequestsAtEveryCut) {
     }
 }
 
+TEST(NbdServer, HoldsRequestsBackBehindManyAnswers) {
+    Nbd peer({nbd::kMaxTransfer, false, false});
+    peer.negotiate();
+    Bytes input;
+    constexpr std::size_t kReads = 10;
+    for (std::size_t count = 0; count < kReads; ++count) {
+        const Bytes one = Nbd::request(0, 0, 0, nbd::kMaxTransfer);
+        input.insert(input.end(), one.begin(), one.end());
+    }
+    const Bytes data(nbd::kMaxTransfer);
+    std::size_t answered = 0;
+    int turns = 0;
+    do {
+        const auto fed = peer.server.feed(input, peer.out, [&](const nbd::Request& request) {
+            nbd::Server::reply(peer.out, request.cookie, nbd::Errno::ok, data);
+            ++answered;
+        });
+        ASSERT_TRUE(fed.has_value());
+        EXPECT_LT(peer.out.size(), nbd::kMaxAnswers + nbd::kMaxTransfer + 100);
+        peer.out = {};
+        input.clear();
+        ++turns;
+    } while (peer.server.holds_back());
+    EXPECT_EQ(answered, kReads);
+    EXPECT_GE(turns, 5);
+}
+
 TEST(NbdServer, KeepsRequestsInsideTheExport) {
     Nbd peer({4096});
     peer.negotiate();

@@ -15,6 +15,8 @@ namespace segue::nbd {
 
 // What a client may ask for at once. QEMU's largest request is 32 MiB.
 inline constexpr std::uint32_t kMaxTransfer = 32U << 20;
+// Answers of one feed(); requests behind them wait. (QEMU sends at most 16 at a time.)
+inline constexpr std::size_t kMaxAnswers = 2 * std::size_t{kMaxTransfer};
 inline constexpr std::uint32_t kMaxOptionBytes = 8192;
 // Options before transmission; a client that goes on without end is cut off.
 inline constexpr int kMaxOptions = 64;
@@ -53,12 +55,15 @@ class Server {
     // The greeting, to be sent first.
     Bytes greeting() const;
     // Takes bytes and calls `on_request(const Request&)` for each one; `out` is what must be sent.
-    // An error names what is wrong; the connection ends.
+    // An error names what is wrong; the connection ends. When holds_back(), requests wait for the
+    // answers to leave: feed() again then, without bytes.
     template <class OnRequest>
     Result<> feed(ByteView bytes, Bytes& out, OnRequest&& on_request) {
         input_.insert(input_.end(), bytes.begin(), bytes.end());
         std::size_t used = 0;
         for (;;) {
+            holds_back_ = out.size() >= kMaxAnswers;
+            if (holds_back_) break;
             Request request;
             const auto now = next(ByteView(input_).subspan(used), out, request);
             if (!now) return tl::make_unexpected(now.error());
@@ -71,6 +76,7 @@ class Server {
         input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
         return {};
     }
+    bool holds_back() const { return holds_back_; }
     // The answer to a request; `data` for a read that went well.
     static void reply(Bytes& out, std::uint64_t cookie, Errno error, ByteView data = {});
 
@@ -106,6 +112,7 @@ class Server {
     bool wants_tls_ = false;
     Phase phase_ = Phase::client_flags;
     bool no_zeroes_ = false;
+    bool holds_back_ = false;
     int options_ = 0;
     Bytes input_;
 };

@@ -49,9 +49,10 @@ void DiskPort::accept(net::Descriptor socket, bool is_vm) {
     net::Connection::Handlers handlers;
     handlers.on_input = [this, id](ByteView bytes) { on_input(id, bytes); };
     handlers.on_closed = [this, id](const Error&) { peers_.erase(id); };
+    handlers.on_drained = [this, id] { on_drained(id); };
     auto connection =
         std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
-    connection->set_output_limit(4 * std::size_t{nbd::kMaxTransfer});
+    connection->set_output_limit(kMaxWaiting + nbd::kMaxAnswers + 2 * nbd::kMaxTransfer);
     const bool needs_tls = tls_ != nullptr && connection->peer().family() != AF_UNIX;
     const auto [place, made] =
         peers_.emplace(id, Peer{std::move(connection),
@@ -72,8 +73,21 @@ void DiskPort::on_input(std::uint64_t id, ByteView bytes) {
     } else {
         done = read(id, peer, bytes);
     }
+    judge(peer, done);
+}
+
+// A client that asks for much and reads little is not read.
+void DiskPort::judge(Peer& peer, const Result<>& done) {
     if (!done) log_error("standby", "disk client: {}", done.error().message);
-    if (!done || peer.server.is_done()) peer.connection->close_after_output();
+    if (!done || peer.server.is_done()) return peer.connection->close_after_output();
+    peer.connection->set_reading(!peer.server.holds_back() &&
+                                 peer.connection->output_waiting() <= kMaxWaiting);
+}
+
+void DiskPort::on_drained(std::uint64_t id) {
+    const auto found = peers_.find(id);
+    if (found == peers_.end() || found->second.connection->is_reading()) return;
+    judge(found->second, read(id, found->second, {}));
 }
 
 Result<> DiskPort::read(std::uint64_t id, Peer& peer, ByteView bytes) {

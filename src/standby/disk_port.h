@@ -31,6 +31,8 @@ class DiskPort {
     std::string address() const;
 
     static constexpr std::size_t kMaxPeers = 16;
+    // Answers on their way; beyond, a client is not read until they have left.
+    static constexpr std::size_t kMaxWaiting = nbd::kMaxTransfer;
 
   private:
     struct Peer {
@@ -44,6 +46,8 @@ class DiskPort {
              std::shared_ptr<net::TlsContext> tls);
     void accept(net::Descriptor socket, bool is_vm);
     void on_input(std::uint64_t id, ByteView bytes);
+    void on_drained(std::uint64_t id);
+    static void judge(Peer& peer, const Result<>& done);
     Result<> read(std::uint64_t id, Peer& peer, ByteView bytes);
     static void send(Peer& peer, Bytes bytes);
     void handle(std::uint64_t id, Peer& peer, const nbd::Request& request, Bytes& out);
