@@ -96,9 +96,9 @@ endfunction()
 
 include(GoogleTest)
 
-# segue_program(NAME ROOM MAIN.cpp): one executable of the contract, in build/<preset>/bin.
-function(segue_program name room main)
-  add_executable(${name} ${main})
+# segue_program(NAME ROOM MAIN.cpp …): one executable of the contract, in build/<preset>/bin.
+function(segue_program name room)
+  add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE segue_${room})
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()

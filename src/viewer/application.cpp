@@ -45,6 +45,12 @@ Application::Application(RunLoop& loop, const Options& options)
                  if (auto* record = session_->record())
                      record->give(samples, session_->media_time());
              }),
+      shared_(
+          loop, options.devices, [this] { return session_is_over_ ? nullptr : session_.get(); },
+          [this](const std::string& name, bool there) {
+              set_notice(name + (there ? " is shared with the guest" : " is no longer shared"));
+          },
+          [this](const Error& error) { on_problem(error); }),
       poll_timer_(loop.make_timer([this] { poll(); })),
       notice_timer_(loop.make_timer([this] { set_notice({}); })),
       resize_timer_(loop.make_timer([this] { resize_guest(); })),
@@ -138,9 +144,13 @@ void Application::on_window_event(const SDL_WindowEvent& event) {
     switch (event.event) {
         case SDL_WINDOWEVENT_FOCUS_GAINED:
             input_.on_focus(*window);
+            shared_.set_focused(true);
             if (session_->agent().is_ready()) clipboard_.offer(session_->agent());
             break;
-        case SDL_WINDOWEVENT_FOCUS_LOST: input_.on_focus_lost(); break;
+        case SDL_WINDOWEVENT_FOCUS_LOST:
+            input_.on_focus_lost();
+            shared_.set_focused(false);
+            break;
         case SDL_WINDOWEVENT_SIZE_CHANGED:
             if (options_.resizes_guest) resize_timer_->start(kResizePatience);
             break;

@@ -10,6 +10,7 @@
 #include "viewer/file_sender.h"
 #include "viewer/input.h"
 #include "viewer/options.h"
+#include "viewer/shared_devices.h"
 #include "viewer/sound_device.h"
 
 namespace segue::viewer {
@@ -35,7 +36,9 @@ class Application final : public spice::client::SessionListener {
     void on_connected() override;
     void on_migrate_begin(const Endpoint& target, bool seamless) override;
     void on_target_connected(const Endpoint&) override {}
-    void on_switch(const Endpoint&, MoveManner) override {}
+    void on_switch(const Endpoint&, MoveManner manner) override {
+        if (manner == MoveManner::seamless) shared_.on_moved();
+    }
     void on_migrate_done(const Endpoint& home, MoveManner manner) override;
     void on_migrate_cancelled() override;
     void on_problem(const Error& error) override;
@@ -52,6 +55,12 @@ class Application final : public spice::client::SessionListener {
     void on_guest_clipboard(Selection selection, ClipboardType type, ByteView data) override;
     void on_file_wanted(std::uint32_t id, std::size_t size) override;
     void on_file_over(std::uint32_t id, spice::wire::agent::FileStatus result) override;
+    void on_stream_up(ChannelKey key, bool up) override;
+    void on_stream_data(ChannelKey key, ByteView data) override;
+    void on_stream_drained(ChannelKey key) override;
+    void on_port(ChannelKey key, const std::string& name, bool open) override;
+    void on_card_up(bool up) override;
+    void on_card_message(VscType type, std::uint32_t reader_id, ByteView data) override;
     void on_sound_start(const spice::client::SoundFormat& format) override;
     void on_sound_stop() override;
     void on_sound(std::span<const std::int16_t> samples, std::uint32_t media_time) override;
@@ -92,6 +101,7 @@ class Application final : public spice::client::SessionListener {
     Input input_;
     Clipboard clipboard_;
     SoundDevice sound_;
+    SharedDevices shared_;
     std::unique_ptr<FileSender> files_;
     std::unique_ptr<Timer> poll_timer_;
     std::unique_ptr<Timer> notice_timer_;

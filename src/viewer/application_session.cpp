@@ -198,6 +198,33 @@ void Application::on_file_over(std::uint32_t id, spice::wire::agent::FileStatus 
                     : fmt::format("{} was not sent: {}", path, name_of(result)));
 }
 
+// --- What is shared
+// -------------------------------------------------------------------------------
+
+void Application::on_stream_up(ChannelKey key, bool up) {
+    shared_.on_stream_up(key, up);
+}
+
+void Application::on_stream_data(ChannelKey key, ByteView data) {
+    shared_.on_stream_data(key, data);
+}
+
+void Application::on_stream_drained(ChannelKey key) {
+    shared_.on_stream_drained(key);
+}
+
+void Application::on_port(ChannelKey key, const std::string&, bool open) {
+    shared_.on_port(key, open);
+}
+
+void Application::on_card_up(bool up) {
+    shared_.on_card_up(up);
+}
+
+void Application::on_card_message(VscType type, std::uint32_t reader_id, ByteView data) {
+    shared_.on_card_message(type, reader_id, data);
+}
+
 // --- Sound ---------------------------------------------------------------------------------------
 
 void Application::on_sound_start(const spice::client::SoundFormat& format) {

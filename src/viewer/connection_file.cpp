@@ -123,6 +123,10 @@ Result<ConnectionFile> apply_connection_file(std::string_view text,
         if (const auto found = keys.find(action); found != keys.end())
             file.hotkeys[action] = found->second;
     }
+    file.enables_smartcard = truth(keys, "enable-smartcard");
+    file.enables_usb = !keys.contains("enable-usbredir") || truth(keys, "enable-usbredir");
+    file.shares_plugged_usb = truth(keys, "enable-usb-autoshare");
+    take(keys, "usb-filter", file.usb_filter);
     file.fullscreen = truth(keys, "fullscreen");
     file.delete_after_reading = truth(keys, "delete-this-file");
     return file;

@@ -16,6 +16,10 @@ struct ConnectionFile {
     std::map<std::string, std::string> hotkeys;  // action and keys in remote-viewer's notation
     std::string disabled_effects;                // "wallpaper;font-smooth;animation", or "all"
     std::string color_depth;
+    bool enables_smartcard = false;
+    bool enables_usb = true;
+    bool shares_plugged_usb = false;
+    std::string usb_filter;
 };
 
 // At most this much of a file is read.

@@ -25,7 +25,7 @@ constexpr Duration kFrameGap = 4ms;
 class Headless final : public HeadlessDevices {
   public:
     Headless(RunLoop& loop, const Options& options, EventLog& events)
-        : HeadlessDevices(loop, events),
+        : HeadlessDevices(loop, events, options.devices),
           loop_(loop),
           options_(options),
           resolver_(loop),
@@ -73,6 +73,7 @@ class Headless final : public HeadlessDevices {
         write("target-connected", host_field(target));
     }
     void on_switch(const Endpoint& target, MoveManner manner) override {
+        on_device_move(manner);
         write("switch", fmt::format("{},\"manner\":\"{}\"", host_field(target), name_of(manner)));
     }
     void on_migrate_done(const Endpoint& home, MoveManner manner) override {

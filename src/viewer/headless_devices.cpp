@@ -18,6 +18,16 @@ std::string text_field(std::string_view name, std::string_view text) {
 
 }  // namespace
 
+HeadlessDevices::HeadlessDevices(Loop& loop, EventLog& events, const DeviceChoice& devices)
+    : loop_(loop),
+      events_(events),
+      shared_(
+          loop, devices, [this] { return &session(); },
+          [this](const std::string& name, bool there) {
+              write("device", fmt::format("{},\"there\":{}", text_field("name", name), there));
+          },
+          [this](const Error& error) { on_problem(error); }) {}
+
 // --- Commands ------------------------------------------------------------------------------------
 
 Result<> HeadlessDevices::run_command(const Json& command) {
@@ -109,12 +119,14 @@ void HeadlessDevices::on_file_over(std::uint32_t id, spice::wire::agent::FileSta
 // --- Ports and sound -----------------------------------------------------------------------------
 
 void HeadlessDevices::on_port(ChannelKey key, const std::string& name, bool open) {
+    if (key.type != spice::wire::ChannelType::port) return shared_.on_port(key, open);
     ports_[name] = key;
     if (auto* stream = session().stream(key)) stream->tell_open(true);
     write("port", fmt::format("{},\"open\":{}", text_field("name", name), open));
 }
 
 void HeadlessDevices::on_stream_data(ChannelKey key, ByteView data) {
+    if (key.type != spice::wire::ChannelType::port) return shared_.on_stream_data(key, data);
     for (const auto& [name, port] : ports_) {
         if (port != key) continue;
         write("port-data",

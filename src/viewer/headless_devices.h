@@ -7,12 +7,13 @@
 #include "spice/client/session.h"
 #include "viewer/events.h"
 #include "viewer/file_sender.h"
+#include "viewer/shared_devices.h"
 
 namespace segue::viewer {
 
 class HeadlessDevices : public spice::client::SessionListener {
   public:
-    HeadlessDevices(Loop& loop, EventLog& events) : loop_(loop), events_(events) {}
+    HeadlessDevices(Loop& loop, EventLog& events, const DeviceChoice& devices);
 
     // Errors name the command and what is wrong with it.
     Result<> run_command(const Json& command);
@@ -22,6 +23,9 @@ class HeadlessDevices : public spice::client::SessionListener {
         events_.write(loop_.now(), event, fields);
     }
     virtual spice::client::Session& session() = 0;
+    void on_device_move(spice::client::MoveManner manner) {
+        if (manner == spice::client::MoveManner::seamless) shared_.on_moved();
+    }
 
     using ChannelKey = spice::client::ChannelKey;
 
@@ -40,13 +44,20 @@ class HeadlessDevices : public spice::client::SessionListener {
     void on_file_wanted(std::uint32_t id, std::size_t size) override;
     void on_file_over(std::uint32_t id, spice::wire::agent::FileStatus result) override;
     void on_port(ChannelKey key, const std::string& name, bool open) override;
+    void on_stream_up(ChannelKey key, bool up) override { shared_.on_stream_up(key, up); }
     void on_stream_data(ChannelKey key, ByteView data) override;
+    void on_stream_drained(ChannelKey key) override { shared_.on_stream_drained(key); }
+    void on_card_up(bool up) override { shared_.on_card_up(up); }
+    void on_card_message(VscType type, std::uint32_t reader_id, ByteView data) override {
+        shared_.on_card_message(type, reader_id, data);
+    }
     void on_sound_start(const spice::client::SoundFormat& format) override;
     void on_sound_stop() override;
     void on_sound(std::span<const std::int16_t> samples, std::uint32_t media_time) override;
 
     Loop& loop_;
     EventLog& events_;
+    SharedDevices shared_;
     std::unique_ptr<FileSender> files_;
     std::string clipboard_;
     std::map<std::string, ChannelKey, std::less<>> ports_;

@@ -49,9 +49,8 @@ struct Given {
     std::string disabled_effects;
     std::string color_depth;
     bool debug = false;
-    // Accepted for the sake of remote-viewer's users; nothing here uses them.
-    std::string unused_text;
-    bool unused_flag = false;
+    DeviceChoice devices;
+    bool plugs_usb = false;  // enable-usb-autoshare of a file
 };
 
 void add_spice_options(CLI::App& app, Given& given) {
@@ -78,14 +77,32 @@ void add_spice_options(CLI::App& app, Given& given) {
     app.add_option("--spice-color-depth", given.color_depth, "16 or 32, by the agent in the guest")
         ->check(CLI::IsMember({"16", "32"}))
         ->group(group);
-    for (const char* name :
-         {"--spice-usbredir-auto-redirect-filter", "--spice-usbredir-redirect-on-connect",
-          "--spice-share-cd", "--spice-shared-dir", "--spice-smartcard-db",
-          "--spice-smartcard-certificates"}) {
-        app.add_option(name, given.unused_text, "accepted and ignored")->group(group);
-    }
     app.add_flag("--spice-debug", given.debug, "say what is going on")->group(group);
-    app.add_flag("--spice-smartcard", given.unused_flag, "accepted and ignored")->group(group);
+}
+
+void add_device_options(CLI::App& app, DeviceChoice& devices) {
+    const auto group = "Sharing with the guest (as remote-viewer)";
+    app.add_option("--spice-shared-dir", devices.folder, "a folder, for spice-webdavd in the guest")
+        ->check(CLI::ExistingDirectory)
+        ->group(group);
+    app.add_option("--spice-share-cd", devices.discs,
+                   "an image file as a USB disc; may be repeated")
+        ->group(group);
+    app.add_option("--spice-usbredir-redirect-on-connect", devices.usb_on_connect,
+                   "USB devices that are there: class,vendor,product,version,allow|…")
+        ->group(group);
+    app.add_option("--spice-usbredir-auto-redirect-filter", devices.usb_when_plugged,
+                   "USB devices that are plugged in while the viewer has the keyboard")
+        ->group(group);
+    app.add_flag("--spice-smartcard", devices.cards, "smartcards in readers of this machine")
+        ->group(group);
+    app.add_option("--spice-smartcard-db", devices.card_database,
+                   "NSS database, for a card made of its certificates")
+        ->group(group);
+    app.add_option("--spice-smartcard-certificates", devices.card_certificates,
+                   "three nicknames of certificates in it")
+        ->delimiter(',')
+        ->group(group);
 }
 
 void add_own_options(CLI::App& app, Options& options, Given& given) {
@@ -195,13 +212,42 @@ Result<> apply_target(const std::string& target, Given& given, Options& options)
         TRY(options.hotkeys.set(action, keys));
     if (given.disabled_effects.empty()) given.disabled_effects = file.disabled_effects;
     if (given.color_depth.empty()) given.color_depth = file.color_depth;
+    given.devices.cards = given.devices.cards || file.enables_smartcard;
+    given.disable_usb = given.disable_usb || !file.enables_usb;
+    given.plugs_usb = file.shares_plugged_usb;
+    if (given.devices.usb_when_plugged.empty()) given.devices.usb_when_plugged = file.usb_filter;
     if (file.delete_after_reading && target != "-") std::remove(target.c_str());
+    return {};
+}
+
+// What is shared, and the channels that this needs.
+Result<> apply_devices(const Given& given, Options& options) {
+    DeviceChoice& devices = options.devices;
+    devices = given.devices;
+    for (std::string& disc : devices.discs) {
+        // spice-gtk's mark for a disc that goes when the guest ejects it: all do here.
+        if (disc.starts_with('*')) disc.erase(0, 1);
+    }
+    if (given.plugs_usb && devices.usb_when_plugged.empty())
+        devices.usb_when_plugged = kUsualUsbFilter;
+    const std::size_t certificates = devices.card_certificates.size();
+    if (certificates != 0 && certificates != 3) {
+        return fail(ErrorCode::invalid_argument,
+                    "--spice-smartcard-certificates names three certificates, not {}",
+                    certificates);
+    }
+    devices.cards = devices.cards || certificates != 0;
+    Settings& settings = options.settings;
+    settings.folder_sharing = !devices.folder.empty() && !settings.read_only;
+    settings.usb_redirection = devices.wants_usb() && !given.disable_usb;
+    settings.smartcard = devices.cards;
     return {};
 }
 
 Result<> apply_given(Given& given, Options& options) {
     Settings& settings = options.settings;
     TRY(apply_target(given.target, given, options));
+    TRY(apply_devices(given, options));
     TRY(apply_effects(given, options));
     TRY(options.hotkeys.apply(given.hotkeys));
     options.kiosk_quits = given.kiosk_quit == "on-disconnect";
@@ -266,6 +312,7 @@ CommandLine parse_command_line(int argument_count, const char* const* arguments)
     app.set_version_flag("-V,--version", std::string("segue-view ") + SEGUE_VERSION);
     add_own_options(app, options, given);
     add_spice_options(app, given);
+    add_device_options(app, given.devices);
     try {
         app.parse(argument_count, arguments);
     } catch (const CLI::ParseError& error) {

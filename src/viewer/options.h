@@ -8,6 +8,7 @@
 
 #include "spice/client/settings.h"
 #include "spice/wire/agent.schema.h"
+#include "viewer/device_choice.h"
 #include "viewer/hotkeys.h"
 
 namespace segue::viewer {
@@ -20,6 +21,7 @@ struct Options {
     std::string screenshot_file;
     std::optional<double> seconds;
     bool takes_commands = false;
+    DeviceChoice devices;
     // Window only.
     std::string title;
     bool fullscreen = false;

@@ -100,6 +100,36 @@ TEST(OptionsTest, HeadlessLineOfTheContract) {
     EXPECT_EQ(line.options->settings.trust.authority_file, "ca.pem");
 }
 
+Options parsed_line(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), {"segue-view", "spice://h:1"});
+    CommandLine line = parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+    EXPECT_TRUE(line.options) << line.message;
+    return line.options.value_or(Options());
+}
+
+TEST(OptionsTest, NothingIsSharedUnasked) {
+    const Options options = parsed_line({});
+    EXPECT_FALSE(options.settings.usb_redirection);
+    EXPECT_FALSE(options.settings.folder_sharing);
+    EXPECT_FALSE(options.settings.smartcard);
+}
+
+TEST(OptionsTest, WhatIsSharedOpensItsChannel) {
+    const Options folder = parsed_line({"--spice-shared-dir=/tmp"});
+    EXPECT_TRUE(folder.settings.folder_sharing);
+    EXPECT_FALSE(parsed_line({"--spice-shared-dir=/tmp", "--read-only"}).settings.folder_sharing);
+    const Options disc = parsed_line({"--spice-share-cd=a.iso", "--spice-share-cd=*b.iso"});
+    EXPECT_TRUE(disc.settings.usb_redirection);
+    EXPECT_EQ(disc.devices.discs, (std::vector<std::string>{"a.iso", "b.iso"}));
+    EXPECT_FALSE(parsed_line({"--spice-share-cd=a.iso", "--spice-disable-usbredir"})
+                     .settings.usb_redirection);
+    const Options card = parsed_line({"--spice-smartcard-certificates=a,b,c"});
+    EXPECT_TRUE(card.settings.smartcard);
+    EXPECT_EQ(card.devices.card_certificates.size(), 3u);
+    const char* two[] = {"segue-view", "spice://h:1", "--spice-smartcard-certificates=a,b"};
+    EXPECT_EQ(parse_command_line(3, two).exit_code, 2);
+}
+
 TEST(OptionsTest, MistakesAreExplained) {
     const char* none[] = {"segue-view"};
     EXPECT_EQ(parse_command_line(1, none).exit_code, 2);

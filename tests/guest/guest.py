@@ -125,6 +125,25 @@ def echo_disk(path, size=1 << 20):
     return ["-drive", f"file={path},format=raw,if=ide"]
 
 
+def disc_image(path):
+    """Writes a CD image from which the firmware boots the guest that reads its disc (disc.s):
+    ECMA-119 as far as El Torito needs it, and blocks that the guest checks."""
+    blocks = [bytes(2048)] * 128
+    blocks[16] = b"\1CD001\1" + bytes(2041)
+    boot_record = b"\0CD001\1" + b"EL TORITO SPECIFICATION".ljust(64, b"\0")
+    blocks[17] = (boot_record + struct.pack("<I", 18)).ljust(2048, b"\0")
+    validation = bytearray(struct.pack("<BBH24sHH", 1, 0, 0, b"", 0, 0xaa55))
+    struct.pack_into("<H", validation, 28, -sum(struct.unpack("<16H", validation)) & 0xffff)
+    entry = struct.pack("<BBHBBHI", 0x88, 0, 0, 0, 0, 4, 19)
+    blocks[18] = (bytes(validation) + entry).ljust(2048, b"\0")
+    blocks[19] = boot_sector("disc").ljust(2048, b"\0")
+    blocks[20] = b"\xffCD001\1" + bytes(2041)
+    for number in range(64, 128):
+        blocks[number] = struct.pack("<I2040xI", number, ~number & 0xffffffff)
+    Path(path).write_bytes(b"".join(blocks))
+    return Path(path)
+
+
 def boot_image(path, tick_ms=100, timer_hz=100, dirty_mb_s=0, dirty_first_mb=2, dirty_end_mb=16,
                fps=10, size=1 << 20):
     """Writes a raw disk image with the boot sector guest, with these numbers. A tick and a frame

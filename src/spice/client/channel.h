@@ -55,6 +55,8 @@ class Channel {
     void attach(SendMessage send, const wire::Capabilities& server, bool anew);
     void detach() { send_ = nullptr; }
     bool is_attached() const { return send_ != nullptr; }
+    // What is sent now leaves at once, as far as the connection takes it.
+    bool is_flowing() const { return send_ && !moving_ && queue_.empty(); }
 
     // A message from the server. An error ends the channel's connection.
     Result<> receive(const wire::IncomingMessage& message);

@@ -101,6 +101,11 @@ void ChannelWire::on_socket(Result<net::Descriptor> socket) {
             return end({ErrorCode::auth_failed, "the server ends the SASL login"}, true);
         end(reason);
     };
+    handlers.on_drained = [this] {
+        const auto self = shared_from_this();
+        const auto keep = handlers_;
+        if (keep->on_drained) keep->on_drained();
+    };
     handlers.on_filter_open = [this] {
         const auto self = shared_from_this();
         on_open();

@@ -48,6 +48,8 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
         std::function<Result<>(const wire::IncomingMessage&)> on_message;
         // The last callback. `denied`: the server knows us and does not want us (ticket).
         std::function<void(const Error&, bool denied)> on_closed;
+        // The output queue, which was long, is short again. Optional.
+        std::function<void()> on_drained;
     };
 
     static constexpr Duration kLinkTimeout = 15s;
@@ -69,6 +71,11 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
     // Held: pings are answered, everything else waits for release().
     void hold() { held_ = true; }
     void release();
+    // Back-pressure toward the server. Only when linked.
+    void set_reading(bool reading) { connection_->set_reading(reading); }
+    bool has_room() const {
+        return connection_ && connection_->output_waiting() <= net::Connection::kLowWater;
+    }
     // No callback follows.
     void close();
     // May be called from inside one of the old handlers.

@@ -117,6 +117,7 @@ ChannelWire::Handlers Session::handlers_of(ChannelKey key) {
     handlers.on_closed = [this, key](const Error& error, bool denied) {
         on_wire_closed(key, error, denied);
     };
+    handlers.on_drained = [this, key] { tell_drained(key); };
     return handlers;
 }
 
@@ -186,6 +187,7 @@ void Session::attach(ChannelKey key, bool anew) {
     channel.attach(
         [wire = wire.get()](wire::EncodedMessage message) { wire->send(std::move(message)); },
         wire->server_capabilities(), anew);
+    tell_drained(key);
 }
 
 void Session::on_wire_linked(ChannelKey key) {

@@ -73,6 +73,13 @@ class Session final : ChannelHost, MainListener {
     // A USB, port or folder channel that the listener was told of.
     StreamChannel* stream(ChannelKey key);
     SmartcardChannel* smartcard();
+    // Whether what a stream is given now leaves soon. If not: on_stream_drained tells when it will.
+    bool takes_stream_bytes(ChannelKey key) const;
+    // Another device behind the same channel: the guest's end sees the old one go. Only while the
+    // session is settled.
+    void reopen(ChannelKey key);
+    // Back-pressure: while false the guest's bytes stay on their way.
+    void set_stream_reading(ChannelKey key, bool reading);
     // The owner's loudspeaker drives the media time: samples of this time are heard in `delay_ms`.
     void hear(std::uint32_t media_time, std::uint32_t delay_ms);
     std::uint32_t media_time() const { return clock_.at(environment_.loop.now()); }
@@ -126,6 +133,7 @@ class Session final : ChannelHost, MainListener {
     Result<> on_wire_message(ChannelKey key, const wire::IncomingMessage& message);
     void on_wire_closed(ChannelKey key, const Error& error, bool denied);
     void attach(ChannelKey key, bool anew);
+    void tell_drained(ChannelKey key);
     void check_session_up();
     void reset_channels(ResetReason reason, bool with_main);
     void on_display_news(ChannelKey key, const DisplayNews& news);

@@ -94,6 +94,32 @@ StreamChannel* Session::stream(ChannelKey key) {
     return is_stream ? find_channel<StreamChannel>(key) : nullptr;
 }
 
+bool Session::takes_stream_bytes(ChannelKey key) const {
+    const auto channel = channels_.find(key);
+    const auto wire = wires_.find(key);
+    return channel != channels_.end() && channel->second->is_flowing() && wire != wires_.end() &&
+           wire->second->has_room();
+}
+
+void Session::set_stream_reading(ChannelKey key, bool reading) {
+    const auto wire = wires_.find(key);
+    if (wire != wires_.end() && wire->second->is_linked()) wire->second->set_reading(reading);
+}
+
+void Session::reopen(ChannelKey key) {
+    const auto wire = wires_.find(key);
+    const bool can = state_ == FollowerState::settled && wire != wires_.end();
+    if (!can || !channels_.contains(key)) return;
+    wire->second->close();
+    wires_.erase(wire);
+    channels_.at(key)->reset(ResetReason::fresh);
+    connect_channel(key);
+}
+
+void Session::tell_drained(ChannelKey key) {
+    if (stream(key) != nullptr && takes_stream_bytes(key)) listener_.on_stream_drained(key);
+}
+
 MainChannel& Session::main() {
     return static_cast<MainChannel&>(*make_channel(kMain));
 }

@@ -284,8 +284,10 @@ void Session::on_ready_to_move(ChannelKey key) {
     const std::shared_ptr<ChannelWire> old = wires_.at(key);
     Channel& channel = *channels_.at(key);
     wire->continue_serials_of(*old);
-    old->set_handlers({[] {}, [](const wire::IncomingMessage&) { return Result<>{}; },
-                       [](const Error&, bool) {}});
+    old->set_handlers({[] {},
+                       [](const wire::IncomingMessage&) { return Result<>{}; },
+                       [](const Error&, bool) {},
+                       {}});
     left_behind_.push_back(old);
     wires_[key] = wire;
     wire->set_handlers(handlers_of(key));

@@ -16,6 +16,8 @@ class StreamListener {
     // nothing may be said before on_port_open.
     virtual void on_stream_up(ChannelKey key, bool up) { (void)key, (void)up; }
     virtual void on_stream_data(ChannelKey key, ByteView data) { (void)key, (void)data; }
+    // What is given from now on leaves soon again.
+    virtual void on_stream_drained(ChannelKey key) { (void)key; }
     // Ports only: somebody in the guest has opened or closed it; also once when it is linked.
     virtual void on_port(ChannelKey key, const std::string& name, bool open) {
         (void)key, (void)name, (void)open;

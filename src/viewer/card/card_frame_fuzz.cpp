@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "base/check.h"
+#include "viewer/card/card_frame.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace segue::viewer;
+    CardFrameReader reader;
+    segue::Bytes again;
+    for (std::size_t at = 0, step = 1; at < size; step = step * 2 % 251 + 1) {
+        const std::size_t part = std::min(step, size - at);
+        reader.feed({data + at, part});
+        at += part;
+        for (auto frame = reader.next(); frame && *frame; frame = reader.next()) {
+            const segue::Bytes bytes = make_card_frame(**frame);
+            again.insert(again.end(), bytes.begin(), bytes.end());
+        }
+    }
+    ENSURE(again.size() <= size && std::equal(again.begin(), again.end(), data));
+    return 0;
+}
