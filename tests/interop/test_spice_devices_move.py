@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices go along in a seamless move, from and to stock's library: every byte arrives once."""
-import socket
+import os
+import signal
 
 import guest
 import pytest
@@ -28,15 +29,19 @@ def move(first, second, client, directory):
     client.wait("migration", 30, state="none")
 
 
-def left_over(peer):
-    """What the stopped machine had written to this host."""
+def left_over(machine, peer):
+    """What the machine had written to this host when it stopped. Its QEMU stands still meanwhile:
+    where there is room it would write on what goes along as the device's state, too."""
     data = b""
-    peer.socket.settimeout(1)
+    peer.socket.setblocking(False)
+    os.kill(machine.process.pid, signal.SIGSTOP)
     try:
         while more := peer.socket.recv(65536):
             data += more
-    except (TimeoutError, socket.timeout):
+    except BlockingIOError:
         pass
+    finally:
+        os.kill(machine.process.pid, signal.SIGCONT)
     return data
 
 
@@ -55,10 +60,11 @@ def test_a_port_goes_along(tmp_path, source, target):
             client.tell(f"port-write {name} {tmp_path}/up")
             here.send(down[:100000])
             got = here.exact(100000)  # the rest is in the client, the servers and the guest
-            move(first, second, client, tmp_path)
-            got += left_over(here)
-            assert len(got) < len(up)
+            # Connected before the machine comes: QEMU drops what is written to a closed socket.
             with vdagent.Peer(tmp_path / "target", timeout=60) as there:
+                move(first, second, client, tmp_path)
+                got += left_over(first, here)
+                assert len(got) < len(up)
                 there.send(down[100000:])
                 got += there.exact(len(up) - len(got))
                 assert got == up
@@ -78,9 +84,8 @@ def test_the_agent_goes_along(tmp_path, source, target):
             client.wait("mouse-mode")
             here.announce()
             client.wait("agent-ready", 60)
-            came = client.count("agent")
-            move(first, second, client, tmp_path)
-            with vdagent.Agent(tmp_path / "target") as there:
+            with vdagent.Agent(tmp_path / "target", timeout=60) as there:
+                move(first, second, client, tmp_path)
                 for size in (10, 100000):  # more than the tokens of one server
                     text = noise(size, size)
                     (tmp_path / "copied").write_bytes(text)
@@ -92,5 +97,4 @@ def test_the_agent_goes_along(tmp_path, source, target):
                 client.wait("clipboard", 60, size=100000)
                 assert (tmp_path / "pasted").read_bytes() == text
             if target == "segue":
-                # Neither the client nor the guest noticed.
-                assert client.count("agent") == came
+                assert client.count("agent", connected=False) == 0, "the client did not notice"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* beep HERTZ: the PC speaker sounds, for good. */
+/* beep HERTZ: the PC speaker sounds, for good. It is switched on again and again: QEMU's speaker is
+ * silent behind a move until its guest does so. */
 #include <stdlib.h>
 #include <sys/io.h>
+#include <unistd.h>
 
 #include "load.h"
 
@@ -14,5 +16,8 @@ int load_beep(int count, char** words) {
     outb(divisor >> 8, 0x42);
     outb(inb(0x61) | 3, 0x61);
     load_print("beep ready\n");
-    return 0;
+    for (;;) {
+        usleep(100000);
+        outb(inb(0x61) | 3, 0x61);
+    }
 }
