@@ -80,13 +80,16 @@ void Transport::send(std::vector<wire::SharedBytes> pieces) {
         }
         enqueue(wire::SharedBytes::take(std::move(sealed)));
     }
+    if (lost_) return;
     if (loop_ != nullptr && !writable_interest_) write_some();
 }
 
 void Transport::enqueue(wire::SharedBytes bytes) {
-    if (bytes.empty()) return;
+    if (bytes.empty() || lost_) return;
     waiting_ += bytes.size();
     output_.push_back(std::move(bytes));
+    if (waiting_ + output_.size() * kPieceCost > kMostWaiting)
+        lose("the peer does not read what it asks for");
 }
 
 void Transport::set_reading(bool reading) {
@@ -134,6 +137,7 @@ bool Transport::read_some() {
         const Result<> done = filter_->receive(bytes, input_, to_peer);
         if (!to_peer.empty()) {
             enqueue(wire::SharedBytes::take(std::move(to_peer)));
+            if (lost_) return false;
             write_some();
         }
         if (!done) {

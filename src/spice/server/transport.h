@@ -51,6 +51,10 @@ class Transport {
     // Queues, and writes what the socket takes now. A failure is told by on_lost, later.
     void send(std::vector<wire::SharedBytes> pieces);
     void send(Bytes bytes) { send({wire::SharedBytes::take(std::move(bytes))}); }
+    // Beyond this, with what each piece costs, the peer asks for much and reads nothing: it is
+    // lost. The largest image has 128 MiB.
+    static constexpr std::size_t kMostWaiting = std::size_t{256} << 20;
+    static constexpr std::size_t kPieceCost = 256;
     // Bytes queued that the socket has not taken.
     std::size_t waiting() const { return waiting_; }
     // Not reading is back-pressure toward the peer; its end is then not noticed either.
