@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -225,7 +226,7 @@ TEST(SecondarySession, TheImageIsForgottenBeforeOutputPasses) {
     EXPECT_EQ(standby.store->epoch(), 1U);
 }
 
-// A child receives and is killed by itself at a byte; what it leaves is opened here.
+// A child receives and kills itself behind a byte; what it leaves is opened here.
 TEST(SecondarySession, AKillAtAnyByteLeavesAWholeEpoch) {
     const Bytes checkpoint = captured("microvm-checkpoint-2.bin");
     for (std::size_t cut = 0; cut <= checkpoint.size(); cut += cut < 3200 ? 401 : 11) {
@@ -244,6 +245,39 @@ TEST(SecondarySession, AKillAtAnyByteLeavesAWholeEpoch) {
         EXPECT_EQ(standby.store->epoch(), whole ? 3U : 2U) << cut;
         EXPECT_EQ(standby.counter() == 0x29e8, whole) << cut;
         EXPECT_EQ(standby.session.state(), colo::Secondary::lost);
+    }
+}
+
+// The child dies at its first store behind a page: between any two pages of apply().
+TEST(SecondarySession, ADeathBetweenAnyTwoPagesLeavesAWholeEpoch) {
+    SharedFolder other;
+    Standby reference(other.path());
+    reference.protect();
+    ASSERT_TRUE(reference.take("microvm-checkpoint-2.bin").has_value());
+    const Bytes wanted(reference.store->image(0).begin(), reference.store->image(0).end());
+    constexpr std::size_t kPage = 4096;
+    constexpr std::size_t kLastTouched = 3;
+    for (std::size_t page = 0; page <= kLastTouched; ++page) {
+        SharedFolder folder;
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::signal(SIGSEGV, SIG_DFL);
+            Standby standby(folder.path());
+            standby.protect();
+            const ByteView image = standby.store->image(0);
+            ::mprotect(const_cast<std::uint8_t*>(image.data()) + page * kPage,
+                       image.size() - page * kPage, PROT_READ);
+            (void)standby.take("microvm-checkpoint-2.bin");
+            ::_exit(0);
+        }
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) << page;
+        Standby standby(folder.path());
+        EXPECT_EQ(standby.store->epoch(), 3U);
+        const ByteView image = standby.store->image(0);
+        EXPECT_TRUE(std::equal(wanted.begin(), wanted.end(), image.begin())) << page;
+        EXPECT_EQ(standby.store->device_state().size(), 3244U);
     }
 }
 

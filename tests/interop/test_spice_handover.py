@@ -69,7 +69,8 @@ def test_a_frozen_viewer_stops_no_machine(tmp_path, seamless):
             while (info := first.qmp("query-migrate"))["status"] != "completed":
                 assert time.monotonic() < end, info
                 time.sleep(0.02)
-            assert info["downtime"] < 1000
+            # Far below the 30 s, and no question of how fast this machine is.
+            assert info["downtime"] < 10_000
             frame = second.wait_frame(1)
             second.wait_frame(frame + 5)
             client.process.send_signal(signal.SIGCONT)
