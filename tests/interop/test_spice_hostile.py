@@ -154,6 +154,20 @@ def test_a_client_that_never_reads(machine):
         machine.wait_frame(frame + 5)
 
 
-def memory_kib(machine):
+@pytest.mark.full
+def test_a_client_that_asks_and_never_reads(machine):
+    """The list of channels may be asked for at any time: the answers have a bound."""
+    before = memory_kib(machine)
+    with Channel(machine) as main:
+        main.session()
+        main.socket.settimeout(60)
+        asked = struct.pack("<HI", 104, 0) * 10000  # ATTACH_CHANNELS
+        with pytest.raises(ConnectionError):
+            for _ in range(2000):
+                main.socket.sendall(asked)
+    assert memory_kib(machine, "VmHWM") - before < 600 << 10
+
+
+def memory_kib(machine, name="VmRSS"):
     with open(f"/proc/{machine.process.pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) for line in status if line.startswith(name))

@@ -17,6 +17,8 @@
 
 namespace segue::spice::server {
 
+using StatusReply = std::function<void(control::Status)>;
+
 class ControlServer {
   public:
     static constexpr std::size_t kMostPeers = 16;
@@ -26,7 +28,7 @@ class ControlServer {
     // Called on the loop of the I/O thread.
     struct Handlers {
         // Asked on the home loop; the answer goes back through `reply`.
-        std::function<void(std::function<void(control::Status)> reply)> ask_status;
+        std::function<void(StatusReply reply)> ask_status;
         // carry_state, drop_state, state_taken
         std::function<void(control::CommandKind)> command;
         // All of the state of a move has come.

@@ -75,7 +75,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.on_peer = [this](PeerEvent event, std::shared_ptr<PeerInfo> peer) {
         events_->peer_event(event, *peer);
     };
-    handlers.status = [this] { return status(); };
+    handlers.status = [this](StatusReply reply) { tell_status(std::move(reply)); };
     handlers.carry_state = [this] { carry_state(); };
     handlers.drop_state = [this] { withdraw(); };
     handlers.state_taken = [this] { state_taken(); };
@@ -345,8 +345,25 @@ void Server::tell(const control::Event& event) {
     if (links_) links_->tell(event);
 }
 
-control::Status Server::status() {
+// Answers on the home loop when the last display has told its part, or is gone.
+struct Server::StatusAnswer {
+    StatusAnswer(Loop& home, StatusReply reply) : home_(home), reply_(std::move(reply)) {}
+    ~StatusAnswer() {
+        home_.post([reply = std::move(reply_), status = std::move(status)] { reply(status); });
+    }
+    StatusAnswer(const StatusAnswer&) = delete;
+    StatusAnswer& operator=(const StatusAnswer&) = delete;
+
     control::Status status;
+
+  private:
+    Loop& home_;
+    StatusReply reply_;
+};
+
+void Server::tell_status(StatusReply reply) {
+    const auto answer = std::make_shared<StatusAnswer>(*home_, std::move(reply));
+    control::Status& status = answer->status;
     status.migration = name_of(source_.state());
     for (const auto& client : clients_) {
         control::ClientStatus made;
@@ -362,11 +379,14 @@ control::Status Server::status() {
         status.clients.push_back(std::move(made));
     }
     for (const auto& display : displays_) {
-        const Display::Counters counters = display->counters();
-        status.displays.push_back({display->id(), counters.commands, counters.images,
-                                   counters.raw_bytes, counters.encoded_bytes});
+        const std::size_t at = status.displays.size();
+        status.displays.push_back({display->id(), 0, 0, 0, 0});
+        display->ask_counters([answer, at](const Display::Counters& counters) {
+            auto& told = answer->status.displays[at];
+            told = {told.id, counters.commands, counters.images, counters.raw_bytes,
+                    counters.encoded_bytes};
+        });
     }
-    return status;
 }
 
 }  // namespace segue::spice::server

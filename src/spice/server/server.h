@@ -147,7 +147,8 @@ class Server final : private InputSink {
     void perform(const MigrationSource::Actions& actions,
                  const std::optional<MigrationDestination>& destination);
     std::vector<ClientId> present() const;
-    control::Status status();
+    struct StatusAnswer;
+    void tell_status(StatusReply reply);
     void carry_state();
     void tell_last_state();
     void drop_state();

@@ -6,8 +6,11 @@
 namespace segue::spice::server {
 namespace {
 
-// Commands taken before the sockets of the worker get their turn.
+// Commands taken, and time spent with them, before the sockets of the worker, and QEMU where it
+// waits for the worker, get their turn.
 constexpr int kCommandsInARow = 512;
+constexpr int kCommandsAtOnce = 16;
+constexpr Duration kTurn = 10ms;
 // While a guest draws without a pause, its clients are sent what is new at this pace.
 constexpr Duration kFrame = 12ms;
 // A surface that is replaced within this time is never seen as gone.
@@ -111,7 +114,11 @@ void Display::out_of_memory() {
 
 void Display::take_commands() {
     if (!guest_->is_running()) return;
-    const bool more = guest_->take_commands(kCommandsInARow);
+    const Instant end = worker_.loop().now() + kTurn;
+    bool more = true;
+    for (int taken = 0; more && taken < kCommandsInARow && worker_.loop().now() < end;
+         taken += kCommandsAtOnce)
+        more = guest_->take_commands(kCommandsAtOnce);
     if (more && !more_commands_) {
         more_commands_ = true;
         worker_.post([this] {
@@ -362,14 +369,13 @@ void Display::count(const DisplayChannel& channel, Counters& counters) {
     counters.encoded_bytes += channel.encoder().encoded_bytes();
 }
 
-Display::Counters Display::counters() {
-    Counters counters;
-    worker_.call([&] {
-        counters = gone_;
+void Display::ask_counters(std::function<void(const Counters&)> answer) {
+    worker_.post([this, answer = std::move(answer)] {
+        Counters counters = gone_;
         counters.commands = guest_->commands_taken();
         for_displays([&](DisplayChannel& channel) { count(channel, counters); });
+        home_.post([answer, counters] { answer(counters); });
     });
-    return counters;
 }
 
 void Display::disconnect(LinkId link) {

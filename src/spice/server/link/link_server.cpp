@@ -412,10 +412,12 @@ void LinkServer::open_control(const std::string& path) {
 
 ControlServer::Handlers LinkServer::control_handlers() {
     ControlServer::Handlers made;
-    made.ask_status = [this](const std::function<void(control::Status)>& reply) {
+    made.ask_status = [this](const StatusReply& reply) {
         home_.post([this, handlers = handlers_, reply] {
             if (!handlers->status) return;
-            io_.post([reply, status = handlers->status()] { reply(status); });
+            handlers->status([this, handlers, reply](const control::Status& status) {
+                if (handlers->status) io_.post([reply, status] { reply(status); });
+            });
         });
     };
     made.command = [this](control::CommandKind kind) {

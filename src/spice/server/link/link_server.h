@@ -29,7 +29,8 @@ class LinkServer {
     struct Handlers {
         std::function<void(LinkedSocket)> on_linked;
         std::function<void(PeerEvent, std::shared_ptr<PeerInfo>)> on_peer;
-        std::function<control::Status()> status;
+        // The reply comes on the home loop, later.
+        std::function<void(StatusReply)> status;
         // What `segued` wants of the clients' state (control/messages.h).
         std::function<void()> carry_state;
         std::function<void()> drop_state;

@@ -13,7 +13,7 @@
 
 namespace segue::spice::server {
 
-class FakeDevice final : public DisplayDevice {
+class FakeDevice : public DisplayDevice {
   public:
     static constexpr std::uint32_t kGroup = 1;
     static constexpr QXLPHYSICAL kBase = 0x1000;
