@@ -22,6 +22,8 @@ constexpr std::size_t kBacklog = 64U << 20;
 constexpr std::size_t kOutputLimit = std::size_t{4} << 30;
 // QEMU's connections end some moments before its process does.
 constexpr Duration kEndGrace = 500ms;
+// For the standby to take what is on its way, and our last word behind it.
+constexpr Duration kFarewellBound = 15s;
 // How long a process whose work is over still answers questions.
 constexpr Duration kAfterlife = 30s;
 
@@ -58,6 +60,10 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
         session_.thaw();
         std::exchange(freeze_reply_, nullptr)(
             fail(ErrorCode::timeout, "no checkpoint was committed in time: the guest goes on"));
+    });
+    farewell_bound_ = loop_.make_timer([this] {
+        connection_->close();
+        answer_end();
     });
     quit_ = loop_.make_timer([this] { loop_.stop(); });
 }
@@ -138,6 +144,7 @@ void Agent::linked(Result<net::Descriptor> socket) {
     handlers.on_input = [this](ByteView bytes) { link_input(bytes); };
     handlers.on_closed = [this](const Error& reason) {
         lose("the link to the standby ended: " + reason.message);
+        answer_end();
     };
     handlers.on_drained = [this] { watch_backlog(); };
     connection_ = std::make_unique<net::Connection>(loop_, std::move(*socket), std::move(handlers));
@@ -162,6 +169,7 @@ void Agent::linked(Result<net::Descriptor> socket) {
 }
 
 void Agent::link_input(ByteView bytes) {
+    if (farewell_said_) return;
     link_bytes_.insert(link_bytes_.end(), bytes.begin(), bytes.end());
     std::size_t used = 0;
     Result<> outcome;
@@ -205,7 +213,7 @@ void Agent::begin_heartbeat() {
 }
 
 void Agent::send(Bytes frame) {
-    if (!connection_ || connection_->is_closed()) return;
+    if (!connection_ || connection_->is_closed() || farewell_said_) return;
     connection_->send(std::move(frame));
     watch_backlog();
 }
@@ -269,9 +277,12 @@ void Agent::qemu_ended() {
 }
 
 void Agent::say_farewell(AgentLink::Kind kind) {
-    if (!connection_ || connection_->is_closed()) return;
+    if (!connection_ || connection_->is_closed() || std::exchange(farewell_said_, true)) return;
     connection_->send(AgentLink::tell(kind));
-    connection_->close_after_output();
+    // Read on: to close with words of the standby unread would reset the link under our own. It
+    // closes when it has heard.
+    connection_->end_output();
+    farewell_bound_->start(kFarewellBound);
 }
 
 void Agent::answer(ColoMessage message) {

@@ -78,6 +78,7 @@ class Agent final : private AgentSession::Owner {
     void freeze(ControlSocket::Reply reply);
     void answer_freeze();
     void end(ControlSocket::Reply reply);
+    void answer_end();
     Json status() const;
 
     RunLoop& loop_;
@@ -106,6 +107,9 @@ class Agent final : private AgentSession::Owner {
     std::unique_ptr<ControlSocket> control_;
     ControlSocket::Reply freeze_reply_;
     std::unique_ptr<Timer> freeze_bound_;
+    ControlSocket::Reply end_reply_;
+    std::unique_ptr<Timer> farewell_bound_;
+    bool farewell_said_ = false;
     std::unique_ptr<Timer> quit_;
 
     // Figures, in the order of their epochs.

@@ -96,7 +96,15 @@ void Agent::end(ControlSocket::Reply reply) {
     if (state_ == State::guarding) session_.standby_lost(true);
     if (state_ != State::dead) state_ = State::ended;
     network_->leave(gate_.pass().bytes);
-    reply(Json::object({{"state", name_of(state_)}}));
+    end_reply_ = std::move(reply);
+    answer_end();
+}
+
+// Whoever asked ends this process next: not before the standby has heard, or it takes the end of
+// the link for a loss.
+void Agent::answer_end() {
+    if (!end_reply_ || (connection_ && !connection_->is_closed())) return;
+    std::exchange(end_reply_, nullptr)(Json::object({{"state", name_of(state_)}}));
 }
 
 }  // namespace segue::standby

@@ -268,12 +268,13 @@ void PrimaryProtection::take_down(Answer<> done) {
     enter(State::taking_down);
     const Self self = shared_from_this();
     std::vector<Step> steps;
-    // First: QEMU is answered from here on, and the standby knows that it is over.
+    // First: QEMU is answered from here on, and the standby knows that it is over (the agent waits
+    // for that, within a bound of its own).
     steps.push_back([self](Answer<> next) {
         if (!self->agent_) return next({});
         ask_helper(
             self->services_, self->agent_file("control.sock"), Json::object({{"cmd", "end"}}),
-            [next](Result<Json>) { next({}); }, 5s);
+            [next](Result<Json>) { next({}); }, 20s);
     });
     const auto domain = domain_.lock();
     if (domain && domain->incarnation && domain->incarnation->guest) {
