@@ -81,6 +81,7 @@ class Run:
                                   else {}))
         self.client = None
         self.struck = True
+        self.mark = 0  # where this cell begins in the target's log
 
     def go(self):
         """What became of the guest: ON_SOURCE, ON_TARGET or LOST, and how."""
@@ -90,6 +91,7 @@ class Run:
             self.clean()
 
     def run(self):
+        self.mark = len(self.two.log())
         self.pair.restart(self.plan())
         self.one.virsh("create", self.machine.path)
         self.machine.ticks.wait(2)
@@ -97,6 +99,8 @@ class Run:
         if self.cell.turned_back:
             self.reach(self.one, TURN_BACK)
             self.strike(TARGET_QEMU)
+            # A Finish that overtook the news of its death would find that the guest may have run.
+            wait_until(self.target_mourns, 40, "the target knows that its QEMU is dead")
             # Not the target: it may stand at its point already.
             self.go_on([self.one])
         if self.cell.point == SENDING:
@@ -134,6 +138,10 @@ class Run:
             return None
         wait_until(stopped, 40, f"{host.name} stops at {point}")
         assert f"fault point {point}: stopped" in host.log()[-2000:], f"{host.name}: not {point}"
+
+    def target_mourns(self):
+        stands = process_state(self.two.process.pid) == "T"
+        return stands or f"QEMU of domain '{NAME}' ended" in self.two.log()[self.mark:]
 
     def reach_sending(self):
         wait_until(lambda: "Memory processed" in self.one.virsh("domjobinfo", NAME), 30,
