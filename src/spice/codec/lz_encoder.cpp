@@ -76,7 +76,7 @@ struct LzPass {
             const Match match = find(at);
             if (match.length == 0) {
                 // Where nothing has matched for long, not every unit is tried.
-                at += 1 + std::min<std::size_t>(static_cast<std::size_t>(at - literals) >> 6, 7);
+                at += 1 + std::min<std::size_t>(static_cast<std::size_t>(at - literals) >> 9, 3);
                 continue;
             }
             out = put_literals(literals, static_cast<std::size_t>(at - literals), out);

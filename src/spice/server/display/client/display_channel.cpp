@@ -87,6 +87,7 @@ Result<> DisplayChannel::init(const display::Init& message) {
     use_dictionary();
     ready_ = true;
     send(display::InvalAllPalettes{});
+    encoder_.forget_palettes();
     pump();
     return {};
 }
@@ -100,6 +101,9 @@ void DisplayChannel::apply_options() {
     EncoderOptions options = options_;
     options.low_bandwidth = knowledge_.low_bandwidth;
     options.lz4_allowed = setup().client_caps.has(display::Capability::lz4_compression);
+    // Who draws composites has the canvas that stock's clients share. spice-html5 has not, and
+    // shows nothing of pictures with palettes.
+    options.palettes_allowed = setup().client_caps.has(display::Capability::composite);
     if (is_known(knowledge_.preferred_compression))
         options.compression = knowledge_.preferred_compression;
     encoder_.set_options(options);
@@ -291,6 +295,7 @@ Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
         if (read.is_freezer) send(display::InvalAllPixmaps{});
     }
     send(display::InvalAllPalettes{});
+    encoder_.forget_palettes();
     for (auto& [id, known] : knowledge_.surfaces) {
         // What the device showed before the machine came is no drawing of the machine.
         const Surface* surface = guest_.surfaces().find(id);

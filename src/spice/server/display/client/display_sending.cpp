@@ -157,7 +157,8 @@ bool DisplayChannel::send_stale(const Surface& surface, SurfaceKnowledge& known)
         for (const canvas::Rect& rect : rects_to_send(images)) {
             if (!can_send()) return false;
             find_video(surface, rect);
-            send_image(surface, known, rect, false);
+            for (const canvas::Rect& part : encoder_.parts(surface.image, rect))
+                send_image(surface, known, part, false);
         }
     }
     if (!known.marked && surface.id == 0) {
@@ -173,6 +174,11 @@ Result<EncodedImage> DisplayChannel::encode(const canvas::Image& picture, const 
     Result<EncodedImage> encoded = encoder_.encode(picture, rect, lossless);
     if (encoder_.dictionary() != nullptr)
         knowledge_.glz_last_image_id = encoder_.dictionary()->next_id();
+    if (encoded && encoded->forgot_palette) {
+        display::InvalPalette forget;
+        forget.id = *encoded->forgot_palette;
+        send(forget);
+    }
     if (!encoded) {
         log_error("spice", "{}: an image is left out: {}", name_of(key()), encoded.error().message);
     }

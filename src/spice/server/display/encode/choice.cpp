@@ -48,8 +48,9 @@ ImageForm choose_form(const EncoderOptions& options, const ImageNeeds& needs,
         if (may_lose && is_photo(picture)) return jpeg_form(picture.format);
         return quic_fits ? ImageForm::quic : ImageForm::lz;
     }
-    if (quic_fits && is_photo(picture))
-        return may_lose ? jpeg_form(picture.format) : ImageForm::quic;
+    const double share = quic_fits ? photo_share(picture) : 0;
+    if (may_lose && share >= kPhotoShare) return jpeg_form(picture.format);
+    if (share >= kQuicShare) return ImageForm::quic;
     return lz_family(options, needs, wanted != ImageCompression::auto_lz, bytes);
 }
 

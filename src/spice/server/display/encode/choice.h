@@ -21,6 +21,8 @@ struct EncoderOptions {
     StreamVideo streaming = StreamVideo::filter;
     // The client said that it decodes LZ4.
     bool lz4_allowed = false;
+    // The client's canvas knows palettes.
+    bool palettes_allowed = false;
     // The line to the client is slow.
     bool low_bandwidth = false;
 

@@ -59,6 +59,24 @@ TEST(Photo, IsToldFromTextAndFlatAreas) {
     EXPECT_EQ(gradual_share(photo(1).view), 0);
 }
 
+TEST(Photo, APageIsCutWherePhotoAndTextMeet) {
+    Picture page(256, 300);
+    const Picture letters = text();
+    const Picture film = photo(256);
+    for (std::uint32_t at = 0; at < page.pixels.size(); ++at) {
+        const std::uint32_t row = at / 256;
+        page.pixels[at] = row >= 96 && row < 224 ? film.pixels[(row - 96) * 256 + at % 256]
+                                                 : letters.pixels[at % 4096];
+    }
+    EXPECT_EQ(ends_of_parts(page.view), (std::vector<std::uint32_t>{96, 224, 300}));
+    EXPECT_EQ(ends_of_parts(film.view), std::vector<std::uint32_t>{256});
+    EXPECT_EQ(ends_of_parts(letters.view), std::vector<std::uint32_t>{64});
+    EXPECT_EQ(choose_form(with(ImageCompression::auto_lz), {}, page.view), ImageForm::quic);
+    EncoderOptions lossy = with(ImageCompression::auto_lz);
+    lossy.jpeg = WanCompression::always;
+    EXPECT_EQ(choose_form(lossy, {}, film.view), ImageForm::jpeg);
+}
+
 TEST(Choice, FollowsTheOptionWhereItCan) {
     const Picture drawn = text();
     const ImageNeeds windowed{false, true};

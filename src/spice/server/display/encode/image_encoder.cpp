@@ -8,11 +8,13 @@
 #include "spice/codec/jpeg_codec.h"
 #include "spice/codec/lz4_codec.h"
 #include "spice/codec/zlib_codec.h"
+#include "spice/server/display/encode/photo.h"
 
 namespace segue::spice::server {
 namespace {
 
 namespace display = wire::display;
+using wire::operator|;
 using codec::PictureView;
 using codec::PixelFormat;
 
@@ -126,6 +128,26 @@ bool ImageEncoder::would_lose(const canvas::Image& picture) const {
     return form == ImageForm::jpeg || form == ImageForm::jpeg_alpha;
 }
 
+std::vector<canvas::Rect> ImageEncoder::parts(const canvas::Image& picture,
+                                              const canvas::Rect& rect) const {
+    const bool chooses = options_.compression == ImageCompression::auto_glz ||
+                         options_.compression == ImageCompression::auto_lz;
+    if (!chooses || !is_on_wire(picture.format())) return {rect};
+    PictureView view = view_of(picture);
+    view.rows = picture.line(rect.top) +
+                codec::row_size(view.format, 1) * static_cast<std::size_t>(rect.left);
+    view.width = static_cast<std::uint32_t>(rect.width());
+    view.height = static_cast<std::uint32_t>(rect.height());
+    std::vector<canvas::Rect> made;
+    std::int32_t top = rect.top;
+    for (const std::uint32_t end : ends_of_parts(view)) {
+        const std::int32_t bottom = rect.top + static_cast<std::int32_t>(end);
+        made.push_back({rect.left, top, rect.right, bottom});
+        top = bottom;
+    }
+    return made;
+}
+
 Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const canvas::Rect& rect,
                                           bool lossless) {
     Snapshot pixels = TRY(snapshot(picture, rect));
@@ -137,16 +159,22 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
     needs.window =
         dictionary_ && dictionary_->window_pixels() >= std::size_t{view.width} * view.height;
     ImageForm form = choose_form(options_, needs, view);
+    const bool is_drawn = form == ImageForm::lz || is_windowed(form);
+    if (is_drawn && options_.palettes_allowed && indexer_.index(view)) {
+        EncodedImage made = TRY(encode_indexed(view));
+        spare_ = std::move(pixels.pixels);
+        return made;
+    }
     EncodedImage made;
     Bytes out;
     if (is_windowed(form) && !encode_as(form, pixels, out, made.image)) {
         form = ImageForm::lz;  // the dictionary is being handed over
         out.clear();
     }
-    const bool is_done = is_windowed(form);
-    if (!is_done && form != ImageForm::raw &&
-        (!encode_as(form, pixels, out, made.image) || out.size() >= view.bytes())) {
-        form = ImageForm::raw;
+    if (!is_windowed(form) && form != ImageForm::raw) {
+        const bool is_smaller =
+            encode_as(form, pixels, out, made.image) && out.size() < view.bytes();
+        if (!is_smaller) form = ImageForm::raw;
     }
     made.lossy = form == ImageForm::jpeg || form == ImageForm::jpeg_alpha;
     ++by_form_[static_cast<std::size_t>(form)];
@@ -163,11 +191,42 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
             },
             made.image.data);
     }
+    spare_ = std::move(pixels.pixels);
+    return numbered(std::move(made), view);
+}
+
+EncodedImage ImageEncoder::numbered(EncodedImage made, const PictureView& view) {
     made.image.id = image_id(images_);
     made.image.width = view.width;
     made.image.height = view.height;
-    spare_ = std::move(pixels.pixels);
     return made;
+}
+
+// Text in two colours is a thirty-second of its pixels before it is compressed at all.
+Result<EncodedImage> ImageEncoder::encode_indexed(const PictureView& view) {
+    Bytes out;
+    TRY(lz_.encode(indexer_.view(), out));
+    ++by_form_[static_cast<std::size_t>(ImageForm::lz)];
+    encoded_bytes_ += out.size();
+    const PaletteCache::Place place = palettes_.use(indexer_.palette());
+    display::LzPaletteData data;
+    data.flags = display::BitmapFlags::top_down;
+    if (place.is_new) {
+        data.flags = data.flags | display::BitmapFlags::pal_cache_me;
+        display::Palette palette;
+        palette.unique = place.id;
+        palette.entries = indexer_.palette();
+        data.palette = std::move(palette);
+    } else {
+        data.flags = data.flags | display::BitmapFlags::pal_from_cache;
+        data.palette_id = place.id;
+    }
+    data.data = wire::SharedBytes::take(std::move(out));
+    EncodedImage made;
+    made.image.type = display::ImageType::lz_plt;
+    made.image.data = std::move(data);
+    made.forgot_palette = place.forgot;
+    return numbered(std::move(made), view);
 }
 
 // Fills the data's own fields; the bytes come from `out`. What zlib makes no smaller stays GLZ.

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "base/result.h"
 #include "spice/canvas/image.h"
@@ -11,6 +13,8 @@
 #include "spice/codec/lz.h"
 #include "spice/codec/quic.h"
 #include "spice/server/display/encode/choice.h"
+#include "spice/server/display/encode/indexed.h"
+#include "spice/server/display/encode/palette_cache.h"
 #include "spice/wire/display.schema.h"
 
 namespace segue::spice::server {
@@ -21,6 +25,8 @@ struct EncodedImage {
     wire::display::Image image;
     // The client's pixels will only resemble ours.
     bool lossy = false;
+    // The client is to be told to forget this palette, before it gets the image.
+    std::optional<std::uint64_t> forgot_palette;
 };
 
 class ImageEncoder {
@@ -35,10 +41,14 @@ class ImageEncoder {
     }
     const codec::GlzDictionary* dictionary() const { return dictionary_.get(); }
 
+    // The rectangle as parts that are better encoded each in its own way, top to bottom.
+    std::vector<canvas::Rect> parts(const canvas::Image& picture, const canvas::Rect& rect) const;
     // The rectangle lies within the picture. The pixels are read once: the guest may draw on. The
     // image must then be sent: the client's dictionary counts on it.
     Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
                                 bool lossless);
+    // The client was told to forget all palettes.
+    void forget_palettes() { palettes_.clear(); }
     // Whether encode() would make a lossy image of it.
     bool would_lose(const canvas::Image& picture) const;
 
@@ -59,10 +69,14 @@ class ImageEncoder {
     Result<> encode_as(ImageForm& form, const Snapshot& snapshot, Bytes& out,
                        wire::display::Image& image);
     wire::display::Image raw(const codec::PictureView& view);
+    Result<EncodedImage> encode_indexed(const codec::PictureView& view);
+    EncodedImage numbered(EncodedImage made, const codec::PictureView& view);
 
     EncoderOptions options_;
     std::shared_ptr<codec::GlzDictionary> dictionary_;
     codec::LzEncoder lz_;
+    Indexer indexer_;
+    PaletteCache palettes_;
     codec::QuicEncoder quic_;
     // The last snapshot's memory, where nobody kept it.
     std::shared_ptr<codec::PixelBuffer> spare_;

@@ -5,11 +5,16 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 namespace segue::spice::server {
 namespace {
 
-constexpr double kMostSamples = 4096;
+// Pictures are cut at rows of this distance, where they are several times as high.
+constexpr std::uint32_t kBand = 32;
+constexpr std::uint32_t kLeastHeight = 4 * kBand;
+constexpr std::uint32_t kLeastWidth = 128;
+constexpr double kBandSamples = 512;
 // A channel that differs by more than this, of 255, is an edge.
 constexpr int kEdge = 40;
 
@@ -40,10 +45,10 @@ bool has_colours(codec::PixelFormat format) {
 
 }  // namespace
 
-double gradual_share(const codec::PictureView& picture) {
+double gradual_share(const codec::PictureView& picture, double samples_wanted) {
     if (!has_colours(picture.format) || picture.width < 2 || picture.height < 2) return 0;
     const double pixels = static_cast<double>(picture.width) * picture.height;
-    const auto step = static_cast<std::uint32_t>(std::sqrt(std::max(1.0, pixels / kMostSamples)));
+    const auto step = static_cast<std::uint32_t>(std::sqrt(std::max(1.0, pixels / samples_wanted)));
     std::uint32_t samples = 0;
     std::uint32_t gradual = 0;
     for (std::uint32_t y = 0; y + 1 < picture.height; y += step) {
@@ -57,6 +62,23 @@ double gradual_share(const codec::PictureView& picture) {
         }
     }
     return samples == 0 ? 0 : static_cast<double>(gradual) / samples;
+}
+
+std::vector<std::uint32_t> ends_of_parts(const codec::PictureView& picture) {
+    std::vector<std::uint32_t> ends;
+    if (picture.height >= kLeastHeight && picture.width >= kLeastWidth) {
+        std::optional<bool> before;
+        for (std::uint32_t top = 0; top + kBand <= picture.height; top += kBand) {
+            codec::PictureView band = picture;
+            band.rows = picture.row(top);
+            band.height = kBand;
+            const bool is_photo = gradual_share(band, kBandSamples) >= kQuicShare;
+            if (before && *before != is_photo) ends.push_back(top);
+            before = is_photo;
+        }
+    }
+    ends.push_back(picture.height);
+    return ends;
 }
 
 }  // namespace segue::spice::server

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/display/encode/image_encoder.h"
+
+#include <gtest/gtest.h>
+
+namespace segue::spice::server {
+namespace {
+
+namespace display = wire::display;
+
+constexpr std::int32_t kSide = 64;
+
+// Stripes of some colours, from `first` on.
+canvas::Image stripes(std::uint32_t colors, std::uint32_t first) {
+    canvas::Image image = canvas::Image::create(canvas::Format::xrgb32, kSide, kSide).value();
+    for (std::int32_t y = 0; y < kSide; ++y) {
+        auto* line = reinterpret_cast<std::uint32_t*>(image.line(y));
+        for (std::int32_t x = 0; x < kSide; ++x)
+            line[x] = first + static_cast<std::uint32_t>(x / 3 + y / 5) % colors * 0x40;
+    }
+    return image;
+}
+
+// Back to pixels, as a client does it.
+std::vector<std::uint32_t> decoded(const display::Image& image,
+                                   const std::vector<std::uint32_t>& palette) {
+    const auto& data = std::get<display::LzPaletteData>(image.data);
+    const wire::SharedBytes bytes = data.data.contiguous();
+    const codec::LzHeader header = codec::lz_read_header(bytes.view()).value();
+    Bytes rows(header.pixel_bytes());
+    EXPECT_TRUE(codec::lz_decode(bytes.view(), rows));
+    std::vector<std::uint32_t> pixels;
+    for (std::uint32_t y = 0; y < header.height; ++y) {
+        const std::uint8_t* row = rows.data() + y * header.row_bytes();
+        for (std::uint32_t x = 0; x < header.width; ++x) {
+            const bool is_bit = header.type == codec::LzType::one_bit_be;
+            const unsigned index =
+                is_bit ? row[x / 8] >> (7 - x % 8) & 1u : row[x / 2] >> (x % 2 == 0 ? 4 : 0) & 15u;
+            pixels.push_back(palette.at(index));
+        }
+    }
+    return pixels;
+}
+
+class ImageEncoderTest : public testing::Test {
+  protected:
+    ImageEncoderTest() : encoder_(options()) {}
+    static EncoderOptions options() {
+        EncoderOptions made;
+        made.compression = ImageCompression::lz;
+        made.palettes_allowed = true;
+        return made;
+    }
+    EncodedImage encode(const canvas::Image& image) {
+        return encoder_.encode(image, image.bounds(), false).value();
+    }
+    ImageEncoder encoder_;
+};
+
+TEST_F(ImageEncoderTest, FewColoursGoAsAPaletteThatIsSentOnce) {
+    std::vector<std::uint32_t> palette;
+    for (int turn = 0; turn < 2; ++turn) {
+        const canvas::Image image = stripes(2, 0x102030);
+        const EncodedImage encoded = encode(image);
+        ASSERT_EQ(encoded.image.type, display::ImageType::lz_plt);
+        const auto& data = std::get<display::LzPaletteData>(encoded.image.data);
+        const bool is_first = turn == 0;
+        EXPECT_EQ(wire::has(data.flags, display::BitmapFlags::pal_cache_me), is_first);
+        EXPECT_EQ(wire::has(data.flags, display::BitmapFlags::pal_from_cache), !is_first);
+        if (is_first) palette = data.palette.value().entries;
+        EXPECT_EQ(data.palette.has_value(), is_first);
+        const std::vector<std::uint32_t> pixels = decoded(encoded.image, palette);
+        for (std::int32_t y = 0; y < kSide; ++y)
+            ASSERT_EQ(
+                std::memcmp(image.line(y), &pixels[static_cast<std::size_t>(y * kSide)], kSide * 4),
+                0);
+        // What goes over the wire comes back as it was.
+        display::DrawCopy message;
+        message.source = encoded.image;
+        const auto read = wire::parse<display::DrawCopy>(
+            wire::SharedBytes::take(Bytes(wire::encode_from_server(message).body())));
+        ASSERT_TRUE(read);
+        EXPECT_EQ(decoded(read->source, palette), pixels);
+    }
+    encoder_.forget_palettes();
+    const EncodedImage again = encode(stripes(2, 0x102030));
+    EXPECT_TRUE(std::get<display::LzPaletteData>(again.image.data).palette);
+}
+
+TEST_F(ImageEncoderTest, APaletteTooManyIsForgotten) {
+    for (std::uint32_t at = 0; at < PaletteCache::kMost; ++at)
+        EXPECT_FALSE(encode(stripes(16, at << 12)).forgot_palette);
+    const EncodedImage more = encode(stripes(16, 0xff0000));
+    EXPECT_EQ(more.forgot_palette, 1u);
+}
+
+TEST_F(ImageEncoderTest, ClientsWithoutPalettesAndManyColoursGetPixels) {
+    EXPECT_EQ(encode(stripes(17, 0)).image.type, display::ImageType::lz_rgb);
+    EncoderOptions plain = options();
+    plain.palettes_allowed = false;
+    encoder_.set_options(plain);
+    EXPECT_EQ(encode(stripes(2, 0)).image.type, display::ImageType::lz_rgb);
+    plain.palettes_allowed = true;
+    plain.compression = ImageCompression::quic;
+    encoder_.set_options(plain);
+    EXPECT_EQ(encode(stripes(2, 0)).image.type, display::ImageType::quic);
+}
+
+}  // namespace
+}  // namespace segue::spice::server

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Pictures of few colours as indices into a palette: text needs one bit a pixel.
+#pragma once
+
+#include <vector>
+
+#include "spice/codec/picture.h"
+
+namespace segue::spice::server {
+
+namespace codec = segue::spice::codec;
+
+class Indexer {
+  public:
+    static constexpr std::size_t kMostColors = 16;
+    // Below this a palette costs more than it saves.
+    static constexpr std::uint64_t kLeastPixels = 1024;
+
+    // Whether the picture (bgrx32) has so few colours; palette() and view() are then of it, until
+    // the next call.
+    bool index(const codec::PictureView& picture);
+    // 0x00RRGGBB, in ascending order: the same colours are the same palette.
+    const std::vector<std::uint32_t>& palette() const { return palette_; }
+    // one_bit_be for up to 2 colours, else four_bit_be.
+    const codec::PictureView& view() const { return view_; }
+
+  private:
+    bool collect(const codec::PictureView& picture);
+    void sort();
+    void pack_bits(std::uint32_t width, std::uint32_t height);
+    void pack_halves(std::uint32_t width, std::uint32_t height);
+
+    std::vector<std::uint32_t> palette_;
+    std::vector<std::uint8_t> rank_;     // by order of appearance: the place in the palette
+    std::vector<std::uint8_t> indices_;  // a byte each, by order of appearance
+    std::vector<std::uint8_t> rows_;
+    codec::PictureView view_;
+};
+
+}  // namespace segue::spice::server
