@@ -53,6 +53,10 @@ class Headless final : public HeadlessDevices {
   private:
     spice::client::Session& session() override { return session_; }
     void on_command(const Result<Json>& command) {
+        if (command && command->text("cmd") == "screenshot") {
+            save(std::string(command->text("path")));
+            return write("screenshot");
+        }
         const Result<> done =
             command ? run_command(*command) : Result<>(tl::unexpected(command.error()));
         if (!done) on_problem(done.error());

@@ -74,10 +74,11 @@ def free_port():
 class Client:
     """stock_client.py as a process; its events are kept in `events`."""
 
-    def __init__(self, uri, *arguments):
+    def __init__(self, uri, *arguments, environment=None):
         self.process = subprocess.Popen(
             ["/usr/bin/python3", CLIENT, uri, *arguments], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **(environment or {})})
         self.events = []
         self.queue = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()

@@ -120,8 +120,8 @@ def test_a_session_moves(tmp_path, manner, options):
     with viewer.spice_qemu(tmp_path / "a", *machine) as source, \
             viewer.spice_qemu(tmp_path / "b", *machine, incoming=True) as target:
         source.wait_frame(5)
-        with viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{source.port}", *options,
-                           environment=WAYS[manner]) as view:
+        with viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{source.port}", "--commands",
+                           *options, environment=WAYS[manner]) as view:
             view.wait("frame", 5)
             viewer.announce(source, target)
             if manner == "switch-host":
@@ -132,9 +132,8 @@ def test_a_session_moves(tmp_path, manner, options):
             view.wait("migrate-done")
             view.wait("first-target-frame")
             check_moved(view, target, manner, manner != "switch-host")
-            wait_pictures(view, target)
+            assert view.shows(target, rests=manner != "seamless")
             assert view.stop() == 0
-        assert same_pixels(cells.Picture.read(view.screenshot), target.picture())
 
 
 @pytest.mark.full

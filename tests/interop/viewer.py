@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import cells
 import guest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +89,30 @@ class Viewer:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise TimeoutError(f"no event {count} '{name}': {self.names()}\n{self.log()}")
             time.sleep(0.01)
+
+    def shows(self, vm, timeout=30, rests=True):
+        """Whether it comes to show what the machine shows; it was started with --commands.
+
+        rests=False: the machine runs on between looks. A stock target of a seamless move compares
+        the guest's screen with a black one, not with what the viewer shows: what turned black
+        between the source's last look and the target's first is right only when it changes again.
+        """
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            vm.qmp("stop")
+            for _ in range(10):
+                taken = len(self.named("screenshot"))
+                self.tell("screenshot", path=str(self.screenshot))
+                self.wait("screenshot", taken + 1)
+                mine, theirs = cells.Picture.read(self.screenshot), vm.picture()
+                if (mine.width, mine.height, bytes(mine.data)) == (theirs.width, theirs.height,
+                                                                   bytes(theirs.data)):
+                    return True
+                time.sleep(0.2)
+            if not rests:
+                vm.qmp("cont")
+                time.sleep(1)
+        return False
 
     def log(self):
         return (self.directory / "viewer.log").read_text(errors="replace")[-4000:]

@@ -302,10 +302,12 @@ void Session::on_init(const wire::main::Init& init) {
 }
 
 void Session::on_channels(const std::vector<ChannelKey>& channels) {
-    has_list_ = true;
+    // The first list is all that there is; a later one is what has been plugged in since.
+    const bool is_first = !std::exchange(has_list_, true);
     std::vector<ChannelKey> gone;
     for (const auto& [key, channel] : channels_) {
-        if (key != kMain && std::find(channels.begin(), channels.end(), key) == channels.end())
+        if (is_first && key != kMain &&
+            std::find(channels.begin(), channels.end(), key) == channels.end())
             gone.push_back(key);
     }
     for (const ChannelKey key : gone)

@@ -221,6 +221,8 @@ class Session final : ChannelHost, MainListener {
     std::optional<std::pair<wire::main::Destination, std::optional<std::uint32_t>>> deferred_;
     std::vector<Candidate> candidates_;
     std::size_t next_candidate_ = 0;
+    // The source has said that the machine is gone: until then only the target is tried.
+    std::optional<Instant> target_alone_until_;
     int attempts_ = 0;
     std::optional<Instant> lost_since_;
     std::optional<Instant> up_since_;

@@ -13,6 +13,8 @@ namespace {
 constexpr Duration kPatience = 9s;
 constexpr Duration kFirstBackOff = 100ms;
 constexpr Duration kLastBackOff = 2s;
+// A server that sent its viewers away goes on listening, and shows a machine that stands still.
+constexpr Duration kTargetAlone = 20s;
 constexpr Duration kStable = 5s;
 // QEMU announces -1 for a port it does not have.
 constexpr std::uint16_t kNoPort = 65535;
@@ -106,6 +108,7 @@ void Session::perform_report(FollowerAction action) {
         case FollowerAction::report_lost:
             candidates_ = {{settings_.endpoint, settings_.trust}};
             next_candidate_ = 0;
+            target_alone_until_.reset();
             return listener_.on_lost(
                 last_error_.value_or(Error{ErrorCode::connection_lost, "the connection is lost"}));
         case FollowerAction::report_over:
@@ -127,6 +130,7 @@ void Session::announce(const main::Destination& to, std::optional<std::uint32_t>
     target_->seamless_version = version;
     candidates_ = {{target_->endpoint, target_->trust}, {settings_.endpoint, settings_.trust}};
     next_candidate_ = 0;
+    target_alone_until_.reset();
 }
 
 void Session::on_migrate_begin(const main::Destination& to, std::optional<std::uint32_t> version) {
@@ -144,6 +148,7 @@ void Session::on_migrate_cancel() {
 }
 
 void Session::on_migrate_end() {
+    target_alone_until_ = environment_.loop.now() + kTargetAlone;
     happen({FollowerEvent::migrate_end});
 }
 
@@ -151,6 +156,7 @@ void Session::on_switch_host(const main::Destination& to) {
     const Endpoint endpoint = endpoint_of(to, settings_.migration_host);
     if (target_can_start_anew(endpoint)) return happen({FollowerEvent::switch_host_here});
     if (!target_ || target_->endpoint != endpoint) announce(to, std::nullopt);
+    target_alone_until_ = environment_.loop.now() + kTargetAlone;
     happen({FollowerEvent::switch_host});
 }
 
@@ -356,7 +362,9 @@ void Session::adopt_target() {
 
 void Session::open_next_candidate() {
     if (candidates_.empty()) candidates_ = {{settings_.endpoint, settings_.trust}};
-    const Candidate candidate = candidates_[next_candidate_++ % candidates_.size()];
+    const bool target_alone = target_alone_until_ && environment_.loop.now() < *target_alone_until_;
+    const std::size_t number = target_alone ? 0 : next_candidate_++ % candidates_.size();
+    const Candidate candidate = candidates_[number];
     target_.reset();
     to_move_.clear();
     // Not from inside a callback of a connection that this closes.
