@@ -20,7 +20,7 @@ struct DeviceKind {
 
 // Each list is what the parser of src/domain/device reads; a test holds the two together.
 constexpr std::string_view kDiskDevices[] = {"disk", "cdrom", "floppy"};
-constexpr std::string_view kDiskBuses[] = {"ide", "fdc", "virtio", "sata"};
+constexpr std::string_view kDiskBuses[] = {"ide", "fdc", "scsi", "virtio", "usb", "sata"};
 constexpr std::string_view kGraphics[] = {"spice", "vnc"};
 constexpr std::string_view kVideos[] = {"vga", "cirrus", "qxl", "virtio", "bochs"};
 constexpr std::string_view kRngModels[] = {"virtio"};

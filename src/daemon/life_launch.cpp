@@ -10,6 +10,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
+#include "daemon/network_access.h"
 #include "daemon/spice_library.h"
 #include "daemon/spice_line.h"
 #include "qemu/command_line.h"
@@ -65,7 +66,12 @@ Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPoi
     options.x509_directory = services.settings.tls_directory;
     options.incoming = mode == StartMode::incoming;
     options.sandbox = services.settings.sandbox;
+    const Taps taps = TRY(open_taps(incarnation.live));
     CommandLine line = TRY(build_command_line(incarnation.live, options));
+    for (InheritedFile& file : line.inherited) {
+        if (file.kind != InheritedFile::Kind::opened) continue;
+        file.descriptor = taps.at(file.path).descriptor.get();
+    }
     attach_guest(services, domain, line.monitor_path);
     ProcessStart start;
     start.directory = incarnation.directory;

@@ -74,6 +74,9 @@ Result<> check_one(const Controller& source, const Controller& target) {
     TRY(same("controller model", source.model, target.model));
     TRY(same("controller ports", source.ports, target.ports));
     TRY(same("controller vectors", source.vectors, target.vectors));
+    TRY(same("PCI controller chassis number", source.chassis_number, target.chassis_number));
+    TRY(same("PCI controller chassis", source.chassis, target.chassis));
+    TRY(same("PCI controller port", source.port, target.port));
     return check_device(source, target);
 }
 

@@ -8,24 +8,36 @@ void name(Device& device, std::string alias) {
     if (!device.alias.starts_with("ua-")) device.alias = std::move(alias);
 }
 
-std::string alias_of(const Disk& disk) {
-    if (disk.bus == DiskBus::virtio) return fmt::format("virtio-disk{}", disk.target_index());
+std::string alias_of(const Disk& disk, const Domain& domain) {
+    if (!disk.has_drive_address()) {
+        return fmt::format("{}-disk{}", name_of(disk.bus), disk.target_index());
+    }
     const auto* address = std::get_if<DriveAddress>(&disk.address);
     const DriveAddress at = address ? *address : DriveAddress();
+    if (disk.bus == DiskBus::scsi && scsi_controller_of(domain, at) != "lsilogic") {
+        return fmt::format("scsi{}-{}-{}-{}", at.controller, at.bus, at.target, at.unit);
+    }
     return fmt::format("{}{}-{}-{}", name_of(disk.bus), at.controller, at.bus, at.unit);
 }
 
-std::string alias_of(const Controller& controller) {
+std::string alias_of(const Controller& controller, const Domain& domain) {
     switch (controller.type) {
-        case ControllerType::pci: return fmt::format("pci.{}", controller.index);
+        case ControllerType::pci:
+            // The names that QEMU gives its roots itself.
+            return fmt::format("{}.{}", controller.model == "pcie-root" ? "pcie" : "pci",
+                               controller.index);
         case ControllerType::usb:
             if (controller.index == 0) return "usb";
             return fmt::format("usb{}", controller.index);
         case ControllerType::ide:
             if (controller.index == 0) return "ide";
             return fmt::format("ide{}", controller.index);
-        case ControllerType::fdc:
         case ControllerType::sata:
+            // Part of the chipset, and QEMU's name of it.
+            if (controller.index == 0 && domain.os.is_q35()) return "ide";
+            break;
+        case ControllerType::fdc:
+        case ControllerType::scsi:
         case ControllerType::virtio_serial:
         case ControllerType::ccid: break;
     }
@@ -42,9 +54,9 @@ void number(std::vector<T>& devices, std::string_view prefix) {
 
 void assign_aliases(Domain& domain) {
     for (Disk& disk : domain.disks)
-        name(disk, alias_of(disk));
+        name(disk, alias_of(disk, domain));
     for (Controller& controller : domain.controllers)
-        name(controller, alias_of(controller));
+        name(controller, alias_of(controller, domain));
     number(domain.interfaces, "net");
     number(domain.smartcards, "smartcard");
     number(domain.serials, "serial");
@@ -59,6 +71,14 @@ void assign_aliases(Domain& domain) {
     for (Console& console : domain.consoles) {
         if (!domain.serials.empty()) console.alias = domain.serials.front().alias;
     }
+}
+
+std::string_view scsi_controller_of(const Domain& domain, const DriveAddress& address) {
+    for (const Controller& controller : domain.controllers) {
+        const bool same = controller.index == address.controller;
+        if (controller.type == ControllerType::scsi && same) return controller.model;
+    }
+    return "lsilogic";
 }
 
 void prepare_to_run(Domain& domain, std::int32_t id) {

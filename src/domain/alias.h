@@ -14,6 +14,9 @@ void assign_aliases(Domain& domain);
 // whole MiB, as QEMU is given it.
 void prepare_to_run(Domain& domain, std::int32_t id);
 
+// The model of the SCSI controller that a disk at this address sits on.
+std::string_view scsi_controller_of(const Domain& domain, const DriveAddress& address);
+
 // Nodes of a disk's block graph: "libvirt-3-storage", "libvirt-3-format". Disks count down, as
 // libvirt numbers them.
 std::string storage_node(const Domain& domain, std::size_t disk_index);

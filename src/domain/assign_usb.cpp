@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint32_t kHubPorts = 8;
 constexpr std::uint32_t kMaxSerialPorts = 31;
+constexpr std::uint32_t kScsiUnits = 16;
+constexpr std::uint32_t kMaxControllers = 16;  // of a kind
 
 DriveAddress drive_address_of(const Disk& disk) {
     const std::uint32_t index = disk.target_index();
@@ -20,9 +22,42 @@ DriveAddress drive_address_of(const Disk& disk) {
             return {.controller = index / 4, .bus = index % 4 / 2, .unit = index % 2};
         case DiskBus::sata: return {.controller = index / 6, .unit = index % 6};
         case DiskBus::fdc: return {.controller = index / 2, .unit = index % 2};
-        case DiskBus::virtio: break;
+        case DiskBus::scsi: {
+            // A wide bus; unit 7 is the controller itself.
+            const std::uint32_t unit = index % (kScsiUnits - 1);
+            return {.controller = index / (kScsiUnits - 1), .unit = unit + (unit >= 7 ? 1 : 0)};
+        }
+        case DiskBus::virtio:
+        case DiskBus::usb: break;
     }
     return {};
+}
+
+// How many there are of each, per what is named before it.
+DriveAddress limits_of(const Disk& disk, const Domain& domain) {
+    switch (disk.bus) {
+        case DiskBus::sata: return {.controller = 8, .bus = 1, .target = 1, .unit = 6};
+        case DiskBus::ide: return {.controller = 1, .bus = 2, .target = 1, .unit = 2};
+        case DiskBus::fdc: return {.controller = 1, .bus = 1, .target = 1, .unit = 2};
+        case DiskBus::scsi: break;
+        case DiskBus::virtio:
+        case DiskBus::usb: return {};
+    }
+    const auto* address = std::get_if<DriveAddress>(&disk.address);
+    for (const Controller& controller : domain.controllers) {
+        const bool same = controller.type == ControllerType::scsi && address &&
+                          controller.index == address->controller;
+        // virtio-scsi: 256 targets of up to 16384 units.
+        if (same && controller.model.starts_with("virtio")) {
+            return {.controller = kMaxControllers, .bus = 1, .target = 256, .unit = 16384};
+        }
+    }
+    return {.controller = kMaxControllers, .bus = 1, .target = 1, .unit = kScsiUnits};
+}
+
+bool fits(const DriveAddress& address, const DriveAddress& limits) {
+    return address.controller < limits.controller && address.bus < limits.bus &&
+           address.target < limits.target && address.unit < limits.unit;
 }
 
 // The free and used ports of one USB bus, a tree: ports of the controller, and of hubs below.
@@ -55,9 +90,12 @@ class UsbBus {
 
 using Buses = std::map<std::uint32_t, UsbBus>;
 
-// In libvirt's order: smartcard readers, input devices, redirected devices.
+// In libvirt's order: disks, smartcard readers, input devices, redirected devices.
 std::vector<Device*> usb_devices(Domain& domain) {
     std::vector<Device*> devices;
+    for (Disk& disk : domain.disks) {
+        if (disk.bus == DiskBus::usb) devices.push_back(&disk);
+    }
     for (Controller& controller : domain.controllers) {
         if (controller.type == ControllerType::ccid) devices.push_back(&controller);
     }
@@ -127,25 +165,23 @@ Result<> place_hubs(Domain& domain, Buses& buses) {
 }  // namespace
 
 Result<> assign_drive_addresses(Domain& domain) {
-    std::set<std::tuple<DiskBus, std::uint32_t, std::uint32_t, std::uint32_t>> used;
+    std::set<std::tuple<DiskBus, std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>> used;
     for (Disk& disk : domain.disks) {
-        if (disk.bus == DiskBus::virtio) continue;
+        if (!disk.has_drive_address()) continue;
         if (!disk.has_address()) disk.address = drive_address_of(disk);
         const auto* address = std::get_if<DriveAddress>(&disk.address);
         if (!address) {
             return fail(ErrorCode::config_unsupported, "disk '{}' needs an address of type 'drive'",
                         disk.target);
         }
-        const std::uint32_t most_controllers = disk.bus == DiskBus::sata ? 8 : 1;
-        const std::uint32_t most_units = disk.bus == DiskBus::sata ? 6 : 2;
-        const std::uint32_t most_buses = disk.bus == DiskBus::ide ? 2 : 1;
-        if (address->controller >= most_controllers || address->unit >= most_units ||
-            address->bus >= most_buses || address->target != 0) {
+        if (!fits(*address, limits_of(disk, domain))) {
             return fail(ErrorCode::config_unsupported,
                         "disk '{}' has no place on the {} controllers of the machine", disk.target,
                         name_of(disk.bus));
         }
-        if (!used.emplace(disk.bus, address->controller, address->bus, address->unit).second) {
+        if (!used.emplace(disk.bus, address->controller, address->bus, address->target,
+                          address->unit)
+                 .second) {
             return fail(ErrorCode::xml_invalid,
                         "Found duplicate drive address for disk with target name '{}'",
                         disk.target);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Order and defaults are those of libvirt 9.0 for the pc machine (qemuDomainDefPostParse,
-// virDomainDefAddImplicitDevices), confirmed by the golden files of golden_test.cpp.
+// Order and defaults are those of libvirt 9.0 for the pc and q35 machines
+// (qemuDomainDefPostParse, virDomainDefAddImplicitDevices), confirmed by the golden files of
+// golden_test.cpp.
 #include "domain/complete.h"
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 namespace segue {
 namespace {
 
-constexpr std::string_view kCurrentPc = "pc-i440fx-7.2";
+constexpr std::string_view kCurrentPc = "pc-i440fx-7.2", kCurrentQ35 = "pc-q35-7.2";
 
 void complete_identity(Domain& domain, const CompletionContext& context) {
     if (domain.uuid.is_nil()) domain.uuid = Uuid::random(context.random);
@@ -23,9 +24,9 @@ Result<> complete_machine(Domain& domain, const CompletionContext& context) {
                     "Emulator '{}' does not support machine type '{}'", domain.emulator,
                     domain.os.machine);
     }
-    if (!machine->starts_with("pc-i440fx-")) {
+    if (!machine->starts_with("pc-i440fx-") && !machine->starts_with("pc-q35-")) {
         return fail(ErrorCode::config_unsupported,
-                    "machine type '{}' is not supported: use pc (i440fx)", *machine);
+                    "machine type '{}' is not supported: use pc (i440fx) or q35", *machine);
     }
     domain.os.machine = *machine;
     return {};
@@ -100,32 +101,31 @@ bool has_controller(const Domain& domain, ControllerType type, std::uint32_t ind
                        });
 }
 
-void need_controller(Domain& domain, ControllerType type, std::uint32_t index,
-                     std::string_view model = {}) {
-    if (has_controller(domain, type, index)) return;
-    Controller made;
-    made.type = type;
-    made.index = index;
-    made.model = model;
-    domain.controllers.push_back(std::move(made));
-}
-
-void add_default_devices(Domain& domain) {
+Result<> add_default_devices(Domain& domain) {
+    const bool q35 = domain.os.is_q35();
+    const std::string_view root = q35 ? "pcie-root" : "pci-root";
     const bool any_usb = std::any_of(
         domain.controllers.begin(), domain.controllers.end(),
         [](const Controller& controller) { return controller.type == ControllerType::usb; });
-    if (!any_usb) need_controller(domain, ControllerType::usb, 0, "piix3-uhci");
     for (Controller& controller : domain.controllers) {
         if (controller.type == ControllerType::usb && controller.model.empty()) {
             controller.model = "piix3-uhci";
         }
-        if (controller.type == ControllerType::pci && controller.model.empty()) {
-            controller.model = "pci-root";
+        if (controller.type != ControllerType::pci) continue;
+        if (controller.index == 0 && controller.model.empty()) controller.model = root;
+        if ((controller.index == 0) != (controller.model == root)) {
+            return fail(ErrorCode::xml_invalid,
+                        "The PCI controller with index='0' must be model='{}' for this machine "
+                        "type, and no other one may; index='{}' is model='{}'",
+                        root, controller.index, controller.model);
         }
     }
-    need_controller(domain, ControllerType::pci, 0, "pci-root");
+    if (!any_usb) need_controller(domain, ControllerType::usb, 0, q35 ? "qemu-xhci" : "piix3-uhci");
+    if (q35) need_controller(domain, ControllerType::sata, 0);
+    need_controller(domain, ControllerType::pci, 0, root);
     if (!domain.balloon) domain.balloon = Balloon();
     if (!domain.balloon->present) domain.current_memory_kib = domain.memory_kib;
+    return {};
 }
 
 void add_input(Domain& domain, std::string_view type) {
@@ -173,8 +173,20 @@ Result<> join_console_and_serial(Domain& domain) {
     return {};
 }
 
+Result<> check_buses(const Domain& domain) {
+    for (const Disk& disk : domain.disks) {
+        if (!domain.os.is_q35()) break;
+        if (disk.bus != DiskBus::ide && disk.bus != DiskBus::fdc) continue;
+        return fail(ErrorCode::config_unsupported,
+                    "{} controllers are unsupported for machine type '{}': put disk '{}' on sata",
+                    name_of(disk.bus), domain.os.machine, disk.target);
+    }
+    return {};
+}
+
 void add_controllers(Domain& domain) {
-    for (const auto& [bus, type] : {std::pair(DiskBus::fdc, ControllerType::fdc),
+    for (const auto& [bus, type] : {std::pair(DiskBus::scsi, ControllerType::scsi),
+                                    std::pair(DiskBus::fdc, ControllerType::fdc),
                                     std::pair(DiskBus::ide, ControllerType::ide),
                                     std::pair(DiskBus::sata, ControllerType::sata)}) {
         for (const Disk& disk : domain.disks) {
@@ -183,6 +195,11 @@ void add_controllers(Domain& domain) {
                 for (std::uint32_t index = 0; index <= address->controller; ++index)
                     need_controller(domain, type, index);
             }
+        }
+    }
+    for (Controller& controller : domain.controllers) {
+        if (controller.type == ControllerType::scsi && controller.model.empty()) {
+            controller.model = "lsilogic";
         }
     }
     for (const Channel& channel : domain.channels) {
@@ -276,13 +293,26 @@ Result<> check_targets(const Domain& domain) {
 
 std::optional<std::string> qemu_7_2_machine(std::string_view machine) {
     if (machine == "pc") return std::string(kCurrentPc);
+    if (machine == "q35") return std::string(kCurrentQ35);
     constexpr std::string_view kKnown[] = {"7.2",  "7.1",  "7.0",  "6.2", "6.1", "6.0", "5.2",
                                            "5.1",  "5.0",  "4.2",  "4.1", "4.0", "3.1", "3.0",
                                            "2.12", "2.11", "2.10", "2.9", "2.8"};
     for (const std::string_view version : kKnown) {
-        if (machine == "pc-i440fx-" + std::string(version)) return std::string(machine);
+        for (const std::string_view family : {"pc-i440fx-", "pc-q35-"}) {
+            if (machine == std::string(family) + std::string(version)) return std::string(machine);
+        }
     }
     return std::nullopt;
+}
+
+void need_controller(Domain& domain, ControllerType type, std::uint32_t index,
+                     std::string_view model) {
+    if (has_controller(domain, type, index)) return;
+    Controller made;
+    made.type = type;
+    made.index = index;
+    made.model = model;
+    domain.controllers.push_back(std::move(made));
 }
 
 Result<> complete_domain(Domain& domain, const CompletionContext& context) {
@@ -291,7 +321,8 @@ Result<> complete_domain(Domain& domain, const CompletionContext& context) {
     TRY(check_targets(domain));
     TRY(complete_boot(domain));
     TRY(complete_cpu(domain));
-    add_default_devices(domain);
+    TRY(check_buses(domain));
+    TRY(add_default_devices(domain));
     add_input(domain, "mouse");
     add_input(domain, "keyboard");
     TRY(join_console_and_serial(domain));

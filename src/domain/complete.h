@@ -25,6 +25,10 @@ std::optional<std::string> qemu_7_2_machine(std::string_view machine);
 // controllers, back ends' defaults, addresses. A definition that is complete comes out unchanged.
 Result<> complete_domain(Domain& domain, const CompletionContext& context);
 
+// Adds the controller if there is none of this type and index.
+void need_controller(Domain& domain, ControllerType type, std::uint32_t index,
+                     std::string_view model = {});
+
 // The parts that complete_domain calls for addresses (assign_pci.cpp, assign_usb.cpp).
 Result<> assign_drive_addresses(Domain& domain);
 Result<> assign_virtio_serial_addresses(Domain& domain);

@@ -46,14 +46,16 @@ void format_policies(const Domain& domain, XmlElement& out) {
 
 // What an old destination adds by itself, and might not understand.
 bool is_implicit(const Domain& domain, const Controller& controller) {
-    if (controller.type == ControllerType::pci) {
-        return controller.index == 0 && controller.unknown.children.empty();
-    }
-    if (controller.type != ControllerType::usb || controller.index != 0) return false;
-    const auto usb_controllers =
+    if (controller.index != 0) return false;
+    const auto of_its_type =
         std::count_if(domain.controllers.begin(), domain.controllers.end(),
-                      [](const Controller& other) { return other.type == ControllerType::usb; });
-    return controller.model == "piix3-uhci" && usb_controllers == 1;
+                      [&](const Controller& other) { return other.type == controller.type; });
+    if (of_its_type != 1) return false;
+    if (controller.type == ControllerType::pci) {
+        return controller.model == "pci-root" && controller.unknown.children.empty();
+    }
+    return controller.type == ControllerType::usb && controller.model == "piix3-uhci" &&
+           !domain.os.is_q35();
 }
 
 bool is_implicit(const Domain&, const Input& input) {
@@ -75,7 +77,8 @@ XmlElement format_devices(const Domain& domain, const FormatOptions& options) {
         const std::size_t node = domain.id ? domain.disks.size() - index : 0;
         out.add(format_disk(domain.disks[index], options, node));
     }
-    for (const Controller& controller : domain.controllers) {
+    const auto controllers = options.migratable ? in_order(domain.controllers) : domain.controllers;
+    for (const Controller& controller : controllers) {
         if (options.migratable && is_implicit(domain, controller)) continue;
         out.add(format_controller(controller, options));
     }

@@ -178,6 +178,7 @@ Result<> parse_all(XmlCursor& from, std::string_view element, Result<T> (*parse)
 Result<> parse_devices(XmlCursor& from, Domain& domain) {
     domain.emulator = from.child_text("emulator").value_or("");
     TRY(parse_all(from, "disk", parse_disk, domain.disks));
+    domain.disks = in_order(std::move(domain.disks));
     TRY(parse_all(from, "controller", parse_controller, domain.controllers));
     TRY(parse_all(from, "interface", parse_interface, domain.interfaces));
     TRY(parse_all(from, "smartcard", parse_smartcard, domain.smartcards));

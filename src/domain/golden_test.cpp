@@ -97,7 +97,9 @@ TEST_P(Golden, AMigratableDefinitionMakesTheSameMachine) {
     expected.current_memory_kib = target.current_memory_kib;
     expected.cpu = target.cpu;
     // Implicit controllers come last where the definition does not list them.
-    const auto by_type = [](const Controller& a, const Controller& b) { return a.type < b.type; };
+    const auto by_type = [](const Controller& a, const Controller& b) {
+        return std::pair(a.type, a.index) < std::pair(b.type, b.index);
+    };
     std::stable_sort(target.controllers.begin(), target.controllers.end(), by_type);
     std::stable_sort(expected.controllers.begin(), expected.controllers.end(), by_type);
     EXPECT_EQ(print_domain(target, {.secure = true}), print_domain(expected, {.secure = true}));
@@ -105,7 +107,8 @@ TEST_P(Golden, AMigratableDefinitionMakesTheSameMachine) {
 
 INSTANTIATE_TEST_SUITE_P(Libvirt, Golden,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
-                                         "cirrus"),
+                                         "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
+                                         "bridge", "cpu"),
                          [](const auto& value) { return std::string(value.param); });
 
 // The running domain: aliases, ports, paths and states that the daemon fills in.
@@ -122,6 +125,8 @@ TEST_P(GoldenLive, TheRunningDefinition) {
     const Domain theirs = parse_domain(live).value();
     for (std::size_t index = 0; index < domain.channels.size(); ++index)
         domain.channels[index].chardev.path = theirs.channels[index].chardev.path;
+    for (std::size_t index = 0; index < domain.interfaces.size(); ++index)
+        domain.interfaces[index].device = theirs.interfaces[index].device;
     const XmlElement& devices = *live.child("devices");
     for (Graphics& graphics : domain.graphics) {
         const XmlElement& shown = *devices.child("graphics");
@@ -141,7 +146,8 @@ TEST_P(GoldenLive, TheRunningDefinition) {
 
 INSTANTIATE_TEST_SUITE_P(Libvirt, GoldenLive,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
-                                         "cirrus"),
+                                         "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
+                                         "bridge", "cpu"),
                          [](const auto& value) { return std::string(value.param); });
 
 }  // namespace

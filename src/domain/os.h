@@ -22,6 +22,9 @@ struct OperatingSystem {
     std::vector<std::string> boot;  // hd, cdrom, network, fd
     std::optional<BootMenu> menu;
     XmlElement unknown;
+
+    // The Express machine; else it is an i440fx one.
+    bool is_q35() const { return machine.starts_with("pc-q35-"); }
 };
 
 Result<OperatingSystem> parse_os(XmlCursor& from);

@@ -20,10 +20,12 @@ struct InheritedFile {
         append,    // write only, at the end, created with mode 0600
         truncate,  // write only, emptied
         keep,      // write only, from the start, not emptied
+        opened,    // by the daemon: a network card's tap device; `path` is the card's alias
     };
     Kind kind = Kind::listen;
     std::string path = {};
     int number = -1;
+    int descriptor = -1;  // opened: the daemon's own, which stays open there
 };
 
 struct CommandLineOptions {

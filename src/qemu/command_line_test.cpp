@@ -47,8 +47,10 @@ std::string without_descriptor(std::string word) {
     for (std::size_t at = word.find("fd="); at != std::string::npos;
          at = word.find("fd=", at + 3)) {
         std::size_t end = at + 3;
+        if (word[end] == '"') ++end;  // in JSON, where it is a text
         while (end < word.size() && std::isdigit(static_cast<unsigned char>(word[end])))
             ++end;
+        if (end < word.size() && word[end] == '"') ++end;
         word.replace(at, end - at, "fd=N");
     }
     return word;
@@ -101,7 +103,8 @@ TEST_P(GoldenCommandLine, IsStockLibvirts) {
 
 INSTANTIATE_TEST_SUITE_P(Libvirt, GoldenCommandLine,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
-                                         "cirrus"),
+                                         "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
+                                         "bridge", "cpu"),
                          [](const auto& value) { return std::string(value.param); });
 
 TEST(CommandLine, NothingSecretStandsOnIt) {

@@ -79,6 +79,16 @@ Result<int> listen_at(const std::string& path, const std::optional<ProcessUser>&
 
 Result<int> open_inherited(const InheritedFile& file, const std::optional<ProcessUser>& user) {
     if (file.kind == InheritedFile::Kind::listen) return listen_at(file.path, user);
+    if (file.kind == InheritedFile::Kind::opened) {
+        if (file.descriptor < 0) {
+            return fail(ErrorCode::config_unsupported,
+                        "network card '{}' needs a tap device, which this process is not given",
+                        file.path);
+        }
+        const int copy = ::fcntl(file.descriptor, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0) return fail_errno("copy the tap device of", file.path, errno);
+        return copy;
+    }
     int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
     if (file.kind == InheritedFile::Kind::append) flags |= O_APPEND;
     if (file.kind == InheritedFile::Kind::truncate) flags |= O_TRUNC;

@@ -2,6 +2,7 @@
 #include "domain/device/controller.h"
 
 #include "domain/choice.h"
+#include "domain/device_order.h"
 
 namespace segue {
 namespace {
@@ -10,12 +11,18 @@ constexpr Choice<ControllerType> kTypes[] = {
     {"pci", ControllerType::pci},   {"usb", ControllerType::usb},
     {"ide", ControllerType::ide},   {"fdc", ControllerType::fdc},
     {"sata", ControllerType::sata}, {"virtio-serial", ControllerType::virtio_serial},
-    {"ccid", ControllerType::ccid}};
+    {"ccid", ControllerType::ccid}, {"scsi", ControllerType::scsi}};
 
 constexpr std::string_view kUsbModels[] = {"piix3-uhci", "piix4-uhci", "ehci",       "ich9-ehci1",
                                            "ich9-uhci1", "ich9-uhci2", "ich9-uhci3", "nec-xhci",
                                            "qemu-xhci",  "none"};
-constexpr std::string_view kPciModels[] = {"pci-root"};
+constexpr std::string_view kPciModels[] = {"pci-root",          "pci-bridge",
+                                           "pcie-root",         "pcie-root-port",
+                                           "dmi-to-pci-bridge", "pcie-to-pci-bridge"};
+constexpr std::string_view kPciNames[] = {"pci-bridge", "pcie-root-port", "ioh3420",
+                                          "i82801b11-bridge", "pcie-pci-bridge"};
+constexpr std::string_view kScsiModels[] = {"lsilogic", "virtio-scsi", "virtio-transitional",
+                                            "virtio-non-transitional"};
 constexpr std::string_view kVirtioSerialModels[] = {"virtio", "virtio-transitional",
                                                     "virtio-non-transitional"};
 
@@ -24,6 +31,7 @@ Result<> parse_model(XmlCursor& from, Controller& controller) {
     if (controller.type == ControllerType::usb) words = kUsbModels;
     if (controller.type == ControllerType::pci) words = kPciModels;
     if (controller.type == ControllerType::virtio_serial) words = kVirtioSerialModels;
+    if (controller.type == ControllerType::scsi) words = kScsiModels;
     if (words.empty()) return {};  // an unknown model is reported with the rest
     controller.model = TRY(choice(from, "model", words)).value_or("");
     return {};
@@ -35,10 +43,46 @@ Result<std::optional<std::uint32_t>> small(XmlCursor& from, std::string_view key
     return value ? std::optional(static_cast<std::uint32_t>(*value)) : std::nullopt;
 }
 
+// <model name=''> and <target>: of PCI controllers.
+Result<> parse_pci(XmlCursor& from, Controller& controller) {
+    if (XmlCursor* model = from.child("model")) {
+        controller.model_name = TRY(choice(*model, "name", kPciNames)).value_or("");
+    }
+    XmlCursor* target = from.child("target");
+    if (!target) return {};
+    controller.chassis_number = TRY(small(*target, "chassisNr", 255));
+    controller.chassis = TRY(small(*target, "chassis", 255));
+    controller.port = TRY(small(*target, "port", 255));
+    controller.hotplug = TRY(target->on_off("hotplug"));
+    return {};
+}
+
+void format_pci(const Controller& controller, XmlElement& out) {
+    if (!controller.model_name.empty()) out.add("model").set("name", controller.model_name);
+    XmlElement target;
+    target.name = "target";
+    if (controller.chassis_number) target.set("chassisNr", *controller.chassis_number);
+    if (controller.chassis) target.set("chassis", *controller.chassis);
+    if (controller.port)
+        target.set("port", std::string_view(fmt::format("{:#x}", *controller.port)));
+    if (controller.hotplug) target.set("hotplug", *controller.hotplug ? "on" : "off");
+    if (!target.attributes.empty()) out.add(std::move(target));
+}
+
 }  // namespace
 
 std::string_view name_of(ControllerType type) {
     return name_in(kTypes, type);
+}
+
+std::vector<Controller> in_order(std::vector<Controller> controllers) {
+    const auto place = [](const Controller& one) {
+        return std::pair(one.index, one.start_port.has_value());
+    };
+    return in_order(
+        std::move(controllers),
+        [](const Controller& one, const Controller& other) { return one.type == other.type; },
+        [&](const Controller& one, const Controller& other) { return place(one) < place(other); });
 }
 
 std::uint32_t usb_ports_of(const Controller& controller) {
@@ -60,6 +104,7 @@ Result<Controller> parse_controller(XmlCursor& from) {
     TRY(parse_model(from, controller));
     controller.ports = TRY(small(from, "ports", 31));
     controller.vectors = TRY(small(from, "vectors", 1024));
+    if (controller.type == ControllerType::pci) TRY(parse_pci(from, controller));
     if (XmlCursor* master = from.child("master")) {
         controller.start_port = TRY(small(*master, "startport", 15));
     }
@@ -74,6 +119,7 @@ XmlElement format_controller(const Controller& controller, const FormatOptions& 
     if (!controller.model.empty()) out.set("model", controller.model);
     if (controller.ports) out.set("ports", *controller.ports);
     if (controller.vectors) out.set("vectors", *controller.vectors);
+    format_pci(controller, out);
     XmlElement rest;
     format_device(controller, rest, options);
     // libvirt writes <master> between alias and address.

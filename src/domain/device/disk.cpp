@@ -2,16 +2,16 @@
 #include "domain/device/disk.h"
 
 #include "domain/choice.h"
+#include "domain/device_order.h"
 
 namespace segue {
 namespace {
 
 constexpr Choice<DiskKind> kKinds[] = {
     {"disk", DiskKind::disk}, {"cdrom", DiskKind::cdrom}, {"floppy", DiskKind::floppy}};
-constexpr Choice<DiskBus> kBuses[] = {{"virtio", DiskBus::virtio},
-                                      {"ide", DiskBus::ide},
-                                      {"sata", DiskBus::sata},
-                                      {"fdc", DiskBus::fdc}};
+constexpr Choice<DiskBus> kBuses[] = {{"virtio", DiskBus::virtio}, {"ide", DiskBus::ide},
+                                      {"sata", DiskBus::sata},     {"fdc", DiskBus::fdc},
+                                      {"scsi", DiskBus::scsi},     {"usb", DiskBus::usb}};
 constexpr std::string_view kFormats[] = {"raw", "qcow2"};
 constexpr std::string_view kCaches[] = {"none", "writeback", "writethrough", "directsync",
                                         "unsafe"};
@@ -25,8 +25,9 @@ Result<DiskBus> bus_of(const std::string& target) {
     if (target.starts_with("vd")) return DiskBus::virtio;
     if (target.starts_with("hd")) return DiskBus::ide;
     if (target.starts_with("fd")) return DiskBus::fdc;
+    if (target.starts_with("sd")) return DiskBus::scsi;
     return fail(ErrorCode::config_unsupported,
-                "disk '{}' names no bus: add bus='virtio', 'ide' or 'sata'", target);
+                "disk '{}' names no bus: add bus='virtio', 'ide', 'sata', 'scsi' or 'usb'", target);
 }
 
 Result<> parse_driver(XmlCursor& from, Disk& disk) {
@@ -71,6 +72,10 @@ Result<> check(const Disk& disk) {
         return fail(ErrorCode::config_unsupported, "Invalid bus type '{}' for {} '{}'",
                     name_of(disk.bus), name_of(disk.kind), disk.target);
     }
+    if (disk.removable && disk.bus != DiskBus::usb) {
+        return fail(ErrorCode::config_unsupported,
+                    "removable is only valid for usb disks, not for '{}'", disk.target);
+    }
     if (disk.kind == DiskKind::cdrom && disk.bus == DiskBus::virtio) {
         return fail(ErrorCode::config_unsupported,
                     "disk type of 'virtio' does not support ejectable media");
@@ -94,6 +99,14 @@ std::uint32_t Disk::target_index() const {
         index = (at > 2 ? (index + 1) * 26 : 0) + static_cast<std::uint32_t>(target[at] - 'a');
     }
     return index;
+}
+
+std::vector<Disk> in_order(std::vector<Disk> disks) {
+    return in_order(
+        std::move(disks), [](const Disk& one, const Disk& other) { return one.bus == other.bus; },
+        [](const Disk& one, const Disk& other) {
+            return one.target_index() < other.target_index();
+        });
 }
 
 std::string_view name_of(DiskKind kind) {

@@ -6,14 +6,15 @@
 namespace segue {
 namespace {
 
-constexpr Choice<InterfaceType> kTypes[] = {{"user", InterfaceType::user},
-                                            {"mcast", InterfaceType::multicast},
-                                            {"client", InterfaceType::client},
-                                            {"server", InterfaceType::server},
-                                            {"udp", InterfaceType::udp}};
+constexpr Choice<InterfaceType> kTypes[] = {
+    {"user", InterfaceType::user},        {"mcast", InterfaceType::multicast},
+    {"client", InterfaceType::client},    {"server", InterfaceType::server},
+    {"udp", InterfaceType::udp},          {"bridge", InterfaceType::bridge},
+    {"ethernet", InterfaceType::ethernet}};
 
-constexpr std::string_view kHostTypes[] = {"network", "bridge",    "ethernet", "direct",
-                                           "hostdev", "vhostuser", "internal", "vdpa"};
+constexpr std::string_view kHostTypes[] = {"network",   "direct",   "hostdev",
+                                           "vhostuser", "internal", "vdpa"};
+constexpr std::size_t kMaxDeviceName = 15;  // IFNAMSIZ, without its NUL
 
 constexpr std::string_view kModels[] = {"virtio",
                                         "virtio-transitional",
@@ -51,6 +52,49 @@ Result<std::string> address_of(XmlCursor& from, bool required) {
     return address;
 }
 
+Result<std::string> device_name(XmlCursor& from, std::string_view key) {
+    const std::string name = from.attribute_or(key, "");
+    const bool good = name.size() <= kMaxDeviceName && name != "." && name != ".." &&
+                      name.find_first_of("/: \t\n%") == std::string::npos;
+    if (!good) {
+        return fail(ErrorCode::xml_invalid,
+                    "'{}' of element '{}' cannot be a network device's name: at most {} bytes", key,
+                    from.name(), kMaxDeviceName);
+    }
+    return name;
+}
+
+// <source bridge=''>, <target dev='' managed=''>.
+Result<> parse_tap(XmlCursor& from, Interface& interface) {
+    if (interface.type == InterfaceType::bridge) {
+        XmlCursor* source = from.child("source");
+        if (source) interface.bridge = TRY(device_name(*source, "bridge"));
+        if (interface.bridge.empty()) {
+            return fail(ErrorCode::xml_invalid,
+                        "No <source> 'bridge' attribute specified with <interface type='bridge'/>");
+        }
+    }
+    if (XmlCursor* target = from.child("target")) {
+        interface.device = TRY(device_name(*target, "dev"));
+        interface.managed = TRY(target->yes_no("managed"));
+    }
+    if (interface.managed == false && interface.device.empty()) {
+        return fail(ErrorCode::xml_invalid, "target dev must be supplied when managed='no'");
+    }
+    if (interface.managed && interface.type == InterfaceType::bridge) {
+        return fail(ErrorCode::config_unsupported,
+                    "target managed='{}' is only valid for <interface type='ethernet'/>",
+                    *interface.managed ? "yes" : "no");
+    }
+    XmlCursor* script = from.child("script");
+    if (script && !script->attribute_or("path", "").empty()) {
+        return fail(ErrorCode::config_unsupported,
+                    "<script> of an interface is not supported: make the tap device beforehand and "
+                    "say managed='no'");
+    }
+    return {};
+}
+
 Result<> parse_source(XmlCursor& from, Interface& interface) {
     interface.source_address = TRY(address_of(from, interface.type != InterfaceType::server));
     interface.source_port = TRY(port_of(from));
@@ -62,6 +106,17 @@ Result<> parse_source(XmlCursor& from, Interface& interface) {
     interface.local_address = TRY(address_of(*local, true));
     interface.local_port = TRY(port_of(*local));
     return {};
+}
+
+void format_target(const Interface& interface, XmlElement& out, const FormatOptions& options) {
+    XmlElement target;
+    target.name = "target";
+    const bool stored = options.inactive || options.migratable;
+    if (!interface.device.empty() && !(stored && interface.has_generated_name())) {
+        target.set("dev", interface.device);
+    }
+    if (interface.managed) target.set("managed", *interface.managed ? "yes" : "no");
+    if (!target.attributes.empty()) out.add(std::move(target));
 }
 
 }  // namespace
@@ -76,8 +131,8 @@ Result<Interface> parse_interface(XmlCursor& from) {
     for (const std::string_view host_type : kHostTypes) {
         if (type == host_type) {
             return fail(ErrorCode::config_unsupported,
-                        "interface type '{}' is not supported: it needs a network of the host; "
-                        "use user, mcast, client, server or udp",
+                        "interface type '{}' is not supported: use bridge, ethernet, user, mcast, "
+                        "client, server or udp",
                         type);
         }
     }
@@ -85,8 +140,9 @@ Result<Interface> parse_interface(XmlCursor& from) {
     if (XmlCursor* mac = from.child("mac")) {
         interface.mac = TRY(parse_mac(mac->attribute_or("address", "")));
     }
-    XmlCursor* source = from.child("source");
-    if (interface.type != InterfaceType::user) {
+    if (interface.needs_tap()) TRY(parse_tap(from, interface));
+    if (interface.is_socket()) {
+        XmlCursor* source = from.child("source");
         if (!source) {
             return fail(ErrorCode::xml_invalid,
                         "No <source> element specified with socket interface");
@@ -110,7 +166,11 @@ XmlElement format_interface(const Interface& interface, const FormatOptions& opt
     out.name = "interface";
     out.set("type", name_of(interface.type));
     out.add("mac").set("address", interface.mac);
-    if (interface.type != InterfaceType::user) {
+    if (interface.type == InterfaceType::bridge) {
+        out.add("source").set("bridge", interface.bridge);
+    }
+    if (interface.needs_tap()) format_target(interface, out, options);
+    if (interface.is_socket()) {
         XmlElement& source = out.add("source");
         if (!interface.source_address.empty()) source.set("address", interface.source_address);
         source.set("port", interface.source_port);

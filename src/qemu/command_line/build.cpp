@@ -52,9 +52,21 @@ int CommandLineBuilder::inherit(InheritedFile::Kind kind, std::string path) {
     return next_descriptor_++;
 }
 
+Result<std::string> pci_bus_name(const Domain& domain, const PciAddress& address) {
+    // QEMU's own names of its roots, whatever the definition calls them.
+    if (address.bus == 0) return domain.os.is_q35() ? "pcie.0" : "pci.0";
+    for (const Controller& controller : domain.controllers) {
+        if (controller.type == ControllerType::pci && controller.index == address.bus) {
+            return controller.alias;
+        }
+    }
+    return fail(ErrorCode::internal, "PCI address {} is on a bus that domain '{}' does not have",
+                address.text(), domain.name);
+}
+
 Result<> set_address(Json& properties, const Domain& domain, const DeviceAddress& address) {
     if (const auto* pci = std::get_if<PciAddress>(&address)) {
-        properties.set("bus", fmt::format("pci.{}", pci->bus));
+        properties.set("bus", TRY(pci_bus_name(domain, *pci)));
         if (pci->multifunction) properties.set("multifunction", *pci->multifunction);
         properties.set("addr", pci->function ? fmt::format("{:#x}.{:#x}", pci->slot, pci->function)
                                              : fmt::format("{:#x}", pci->slot));

@@ -41,6 +41,9 @@ class CommandLineBuilder {
     int fd_sets_ = 0;
 };
 
+// QEMU's name of the bus that the address is on.
+Result<std::string> pci_bus_name(const Domain& domain, const PciAddress& address);
+
 // "bus" and "addr" of a PCI device ("pci.0", "0x5" or "0x1.0x2"), or "bus" and "port" of a USB one.
 Result<> set_address(Json& properties, const Domain& domain, const DeviceAddress& address);
 

@@ -34,12 +34,49 @@ Result<> add_usb(CommandLineBuilder& builder, const Controller& controller) {
     return {};
 }
 
+// Parts of the machine, which it brings itself.
+bool is_built_in(const Domain& domain, const Controller& controller) {
+    switch (controller.type) {
+        case ControllerType::pci: return controller.index == 0;
+        case ControllerType::sata: return controller.index == 0 && domain.os.is_q35();
+        case ControllerType::fdc:
+        case ControllerType::ide: return true;
+        case ControllerType::usb:
+        case ControllerType::scsi:
+        case ControllerType::virtio_serial:
+        case ControllerType::ccid: break;
+    }
+    return false;
+}
+
+Json scsi_device(const Controller& controller) {
+    Json device = Json::object();
+    device.set("driver", controller.model == "lsilogic" ? "lsi"
+                         : controller.model == "virtio-scsi"
+                             ? "virtio-scsi-pci"
+                             : virtio_driver("virtio-scsi", controller.model));
+    device.set("id", controller.alias);
+    return device;
+}
+
+Json pci_device(const Controller& controller) {
+    Json device = Json::object();
+    device.set("driver", controller.model_name);
+    if (controller.chassis_number) device.set("chassis_nr", *controller.chassis_number);
+    if (controller.port) device.set("port", *controller.port);
+    if (controller.chassis) device.set("chassis", *controller.chassis);
+    device.set("id", controller.alias);
+    if (controller.hotplug) device.set("hotplug", *controller.hotplug);
+    return device;
+}
+
 Result<> add_one(CommandLineBuilder& builder, const Controller& controller) {
+    if (is_built_in(builder.domain(), controller)) return {};
     Json device = Json::object();
     switch (controller.type) {
         case ControllerType::usb: return add_usb(builder, controller);
-        // Parts of the machine, which it brings itself.
-        case ControllerType::pci:
+        case ControllerType::pci: device = pci_device(controller); break;
+        case ControllerType::scsi: device = scsi_device(controller); break;
         case ControllerType::fdc:
         case ControllerType::ide: return {};
         case ControllerType::sata: device.set("driver", "ahci").set("id", controller.alias); break;
@@ -68,9 +105,10 @@ Result<> add_hubs(CommandLineBuilder& builder) {
 }  // namespace
 
 Result<> add_controllers(CommandLineBuilder& builder) {
-    // USB first (hubs and card readers plug into it), by type then, as libvirt does.
+    // What others plug into first, as libvirt has it.
     for (const ControllerType type :
-         {ControllerType::usb, ControllerType::sata, ControllerType::virtio_serial}) {
+         {ControllerType::pci, ControllerType::usb, ControllerType::scsi, ControllerType::sata,
+          ControllerType::virtio_serial}) {
         for (const Controller& controller : builder.domain().controllers) {
             if (controller.type == type) TRY(add_one(builder, controller));
         }

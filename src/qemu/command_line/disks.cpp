@@ -56,14 +56,39 @@ std::string driver_of(const Disk& disk) {
     switch (disk.bus) {
         case DiskBus::virtio: return "virtio-blk-pci";
         case DiskBus::fdc: return "floppy";
+        case DiskBus::usb: return "usb-storage";
+        case DiskBus::scsi: return disk.kind == DiskKind::cdrom ? "scsi-cd" : "scsi-hd";
         case DiskBus::ide:
         case DiskBus::sata: break;
     }
     return disk.kind == DiskKind::cdrom ? "ide-cd" : "ide-hd";
 }
 
+std::string controller_name(const Domain& domain, ControllerType type,
+                            const DriveAddress& address) {
+    if (type == ControllerType::sata && address.controller == 0 && domain.os.is_q35()) return "ide";
+    for (const Controller& controller : domain.controllers) {
+        if (controller.type == type && controller.index == address.controller) {
+            return controller.alias;
+        }
+    }
+    return fmt::format("{}{}", name_of(type), address.controller);
+}
+
+void place_scsi(Json& device, const Disk& disk, const Domain& domain, const DriveAddress& address) {
+    const std::string name = controller_name(domain, ControllerType::scsi, address);
+    if (scsi_controller_of(domain, address) == "lsilogic") {
+        device.set("bus", fmt::format("{}.{}", name, address.bus)).set("scsi-id", address.unit);
+    } else {
+        device.set("bus", name + ".0").set("channel", address.bus);
+        device.set("scsi-id", address.target).set("lun", address.unit);
+    }
+    // What guests know the disk by; without this it would be the name of QEMU's block node.
+    device.set("device_id", disk.serial.value_or("drive-" + disk.alias));
+}
+
 Result<> place(Json& device, const Disk& disk, const Domain& domain) {
-    if (disk.bus == DiskBus::virtio) return set_address(device, domain, disk.address);
+    if (!disk.has_drive_address()) return set_address(device, domain, disk.address);
     const auto* address = std::get_if<DriveAddress>(&disk.address);
     if (!address) {
         return fail(ErrorCode::internal, "disk '{}' has no drive address", disk.target);
@@ -71,7 +96,11 @@ Result<> place(Json& device, const Disk& disk, const Domain& domain) {
     if (disk.bus == DiskBus::ide) {
         device.set("bus", fmt::format("ide.{}", address->bus)).set("unit", address->unit);
     } else if (disk.bus == DiskBus::sata) {
-        device.set("bus", fmt::format("sata{}.{}", address->controller, address->unit));
+        device.set("bus",
+                   fmt::format("{}.{}", controller_name(domain, ControllerType::sata, *address),
+                               address->unit));
+    } else if (disk.bus == DiskBus::scsi) {
+        place_scsi(device, disk, domain, *address);
     } else {
         device.set("unit", address->unit);
     }
@@ -110,7 +139,7 @@ Result<Json> device_of(const Disk& disk, const Domain& domain, const std::string
     if (!disk.source.empty()) device.set("drive", node);
     device.set("id", disk.alias);
     if (boot_place) device.set("bootindex", boot_place);
-    if (disk.removable) device.set("removable", *disk.removable == "on");
+    if (disk.bus == DiskBus::usb) device.set("removable", disk.removable == "on");
     const auto cache = cache_of(disk);
     if (cache && disk.kind != DiskKind::floppy) {
         device.set("write-cache", cache->write_back ? "on" : "off");

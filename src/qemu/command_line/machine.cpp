@@ -106,13 +106,14 @@ void add_power(CommandLineBuilder& builder) {
     // QEMU stays after the guest's power off: the daemon decides what follows.
     builder.add("-no-shutdown");
     if (!domain.has_feature("acpi")) builder.add("-no-acpi");
+    const std::string_view power = domain.os.is_q35() ? "ICH9-LPC" : "PIIX4_PM";
     if (domain.suspend_to_mem) {
         builder.add("-global",
-                    fmt::format("PIIX4_PM.disable_s3={}", *domain.suspend_to_mem ? 0 : 1));
+                    fmt::format("{}.disable_s3={}", power, *domain.suspend_to_mem ? 0 : 1));
     }
     if (domain.suspend_to_disk) {
         builder.add("-global",
-                    fmt::format("PIIX4_PM.disable_s4={}", *domain.suspend_to_disk ? 0 : 1));
+                    fmt::format("{}.disable_s4={}", power, *domain.suspend_to_disk ? 0 : 1));
     }
     if (domain.on_reboot == "destroy") {
         builder.after_start(

@@ -10,12 +10,23 @@ std::string host_port(const std::string& address, std::uint16_t port) {
     return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
 }
 
-Json backend_of(const Interface& interface, std::string id) {
+std::string_view backend_type(const Interface& interface) {
+    if (interface.needs_tap()) return "tap";
+    return interface.type == InterfaceType::user ? "user" : "socket";
+}
+
+Json backend_of(CommandLineBuilder& builder, const Interface& interface, std::string id) {
     Json backend = Json::object();
-    backend.set("type", interface.type == InterfaceType::user ? "user" : "socket");
+    backend.set("type", backend_type(interface));
     const std::string peer = host_port(interface.source_address, interface.source_port);
     switch (interface.type) {
         case InterfaceType::user: break;
+        case InterfaceType::bridge:
+        case InterfaceType::ethernet: {
+            const int number = builder.inherit(InheritedFile::Kind::opened, interface.alias);
+            backend.set("fd", std::to_string(number));
+            break;
+        }
         case InterfaceType::multicast: backend.set("mcast", peer); break;
         case InterfaceType::client: backend.set("connect", peer); break;
         case InterfaceType::server: backend.set("listen", peer); break;
@@ -49,7 +60,7 @@ Result<> add_interfaces(CommandLineBuilder& builder) {
     for (std::size_t index = 0; index < domain.interfaces.size(); ++index) {
         const Interface& interface = domain.interfaces[index];
         const std::string backend = fmt::format("host{}", interface.alias);
-        builder.add_json("-netdev", backend_of(interface, backend));
+        builder.add_json("-netdev", backend_of(builder, interface, backend));
         Json device = Json::object();
         device.set("driver", driver_of(interface.model)).set("netdev", backend);
         device.set("id", interface.alias).set("mac", interface.mac);
