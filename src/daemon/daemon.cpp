@@ -111,6 +111,7 @@ void Daemon::add_calls() {
     add_define_calls(calls_, *services_);
     add_life_calls(calls_, *services_);
     add_query_calls(calls_, *services_);
+    add_metadata_calls(calls_, *services_);
     add_statistics_calls(calls_, *services_);
     add_all_statistics_calls(calls_, *services_);
     add_job_calls(calls_, *services_);
@@ -170,6 +171,18 @@ Result<> Daemon::listen_at(const net::Address& address, net::Descriptor socket) 
         point.tls = TRY(tls_context(settings_, net::TlsSide::server));
     TRY(server_->listen(std::move(point)));
     log_info("daemon", "listening on {}", address.text());
+    const bool local = address.transport == net::Transport::unix_socket;
+    return local && settings_.read_only_sockets ? listen_read_only(address) : Result<>();
+}
+
+// As libvirt has libvirt-sock-ro beside libvirt-sock: whoever is on this host may look.
+Result<> Daemon::listen_read_only(const net::Address& address) {
+    rpc::ListenPoint point;
+    point.address = net::Address::of_unix(address.path + "-ro");
+    point.options.mode = 0666;
+    point.read_only = true;
+    TRY(server_->listen(std::move(point)));
+    log_info("daemon", "listening on {}-ro, for looking only", address.text());
     return {};
 }
 

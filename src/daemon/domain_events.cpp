@@ -14,6 +14,7 @@ constexpr std::int32_t kReboot = 1;
 constexpr std::int32_t kGraphics = 5;
 constexpr std::int32_t kMigrationIteration = 20;
 constexpr std::int32_t kJobCompleted = 21;
+constexpr std::int32_t kMetadataChange = 23;
 
 rpc::event::GraphicsAddress address_of(const Json& end) {
     rpc::event::GraphicsAddress address;
@@ -44,6 +45,12 @@ void publish_reboot(const Services& services, const DomainObject& domain) {
     services.event_log.add(services.wall_ms(), "lifecycle", domain.name, "rebooted");
     services.events.publish<rpc::event::DomainEventReboot>(kReboot,
                                                            {.callback = 0, .domain = domain.ref()});
+}
+
+void publish_metadata_change(const Services& services, const DomainObject& domain,
+                             std::int32_t type, const std::optional<std::string>& uri) {
+    services.events.publish<rpc::event::DomainEventMetadataChange>(
+        kMetadataChange, {.callback = 0, .domain = domain.ref(), .type = type, .uri = uri});
 }
 
 void publish_job_completed(const Services& services, const DomainObject& domain,

@@ -16,6 +16,8 @@ void publish_job_completed(const Services& services, const DomainObject& domain,
                            const FinishedJob& job);
 void publish_iteration(const Services& services, const DomainObject& domain,
                        std::int32_t iteration);
+void publish_metadata_change(const Services& services, const DomainObject& domain,
+                             std::int32_t type, const std::optional<std::string>& uri);
 // SPICE_CONNECTED, SPICE_INITIALIZED, SPICE_DISCONNECTED and VNC's.
 void publish_graphics(const Services& services, const DomainObject& domain, const QmpEvent& event);
 

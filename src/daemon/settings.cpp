@@ -50,6 +50,7 @@ std::vector<std::string> take_reloaded(Settings& running, Settings wanted) {
     keep("daemon.hostname", &Settings::hostname);
     keep("daemon.host_uuid", &Settings::host_uuid);
     keep("daemon.socket_group", &Settings::socket_group);
+    keep("daemon.read_only_sockets", &Settings::read_only_sockets);
     keep("migration.address", &Settings::migrate_address);
     keep("metrics.socket", &Settings::metrics_socket);
     running = std::move(wanted);

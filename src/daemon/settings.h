@@ -33,6 +33,8 @@ struct Settings {
     std::string hostname;                // empty: the kernel's name of this host
     std::string host_uuid;               // empty: one that is made once and kept in the state
     std::string socket_group = "segue";  // owner group of local sockets, if the group exists
+    // Beside each local socket one with "-ro" behind its name, where every user may look.
+    bool read_only_sockets = true;
     // [migration]
     std::string migrate_address;  // empty: the host's name, and every address of it
     PortRange migrate_ports{49300, 49399};

@@ -37,7 +37,8 @@ void check_listen(const Settings& settings, Lines& lines) {
     for (const net::Address& address : settings.listen) {
         has_tls = has_tls || address.transport == net::Transport::tls;
         if (address.transport == net::Transport::unix_socket) {
-            check_unix_path("daemon.listen", address.path, lines);
+            const char* suffix = settings.read_only_sockets ? "-ro" : "";
+            check_unix_path("daemon.listen", address.path + suffix, lines);
         } else {
             check_tcp(address, lines);
         }

@@ -136,6 +136,7 @@ std::vector<Key> keys_of(Settings& settings) {
         {"daemon", "hostname", text(settings.hostname)},
         {"daemon", "host_uuid", text(settings.host_uuid)},
         {"daemon", "socket_group", text(settings.socket_group)},
+        {"daemon", "read_only_sockets", flag(settings.read_only_sockets)},
         {"migration", "address", text(settings.migrate_address)},
         {"migration", "ports", ports(settings.migrate_ports)},
         {"migration", "offer", offer(settings.offer)},

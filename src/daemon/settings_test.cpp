@@ -85,6 +85,7 @@ TEST(Settings, ThePackagedFileShowsTheDefaults) {
     EXPECT_EQ(packaged->source_keep, defaults.source_keep);
     EXPECT_EQ(packaged->offer, defaults.offer);
     EXPECT_EQ(packaged->socket_group, defaults.socket_group);
+    EXPECT_EQ(packaged->read_only_sockets, defaults.read_only_sockets);
     EXPECT_EQ(packaged->tls_directory, defaults.tls_directory);
     EXPECT_EQ(packaged->qemu_user, defaults.qemu_user);
     EXPECT_EQ(packaged->sandbox, defaults.sandbox);

@@ -37,6 +37,7 @@ constexpr Known kKnown[] = {
     {ErrorCode::persist_failed, 69, kFromQemu, "Failed to make domain persistent after migration"},
     {ErrorCode::argument_unsupported, 74, kFromQemu, "argument unsupported"},
     {ErrorCode::cancelled, 78, kFromQemu, "operation aborted"},
+    {kNoDomainMetadata, 80, kFromDomain, "metadata not found"},
     {ErrorCode::migrate_unsafe, 81, kFromQemu, "Unsafe migration"},
     {ErrorCode::overflow, 82, kFromQemu, "numerical overflow"},
     {ErrorCode::operation_unsupported, 84, kFromQemu, "Operation not supported"},

@@ -7,6 +7,10 @@
 
 namespace segue::rpc {
 
+// VIR_ERR_NO_DOMAIN_METADATA: clients take it for "none", not for a failure. Nothing within Segue
+// reacts to it.
+inline constexpr auto kNoDomainMetadata = static_cast<ErrorCode>(80);
+
 // Code and domain as libvirt numbers them, the message led by libvirt's words for the code ("Domain
 // not found: …"), so that users of virsh read what they know.
 RemoteError to_remote(const Error& error);

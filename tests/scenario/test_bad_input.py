@@ -475,7 +475,8 @@ def written_procedures():
                                            re.M)]
 
 
-def test_a_read_only_connection_changes_nothing(host, connection, tmp_path):
+@pytest.mark.parametrize("socket_of_its_own", [False, True], ids=["asked-for", "own-socket"])
+def test_a_read_only_connection_changes_nothing(host, connection, tmp_path, socket_of_its_own):
     """libvirt's own clients refuse on their side; an attacker does not."""
     machine = Machine(tmp_path)
     connection.createXML(machine.xml)
@@ -484,7 +485,8 @@ def test_a_read_only_connection_changes_nothing(host, connection, tmp_path):
     domain = text("g") + reference.UUID() + struct.pack(">i", reference.ID())
     procedures = written_procedures()
     assert len(procedures) > 40
-    with Client(host.socket, read_only=True) as client:
+    door = f"{host.socket}-ro" if socket_of_its_own else host.socket
+    with Client(door, read_only=not socket_of_its_own) as client:
         for program, number, name in procedures:
             with pytest.raises(Refused) as caught:
                 client.call(number, domain, program)
@@ -495,6 +497,32 @@ def test_a_read_only_connection_changes_nothing(host, connection, tmp_path):
             assert caught.value.code == DENIED
         client.call(14, domain + struct.pack(">I", 0))
     assert reference.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+
+
+def test_everybody_may_look_through_the_read_only_socket(host, tmp_path):
+    machine = Machine(tmp_path, name="seen", spice=True, password="geheim")
+    host.virsh("create", machine.path)
+    door = f"{host.socket}-ro"
+    assert os.stat(door).st_mode & 0o777 == 0o666
+    assert os.stat(host.socket).st_mode & 0o007 == 0
+    os.chmod(host.folder.parent, 0o755)
+
+    def as_nobody(*words, socket=door):
+        return subprocess.run(
+            ["virsh", "-r", "-c", f"qemu+unix:///system?socket={socket}", *words],
+            capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+            cwd="/", env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+            **({"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}))
+    assert "seen" in as_nobody("list").stdout
+    shown = as_nobody("dumpxml", "seen")
+    assert "<name>seen</name>" in shown.stdout and "geheim" not in shown.stdout
+    assert as_nobody("domdisplay", "seen").stdout.startswith("spice://")
+    for words in (("destroy", "seen"), ("suspend", "seen"), ("dumpxml", "--security-info", "seen")):
+        refused = as_nobody(*words)
+        assert refused.returncode == 1 and "operation forbidden" in refused.stderr, words
+    if os.getuid() == 0:
+        assert "Permission denied" in as_nobody("list", socket=host.socket).stderr
+    assert host.state_of("seen") == "running"
 
 
 @pytest.fixture(name="scratch")

@@ -14,6 +14,7 @@ void add_list_calls(rpc::Dispatcher& calls, const Services& services);
 void add_define_calls(rpc::Dispatcher& calls, const Services& services);
 void add_life_calls(rpc::Dispatcher& calls, const Services& services);
 void add_query_calls(rpc::Dispatcher& calls, const Services& services);
+void add_metadata_calls(rpc::Dispatcher& calls, const Services& services);
 void add_statistics_calls(rpc::Dispatcher& calls, const Services& services);
 void add_all_statistics_calls(rpc::Dispatcher& calls, const Services& services);
 void add_job_calls(rpc::Dispatcher& calls, const Services& services);

@@ -125,18 +125,6 @@ void add_other_calls(rpc::Dispatcher& calls, const DomainList& domains) {
             TRY(domains.find(call.domain));
             return remote::SecurityLabel{{0}, 0};
         });
-    calls.answer<remote::DomainGetMetadata>(
-        [&domains](Session&, const remote::MetadataCall& call) -> Result<remote::TextReply> {
-            const DomainPointer domain = TRY(domains.find(call.domain));
-            const Domain& model = domain->model();
-            // virDomainMetadataType: 0 description, 1 title.
-            const auto& text = call.type == 0 ? model.description : model.title;
-            if (call.type > 1 || !text) {
-                return fail(ErrorCode::operation_failed,
-                            "Requested metadata element is not present");
-            }
-            return remote::TextReply{*text};
-        });
     calls.answer<remote::DomainGetMessages>(
         [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::MessagesReply> {
             return remote::MessagesReply{messages_of(*TRY(domains.find(call.domain)))};
