@@ -167,7 +167,8 @@ class Verbs {
             verb("resolve", "Decide where a domain runs whose migration was torn apart", resolve);
         domain_of(resolve_command, resolve->domain);
         auto* where = resolve_command->add_option_group("where")->require_option(1);
-        where->add_flag("--runs-here", resolve->runs_here, "The copy of this host is the one");
+        where->add_flag("--runs-here", resolve->runs_here,
+                        "You vouch: the other host's copy is dead and stays dead");
         where->add_flag("--runs-there")
             ->description("The other host's copy is; this one is given up");
     }

@@ -267,6 +267,10 @@ A guest runs only on the host that holds its right; the right has one holder.
 * Once given, the source resumes only on that promise, and ends its QEMU only on `taken(id)`.
 * No answer: the guest stays paused here, and state, status and log name the way on:
   `segue resolve DOMAIN --runs-there` or `--runs-here`. The source asks on every few seconds.
+* **`--runs-here` is a person's word that the other copy is dead and stays dead.** Nothing can check
+  it: that host cannot be asked. If it had stored `taken(id)` and comes back with the guest running,
+  there are two copies on the same disks. Cut its power, or end the copy on it, before it gets back
+  to network and storage.
 * A stock peer knows neither right nor promise: what is lost ends there, never in a guess.
 
 )";

@@ -48,8 +48,14 @@ VerbResult run_verb(Context& context, const Resolve& verb) {
         Json::object({{"domain", domain.name}, {"runs", verb.runs_here ? "here" : "there"}})));
     if (context.as_json()) {
         print_json(answer);
-    } else if (!context.invocation.quiet) {
+        return ExitCode::ok;
+    }
+    if (!context.invocation.quiet) {
         print(fmt::format("Domain '{}': {}\n", domain.name, answer.text("outcome", "resolved")));
+    }
+    // Also where nothing else is said: it is what keeps the disks whole.
+    if (const auto warning = answer.text("warning"); !warning.empty()) {
+        std::fprintf(stderr, "segue: WARNING: %s\n", std::string(warning).c_str());
     }
     return ExitCode::ok;
 }

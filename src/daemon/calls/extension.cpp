@@ -116,6 +116,17 @@ Result<Json> report(const Services& services) {
     return out;
 }
 
+// What nobody can check for whoever says "it runs here".
+std::string vouched(const DomainObject& domain, const std::string& peer) {
+    const std::string host = peer.empty() ? "the destination" : "'" + peer + "'";
+    return fmt::format(
+        "you have vouched that the copy of '{0}' on {1} is dead. If {1} had taken the guest and "
+        "comes back with it running, there are two copies, on the same disks: before {1} gets "
+        "back to network and storage, end the copy there (`segue destroy {0}` on it, or cut its "
+        "power)",
+        domain.name, host);
+}
+
 void resolve(const Services& services, const Json& arguments, Answer<Json> answer) {
     const auto domain = services.domains.find(std::string(arguments.text("domain")));
     if (!domain) return answer(tl::unexpected(domain.error()));
@@ -128,10 +139,14 @@ void resolve(const Services& services, const Json& arguments, Answer<Json> answe
                            "domain '{}' has no migration whose outcome is open", (*domain)->name));
     }
     const bool here = runs == "here";
-    (*domain)->source->resolve(here, [answer, here](Result<> done) {
-        answer(done.map([here] {
-            return Json::object({{"outcome", here ? "it runs here" : "it runs there"}});
+    const std::string warning =
+        here ? vouched(**domain, (*domain)->source->machine().record().peer_host) : "";
+    (*domain)->source->resolve(here, [answer, here, warning](Result<> done) {
+        answer(done.map([&] {
+            Json said = Json::object({{"outcome", here ? "it runs here" : "it runs there"}});
+            return warning.empty() ? said : said.set("warning", warning);
         }));
+        if (done && !warning.empty()) log_warning("daemon", "resolve: {}", warning);
     });
 }
 
