@@ -23,9 +23,12 @@ constexpr std::uint32_t kPaused = 1, kAutodestroy = 2;
 // Ends the domain when the connection that started it ends.
 void bind_to(Session& session, const Services& services, const DomainPointer& domain) {
     const std::weak_ptr<DomainObject> weak = domain;
-    session.on_close([&services, weak, id = domain->id()] {
+    const std::uint64_t hook = session.on_close([&services, weak, id = domain->id()] {
         const auto still = weak.lock();
         if (still && still->id() == id) end_guest(services, *still, ShutOffReason::destroyed);
+    });
+    domain->gone_waiters.push_back([client = session.weak_from_this(), hook] {
+        if (const auto still = client.lock()) still->remove_on_close(hook);
     });
 }
 

@@ -309,6 +309,7 @@ void DestinationConduct::close_peer() {
 }
 
 void DestinationConduct::end_job(const std::optional<Error>& error) {
+    client_.cut();
     timer_->cancel();
     if (port_ != 0) services_.migration_ports.give_back(std::exchange(port_, 0));
     if (tunnel_) tunnel_->close();

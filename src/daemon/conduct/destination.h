@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "daemon/answer.h"
+#include "daemon/conduct/client_tie.h"
 #include "daemon/conduct/request.h"
 #include "daemon/conduct/runner.h"
 #include "daemon/conduct/screen_arrival.h"
@@ -31,6 +32,8 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
 
     // --- What happens meanwhile ---
     void client_closed();
+    // Until the job is over.
+    void bind(ClientTie tie) { client_ = std::move(tie); }
     void restarted();
     // After a restart: only the promise is left.
     void job_is_over() { job_over_ = true; }
@@ -81,6 +84,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     const Services& services_;
     std::weak_ptr<DomainObject> domain_;
     Runner<migrate::DestinationMachine> runner_;
+    ClientTie client_;
     std::unique_ptr<Timer> timer_;
     Timeline timeline_;
     TransferStatistics statistics_;

@@ -31,9 +31,9 @@ Result<> check_certificates(const Services& services, const migrate::MigrateOpti
 template <class Conduct>
 void bind_to(rpc::Session* session, const std::shared_ptr<Conduct>& conduct) {
     if (session == nullptr) return;
-    session->on_close([weak = std::weak_ptr<Conduct>(conduct)] {
+    conduct->bind(ClientTie(*session, [weak = std::weak_ptr<Conduct>(conduct)] {
         if (const auto still = weak.lock()) still->client_closed();
-    });
+    }));
 }
 
 Result<std::shared_ptr<SourceConduct>> make_source(const Services& services,

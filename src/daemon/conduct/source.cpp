@@ -276,6 +276,7 @@ void SourceConduct::report_unresolved(const Error& error) {
 }
 
 void SourceConduct::end_job(const std::optional<Error>& cause) {
+    client_.cut();
     // The guest runs elsewhere: what was feared on the way, or its QEMU's end, is no failure.
     const bool gone_over = machine().record().right == migrate::Right::taken;
     const std::optional<Error> error = gone_over ? std::nullopt : cause;

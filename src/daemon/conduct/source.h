@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "daemon/answer.h"
+#include "daemon/conduct/client_tie.h"
 #include "daemon/conduct/request.h"
 #include "daemon/conduct/runner.h"
 #include "daemon/conduct/screen_move.h"
@@ -39,6 +40,8 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
 
     // --- What happens meanwhile ---
     void client_closed();
+    // Until the job is over.
+    void bind(ClientTie tie) { client_ = std::move(tie); }
     void restarted();
     void qemu_exited();
     void qemu_event(const QmpEvent& event);
@@ -87,6 +90,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     std::weak_ptr<DomainObject> domain_;
     migrate::MigrateOptions options_;
     Runner<migrate::SourceMachine> runner_;
+    ClientTie client_;
     std::unique_ptr<Timer> timer_;
     Timeline timeline_;
     TransferOut transfer_;
