@@ -44,6 +44,16 @@ migration_port_min = {low}
 migration_port_max = {high}
 spice_listen = "{address}"
 """
+# With certificates in one folder, under libvirt's names and under QEMU's.
+DAEMON_TLS = """listen_tls = 1
+tls_port = "{tls_port}"
+ca_file = "{pki}/ca-cert.pem"
+cert_file = "{pki}/server-cert.pem"
+key_file = "{pki}/server-key.pem"
+"""
+QEMU_TLS = """default_tls_x509_cert_dir = "{pki}"
+default_tls_x509_verify = 1
+"""
 # The first process of the host: prepares the mounts, and then reaps.
 FIRST = """set -e
 hostname {name}
@@ -61,11 +71,12 @@ while :; do wait -n || sleep 1; done
 
 
 class StockHost:
-    def __init__(self, address, name="stock", monitor_in_log=False):
-        self.address, self.name = address, name
+    def __init__(self, address, name="stock", monitor_in_log=False, pki=None):
+        """`pki`: a folder of certificates; then it serves TLS, too."""
+        self.address, self.name, self.pki = address, name, pki
         # What QEMU says, for measurements.
         self.level, self.filters = (2, "2:qemu.qemu_monitor 4:*") if monitor_in_log else (3, "")
-        self.port = free_port(address)
+        self.port, self.tls_port = free_port(address), free_port(address)
         self.folder = Path(tempfile.mkdtemp(prefix="segue-stock-"))
         self.process = None
 
@@ -77,6 +88,10 @@ class StockHost:
     def uri(self):
         return f"qemu+tcp://{self.address}:{self.port}/system"
 
+    @property
+    def tls_uri(self):
+        return f"qemu+tls://{self.address}:{self.tls_port}/system?pkipath={self.pki}"
+
     def __enter__(self):
         os.chmod(self.folder, 0o755)
         for part in ("etc", "lib", "cache", "log", "run"):
@@ -84,9 +99,14 @@ class StockHost:
         low = free_port(self.address)
         words = {"address": self.address, "port": self.port, "folder": self.folder,
                  "uuid": uuid.uuid4(), "low": low, "high": low + 20, "name": self.name,
-                 "level": self.level, "filters": self.filters}
-        (self.folder / "etc" / "libvirtd.conf").write_text(DAEMON_CONFIG.format(**words))
-        (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONFIG.format(**words))
+                 "level": self.level, "filters": self.filters, "pki": self.pki,
+                 "tls_port": self.tls_port}
+        daemon, qemu = DAEMON_CONFIG, QEMU_CONFIG
+        if self.pki:
+            daemon = daemon.replace("listen_tls = 0\n", DAEMON_TLS)
+            qemu += QEMU_TLS
+        (self.folder / "etc" / "libvirtd.conf").write_text(daemon.format(**words))
+        (self.folder / "etc" / "qemu.conf").write_text(qemu.format(**words))
         with open(self.folder / "stdout", "wb") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child",
@@ -114,8 +134,8 @@ class StockHost:
         paths = [self.folder / "stdout", self.folder / "libvirtd.log"]
         return "".join(path.read_text(errors="replace") for path in paths if path.exists())
 
-    def virsh(self, *words, code=0, timeout=120):
-        command = ["virsh", "-c", self.uri, *map(str, words)]
+    def virsh(self, *words, code=0, timeout=120, uri=None):
+        command = ["virsh", "-c", uri or self.uri, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
                               check=False, stdin=subprocess.DEVNULL)
         if code is not None and done.returncode != code:

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from hosts import Hosts, wait_until
+from certificates import make_certificates
+from hosts import Hosts, free_port, wait_until
 from machines import Machine
 from stock_libvirtd import StockHost
 
@@ -96,3 +97,45 @@ def test_a_cancelled_migration_leaves_the_guest_where_it_was(pair, machine, firs
     assert moving.returncode == 1 and "cancel" in said
     wait_until(lambda: there.state_of("x") == "absent", 30, "the destination forgets it")
     counts_on(machine)
+
+
+@pytest.fixture(scope="module", name="secure")
+def both_daemons_with_certificates(tmp_path_factory):
+    """Both serve TLS, with certificates of one authority for their addresses."""
+    pki = tmp_path_factory.mktemp("secure") / "pki"
+    hosts = Hosts(1, config=f'[tls]\ndirectory = "{pki}"\n')
+    ours = hosts.hosts[0]
+    address = f"127.0.0.{150 + os.getpid() % 50}"
+    make_certificates(pki, ours.address, address)
+    ours.tls_port = free_port(ours.address)
+    ours.tls_uri = f"qemu+tls://{ours.address}:{ours.tls_port}/system?pkipath={pki}"
+    ours.arguments += ["--listen", f"tls:{ours.address}:{ours.tls_port}"]
+    with StockHost(address, pki=pki) as stock, hosts:
+        yield stock, ours
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mode", [[], ["--tls"], ["--p2p", "--tls"], ["--p2p", "--tunnelled"]],
+                         ids=["managed", "managed-tls", "p2p-tls", "tunnelled"])
+def test_over_tls_connections(secure, tmp_path, mode):
+    """The client, or the source's daemon, comes by TLS; with --tls QEMU's stream is encrypted too,
+    and both ends prove who they are."""
+    os.chmod(tmp_path, 0o755)
+    stock, ours = secure
+    machine = Machine(tmp_path, name="x", tick_ms=20)
+    stock.virsh("create", machine.path, uri=stock.tls_uri)
+    machine.ticks.wait(3)
+    try:
+        for here, there in ((stock, ours), (ours, stock)):
+            here.virsh("migrate", "--live", "--unsafe", *mode, "x", there.tls_uri,
+                       uri=here.tls_uri)
+            assert there.state_of("x") == "running" and here.state_of("x") == "absent"
+            counts_on(machine)
+        said = stock.virsh("migrate", "--live", "--unsafe", "--tls", "--tls-destination",
+                           "elsewhere", "x", ours.tls_uri, uri=stock.tls_uri, code=1)
+        assert stock.state_of("x") == "running", said
+        wait_until(lambda: ours.state_of("x") == "absent", 30, "nothing is left of it")
+        counts_on(machine)
+    finally:
+        for host in secure:
+            host.virsh("destroy", "x", code=None)
