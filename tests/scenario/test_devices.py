@@ -3,6 +3,7 @@
 host and back, and is the same machine there."""
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -79,6 +80,43 @@ def test_a_machine_boots_and_travels(pair, tmp_path, shape):
         machine.ticks.wait(machine.ticks.last() + 3)
         assert seen_by_the_guest(there) == before
     assert machine.ticks.gaps() == []
+
+
+def vnc_answer(challenge, password):
+    """What a client answers: DES under the password, each byte with its bits turned round."""
+    key = bytes(int(f"{byte:08b}"[::-1], 2) for byte in password.encode().ljust(8, b"\0")[:8])
+    return subprocess.run(
+        ["openssl", "enc", "-des-ecb", "-nopad", "-K", key.hex(), "-provider", "legacy",
+         "-provider", "default"], input=challenge, capture_output=True, check=True).stdout
+
+
+def log_in(host, password):
+    """The word of a VNC server (RFC 6143, 7.1): 0 is welcome."""
+    port = re.search(r":(\d+)$", host.virsh("domdisplay", "d").strip())[1]
+    with socket.create_connection((host.address, 5900 + int(port)), 20) as line:
+        stream = line.makefile("rb")
+        line.sendall(stream.read(12))
+        assert stream.read(stream.read(1)[0]) == b"\x02", "only with a password"
+        line.sendall(b"\x02")
+        line.sendall(vnc_answer(stream.read(16), password))
+        return int.from_bytes(stream.read(4), "big")
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("clean")
+def test_a_vnc_screen_asks_for_its_password(pair, tmp_path):
+    machine = shaped(tmp_path, *SHAPES["q35-virtio"])
+    one, two = pair
+    one.virsh("create", machine.path)
+    machine.ticks.wait(3, timeout=60)
+    for host in (one, two):
+        assert log_in(host, "geheim") == 0
+        assert log_in(host, "falsch") != 0
+        (_, line), = host.qemus()
+        assert "geheim" not in line and "geheim" not in host.virsh("dumpxml", "d")
+        if host is one:
+            one.virsh("migrate", "--live", "--p2p", "--unsafe", "d", two.uri)
+            wait_until(lambda: not one.qemus(), 20, "it is gone here")
 
 
 def loop_device(image):

@@ -23,9 +23,9 @@ def test_an_installed_prefix_runs(tmp_path):
     subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix, "--strip"], check=True,
                    capture_output=True, timeout=300)
     for program in PROGRAMS:
-        done = subprocess.run([prefix / "bin" / program, "--version"], capture_output=True,
-                              text=True, check=True, timeout=60)
-        assert re.search(r"\d+\.\d+\.\d+", done.stdout), program
+        done = subprocess.run([prefix / "bin" / program, "--help"], capture_output=True, text=True,
+                              check=True, timeout=60)
+        assert "--" in done.stdout, program
     # Not in the folder where every program would find it.
     assert (prefix / "lib" / "segue" / LIBRARY).exists()
     assert not (prefix / "lib" / LIBRARY).exists()
@@ -55,7 +55,8 @@ INSTALL = """set -e
 mount --make-rprivate /
 mount -t tmpfs none {scratch}
 mkdir {scratch}/upper {scratch}/work {scratch}/root
-mount -t overlay overlay -o lowerdir=/,upperdir={scratch}/upper,workdir={scratch}/work {scratch}/root
+mount -t overlay overlay -o lowerdir=/,upperdir={scratch}/upper,workdir={scratch}/work \
+    {scratch}/root
 mkdir {scratch}/root/packages
 cp {packages}/*.deb {packages}/guest.xml {packages}/g.img {scratch}/root/packages
 mount --rbind /dev {scratch}/root/dev
