@@ -58,7 +58,7 @@ mkdir {scratch}/upper {scratch}/work {scratch}/root
 mount -t overlay overlay -o lowerdir=/,upperdir={scratch}/upper,workdir={scratch}/work \
     {scratch}/root
 mkdir {scratch}/root/packages
-cp {packages}/*.deb {packages}/guest.xml {packages}/g.img {scratch}/root/packages
+cp -p {packages}/*.deb {packages}/guest.xml {packages}/g.img {scratch}/root/packages
 mount --rbind /dev {scratch}/root/dev
 mount -t proc none {scratch}/root/proc
 mount -t tmpfs none {scratch}/root/run
