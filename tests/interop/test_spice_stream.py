@@ -62,6 +62,8 @@ def test_a_guest_streams_its_own_screen(tmp_path, library):
             with Client(vm.uri) as client:
                 codecs = streamer.hear(START_STOP)
                 assert codecs[0] >= 1 and MJPEG in codecs[1:]
+                # The picture asked for below is that of the display that came last.
+                client.wait("primary", 30)
                 streamer.format()
                 client.wait("primary", 30, width=WIDTH, height=HEIGHT)
                 frame = jpeg(COLOUR)
