@@ -2,12 +2,14 @@
 #include "sim/protection.h"
 
 #include <algorithm>
+#include <deque>
 #include <set>
 
 #include "protect/agent_link.h"
 #include "protect/agent_session.h"
 #include "protect/frame_gate.h"
 #include "sim/protected_guest.h"
+#include "sim/sim_witness.h"
 
 namespace segue::sim {
 namespace {
@@ -89,41 +91,78 @@ class Link {
 struct Policy {
     bool promote_on_loss = false;
     bool gate_at_primary = false;
+    bool has_witness = false;
 };
 
 class SimAgent final : public AgentSession::Owner {
   public:
-    SimAgent(World& world, Policy policy, ProtectionMistake mistake, Link& link, Outside& outside)
+    SimAgent(World& world, Policy policy, ProtectionMistake mistake, Link& link, Outside& outside,
+             SimWitness& witness)
         : world_(world), policy_(policy), mistake_(mistake), link_(link), outside_(outside) {
-        link_.to_agent = [this](ByteView bytes) { link_input(bytes); };
-        link_.agent_loses = [this] { lose(); };
+        link_.to_agent = [this](ByteView bytes) {
+            awake([this, copy = Bytes(bytes.begin(), bytes.end())] { link_input(copy); });
+        };
+        link_.agent_loses = [this] { awake([this] { lose(); }); };
+        if (policy_.has_witness) {
+            line_.emplace(world, witness, LeaseTable::Side::primary);
+            line_->settled = [this](LeaseClient::Claim claim) { settled(claim); };
+            line_->renewed = [this] {
+                if (release_waits_ != 0) release_output(release_waits_);
+            };
+        }
         link_.send_to_standby(AgentLink::hello({}));
     }
     ProtectedGuest* qemu = nullptr;
 
+    void sleep(Duration time) {
+        wakes_at_ = world_.now() + time;
+        if (line_) line_->sleep_until(wakes_at_);
+    }
     void guest_sent(std::uint64_t number) {
-        if (!alive_ || isolated_) return;
-        const Bytes frame = frame_of(number);
-        if (!policy_.gate_at_primary && !lost_) {
-            return link_.send_to_standby(AgentLink::frames(frame));
-        }
-        leave(gate_.sent({frame, 1}));
+        awake([this, number] { take_frame(number); });
     }
     void stream(const Bytes& bytes) {
-        if (!alive_) return;
-        const auto taken = session_.received(bytes);
-        if (!taken) error = taken.error().message;
+        awake([this, bytes] { take_stream(bytes); });
     }
     bool begin() { return session_.connected(); }
     void qemu_died() {
+        if (line_) line_->rest();
         if (!alive_ || lost_ || isolated_) return;
         link_.send_to_standby(AgentLink::tell(Kind::dead));
     }
-    void die() { alive_ = false; }
+    void die() {
+        alive_ = false;
+        if (line_) line_->rest();
+    }
     bool is_lost() const { return lost_; }
     std::string error;
 
   private:
+    // What comes while it sleeps is found afterwards, in its order.
+    void awake(std::function<void()> task) {
+        if (world_.now() >= wakes_at_ && waiting_.empty()) return task();
+        waiting_.push_back(std::move(task));
+        if (waiting_.size() > 1) return;
+        world_.after(wakes_at_ - world_.now(), [this] {
+            while (!waiting_.empty()) {
+                waiting_.front()();
+                waiting_.pop_front();
+            }
+        });
+    }
+    void take_frame(std::uint64_t number) {
+        if (!alive_ || (isolated_ && !asking_)) return;
+        const Bytes frame = frame_of(number);
+        if (!policy_.gate_at_primary && !lost_ && !asking_) {
+            return link_.send_to_standby(AgentLink::frames(frame));
+        }
+        leave(gate_.sent({frame, 1}));
+    }
+    void take_stream(const Bytes& bytes) {
+        if (!alive_) return;
+        const auto taken = session_.received(bytes);
+        if (!taken) error = taken.error().message;
+    }
     void link_input(ByteView bytes) {
         if (!alive_ || lost_ || isolated_) return;
         AgentLink::Message message;
@@ -136,18 +175,42 @@ class SimAgent final : public AgentSession::Owner {
     void lose() {
         if (!alive_ || lost_ || isolated_) return;
         world_.trace("agent: the standby is lost");
+        const bool standby_wins = policy_.promote_on_loss || policy_.has_witness;
         // A whole first state may be committed there by now, though its word was lost.
-        const bool guarded =
-            session_.is_protected() ||
-            (policy_.promote_on_loss && session_.state() == Secondary::committing_first);
-        isolated_ = guarded && policy_.promote_on_loss;
+        const bool guarded = session_.is_protected() ||
+                             (standby_wins && session_.state() == Secondary::committing_first);
+        isolated_ = guarded && standby_wins && mistake_ != ProtectionMistake::believe_nobody;
         lost_ = !isolated_;
         if (guarded) session_.standby_lost(!isolated_);
         if (lost_) leave(gate_.pass());
-        // segued: ends COLO, or stops the guest that may run elsewhere.
+        asking_ = isolated_ && line_ && !refused_;
+        if (asking_) {
+            gate_.hold();
+            return line_->claim();
+        }
+        obey();
+    }
+    // segued: ends COLO, or stops the guest that may run elsewhere.
+    void obey() {
         world_.after(200ms, [this] { isolated_ ? qemu->stop() : qemu->go_alone(); });
     }
-    void leave(const FrameGate::Frames& frames) { outside_.hears(frames, false); }
+    void settled(LeaseClient::Claim claim) {
+        if (!alive_) return;
+        refused_ = claim == LeaseClient::Claim::refused;
+        if (!asking_) return lose();
+        asking_ = false;
+        if (!refused_) {
+            isolated_ = false;
+            lost_ = true;
+            session_.thaw();
+            leave(gate_.pass());
+        }
+        obey();
+    }
+    // Through QEMU's own back end, which dies with it.
+    void leave(const FrameGate::Frames& frames) {
+        if (qemu->is_alive()) outside_.hears(frames, false);
+    }
 
     void answer(ColoMessage message) override {
         if (mistake_ == ProtectionMistake::release_early &&
@@ -162,7 +225,12 @@ class SimAgent final : public AgentSession::Owner {
         if (policy_.gate_at_primary) gate_.hold();
     }
     void seal_output(std::uint64_t epoch) override { gate_.seal(epoch); }
-    void release_output(std::uint64_t epoch) override { leave(gate_.release(epoch)); }
+    void release_output(std::uint64_t epoch) override {
+        const bool may = !line_ || !policy_.gate_at_primary || line_->may_release() ||
+                         mistake_ == ProtectionMistake::forget_the_lease;
+        release_waits_ = may ? 0 : epoch;
+        if (may) leave(gate_.release(epoch));
+    }
     void tell_protected() override {}
     void tell_checkpoint(const AgentSession::CheckpointFacts&) override {}
 
@@ -174,22 +242,37 @@ class SimAgent final : public AgentSession::Owner {
     AgentSession session_{*this};
     AgentLink reader_{AgentLink::End::agent};
     FrameGate gate_;
+    Instant wakes_at_{};
+    std::deque<std::function<void()>> waiting_;
     Instant last_answer_{};  // words stay in order
     bool alive_ = true, lost_ = false, isolated_ = false;
+    std::optional<SimWitnessLine> line_;
+    bool asking_ = false, refused_ = false;
+    std::uint64_t release_waits_ = 0;
 };
 
 class SimStandby final : private StreamEvents {
   public:
-    SimStandby(World& world, Policy policy, ProtectionMistake mistake, Link& link, Outside& outside)
+    SimStandby(World& world, Policy policy, ProtectionMistake mistake, Link& link, Outside& outside,
+               SimWitness& witness)
         : world_(world), policy_(policy), mistake_(mistake), link_(link), outside_(outside) {
         link_.to_standby = [this](ByteView bytes) {
             input_.insert(input_.end(), bytes.begin(), bytes.end());
             look();
         };
         link_.standby_loses = [this] { lose(); };
+        if (policy_.has_witness) {
+            line_.emplace(world, witness, LeaseTable::Side::standby);
+            line_->settled = [this](LeaseClient::Claim claim) {
+                if (alive_ && claim == LeaseClient::Claim::granted) promote();
+            };
+        }
     }
 
-    void die() { alive_ = false; }
+    void die() {
+        alive_ = false;
+        if (line_) line_->rest();
+    }
     bool was_protected() const { return committed_ > 0; }
     bool is_promoted() const { return promoted_ != nullptr; }
     std::uint64_t promoted_from() const { return promoted_from_; }
@@ -245,6 +328,9 @@ class SimStandby final : private StreamEvents {
         if (machine_.state() == Secondary::lost) after_loss();
     }
     void after_loss() {
+        const bool asks = line_ && !dead_ && mistake_ != ProtectionMistake::believe_nobody;
+        if (asks) return line_->claim();
+        if (policy_.has_witness) return promote();
         if (policy_.promote_on_loss || dead_) promote();
     }
     void promote() {
@@ -322,6 +408,7 @@ class SimStandby final : private StreamEvents {
     Lifeline promoted_;
     std::uint64_t staged_ = 0, committed_ = 0, epoch_ = 0, promoted_from_ = 0, next_ = 0;
     bool alive_ = true, dead_ = false, closed_ = false;
+    std::optional<SimWitnessLine> line_;
 };
 
 class Run {
@@ -330,14 +417,16 @@ class Run {
         world_.set_verbose(options.verbose);
         policy_.promote_on_loss = world_.chance(50);
         policy_.gate_at_primary = world_.chance(50);
+        policy_.has_witness = world_.chance(50);
         fault_ = static_cast<ProtectionFault>(world_.random().below(kProtectionFaults));
     }
 
     ProtectionResult go() {
         Link link(world_);
         Outside outside(world_);
-        SimStandby standby(world_, policy_, options_.mistake, link, outside);
-        SimAgent agent(world_, policy_, options_.mistake, link, outside);
+        SimWitness witness(world_);
+        SimStandby standby(world_, policy_, options_.mistake, link, outside, witness);
+        SimAgent agent(world_, policy_, options_.mistake, link, outside, witness);
         ProtectedGuest qemu(world_, world_.between(10ms, 60ms),
                             {.frame =
                                  [&](std::uint64_t number) {
@@ -352,7 +441,12 @@ class Run {
         world_.after(20ms, [&] {
             if (agent.begin()) qemu.migrate();
         });
-        world_.after(world_.between(25ms, 900ms), [&] { strike(qemu, agent, standby, link); });
+        world_.after(world_.between(25ms, 900ms),
+                     [&] { strike(qemu, agent, standby, link, witness); });
+        if (policy_.has_witness) {
+            second_ = static_cast<WitnessFault>(world_.random().below(kWitnessFaults));
+            world_.after(world_.between(25ms, 1500ms), [&] { strike_too(witness); });
+        }
         while (world_.step(Instant{kEnd})) {
         }
         judge(outside, agent, standby, qemu);
@@ -361,7 +455,18 @@ class Run {
     }
 
   private:
-    void strike(ProtectedGuest& qemu, SimAgent& agent, SimStandby& standby, Link& link) {
+    void strike_too(SimWitness& witness) {
+        world_.trace("second fault {}", static_cast<int>(second_));
+        switch (second_) {
+            case WitnessFault::none: return;
+            case WitnessFault::witness_dies: return witness.die();
+            case WitnessFault::primary_cut_off: return witness.cut(LeaseTable::Side::primary);
+            case WitnessFault::standby_cut_off: return witness.cut(LeaseTable::Side::standby);
+        }
+    }
+
+    void strike(ProtectedGuest& qemu, SimAgent& agent, SimStandby& standby, Link& link,
+                SimWitness& witness) {
         world_.trace("fault {}", static_cast<int>(fault_));
         struck_protected_ = standby.was_protected();
         switch (fault_) {
@@ -375,13 +480,17 @@ class Run {
                 agent.die();
                 link.cut(false, false);
                 // The operator goes there, looks, and decides.
+                if (policy_.has_witness) return;
                 world_.after(1500ms, [&standby] { standby.promote_by_hand(); });
                 return;
             case ProtectionFault::agent_dies:
                 agent.die();
                 link.cut(true, true);
-                world_.after(200ms, [this, &qemu] {
-                    if (policy_.promote_on_loss) return qemu.stop();
+                world_.after(200ms, [this, &qemu, &witness] {
+                    const bool stops = policy_.has_witness
+                                           ? !witness.grants(LeaseTable::Side::primary)
+                                           : policy_.promote_on_loss;
+                    if (stops) return qemu.stop();
                     filtered_ = false;
                     qemu.go_alone();
                 });
@@ -391,6 +500,10 @@ class Run {
                 link.cut(true, true);
                 return;
             case ProtectionFault::link_cut: link.cut(false, false); return;
+            case ProtectionFault::agent_sleeps:
+                agent.sleep(world_.between(400ms, 1400ms));
+                world_.after(kSilence + world_.between(0ms, 50ms), [&] { link.cut(true, true); });
+                return;
         }
     }
 
@@ -403,11 +516,17 @@ class Run {
                const ProtectedGuest& qemu) {
         result_.was_protected = standby.was_protected();
         result_.promoted = standby.is_promoted();
+        result_.had_witness = policy_.has_witness;
         if (!agent.error.empty()) violation("agent: {}", agent.error);
         if (!standby.error.empty()) violation("standby: {}", standby.error);
         std::set<std::uint64_t> numbers;
         std::uint64_t highest_of_primary = 0;
+        bool promoted_heard = false;
         for (const auto& one : outside.heard) {
+            promoted_heard = promoted_heard || one.of_promoted;
+            if (policy_.has_witness && promoted_heard && !one.of_promoted) {
+                violation("{} of the primary was heard behind the promoted guest", one.number);
+            }
             if (!numbers.insert(one.number).second) violation("{} was heard twice", one.number);
             if (!one.of_promoted) highest_of_primary = std::max(highest_of_primary, one.number);
         }
@@ -432,9 +551,12 @@ class Run {
         // A fault before the first epoch leaves a guest that is not protected yet.
         const bool nobody = fault_ == ProtectionFault::qemu_dies && !struck_protected_;
         const bool dead_unprotected = !qemu.is_alive() && !standby.was_protected();
-        const bool stopped = policy_.promote_on_loss && fault_ == ProtectionFault::standby_dies;
+        const bool stopped = policy_.promote_on_loss && !policy_.has_witness &&
+                             fault_ == ProtectionFault::standby_dies;
         const bool unlucky = policy_.promote_on_loss && fault_ == ProtectionFault::agent_dies &&
                              !standby.was_protected();
+        // Who cannot reach the witness stands still, and its operator is told.
+        if (policy_.has_witness && second_ != WitnessFault::none) return;
         if (!primary && !promoted && !nobody && !dead_unprotected && !stopped && !unlucky) {
             violation("nobody is heard in the end");
         }
@@ -444,6 +566,7 @@ class Run {
     ProtectionOptions options_;
     Policy policy_;
     ProtectionFault fault_ = ProtectionFault::none;
+    WitnessFault second_ = WitnessFault::none;
     bool filtered_ = true;
     bool struck_protected_ = false;
     ProtectionResult result_;

@@ -16,15 +16,22 @@ enum class ProtectionFault : std::uint8_t {
     host_dies,  // without a word
     agent_dies,
     standby_dies,
-    link_cut,  // each side finds out in its own time
+    link_cut,      // each side finds out in its own time
+    agent_sleeps,  // does nothing for a while, and then finds what came meanwhile
 };
-inline constexpr int kProtectionFaults = 6;
+inline constexpr int kProtectionFaults = 7;
+
+// With a witness, another one besides, at another moment.
+enum class WitnessFault : std::uint8_t { none, witness_dies, primary_cut_off, standby_cut_off };
+inline constexpr int kWitnessFaults = 4;
 
 // Rules that are broken on purpose, to see that the run finds it.
 enum class ProtectionMistake : std::uint8_t {
     none,
     release_early,     // the agent lets frames go when QEMU is answered, not when it is committed
     look_past_commit,  // the standby does not stop looking at its input while it commits
+    forget_the_lease,  // the agent lets frames go without one
+    believe_nobody,    // a side that loses the other goes on without the witness's word
 };
 
 struct ProtectionOptions {
@@ -38,12 +45,14 @@ struct ProtectionResult {
     std::uint64_t digest = 0;
     bool was_protected = false;
     bool promoted = false;
+    bool had_witness = false;
 };
 
 // What must hold:
 //   1. nothing that outside ever heard of the primary is unknown to a guest that is promoted;
 //   2. outside hears each number once; with the gate at the standby a promotion leaves no gap;
-//   3. in the end the side is heard that the bias names, and no other.
+//   3. in the end the side is heard that the bias or the witness names, and no other; with a
+//      witness, nothing of the primary is heard after the first word of the promoted guest.
 ProtectionResult run_protection(const ProtectionOptions& options);
 
 }  // namespace segue::sim

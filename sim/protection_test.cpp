@@ -7,7 +7,7 @@ namespace segue::sim {
 namespace {
 
 TEST(Protection, NoPromotionForgetsWhatWasHeard) {
-    int protections = 0, promotions = 0;
+    int protections = 0, promotions = 0, by_witness = 0;
     for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
         const ProtectionResult result = run_protection({.seed = seed});
         for (const std::string& what : result.violations)
@@ -15,9 +15,11 @@ TEST(Protection, NoPromotionForgetsWhatWasHeard) {
         if (!result.violations.empty()) return;
         protections += result.was_protected ? 1 : 0;
         promotions += result.promoted ? 1 : 0;
+        by_witness += result.promoted && result.had_witness ? 1 : 0;
     }
     EXPECT_GT(protections, 1800);
     EXPECT_GT(promotions, 500);
+    EXPECT_GT(by_witness, 200);
 }
 
 TEST(Protection, OneSeedIsOneRun) {
@@ -27,7 +29,8 @@ TEST(Protection, OneSeedIsOneRun) {
 
 TEST(Protection, BrokenRulesAreFound) {
     for (const auto mistake :
-         {ProtectionMistake::release_early, ProtectionMistake::look_past_commit}) {
+         {ProtectionMistake::release_early, ProtectionMistake::look_past_commit,
+          ProtectionMistake::forget_the_lease, ProtectionMistake::believe_nobody}) {
         bool found = false;
         for (std::uint64_t seed = 1; seed <= 2000 && !found; ++seed)
             found = !run_protection({.seed = seed, .mistake = mistake}).violations.empty();

@@ -98,10 +98,11 @@ Result<> Daemon::prepare() {
     TRY(open_state());
     TRY(open_peer_door());
     emulators_ = std::make_unique<EmulatorProbe>(loop_, settings_.state);
+    witness_ = std::make_unique<Witness>(loop_, *store_, migration_ports_, peer_door_, identity_);
     services_ = std::make_unique<Services>(
         Services{loop_, random_, settings_, identity_, *store_, events_, migration_ports_,
                  spice_ports_, resolver_, metrics_, event_log_, *domains_, peer_door_, *emulators_,
-                 *migration_records_, peer_errands_});
+                 *migration_records_, peer_errands_, *witness_});
     return {};
 }
 

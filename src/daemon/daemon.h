@@ -10,6 +10,7 @@
 #include "daemon/metrics_server.h"
 #include "daemon/peer_door.h"
 #include "daemon/peer_errands.h"
+#include "daemon/protection/witness.h"
 #include "daemon/service_manager.h"
 #include "daemon/services.h"
 #include "rpc/server.h"
@@ -59,6 +60,7 @@ class Daemon {
     PeerErrands peer_errands_;
     std::unique_ptr<DomainList> domains_;
     std::unique_ptr<MigrationRecords> migration_records_;
+    std::unique_ptr<Witness> witness_;
     std::unique_ptr<Services> services_;
     std::unique_ptr<rpc::Server> server_;
     std::unique_ptr<MetricsServer> metrics_server_;

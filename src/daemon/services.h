@@ -21,6 +21,7 @@ class DomainList;
 class MigrationRecords;
 class PeerDoor;
 class PeerErrands;
+class Witness;
 
 struct Services {
     Loop& loop;
@@ -39,6 +40,7 @@ struct Services {
     EmulatorProbe& emulators;
     MigrationRecords& migration_records;
     PeerErrands& peer_errands;
+    Witness& witness;
 
     // Milliseconds since the epoch.
     std::int64_t wall_ms() const {

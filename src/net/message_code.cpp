@@ -22,4 +22,17 @@ bool same_code(const MessageCode& one, ByteView other) {
     return other.size() == one.size() && ::CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
 }
 
+Bytes sealed(ByteView key, Bytes message) {
+    const MessageCode code = message_code(key, message);
+    message.insert(message.end(), code.begin(), code.end());
+    return message;
+}
+
+std::optional<ByteView> unsealed(ByteView key, ByteView bytes) {
+    if (bytes.size() < sizeof(MessageCode)) return std::nullopt;
+    const ByteView message = bytes.first(bytes.size() - sizeof(MessageCode));
+    if (!same_code(message_code(key, message), bytes.subspan(message.size()))) return std::nullopt;
+    return message;
+}
+
 }  // namespace segue::net

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "base/bytes.h"
 
@@ -13,5 +14,10 @@ using MessageCode = std::array<std::uint8_t, 16>;
 MessageCode message_code(ByteView key, ByteView message);
 // In a time that does not depend on where they differ.
 bool same_code(const MessageCode& one, ByteView other);
+
+// The message with its code behind it.
+Bytes sealed(ByteView key, Bytes message);
+// The message in front of a code that is right; nothing for any other bytes.
+std::optional<ByteView> unsealed(ByteView key, ByteView bytes);
 
 }  // namespace segue::net

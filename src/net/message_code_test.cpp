@@ -20,5 +20,20 @@ TEST(MessageCode, IsTheStandardsOwn) {
     EXPECT_FALSE(same_code(code, ByteView(code).first(15)));
 }
 
+TEST(MessageCode, OnlyWhatWasSealedIsUnsealed) {
+    const Bytes message = {1, 2, 3};
+    const Bytes bytes = sealed(as_bytes("key"), message);
+    const auto plain = unsealed(as_bytes("key"), bytes);
+    ASSERT_TRUE(plain);
+    EXPECT_EQ(Bytes(plain->begin(), plain->end()), message);
+    EXPECT_FALSE(unsealed(as_bytes("other"), bytes));
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+        Bytes changed = bytes;
+        changed[at] ^= 1;
+        EXPECT_FALSE(unsealed(as_bytes("key"), changed)) << at;
+        EXPECT_FALSE(unsealed(as_bytes("key"), ByteView(bytes).first(at))) << at;
+    }
+}
+
 }  // namespace
 }  // namespace segue::net

@@ -50,10 +50,11 @@ Result<Body> parse(ByteView bytes, std::size_t size, std::string_view name,
 }
 
 bool agent_says(Kind kind) {
-    return kind != Kind::welcome && kind != Kind::word;
+    return kind != Kind::welcome && kind != Kind::word && kind != Kind::taken;
 }
 bool standby_says(Kind kind) {
-    return kind == Kind::welcome || kind == Kind::word || kind == Kind::frames;
+    return kind == Kind::welcome || kind == Kind::word || kind == Kind::frames ||
+           kind == Kind::taken;
 }
 
 Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
@@ -93,6 +94,7 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
         case Kind::welcome:
         case Kind::dead:
         case Kind::ends:
+        case Kind::taken:
             if (body.empty()) return {};
             return fail(ErrorCode::protocol, "agent link: a '{}' of {} bytes (it has none)",
                         wire::name_of(kind), body.size());

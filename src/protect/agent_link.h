@@ -36,7 +36,7 @@ class AgentLink {
 
     // Frames to send.
     static Bytes hello(const AgentKey& key);
-    static Bytes tell(Kind kind);  // welcome, dead, ends
+    static Bytes tell(Kind kind);  // welcome, dead, ends, taken
     static Bytes stream(ByteView bytes);
     static Bytes frames(ByteView frames);
     static Bytes write(std::uint64_t offset, ByteView data);

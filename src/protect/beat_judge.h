@@ -37,7 +37,7 @@ class BeatJudge {
         if (!heard_) return Verdict::alive;
         periods_silent_ += 1;
         periods_hung_ += 1;
-        if (periods_silent_ * limits_.period > limits_.silence) return Verdict::silent;
+        if (periods_silent_ * limits_.period >= limits_.silence) return Verdict::silent;
         if (periods_hung_ * limits_.period > limits_.hang) return Verdict::hung;
         return Verdict::alive;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <numeric>
 
 #include "base/log.h"
 
@@ -36,6 +37,7 @@ std::string_view Agent::name_of(State state) {
         case State::syncing: return "syncing";
         case State::guarding: return "protected";
         case State::lost: return "lost";
+        case State::asking: return "asking";
         case State::isolated: return "isolated";
         case State::dead: return "dead";
         case State::ended: return "ended";
@@ -74,6 +76,7 @@ Result<> Agent::open() {
     TRY(lock_directory());
     TRY(listen());
     TRY(watch_qemu());
+    open_witness();
     connect();
     return {};
 }
@@ -195,6 +198,9 @@ Result<> Agent::take(const AgentLink::Message& message) {
             return {};
         case AgentLink::Kind::frames: network_->deliver(message.bytes); return {};
         case AgentLink::Kind::word: return session_.standby_said(message.word);
+        case AgentLink::Kind::taken:
+            taken_ = true;
+            return fail(ErrorCode::operation_invalid, "it takes over, by order of its operator");
         default: return {};
     }
 }
@@ -273,6 +279,8 @@ void Agent::qemu_ended() {
         say_farewell(AgentLink::Kind::ends);
     }
     if (state_ != State::ended) state_ = State::dead;
+    // Nothing is renewed: whoever asks is granted.
+    if (witness_) witness_->rest();
     quit_->start(kAfterlife);
 }
 
@@ -308,7 +316,10 @@ void Agent::guest_sent(FrameGate::Frames frames) {
         (state_ == State::ready || state_ == State::syncing || state_ == State::guarding);
     // A full link or gate is a full switch port: only frames are dropped, the stream waits.
     if (to_standby ? full_ : gate_.is_full()) return network_->count_dropped(frames.count);
-    if (to_standby) return send(AgentLink::frames(frames.bytes));
+    if (to_standby) {
+        if (state_ == State::guarding) open_frames_ += frames.count;
+        return send(AgentLink::frames(frames.bytes));
+    }
     if (state_ == State::isolated) return;
     network_->leave(gate_.sent(std::move(frames)).bytes);
 }
@@ -320,16 +331,24 @@ void Agent::hold_output() {
 void Agent::seal_output(std::uint64_t epoch) {
     network_->drain();
     gate_.seal(epoch);
+    sealed_frames_.push_back(std::exchange(open_frames_, 0));
     sealed_at_.push_back(loop_.now());
 }
 
 void Agent::release_output(std::uint64_t epoch) {
-    network_->leave(gate_.release(epoch).bytes);
+    release_waits_ = epoch;
+    if (may_release()) network_->leave(gate_.release(std::exchange(release_waits_, 0)).bytes);
     if (sealed_at_.empty()) return;
     committed_state_at_ = sealed_at_.front();
     sealed_at_.pop_front();
+    sealed_frames_.pop_front();
     lags_us_.push_back(to_us(loop_.now() - committed_state_at_));
     if (lags_us_.size() > 512) lags_us_.pop_front();
+}
+
+std::size_t Agent::held_frames() const {
+    if (options_.gate == AgentOptions::Gate::primary) return gate_.held_frames();
+    return std::accumulate(sealed_frames_.begin(), sealed_frames_.end(), open_frames_);
 }
 
 void Agent::tell_protected() {
@@ -345,22 +364,72 @@ void Agent::tell_checkpoint(const AgentSession::CheckpointFacts& facts) {
     bytes_ += facts.bytes;
 }
 
+// -- alone, or not at all
+
+void Agent::open_witness() {
+    if (!options_.witness) return;
+    WitnessLine::Handlers handlers;
+    handlers.settled = [this](LeaseClient::Claim claim) { witness_settled(claim); };
+    handlers.renewed = [this] { release_what_waits(); };
+    witness_ = std::make_unique<WitnessLine>(loop_, resolver_, *options_.witness, options_.key,
+                                             LeaseTable::Side::primary, std::move(handlers));
+}
+
+bool Agent::may_release() const {
+    return !witness_ || options_.gate == AgentOptions::Gate::standby || witness_->may_release();
+}
+
+void Agent::release_what_waits() {
+    if (release_waits_ == 0 || state_ != State::guarding) return;
+    network_->leave(gate_.release(std::exchange(release_waits_, 0)).bytes);
+}
+
+void Agent::witness_settled(LeaseClient::Claim claim) {
+    if (claim == LeaseClient::Claim::granted) {
+        if (state_ != State::asking) return;
+        log_warning("agent", "the witness lets the guest go on here");
+        return go_on_alone();
+    }
+    if (state_ == State::asking) {
+        state_ = State::isolated;
+        reason_ += "; the witness says that the standby has taken over";
+    } else if (state_ == State::guarding) {
+        taken_ = true;
+        lose("the witness says that the standby has taken over");
+    }
+}
+
+void Agent::go_on_alone() {
+    session_.thaw();
+    state_ = State::lost;
+    network_->leave(gate_.pass().bytes);
+}
+
 // The standby is of no use any more. A guest that never was protected simply runs on.
 void Agent::lose(const std::string& reason) {
-    if (state_ == State::lost || state_ == State::isolated || state_ == State::ended) return;
+    if (state_ == State::lost || state_ == State::asking || state_ == State::isolated ||
+        state_ == State::ended) {
+        return;
+    }
     if (state_ == State::dead) return quit_->start(1s);
+    const bool standby_wins = options_.on_loss == AgentOptions::OnLoss::promote || witness_;
     // A whole first state may be committed there by now, though its word was lost with the link.
     const bool was_guarding =
-        state_ == State::guarding || (options_.on_loss == AgentOptions::OnLoss::promote &&
-                                      session_.state() == colo::Secondary::committing_first);
+        state_ == State::guarding ||
+        (standby_wins && session_.state() == colo::Secondary::committing_first);
     log_warning("agent", "the standby is lost: {}", reason);
     reason_ = reason;
-    // Of our own will: it must not take over.
-    say_farewell(AgentLink::Kind::ends);
     connector_.reset();
-    const bool stands_still =
-        was_guarding && (options_.on_loss == AgentOptions::OnLoss::promote || session_.is_frozen());
-    state_ = stands_still ? State::isolated : State::lost;
+    const bool stands_still = was_guarding && (standby_wins || taken_ || session_.is_frozen());
+    const bool asks = stands_still && witness_ && !taken_ && !session_.is_frozen();
+    state_ = asks ? State::asking : stands_still ? State::isolated : State::lost;
+    if (stands_still) {
+        // It may take over: it is not told that nothing is lost.
+        if (connection_) connection_->close();
+        gate_.hold();
+    } else {
+        say_farewell(AgentLink::Kind::ends);
+    }
     if (was_guarding) {
         session_.standby_lost(!stands_still);
     } else if (qemu_) {
@@ -370,6 +439,7 @@ void Agent::lose(const std::string& reason) {
     full_ = false;
     if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(true);
     if (disk_) disk_->set_reading(true);
+    if (asks) witness_->claim();
     answer_freeze();
 }
 

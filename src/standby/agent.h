@@ -16,6 +16,7 @@
 #include "standby/agent_options.h"
 #include "standby/control_socket.h"
 #include "standby/heartbeat.h"
+#include "standby/witness_line.h"
 
 namespace segue::standby {
 
@@ -32,6 +33,7 @@ class Agent final : private AgentSession::Owner {
         syncing,   // the first state is on its way
         guarding,  // protected
         lost,      // the standby is of no use: the guest goes on alone
+        asking,    // the same, and the witness is to say who goes on: nothing leaves
         isolated,  // the same, and the standby may have taken over: nothing leaves
         dead,      // QEMU has ended
         ended,     // protection was given up
@@ -71,7 +73,14 @@ class Agent final : private AgentSession::Owner {
     bool qemu_is_gone() const;
     void guest_sent(FrameGate::Frames frames);
 
+    void open_witness();
+    void witness_settled(LeaseClient::Claim claim);
+    bool may_release() const;
+    void release_what_waits();
+    std::size_t held_frames() const;
+
     void lose(const std::string& reason);
+    void go_on_alone();
     void say_farewell(AgentLink::Kind kind);
 
     void on_request(const Json& request, ControlSocket::Reply reply);
@@ -95,6 +104,9 @@ class Agent final : private AgentSession::Owner {
     Bytes link_bytes_;
     bool full_ = false;
     std::unique_ptr<Heartbeat> heartbeat_;
+    std::unique_ptr<WitnessLine> witness_;
+    // The standby said so: by order of its operator.
+    bool taken_ = false;
 
     std::unique_ptr<net::Listener> qemu_listener_;
     std::unique_ptr<net::Connection> qemu_;
@@ -104,6 +116,11 @@ class Agent final : private AgentSession::Owner {
     std::unique_ptr<AgentDisk> disk_;
     std::unique_ptr<AgentNetwork> network_;
     FrameGate gate_;
+    // With the gate at the standby: frames that are there and not known to be released.
+    std::size_t open_frames_ = 0;
+    std::deque<std::size_t> sealed_frames_;
+    // Committed, and kept back while there is no lease.
+    std::uint64_t release_waits_ = 0;
     std::unique_ptr<ControlSocket> control_;
     ControlSocket::Reply freeze_reply_;
     std::unique_ptr<Timer> freeze_bound_;

@@ -27,10 +27,10 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
     if (command == "status") return reply(status());
     if (command == "freeze") return freeze(std::move(reply));
     if (command == "thaw") {
-        session_.thaw();
-        if (state_ == State::isolated) {
-            state_ = State::lost;
-            network_->leave(gate_.pass().bytes);
+        if (state_ == State::isolated || state_ == State::asking) {
+            go_on_alone();
+        } else {
+            session_.thaw();
         }
         return reply(Json::object({{"state", name_of(state_)}}));
     }
@@ -50,7 +50,7 @@ Json Agent::status() const {
                               {"pause_us", percentiles(pauses_us_)},
                               {"commit_lag_us", percentiles(lags_us_)},
                               {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
-                              {"held_frames", gate_.held_frames()},
+                              {"held_frames", held_frames()},
                               {"dropped_frames", network_->dropped()},
                               {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},
                               {"waits_for_standby", session_.is_waiting()},
@@ -58,6 +58,10 @@ Json Agent::status() const {
     if (state_ == State::guarding && committed_state_at_ != Instant{}) {
         // What a failover now would lose: everything after this state.
         json.set("rpo_us", to_us(loop_.now() - committed_state_at_));
+    }
+    if (witness_) {
+        json.set("witness", Json::object({{"heard", witness_->is_heard()},
+                                          {"may_release", witness_->may_release()}}));
     }
     if (!reason_.empty()) json.set("reason", reason_);
     return json;
@@ -89,12 +93,13 @@ void Agent::answer_freeze() {
 
 // On purpose: the standby forgets, and QEMU is answered until whoever asked has ended COLO in it.
 void Agent::end(ControlSocket::Reply reply) {
-    if (state_ == State::isolated) {
+    if (state_ == State::isolated || state_ == State::asking) {
         return reply(fail(ErrorCode::operation_invalid, "the standby may have taken over"));
     }
     say_farewell(AgentLink::Kind::ends);
     if (state_ == State::guarding) session_.standby_lost(true);
     if (state_ != State::dead) state_ = State::ended;
+    if (witness_) witness_->rest();
     network_->leave(gate_.pass().bytes);
     end_reply_ = std::move(reply);
     answer_end();

@@ -14,7 +14,7 @@ constexpr int kUsageError = 2;
 constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
-    std::string standby, gate = "standby", on_loss = "hold";
+    std::string standby, gate = "standby", on_loss = "hold", witness;
     std::uint64_t disk_bytes = 0;
 };
 
@@ -43,6 +43,7 @@ Result<AgentOptions> build(const Texts& texts, AgentOptions options) {
         texts.gate == "primary" ? AgentOptions::Gate::primary : AgentOptions::Gate::standby;
     options.on_loss =
         texts.on_loss == "promote" ? AgentOptions::OnLoss::promote : AgentOptions::OnLoss::hold;
+    if (!texts.witness.empty()) options.witness = TRY(parse_witness(texts.witness));
     if (texts.disk_bytes != 0) options.disk_bytes = texts.disk_bytes;
     return options;
 }
@@ -64,6 +65,8 @@ ParsedAgent parse_agent_command_line(int argc, const char* const* argv) {
     app.add_option("--on-loss", texts.on_loss,
                    "hold (default): the primary goes on alone; promote: it stands still")
         ->check(CLI::IsMember({"promote", "hold"}));
+    app.add_option("--witness", texts.witness,
+                   "HOST:PORT,UUID: the third daemon that decides when the standby is lost");
     app.add_option("--disk-bytes", texts.disk_bytes, "serve a disk leg (NBD) of this size");
     app.add_option("--tls", options.tls, "directory with ca-cert, client-cert and client-key .pem");
     app.add_option("--tls-name", options.tls_name, "name in the standby's certificate");

@@ -7,6 +7,7 @@
 
 #include "net/address.h"
 #include "protect/agent_link.h"
+#include "standby/witness_line.h"
 
 namespace segue::standby {
 
@@ -23,6 +24,7 @@ struct AgentOptions {
     std::optional<std::uint64_t> disk_bytes;  // serve a disk leg of this size
     std::string tls;                          // directory with ca-cert, client-cert, client-key
     std::string tls_name;                     // what the standby's certificate must carry
+    std::optional<WitnessOptions> witness;    // who decides when the standby is lost
     std::int32_t qemu = 0;                    // process to watch; 0: none
 };
 

@@ -104,6 +104,7 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::dead:
         case Kind::ends: handlers_.farewell(message.kind); return {};
         case Kind::welcome:
+        case Kind::taken:
         case Kind::word: break;
     }
     return {};
@@ -130,6 +131,10 @@ void AgentPort::hear_farewell() {
             handlers_.farewell(message.kind);
         }
     }
+}
+
+void AgentPort::say_taken() {
+    if (connection_ && linked_) connection_->send(AgentLink::tell(Kind::taken));
 }
 
 void AgentPort::drop() {

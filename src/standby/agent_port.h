@@ -38,6 +38,8 @@ class AgentPort {
 
     void send(ColoMessage message);
     void send_frames(ByteView frames);
+    // This side takes over though the agent is linked: it hears so before the link is dropped.
+    void say_taken();
     // Looks at what waits: the commit is over.
     void resume();
     // Closes the link without telling `lost`. A farewell in what waits is still told: it says

@@ -25,7 +25,11 @@ Result<std::unique_ptr<Standby>> Standby::make(RunLoop& loop, Options options) {
 }
 
 Standby::Standby(RunLoop& loop, Options options, StateDirectory state)
-    : loop_(loop), options_(std::move(options)), state_(std::move(state)), events_(STDOUT_FILENO) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      state_(std::move(state)),
+      events_(STDOUT_FILENO),
+      resolver_(loop) {}
 
 Standby::~Standby() {
     // What is held stays for the next process; a half state is of no use to anybody.
@@ -391,9 +395,41 @@ void Standby::tell_lost(const std::string& reason) {
         Json::object({{"event", "lost"}, {"epoch", store_->epoch()}, {"reason", reason}}));
     if (protection_ended_) return;
     // A QEMU that ended on a living host is no partition: nobody else can go on.
+    if (!primary_is_dead_ && options_.witness) return ask_witness();
     if (options_.on_loss == Options::OnLoss::promote || primary_is_dead_) {
         loop_.post([this] { ask_promotion(true, [](const Result<Json>&) {}); });
     }
+}
+
+// The primary may go on, too: only one of us is granted.
+void Standby::ask_witness() {
+    WitnessLine::Handlers handlers;
+    handlers.settled = [this](LeaseClient::Claim claim) { witness_settled(claim); };
+    handlers.renewed = [] {};
+    witness_ =
+        std::make_unique<WitnessLine>(loop_, resolver_, *options_.witness, options_.agent_key,
+                                      LeaseTable::Side::standby, std::move(handlers));
+    witness_->claim();
+}
+
+void Standby::witness_settled(LeaseClient::Claim claim) {
+    if (session_->state() != colo::Secondary::lost) return;
+    if (claim != LeaseClient::Claim::granted) {
+        return log_warning("standby", "the witness lets the primary go on alone");
+    }
+    log_warning("standby", "the witness lets this standby take over");
+    loop_.post([this] { ask_promotion(true, [](const Result<Json>&) {}); });
+}
+
+std::string_view Standby::witness_says() const {
+    if (!witness_) return "";
+    switch (witness_->state()) {
+        case LeaseClient::Claim::none: return "";
+        case LeaseClient::Claim::asked: return "asked";
+        case LeaseClient::Claim::granted: return "this standby takes over";
+        case LeaseClient::Claim::refused: return "the primary goes on alone";
+    }
+    return "";
 }
 
 void Standby::link_ended(const Error& reason, bool at_fault) {

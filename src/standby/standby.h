@@ -16,6 +16,7 @@
 #include "standby/standby_options.h"
 #include "standby/standby_vm.h"
 #include "standby/state_directory.h"
+#include "standby/witness_line.h"
 
 namespace segue::standby {
 
@@ -38,6 +39,9 @@ class Standby final : private SecondarySession::Owner {
     Result<> take_stream(ByteView bytes);
     void agent_in_trouble(BeatJudge::Verdict verdict);
     void primary_left();
+    void ask_witness();
+    void witness_settled(LeaseClient::Claim claim);
+    std::string_view witness_says() const;
     void drop_primary();
     std::string primary_address() const;
     Places places() const;
@@ -83,6 +87,8 @@ class Standby final : private SecondarySession::Owner {
     std::unique_ptr<MigrationPort> migration_;
     std::unique_ptr<AgentPort> agent_;
     std::unique_ptr<Heartbeat> heartbeat_;
+    net::Resolver resolver_;
+    std::unique_ptr<WitnessLine> witness_;
     // What the agent said when it left.
     bool primary_is_dead_ = false;
     bool protection_ended_ = false;
@@ -107,6 +113,8 @@ class Standby final : private SecondarySession::Owner {
     std::size_t disk_syncs_ = 0;
     bool commit_waits_ = false;
     Instant promotion_began_{};
+    bool was_prestarted_ = false;
+    std::int64_t promotion_us_ = 0;
     std::int64_t last_commit_us_ = 0;
     std::uint64_t checkpoints_ = 0;
     ControlSocket::Reply promotion_reply_;

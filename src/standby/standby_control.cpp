@@ -86,6 +86,11 @@ Json Standby::status() const {
         json.set("held_frames", network_->held_frames());
         json.set("dropped_frames", network_->dropped_frames());
     }
+    if (options_.witness) json.set("witness", witness_says());
+    if (promotion_us_ != 0) {
+        json.set("promotion_us", promotion_us_);
+        json.set("was_prestarted", was_prestarted_);
+    }
     json.set("listen", primary_address());
     if (agent_) json.set("linked", agent_->is_linked());
     if (vm_) json.set("vm_pid", vm_->process());
@@ -164,6 +169,8 @@ void Standby::ask_promotion(bool force, ControlSocket::Reply reply) {
     }
     promotion_began_ = loop_.now();
     promotion_reply_ = std::move(reply);
+    was_prestarted_ = vm_->is_prepared();
+    if (agent_ && session_->is_protected()) agent_->say_taken();
     const auto begun = session_->promote();
     if (!begun && promotion_reply_) {
         std::exchange(promotion_reply_, nullptr)(tl::make_unexpected(begun.error()));
@@ -224,7 +231,7 @@ void Standby::promotion_ended(const Result<>& outcome) {
         return;
     }
     session_->promotion_done();
-    const std::int64_t took_us = to_us(loop_.now() - promotion_began_);
+    const std::int64_t took_us = promotion_us_ = to_us(loop_.now() - promotion_began_);
     const std::string qmp = state_.file("qmp.sock");
     events_.print(Json::object(
         {{"event", "promoted"}, {"epoch", epoch}, {"qmp", qmp}, {"took_us", took_us}}));

@@ -18,7 +18,7 @@ constexpr std::string_view kByAgent = "agent";
 constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
-    std::string listen, agent, network, network_out, disk, on_loss = "hold";
+    std::string listen, agent, network, network_out, disk, on_loss = "hold", witness;
 };
 
 bool starts_with(std::string_view text, std::string_view start) {
@@ -100,6 +100,13 @@ Result<Options> build(const Texts& texts, Options options) {
     const bool tls = !options.tls.empty();
     TRY(parse_primary(texts, options));
     options.on_loss = texts.on_loss == "promote" ? Options::OnLoss::promote : Options::OnLoss::hold;
+    if (!texts.witness.empty()) {
+        if (!options.agent) {
+            return fail(ErrorCode::invalid_argument,
+                        "--witness needs --agent: a bare QEMU cannot hold a lease");
+        }
+        options.witness = TRY(parse_witness(texts.witness));
+    }
     options.state = std::filesystem::absolute(options.state).lexically_normal().string();
     if (!texts.network.empty()) {
         Options::Net network;
@@ -158,6 +165,8 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     app.add_option("--tls", options.tls, "directory with ca-cert, server-cert and server-key .pem");
     app.add_option("--on-loss", texts.on_loss, "promote or hold (default)")
         ->check(CLI::IsMember({"promote", "hold"}));
+    app.add_option("--witness", texts.witness,
+                   "HOST:PORT,UUID: with --agent, the third daemon that decides on a loss");
     app.add_flag("--prestart", options.prestart, "start the QEMU of a promotion ahead, paused");
     app.add_option("vm", options.vm, "after --: the primary's QEMU command line");
     app.positionals_at_end();

@@ -8,6 +8,7 @@
 
 #include "net/address.h"
 #include "protect/agent_link.h"
+#include "standby/witness_line.h"
 
 namespace segue::standby {
 
@@ -38,6 +39,7 @@ struct Options {
     std::optional<Disk> disk;
     std::string tls;  // directory with ca-cert.pem, server-cert.pem, server-key.pem
     OnLoss on_loss = OnLoss::hold;
+    std::optional<WitnessOptions> witness;  // who decides when the primary is lost
     bool prestart = false;
     std::vector<std::string> vm;  // the emulator and its arguments; may be empty
 };

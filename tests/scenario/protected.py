@@ -93,6 +93,19 @@ class ProtectedMachine:
             time.sleep(0.1)
         raise AssertionError(f"protection on {host.name}: {said}\n{host.log()[-4000:]}")
 
+    def helper(self, host, program):
+        """The process of segue-agent or segue-standby there."""
+        found = [pid for pid, line in host.qemus() if line.split()[0].endswith(program)]
+        assert len(found) == 1, host.qemus()
+        return found[0]
+
+    def qemu(self, host):
+        """The process of the one QEMU that runs a guest there."""
+        found = [pid for pid, line in host.qemus()
+                 if f"guest={self.name}" in line and "segue-standby" not in line]
+        assert len(found) == 1, host.qemus()
+        return found[0]
+
     def wait_epochs(self, host, count=5):
         reached = self.status(host)["epoch"]
         return self.wait(host, lambda said: said["epoch"] >= reached + count)

@@ -9,11 +9,21 @@ from hosts import Failed, Hosts, wait_until
 from protected import ProtectedMachine
 
 
-def qemu_of(host):
-    """The process of the one QEMU that runs a guest there."""
-    found = [pid for pid, line in host.qemus() if "guest=g" in line and "segue-standby" not in line]
-    assert len(found) == 1, host.qemus()
-    return found[0]
+def figures_are_measured(machine, host, said):
+    """Each figure of `status` moves with what happens."""
+    assert said["gate"] == "standby" and said["on_loss"] == "hold"
+    pauses = said["pause_us"]
+    assert 0 < pauses["p50"] <= pauses["p90"] <= pauses["p99"] <= pauses["max"]
+    assert said["lag_us"] > 0 and said["commit_lag_us"]["max"] >= said["commit_lag_us"]["p50"] > 0
+    assert said["qemu"] == "well"
+    # The guest sends without a pause, so that frames wait in nearly every look.
+    assert machine.wait(host, lambda now: now["held_frames"] > 0)
+    # What a failover would lose grows between two commits, and is small behind one.
+    looks = [machine.status(host)["rpo_us"] for _ in range(20)]
+    assert min(looks) > 0 and len(set(looks)) > 1
+    later = machine.wait_epochs(host)
+    for name in ("epoch", "checkpoints", "bytes", "pages"):
+        assert later[name] > said[name], name
 
 
 @pytest.mark.full
@@ -28,7 +38,9 @@ def test_killed_primary_goes_on_and_is_protected_back(tmp_path):
 
         said = machine.wait_epochs(one)
         assert said["role"] == "primary" and said["state"] == "protected"
-        assert said["pause_us"]["p50"] > 0 and said["gate"] == "standby"
+        figures_are_measured(machine, one, said)
+        # No promotion of it was measured over there: nobody knows.
+        assert said["expected_rto_ms"] is None and "measured" in said["expected_rto"]["reason"]
         other = machine.wait(two, lambda said: said["epoch"] > 1)
         assert other["role"] == "standby" and other["state"] == "protected"
         assert two.state_of(machine.name) == "shut off"
@@ -36,7 +48,7 @@ def test_killed_primary_goes_on_and_is_protected_back(tmp_path):
             two.virsh("start", machine.name)
         assert "standby" in two.segue("list", "--all")
 
-        os.kill(qemu_of(one), signal.SIGKILL)
+        os.kill(machine.qemu(one), signal.SIGKILL)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.went_on()
         assert machine.status(two)["state"] == "promoted"
@@ -52,6 +64,10 @@ def test_killed_primary_goes_on_and_is_protected_back(tmp_path):
         wait_until(lambda: one.state_of(machine.name) == "running", sb.PATIENCE, "it is back")
         machine.went_on()
         wait_until(lambda: two.state_of(machine.name) != "running", 30, "it left")
+        machine.protect(one, two)
+        said = machine.wait_epochs(one)
+        assert said["expected_rto"]["promotion_us"] > 0
+        assert said["expected_rto_ms"] * 1000 >= said["expected_rto"]["promotion_us"]
         one.virsh("destroy", machine.name)
 
 
@@ -68,7 +84,7 @@ def test_a_restart_of_either_daemon_interrupts_nothing(tmp_path):
         assert machine.status(one)["state"] == "protected"
         machine.wait_epochs(one, 3)
         machine.wait(two, lambda said: said["state"] == "protected")
-        os.kill(qemu_of(one), signal.SIGKILL)
+        os.kill(machine.qemu(one), signal.SIGKILL)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.went_on()
 

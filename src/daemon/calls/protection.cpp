@@ -6,6 +6,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/standby.h"
+#include "daemon/protection/witness.h"
 
 namespace segue {
 namespace {
@@ -76,6 +77,13 @@ Json protection_json(const DomainObject& domain) {
 
 bool protection_command(const Services& services, const std::string& name, const Json& arguments,
                         const Answer<Json>& answer) {
+    if (name == "witness-open" || name == "witness-claim" || name == "witness-end") {
+        Witness& witness = services.witness;
+        answer(name == "witness-open"    ? witness.open(arguments)
+               : name == "witness-claim" ? witness.claim(arguments)
+                                         : witness.end(arguments));
+        return true;
+    }
     if (name == "standby-prepare") {
         StandbyProtection::prepare(services, arguments, answer);
         return true;
@@ -119,6 +127,10 @@ void restore_protections(const Services& services) {
     const auto records = services.store.protections();
     if (!records) return log_error("daemon", "{}", records.error().message);
     for (const storage::ProtectionRecord& record : *records) {
+        if (record.role == "witness") {
+            services.witness.restore(record);
+            continue;
+        }
         const auto domain = services.domains.find(record.domain);
         if (!domain) {
             (void)services.store.commit({storage::EraseProtection{record.domain}});

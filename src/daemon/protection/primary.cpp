@@ -11,6 +11,8 @@
 #include "daemon/protection/helper.h"
 #include "daemon/protection/qemu_steps.h"
 #include "domain/alias.h"
+#include "net/message_code.h"
+#include "protect/agent_link.h"
 
 namespace segue {
 namespace {
@@ -120,6 +122,7 @@ void PrimaryProtection::set_up(Answer<> answer) {
     const Self self = shared_from_this();
     std::vector<Step> steps;
     steps.push_back([self](Answer<> done) { self->measure_disk(std::move(done)); });
+    steps.push_back([self](Answer<> done) { self->open_witness(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->prepare_standby(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->start_agent(std::move(done)); });
     steps.push_back([self](Answer<> done) {
@@ -170,6 +173,36 @@ void PrimaryProtection::measure_disk(Answer<> done) {
                       });
 }
 
+// Its key is made of ours: it cannot speak as agent or standby.
+void PrimaryProtection::open_witness(Answer<> done) {
+    const auto domain = domain_.lock();
+    if (!wish_.has_witness() || !domain) return done({});
+    const auto key = parse_agent_key(secret_);
+    if (!key) return done(tl::unexpected(key.error()));
+    const auto code = net::message_code(*key, as_bytes("witness"));
+    const Json arguments = Json::object(
+        {{"key", key_}, {"secret", to_hex(code.data(), code.size())}, {"name", domain->name}});
+    ask_daemon(services_, wish_.witness, "witness-open", arguments,
+               [self = shared_from_this(), done](Result<Json> said) {
+                   if (!said) {
+                       return done(fail(said.error().code, "the witness '{}': {}",
+                                        self->wish_.witness, said.error().message));
+                   }
+                   self->witness_address_ = said->text("address");
+                   self->witness_host_ = said->text("host");
+                   if (self->witness_host_ != self->services_.identity.uuid.text()) return done({});
+                   done(fail(ErrorCode::operation_invalid,
+                             "a witness is a third host: '{}' is this one", self->wish_.witness));
+               });
+}
+
+// It watches for nobody any more.
+void PrimaryProtection::release_witness() {
+    if (!wish_.has_witness() || key_.empty()) return;
+    ask_daemon(services_, wish_.witness, "witness-end", Json::object({{"key", key_}}),
+               [](Result<Json>) {});
+}
+
 void PrimaryProtection::prepare_standby(Answer<> done) {
     const auto domain = domain_.lock();
     if (!domain || !domain->incarnation) return done(fail(ErrorCode::no_domain, "it is gone"));
@@ -182,6 +215,9 @@ void PrimaryProtection::prepare_standby(Answer<> done) {
                       {"disk_bytes", disk_bytes_},
                       {"gate", gate_at_primary_ ? "primary" : "standby"},
                       {"on_loss", wish_.on_loss()},
+                      {"witness", witness_address_},
+                      {"witness_host", witness_host_},
+                      {"witness_uri", wish_.witness},
                       {"host", services_.identity.uuid.text()}});
     ask_daemon(services_, wish_.standby, "standby-prepare", arguments,
                [self = shared_from_this(), done](Result<Json> said) {
@@ -192,6 +228,7 @@ void PrimaryProtection::prepare_standby(Answer<> done) {
                    self->standby_address_ = said->text("address");
                    self->tls_ = said->flag("tls");
                    self->tls_name_ = said->text("tls_name");
+                   self->promotion_us_ = said->i64("promotion_us");
                    done({});
                });
 }
@@ -213,6 +250,9 @@ void PrimaryProtection::start_agent(Answer<> done) {
     if (disk_bytes_ != 0) {
         start.arguments.insert(start.arguments.end(),
                                {"--disk-bytes", std::to_string(disk_bytes_)});
+    }
+    if (wish_.has_witness()) {
+        start.arguments.insert(start.arguments.end(), {"--witness", witness_address_ + "," + key_});
     }
     if (tls_) {
         start.arguments.insert(start.arguments.end(), {"--tls", services_.settings.tls_directory,
@@ -271,13 +311,14 @@ void PrimaryProtection::take_down(Answer<> done) {
     // First: QEMU is answered from here on, and the standby knows that it is over (the agent waits
     // for that, within a bound of its own).
     steps.push_back([self](Answer<> next) {
-        if (!self->agent_) return next({});
+        if (!self->agent_ || self->agent_is_dead_) return next({});
         ask_helper(
             self->services_, self->agent_file("control.sock"), Json::object({{"cmd", "end"}}),
             [next](Result<Json>) { next({}); }, 20s);
     });
     const auto domain = domain_.lock();
     if (domain && domain->incarnation && domain->incarnation->guest) {
+        if (agent_is_dead_) yank(steps, domain);
         end_checkpoints(steps, services_, domain);
         if (!netdev_.empty()) unplug_network(steps, domain);
         if (disk_bytes_ != 0) unplug_disk(steps, services_, domain);
@@ -291,9 +332,15 @@ void PrimaryProtection::take_down(Answer<> done) {
         }
     }
     run_steps(std::move(steps), [self, done](Result<>) {
+        if (self->decided_at_ != Instant{}) {
+            self->alone_after_us_ = to_us(self->services_.loop.now() - self->decided_at_);
+            self->decided_at_ = {};
+        }
         if (self->agent_) self->agent_->terminate(2s);
+        self->release_witness();
         self->release_standby([self, done](Result<>) {
             self->agent_.reset();
+            self->agent_is_dead_ = false;
             std::error_code code;
             if (!self->directory_.empty()) std::filesystem::remove_all(self->directory_, code);
             done({});

@@ -7,6 +7,7 @@
 #include "daemon/domain_object.h"
 #include "daemon/protection/wish.h"
 #include "daemon/services.h"
+#include "protect/hang_judge.h"
 #include "store/records.h"
 
 namespace segue {
@@ -59,17 +60,26 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void set_up(Answer<> answer);
     void measure_disk(Answer<> done);
     void prepare_standby(Answer<> done);
+    void open_witness(Answer<> done);
     void start_agent(Answer<> done);
     void wait_for_agent(const std::string& wanted, Instant until, Answer<> done);
     std::vector<Step> qemu_steps();
     void take_down(Answer<> done);
     void release_standby(Answer<> done);
+    void release_witness();
 
     void enter(State state);
     void forget_record() const;
     void look();
     void looked(const Json& said);
-    void standby_lost(const std::string& reason);
+    // The agent does not run, or does not answer: what it would decide is decided here.
+    void agent_is_of_no_use(const std::string& reason);
+    void ask_witness();
+    void stand_still();
+    void go_on_alone();
+    void probe_qemu();
+    void qemu_hangs(HangJudge::Verdict verdict);
+    Json expected_rto() const;
     void try_again();
     void log_event(const std::string& text) const;
     void after(Duration delay, std::function<void()> what);
@@ -85,6 +95,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     std::string key_;
     std::string directory_;
     std::string standby_address_, tls_name_;
+    std::string witness_address_, witness_host_;
     bool tls_ = false;
     std::string secret_;
     std::string disk_node_;
@@ -94,6 +105,18 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     std::unique_ptr<QemuProcess> agent_;
     std::unique_ptr<Timer> timer_;
     bool looking_ = false;
+    // Killed by us, or dead: it is not asked to end in peace.
+    bool agent_is_dead_ = false;
+    // Stands still, and the witness has not answered yet.
+    bool is_asking_ = false;
+    HangJudge judge_;
+    HangJudge::Verdict verdict_ = HangJudge::Verdict::well;
+    bool process_asked_ = false, work_asked_ = false;
+    // Of the last promotion of this domain at that standby; 0: none was measured.
+    std::int64_t promotion_us_ = 0;
+    // From the decision to a guest that nothing of the protection holds up; 0: never yet.
+    std::int64_t alone_after_us_ = 0;
+    Instant decided_at_{};
     Json figures_;  // the agent's last answer
 };
 

@@ -17,9 +17,8 @@ namespace segue {
 namespace {
 
 constexpr Duration kLook = 200ms;
-constexpr Duration kRetry = 5s;
-// What a promotion takes once it is decided, measured with a prestarted QEMU (docs/results/).
-constexpr std::int64_t kPromotionMs = 60;
+// An agent whose loop does not come round in this time holds the guest's writes.
+constexpr Duration kAgentBound = 2s;
 
 }  // namespace
 
@@ -88,6 +87,8 @@ void PrimaryProtection::save() const {
     settings.set("netdev", netdev_);
     settings.set("disk_node", disk_node_);
     settings.set("disk_bytes", disk_bytes_);
+    settings.set("promotion_us", promotion_us_);
+    settings.set("gate_at_primary", gate_at_primary_);
     if (domain->standby) {
         const storage::ProtectionRecord below = domain->standby->record();
         settings.set("runs_on", Json::object({{"state", below.state},
@@ -125,6 +126,8 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     self->netdev_ = settings->text("netdev");
     self->disk_node_ = settings->text("disk_node");
     self->disk_bytes_ = settings->u64("disk_bytes");
+    self->promotion_us_ = settings->i64("promotion_us");
+    self->gate_at_primary_ = settings->flag("gate_at_primary");
     self->directory_ = services.settings.state + "/protection/" + self->key_;
     domain->primary = self;
     auto agent = adopt_helper(services, self->directory_);
@@ -136,8 +139,11 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
         if (const auto guest = domain->running_guest()) (*guest)->execute("stop", [](Result<>) {});
         return;
     }
-    if (!self->agent_) return self->standby_lost("segue-agent is gone");
-    if (record.state != "protected") return self->standby_lost("segued was started again");
+    if (!self->agent_) return self->agent_is_of_no_use("segue-agent is gone");
+    if (record.state != "protected") {
+        self->reason_ = "segued was started again";
+        return self->go_on_alone();
+    }
     self->state_ = State::guarding;
     log_info("daemon", "domain '{}': its agent is adopted", domain->name);
     self->look();
@@ -145,22 +151,25 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
 
 void PrimaryProtection::look() {
     if (state_ != State::guarding || looking_) return;
-    if (!agent_ || !agent_->running()) return standby_lost("segue-agent has ended");
+    if (!agent_ || !agent_->running()) return agent_is_of_no_use("segue-agent has ended");
+    probe_qemu();
     looking_ = true;
     const Self self = shared_from_this();
-    ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "status"}}),
-               [self](Result<Json> said) {
-                   self->looking_ = false;
-                   if (self->state_ != State::guarding) return;
-                   if (said) {
-                       self->looked(*said);
-                   } else if (!self->agent_->running()) {
-                       return self->standby_lost("segue-agent has ended");
-                   }
-                   if (self->state_ == State::guarding) {
-                       self->after(kLook, [self] { self->look(); });
-                   }
-               });
+    ask_helper(
+        services_, agent_file("control.sock"), Json::object({{"cmd", "status"}}),
+        [self](Result<Json> said) {
+            self->looking_ = false;
+            if (self->state_ != State::guarding) return;
+            if (said) {
+                self->looked(*said);
+            } else if (!self->agent_->running()) {
+                return self->agent_is_of_no_use("segue-agent has ended");
+            } else if (said.error().code == ErrorCode::timeout) {
+                return self->agent_is_of_no_use("segue-agent hangs");
+            }
+            if (self->state_ == State::guarding) self->after(kLook, [self] { self->look(); });
+        },
+        kAgentBound);
 }
 
 void PrimaryProtection::looked(const Json& said) {
@@ -178,45 +187,10 @@ void PrimaryProtection::looked(const Json& said) {
     metrics.gauge("segue_protection_bytes", "Sent for checkpoints", labels) =
         static_cast<double>(said.u64("bytes"));
     const std::string_view state = said.text("state");
-    if (state == "lost" || state == "isolated") standby_lost(std::string(said.text("reason")));
-}
-
-// The bias decides: the primary goes on alone, or stands still because the other one may run.
-void PrimaryProtection::standby_lost(const std::string& reason) {
-    const auto domain = domain_.lock();
-    if (!domain || !domain->incarnation) return;
-    reason_ = reason;
-    log_warning("daemon", "domain '{}': the standby is lost: {}", domain->name, reason);
-    log_event("the standby is lost: " + reason);
-    if (wish_.promote_on_loss) {
-        enter(State::isolated);
-        if (const auto guest = domain->running_guest()) {
-            (*guest)->execute("stop", [](Result<>) {});
-            set_status(services_, *domain, PausedReason::unknown);
-        }
-        return;
-    }
-    const Self self = shared_from_this();
-    take_down([self](Result<>) {
-        if (self->state_ != State::taking_down) return;
-        self->enter(State::unprotected);
-        self->after(kRetry, [self] { self->try_again(); });
-    });
-}
-
-void PrimaryProtection::try_again() {
-    const auto domain = domain_.lock();
-    if (state_ != State::unprotected || !domain || domain->primary.get() != this) return;
-    const Self self = shared_from_this();
-    if (!judge()) return after(kRetry, [self] { self->try_again(); });
-    set_up([self](Result<> done) {
-        if (done || self->state_ != State::setting_up) return;
-        self->take_down([self](Result<>) {
-            if (self->state_ != State::taking_down) return;
-            self->enter(State::unprotected);
-            self->after(kRetry, [self] { self->try_again(); });
-        });
-    });
+    if (state != "lost" && state != "isolated") return;
+    reason_ = said.text("reason");
+    decided_at_ = services_.loop.now();
+    state == "lost" ? go_on_alone() : stand_still();
 }
 
 void PrimaryProtection::end(Answer<> answer) {
@@ -327,34 +301,6 @@ void PrimaryProtection::guest_gone() {
         std::filesystem::remove_all(self->directory_, code);
         self->services_.loop.post([self] { self->timer_.reset(); });
     });
-}
-
-Json PrimaryProtection::status() const {
-    // The outward states are few; `detail` says more.
-    std::string_view state = name_of(state_);
-    if (state_ == State::isolated) state = "unprotected";
-    if (state_ == State::moving) state = "protected";
-    Json out = Json::object(
-        {{"role", "primary"},
-         {"state", state},
-         {"detail", name_of(state_)},
-         {"standby", wish_.standby},
-         {"interval_ms", wish_.interval_ms},
-         {"on_loss", wish_.on_loss()},
-         {"bias", wish_.promote_on_loss ? "the standby wins: a primary that loses it stands still"
-                                        : "the primary wins: it goes on alone"},
-         {"gate", gate_at_primary_ ? "primary" : "standby"},
-         {"epoch", figures_.u64("epoch")}});
-    for (const char* name : {"pause_us", "commit_lag_us", "lag_us", "held_frames", "bytes", "pages",
-                             "checkpoints", "backlog_bytes", "rpo_us"}) {
-        if (const Json* figure = figures_.find(name)) out.set(name, *figure);
-    }
-    if (state_ == State::guarding) out.set("expected_rto_ms", kPromotionMs);
-    if (!reason_.empty()) out.set("reason", reason_);
-    if (state_ == State::isolated) {
-        out.set("remedy", "if the standby does not run it: `segue unprotect` lets it go on here");
-    }
-    return out;
 }
 
 }  // namespace segue

@@ -14,7 +14,8 @@ constexpr const char* kCharBack = "segue-net-back";
 constexpr const char* kCharIn = "segue-net-in";
 constexpr const char* kDiskNode = "segue-disk0";
 constexpr const char* kMirror = "segue-mirror0";
-constexpr Duration kLook = 100ms;
+constexpr Duration kFirstLook = 5ms, kLook = 100ms;
+constexpr Duration kYankBound = 1s;
 // A mirror copies the whole disk; what has no bound is watched by whoever waits.
 constexpr int kLooksUntilEnded = 300;
 
@@ -52,20 +53,40 @@ Json unix_chardev(const char* id, const std::string& path) {
 // Asks again and again until `look` says that it is over.
 using Look = std::function<std::optional<Result<>>(const Json& said)>;
 void ask_until(const Services& services, const DomainPointer& domain, const std::string& question,
-               const Look& look, int times, const Answer<>& done) {
-    ask(domain, question, {}, [&services, domain, question, look, times, done](Result<Json> said) {
+               const Look& look, int times, const Answer<>& done, Duration wait = kFirstLook) {
+    const auto look_at = [&services, domain, question, look, times, done, wait](Result<Json> said) {
         if (!said) return done(tl::unexpected(said.error()));
         if (const auto outcome = look(*said)) return done(*outcome);
         if (times == 1) {
             return done(fail(ErrorCode::timeout, "QEMU: {} does not come to an end", question));
         }
         const auto timer = std::make_shared<std::unique_ptr<Timer>>();
-        *timer = services.loop.make_timer([&services, domain, question, look, times, done, timer] {
-            ask_until(services, domain, question, look, times - 1, done);
-            services.loop.post([timer] { timer->reset(); });
-        });
-        (*timer)->start(kLook);
-    });
+        const Duration next = std::min(2 * wait, kLook);
+        *timer =
+            services.loop.make_timer([&services, domain, question, look, times, done, next, timer] {
+                ask_until(services, domain, question, look, times - 1, done, next);
+                services.loop.post([timer] { timer->reset(); });
+            });
+        (*timer)->start(wait);
+    };
+    ask(domain, question, {}, look_at);
+}
+
+// Overtakes what QEMU has not come to.
+void ask_out_of_band(const DomainPointer& domain, const std::string& command, const Json& arguments,
+                     const Answer<Json>& answer) {
+    const auto guest = domain->running_guest();
+    if (!guest) return answer(tl::unexpected(guest.error()));
+    QmpCommand question{.name = command, .arguments = arguments, .out_of_band = true};
+    (*guest)->monitor().execute(std::move(question), answer, kYankBound);
+}
+
+bool is_ours(const Json& instance) {
+    const std::string_view type = instance.text("type");
+    if (type == "migration") return true;
+    if (type == "block-node") return instance.text("node-name") == kDiskNode;
+    const std::string_view id = instance.text("id");
+    return type == "chardev" && (id == kCharOut || id == kCharBack || id == kCharIn);
 }
 
 const Json* job_of(const Json& jobs) {
@@ -151,6 +172,25 @@ void unplug_disk(Steps& steps, const Services& services, const DomainPointer& do
     });
     steps.push_back(
         tell_and_ignore(domain, "blockdev-del", Json::object({{"node-name", kDiskNode}})));
+}
+
+void yank(Steps& steps, const DomainPointer& domain) {
+    steps.push_back([domain](Answer<> done) {
+        ask_out_of_band(domain, "query-yank", {}, [domain, done](Result<Json> said) {
+            Json ours = Json::array();
+            if (said) {
+                for (const Json& instance : said->items()) {
+                    if (is_ours(instance)) ours.push(instance);
+                }
+            }
+            if (ours.items().empty()) return done({});
+            ask_out_of_band(domain, "yank", Json::object({{"instances", ours}}),
+                            [done](Result<Json> yanked) {
+                                if (!yanked) log_warning("daemon", "{}", yanked.error().message);
+                                done({});
+                            });
+        });
+    });
 }
 
 void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t interval_ms,

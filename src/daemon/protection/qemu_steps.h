@@ -26,6 +26,10 @@ void unplug_disk(Steps& steps, const Services& services, const DomainPointer& do
 // COLO toward the agent. `stop_first`: emulation's dirty pages are right only from a standstill.
 void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t interval_ms,
                        bool stop_first, const std::string& directory);
+// Cuts the agent's connections inside QEMU, out of band: one of them may hold QEMU's main loop or
+// the guest's writes. For an agent that is hung or dead; before any step that QEMU does in turn.
+void yank(Steps& steps, const DomainPointer& domain);
+
 // Ends COLO, in whatever state it is; the guest runs on.
 void end_checkpoints(Steps& steps, const Services& services, const DomainPointer& domain);
 

@@ -16,6 +16,7 @@
 #include "daemon/protection/ask.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
+#include "daemon/protection/promotions.h"
 #include "daemon/spice_library.h"
 #include "domain/alias.h"
 #include "net/descriptor.h"
@@ -42,6 +43,11 @@ Result<Domain> read_definition(const Services& services, const Json& arguments) 
         return fail(ErrorCode::operation_invalid,
                     "a host is no standby of itself: its uuid is {} on both",
                     arguments.text("host"));
+    }
+    if (arguments.text("witness_host") == services.identity.uuid.text()) {
+        return fail(ErrorCode::operation_invalid,
+                    "a witness is a third host: '{}' is the standby's own",
+                    arguments.text("witness_uri"));
     }
     auto model = TRY(parse_domain(arguments.text("xml")));
     if (!model.passthrough.empty() && !services.settings.allow_passthrough) {
@@ -138,6 +144,7 @@ Result<> StandbyProtection::make_domain(const Json& arguments, Domain model) {
     key_ = arguments.text("key");
     directory_ = services_.settings.state + "/protection/" + key_;
     primary_host_ = arguments.text("host");
+    witness_uri_ = arguments.text("witness_uri");
     keeps_definition_ = arguments.flag("persistent");
     if (const auto disk = writable_disk(model)) TRY(make_image(arguments, model.disks[*disk]));
     if (!domain->persistent) {
@@ -214,6 +221,9 @@ Result<> StandbyProtection::start(const Json& arguments) {
         start.arguments.push_back(std::move(value));
     };
     if (tls_) add("--tls", services_.settings.tls_directory);
+    if (!witness_uri_.empty()) {
+        add("--witness", fmt::format("{},{}", arguments.text("witness"), key_));
+    }
     const auto disk = writable_disk(model);
     if (disk) {
         add("--disk", "agent=" + model.disks[*disk].source);
@@ -228,6 +238,7 @@ Result<> StandbyProtection::start(const Json& arguments) {
     // A socket back end of its own would already take the primary's place on the network.
     const bool is_quiet = has_gate || model.interfaces.empty() ||
                           model.interfaces.front().type == InterfaceType::user;
+    prestarts_ = is_quiet;
     if (is_quiet) start.arguments.emplace_back("--prestart");
     start.arguments.emplace_back("--");
     start.arguments.insert(start.arguments.end(), line.arguments.begin(), line.arguments.end());
@@ -268,9 +279,14 @@ void StandbyProtection::answer_where(Instant until, Answer<Json> answer) {
                    // Where every address is listened at, the host's name is what leads here.
                    const bool any = where.host == "0.0.0.0" || where.host == "::";
                    const std::string host = any ? self->services_.identity.name : where.host;
+                   const auto domain = self->domain_.lock();
+                   const auto last =
+                       domain ? last_promotion(self->services_, domain->uuid, self->prestarts_)
+                              : std::nullopt;
                    answer(Json::object({{"address", net::Address::of_tcp(host, where.port).text()},
                                         {"tls", self->tls_},
-                                        {"tls_name", self->services_.identity.name}}));
+                                        {"tls_name", self->services_.identity.name},
+                                        {"promotion_us", last ? last->took_us : 0}}));
                    self->look();
                });
 }

@@ -52,11 +52,13 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     std::weak_ptr<DomainObject> domain_;
     State state_ = State::waiting;
     std::string key_, directory_, primary_host_;
+    std::string witness_uri_;  // empty: none
     Domain live_;
     std::vector<QmpCommand> after_start_;
     bool made_definition_ = false;
     bool keeps_definition_ = false;
     bool tls_ = false;
+    bool prestarts_ = false;
     std::vector<std::uint16_t> ports_;
     std::uint16_t agent_port_ = 0;  // of migration_ports
     std::unique_ptr<QemuProcess> helper_;

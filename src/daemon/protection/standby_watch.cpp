@@ -13,6 +13,7 @@
 #include "daemon/protection/ask.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
+#include "daemon/protection/promotions.h"
 #include "daemon/protection/standby.h"
 
 namespace segue {
@@ -49,6 +50,7 @@ storage::ProtectionRecord StandbyProtection::record() const {
         Json::object({{"key", key_},
                       {"made_definition", made_definition_},
                       {"keeps_definition", keeps_definition_},
+                      {"witness_uri", witness_uri_},
                       {"live", print_domain(live_, {.secure = true, .inactive = false})}});
     record.settings = settings.dump();
     return record;
@@ -74,6 +76,7 @@ void StandbyProtection::restore(const Services& services, const DomainPointer& d
     self->primary_host_ = record.peer;
     self->made_definition_ = settings->flag("made_definition");
     self->keeps_definition_ = settings->flag("keeps_definition");
+    self->witness_uri_ = settings->text("witness_uri");
     self->live_ = std::move(*live);
     if (record.state == "promoted") self->state_ = State::promoted;
     domain->standby = self;
@@ -142,6 +145,8 @@ void StandbyProtection::take_over(const Json& said) {
     const auto domain = domain_.lock();
     if (!domain || domain->is_active()) return;
     state_ = State::promoted;
+    note_promotion(services_, domain->uuid,
+                   {said.i64("promotion_us"), said.flag("was_prestarted")});
     const std::string directory = services_.settings.state + "/domains/" + key_;
     std::error_code code;
     std::filesystem::create_directories(directory, code);
@@ -210,6 +215,10 @@ void StandbyProtection::remove() {
         }
         services_.domains.forget_if_nothing_is_left(*domain);
     }
+    if (!witness_uri_.empty()) {
+        ask_daemon(services_, witness_uri_, "witness-end", Json::object({{"key", key_}}),
+                   [](Result<Json>) {});
+    }
     // It forgets what it holds, and ends; whatever is left after that is ended.
     const auto finish = [self](Result<Json>) {
         if (self->helper_) self->helper_->terminate(2s);
@@ -238,7 +247,7 @@ Json StandbyProtection::status() const {
                              {"primary_linked", figures_.flag("linked")},
                              {"prestarted", figures_.flag("prestarted")}});
     for (const char* name : {"checkpoints", "commit_us", "held_frames", "dropped_frames",
-                             "disk_log_bytes", "on_loss", "lost_at"}) {
+                             "disk_log_bytes", "on_loss", "lost_at", "witness", "promotion_us"}) {
         if (const Json* figure = figures_.find(name)) out.set(name, *figure);
     }
     return out;

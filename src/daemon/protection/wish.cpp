@@ -9,10 +9,7 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
     if (wish.standby.empty()) {
         return fail(ErrorCode::invalid_argument, "name the standby's daemon: --standby URI");
     }
-    if (json.find("witness") != nullptr) {
-        return fail(ErrorCode::argument_unsupported,
-                    "a witness is not supported: choose --on-loss hold or promote");
-    }
+    wish.witness = json.text("witness");
     const std::uint64_t interval = json.u64("interval_ms", wish.interval_ms);
     if (interval < kMinIntervalMs || interval > kMaxIntervalMs) {
         return fail(ErrorCode::invalid_argument, "--interval {}: {} to {} ms", interval,
@@ -34,11 +31,13 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
 }
 
 Json ProtectionWish::json() const {
-    return Json::object({{"standby", standby},
-                         {"interval_ms", interval_ms},
-                         {"on_loss", on_loss()},
-                         {"gate", gate_at_primary ? "primary" : "standby"},
-                         {"allow_tcg", allow_tcg}});
+    Json json = Json::object({{"standby", standby},
+                              {"interval_ms", interval_ms},
+                              {"on_loss", on_loss()},
+                              {"gate", gate_at_primary ? "primary" : "standby"},
+                              {"allow_tcg", allow_tcg}});
+    if (has_witness()) json.set("witness", witness);
+    return json;
 }
 
 }  // namespace segue

@@ -8,6 +8,7 @@ namespace segue {
 
 struct ProtectionWish {
     std::string standby;  // URI of the standby's daemon
+    std::string witness;  // URI of a third daemon that decides; empty: nobody does, see below
     std::uint32_t interval_ms = 500;
     // Who goes on when the hosts do not hear each other: the primary (hold), or the standby.
     bool promote_on_loss = false;
@@ -17,6 +18,7 @@ struct ProtectionWish {
     // Errors name the argument.
     static Result<ProtectionWish> parse(const Json& json);
     Json json() const;
+    bool has_witness() const { return !witness.empty(); }
     std::string_view on_loss() const { return promote_on_loss ? "promote" : "hold"; }
 
     static constexpr std::uint32_t kMinIntervalMs = 10;

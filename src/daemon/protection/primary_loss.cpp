@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A protected domain that loses what protects it: its standby, its agent, or its own QEMU. Who goes
+// on is decided by the agent while there is one, and here when there is none.
+#include "base/log.h"
+#include "daemon/guest.h"
+#include "daemon/life.h"
+#include "daemon/protection/ask.h"
+#include "daemon/protection/primary.h"
+#include "daemon/protection/qemu_steps.h"
+
+namespace segue {
+namespace {
+
+constexpr Duration kRetry = 5s;
+constexpr Duration kAskAgain = 1s;
+
+}  // namespace
+
+// Killed first: an agent that wakes up later must not speak for a guest that went another way.
+void PrimaryProtection::agent_is_of_no_use(const std::string& reason) {
+    reason_ = reason;
+    decided_at_ = services_.loop.now();
+    agent_is_dead_ = true;
+    if (agent_) agent_->kill();
+    if (wish_.has_witness()) return ask_witness();
+    wish_.promote_on_loss ? stand_still() : go_on_alone();
+}
+
+void PrimaryProtection::ask_witness() {
+    const Self self = shared_from_this();
+    // Until somebody has decided, nothing is heard: without its agent the filter drops what the
+    // guest sends.
+    ask_daemon(services_, wish_.witness, "witness-claim",
+               Json::object({{"key", key_}, {"side", "primary"}}), [self](Result<Json> said) {
+                   const bool waits = self->state_ == State::guarding ||
+                                      (self->state_ == State::isolated && self->is_asking_);
+                   if (!waits) return;
+                   if (said) {
+                       self->is_asking_ = false;
+                       if (said->text("verdict") == "granted") return self->go_on_alone();
+                       self->reason_ += "; the witness says that the standby has taken over";
+                       return self->stand_still();
+                   }
+                   if (!self->is_asking_) {
+                       self->reason_ += "; the witness does not answer: " + said.error().message;
+                       self->stand_still();
+                       self->is_asking_ = true;
+                   }
+                   self->after(kAskAgain, [self] { self->ask_witness(); });
+               });
+}
+
+// The standby may run the guest.
+void PrimaryProtection::stand_still() {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) return;
+    log_warning("daemon", "domain '{}' stands still: {}", domain->name, reason_);
+    log_event("stands still: " + reason_);
+    enter(State::isolated);
+    std::vector<Step> steps;
+    if (agent_is_dead_) yank(steps, domain);
+    const Self self = shared_from_this();
+    run_steps(std::move(steps), [self, domain](Result<>) {
+        if (self->state_ != State::isolated) return;
+        if (const auto guest = domain->running_guest()) {
+            (*guest)->execute("stop", [](Result<>) {});
+            set_status(self->services_, *domain, PausedReason::unknown);
+        }
+    });
+}
+
+// Without protection, which is tried again until it succeeds or is given up.
+void PrimaryProtection::go_on_alone() {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) return;
+    log_warning("daemon", "domain '{}' goes on unprotected: {}", domain->name, reason_);
+    log_event("goes on unprotected: " + reason_);
+    const bool stood_still = state_ == State::isolated;
+    const Self self = shared_from_this();
+    take_down([self, domain, stood_still](Result<>) {
+        if (self->state_ != State::taking_down) return;
+        if (const auto guest = domain->running_guest(); guest && stood_still) {
+            (*guest)->execute("cont", [self, domain](Result<> done) {
+                if (done) set_status(self->services_, *domain, RunningReason::unpaused);
+            });
+        }
+        self->enter(State::unprotected);
+        self->after(kRetry, [self] { self->try_again(); });
+    });
+}
+
+void PrimaryProtection::try_again() {
+    const auto domain = domain_.lock();
+    if (state_ != State::unprotected || !domain || domain->primary.get() != this) return;
+    const Self self = shared_from_this();
+    if (!judge()) return after(kRetry, [self] { self->try_again(); });
+    set_up([self](Result<> done) {
+        if (done || self->state_ != State::setting_up) return;
+        self->take_down([self](Result<>) {
+            if (self->state_ != State::taking_down) return;
+            self->enter(State::unprotected);
+            self->after(kRetry, [self] { self->try_again(); });
+        });
+    });
+}
+
+// -- QEMU itself
+
+// Each look asks both: the monitor's own thread, and the main loop in its turn.
+void PrimaryProtection::probe_qemu() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (!guest) return;
+    const Self self = shared_from_this();
+    const auto ask = [&](const char* question, bool out_of_band, bool PrimaryProtection::*asked,
+                         void (HangJudge::*answered)()) {
+        if (std::exchange(this->*asked, true)) return;
+        (*guest)->monitor().execute(QmpCommand{.name = question, .out_of_band = out_of_band},
+                                    [self, asked, answered](Result<Json> said) {
+                                        (*self).*asked = false;
+                                        if (said) (self->judge_.*answered)();
+                                    });
+    };
+    ask("query-yank", true, &PrimaryProtection::process_asked_, &HangJudge::process_answered);
+    ask("query-status", false, &PrimaryProtection::work_asked_, &HangJudge::work_answered);
+    const HangJudge::Verdict verdict = judge_.period();
+    if (verdict == verdict_) return;
+    verdict_ = verdict;
+    log_warning("daemon", "domain '{}': QEMU is {}", domain->name, name_of(verdict));
+    if (verdict == HangJudge::Verdict::hung || verdict == HangJudge::Verdict::stands_still) {
+        qemu_hangs(verdict);
+    }
+}
+
+// Its guest serves nobody, and the standby can. Ended for certain, it is no partition: the agent
+// sees the end and says so, and only then the standby starts, under every bias.
+void PrimaryProtection::qemu_hangs(HangJudge::Verdict verdict) {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (!guest) return;
+    const std::string_view what = verdict == HangJudge::Verdict::hung
+                                      ? "QEMU answers nothing"
+                                      : "QEMU's main loop stands still (a disk that hangs?)";
+    log_warning("daemon", "domain '{}': {}: it is ended, and its standby takes over", domain->name,
+                what);
+    log_event(fmt::format("{}: it is ended, and its standby takes over", what));
+    (*guest)->kill();
+}
+
+}  // namespace segue

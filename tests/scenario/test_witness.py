@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A third segued decides who goes on when primary and standby lose each other."""
+import os
+import signal
+
+import pytest
+import standby as sb
+from hosts import Failed, Hosts, wait_until
+from protected import ProtectedMachine
+
+
+def begin(machine, one, two, three):
+    one.virsh("create", machine.path)
+    machine.outside.wait(5)
+    machine.protect(one, two, "--witness", three.uri)
+    said = machine.wait_epochs(one, 3)
+    assert said["on_loss"] == "witness" and said["witness"] == three.uri
+    assert machine.wait(one, lambda now: now["witness_lease"]["may_release"])
+
+
+def parties(machine, host):
+    """Every process of a host that a protected guest needs: who could tell of its end goes first."""
+    return [host.process.pid, machine.helper(host, "segue-agent"), machine.qemu(host)]
+
+
+@pytest.mark.full
+def test_a_lost_standby_and_a_primary_that_may_go_on(tmp_path):
+    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+        one.virsh("create", machine.path)
+        with pytest.raises(Failed, match="third host"):
+            machine.protect(one, two, "--witness", two.uri)
+        one.virsh("destroy", machine.name)
+        begin(machine, one, two, three)
+        # A witness that was started again has forgotten nothing.
+        three.kill()
+        three.start()
+        machine.wait(one, lambda now: now["witness_lease"]["may_release"])
+        os.kill(machine.helper(two, "segue-standby"), signal.SIGKILL)
+        said = machine.wait(one, lambda now: now["state"] == "unprotected")
+        assert "standby" in said["reason"]
+        machine.outside.wait(machine.outside.last() + 30)
+        assert one.state_of(machine.name) == "running"
+        # The cause is gone: it is protected again, under the same witness.
+        machine.wait(one, lambda now: now["state"] == "protected")
+        machine.wait_epochs(one, 3)
+        assert machine.outside.backward() == []
+        assert "goes on unprotected" in one.segue("events", "--count", "50", code=None) or \
+            "goes on unprotected" in one.log()
+
+
+@pytest.mark.full
+def test_a_host_that_stops_and_comes_back_is_not_heard(tmp_path):
+    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two, three)
+        stopped = parties(machine, one)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+            machine.went_on()
+        finally:
+            for pid in reversed(stopped):
+                os.kill(pid, signal.SIGCONT)
+        # It asks, is refused, and stands still; outside hears one copy.
+        said = machine.wait(one, lambda now: now["state"] == "unprotected")
+        assert one.state_of(machine.name) == "paused", said
+        machine.went_on()
+        assert machine.status(two)["state"] == "promoted"
+
+
+@pytest.mark.soak
+def test_a_dead_host_is_taken_over_without_an_operator(tmp_path):
+    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two, three)
+        for pid in parties(machine, one):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+
+
+@pytest.mark.soak
+def test_without_witness_and_standby_nobody_goes_on_alone(tmp_path):
+    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two, three)
+        three.kill()
+        os.kill(machine.helper(two, "segue-standby"), signal.SIGKILL)
+        machine.wait(one, lambda now: now["detail"] == "asks the witness")
+        seen = machine.outside.last()
+        # The witness is back, and its word with it.
+        three.start()
+        machine.wait(one, lambda now: now["state"] == "protected")
+        machine.outside.wait(seen + 30)
+        assert machine.outside.backward() == []
