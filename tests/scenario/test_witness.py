@@ -19,7 +19,7 @@ def begin(machine, one, two, three):
 
 
 def parties(machine, host):
-    """Every process of a host that a protected guest needs: who could tell of its end goes first."""
+    """Every process of a host that a protected guest needs; who could tell of its end first."""
     return [host.process.pid, machine.helper(host, "segue-agent"), machine.qemu(host)]
 
 
@@ -56,7 +56,7 @@ def test_a_host_that_stops_and_comes_back_is_not_heard(tmp_path):
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
-            wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+            wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs")
             machine.went_on()
         finally:
             for pid in reversed(stopped):
