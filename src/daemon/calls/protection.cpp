@@ -11,8 +11,8 @@
 namespace segue {
 namespace {
 
-void protect(const Services& services, const DomainPointer& domain, const Json& arguments,
-             Answer<Json> answer) {
+void begin(const Services& services, const DomainPointer& domain, const Json& arguments,
+           Answer<Json> answer) {
     auto wish = ProtectionWish::parse(arguments);
     if (!wish) return answer(tl::unexpected(wish.error()));
     PrimaryProtection::begin(services, domain, std::move(*wish), std::move(answer));
@@ -104,7 +104,7 @@ bool protection_command(const Services& services, const std::string& name, const
     if (!domain) {
         answer(tl::unexpected(domain.error()));
     } else if (name == "protect") {
-        protect(services, *domain, arguments, answer);
+        begin(services, *domain, arguments, answer);
     } else if (name == "unprotect") {
         unprotect(services, *domain, answer);
     } else {

@@ -2,6 +2,8 @@
 // A protected domain that loses what protects it: its standby, its agent, or its own QEMU. Who goes
 // on is decided by the agent while there is one, and here when there is none.
 #include "base/log.h"
+#include "daemon/domain_events.h"
+#include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/protection/ask.h"
