@@ -78,6 +78,7 @@ class Agent final : private AgentSession::Owner {
     bool may_release() const;
     void release_what_waits();
     std::size_t held_frames() const;
+    std::int64_t recent_pause_us() const;
 
     void lose(const std::string& reason);
     void go_on_alone();

@@ -39,6 +39,17 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
         fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, freeze, thaw, end)", command));
 }
 
+// The median of the last few: what the interval is steered by.
+std::int64_t Agent::recent_pause_us() const {
+    const std::size_t count = std::min<std::size_t>(pauses_us_.size(), 9);
+    if (count == 0) return 0;
+    std::vector<std::int64_t> last(pauses_us_.end() - static_cast<std::ptrdiff_t>(count),
+                                   pauses_us_.end());
+    std::nth_element(last.begin(), last.begin() + static_cast<std::ptrdiff_t>(count / 2),
+                     last.end());
+    return last[count / 2];
+}
+
 Json Agent::status() const {
     Json json = Json::object({{"state", name_of(state_)},
                               {"step", colo::name_of(session_.state())},
@@ -48,6 +59,7 @@ Json Agent::status() const {
                               {"pages", pages_},
                               {"bytes", bytes_},
                               {"pause_us", percentiles(pauses_us_)},
+                              {"recent_pause_us", recent_pause_us()},
                               {"commit_lag_us", percentiles(lags_us_)},
                               {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
                               {"held_frames", held_frames()},

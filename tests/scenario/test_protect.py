@@ -89,6 +89,21 @@ def test_a_restart_of_either_daemon_interrupts_nothing(tmp_path):
         machine.went_on()
 
 
+@pytest.mark.soak
+def test_the_interval_follows_the_guest(tmp_path):
+    """Nobody named one: frames wait for each commit, and dirtying is light."""
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        one.segue("protect", machine.name, "--standby", two.uri, "--allow-tcg",
+                  timeout=sb.PATIENCE)
+        machine.wait(one, lambda said: said["interval_ms"] < 500)
+        machine.wait_epochs(one, 20)
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+
+
 @pytest.mark.full
 def test_unprotect_and_destroy_promote_nothing(tmp_path):
     with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:

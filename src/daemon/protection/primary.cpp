@@ -114,6 +114,7 @@ void PrimaryProtection::begin(const Services& services, const DomainPointer& dom
 
 void PrimaryProtection::set_up(Answer<> answer) {
     enter(State::setting_up);
+    pilot_ = IntervalPilot();
     key_ = Uuid::random(services_.random).text();
     directory_ = services_.settings.state + "/protection/" + key_;
     Bytes secret(16);

@@ -8,6 +8,7 @@
 #include "daemon/protection/wish.h"
 #include "daemon/services.h"
 #include "protect/hang_judge.h"
+#include "protect/interval_pilot.h"
 #include "store/records.h"
 
 namespace segue {
@@ -72,6 +73,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void forget_record() const;
     void look();
     void looked(const Json& said);
+    void steer(const Json& said);
     // The agent does not run, or does not answer: what it would decide is decided here.
     void agent_is_of_no_use(const std::string& reason);
     void ask_witness();
@@ -109,6 +111,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     bool agent_is_dead_ = false;
     // Stands still, and the witness has not answered yet.
     bool is_asking_ = false;
+    IntervalPilot pilot_;
     HangJudge judge_;
     HangJudge::Verdict verdict_ = HangJudge::Verdict::well;
     bool process_asked_ = false, work_asked_ = false;

@@ -46,15 +46,17 @@ Json PrimaryProtection::status() const {
     std::string_view state = name_of(state_);
     if (state_ == State::isolated || asks) state = "unprotected";
     if (state_ == State::moving) state = "protected";
-    Json out = Json::object({{"role", "primary"},
-                             {"state", state},
-                             {"detail", asks ? "asks the witness" : name_of(state_)},
-                             {"standby", wish_.standby},
-                             {"interval_ms", wish_.interval_ms},
-                             {"on_loss", wish_.has_witness() ? "witness" : wish_.on_loss()},
-                             {"bias", bias_of(wish_)},
-                             {"gate", gate_at_primary_ ? "primary" : "standby"},
-                             {"epoch", figures_.u64("epoch")}});
+    Json out = Json::object(
+        {{"role", "primary"},
+         {"state", state},
+         {"detail", asks ? "asks the witness" : name_of(state_)},
+         {"standby", wish_.standby},
+         {"interval_ms",
+          wish_.adapts && state_ == State::guarding ? pilot_.interval_ms() : wish_.interval_ms},
+         {"on_loss", wish_.has_witness() ? "witness" : wish_.on_loss()},
+         {"bias", bias_of(wish_)},
+         {"gate", gate_at_primary_ ? "primary" : "standby"},
+         {"epoch", figures_.u64("epoch")}});
     if (wish_.has_witness()) {
         out.set("witness", wish_.witness);
         if (const Json* said = figures_.find("witness")) out.set("witness_lease", *said);

@@ -187,10 +187,23 @@ void PrimaryProtection::looked(const Json& said) {
     metrics.gauge("segue_protection_bytes", "Sent for checkpoints", labels) =
         static_cast<double>(said.u64("bytes"));
     const std::string_view state = said.text("state");
+    if (state == "protected") steer(said);
     if (state != "lost" && state != "isolated") return;
     reason_ = said.text("reason");
     decided_at_ = services_.loop.now();
     state == "lost" ? go_on_alone() : stand_still();
+}
+
+// The interval follows the guest where nobody named one.
+void PrimaryProtection::steer(const Json& said) {
+    const auto domain = domain_.lock();
+    if (!wish_.adapts || !domain) return;
+    if (!pilot_.look(said.i64("recent_pause_us"), said.u64("held_frames") > 0)) return;
+    const auto guest = domain->running_guest();
+    if (!guest) return;
+    (*guest)->execute("migrate-set-parameters",
+                      Json::object({{"x-checkpoint-delay", pilot_.interval_ms()}}),
+                      [](Result<Json>) {});
 }
 
 void PrimaryProtection::end(Answer<> answer) {

@@ -16,6 +16,7 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
                     kMinIntervalMs, kMaxIntervalMs);
     }
     wish.interval_ms = static_cast<std::uint32_t>(interval);
+    wish.adapts = json.find("interval_ms") == nullptr || json.flag("adapts");
     const std::string_view on_loss = json.text("on_loss", "hold");
     if (on_loss != "hold" && on_loss != "promote") {
         return fail(ErrorCode::invalid_argument, "--on-loss {}: hold or promote", on_loss);
@@ -33,6 +34,7 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
 Json ProtectionWish::json() const {
     Json json = Json::object({{"standby", standby},
                               {"interval_ms", interval_ms},
+                              {"adapts", adapts},
                               {"on_loss", on_loss()},
                               {"gate", gate_at_primary ? "primary" : "standby"},
                               {"allow_tcg", allow_tcg}});

@@ -10,6 +10,8 @@ struct ProtectionWish {
     std::string standby;  // URI of the standby's daemon
     std::string witness;  // URI of a third daemon that decides; empty: nobody does, see below
     std::uint32_t interval_ms = 500;
+    // Nobody named an interval: it follows the guest, and this is the longest.
+    bool adapts = true;
     // Who goes on when the hosts do not hear each other: the primary (hold), or the standby.
     bool promote_on_loss = false;
     bool gate_at_primary = false;
