@@ -108,11 +108,14 @@ void Agent::end(ControlSocket::Reply reply) {
     if (state_ == State::isolated || state_ == State::asking) {
         return reply(fail(ErrorCode::operation_invalid, "the standby may have taken over"));
     }
+    const bool was_lost = state_ == State::lost;
     say_farewell(AgentLink::Kind::ends);
     if (state_ == State::guarding) session_.standby_lost(true);
     if (state_ != State::dead) state_ = State::ended;
     if (witness_) witness_->rest();
     network_->leave(gate_.pass().bytes);
+    // A standby that hangs hears nothing, and would not take over either.
+    if (was_lost && connection_) connection_->close();
     end_reply_ = std::move(reply);
     answer_end();
 }
