@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <map>
+#include <vector>
 
 #include "viewer/options.h"
 
@@ -71,6 +72,29 @@ Result<std::uint16_t> port_of(const Keys& keys, std::string_view key) {
     return number;
 }
 
+// Whole numbers between dots and dashes; what else stands there counts as 0.
+std::vector<int> numbers_of(std::string_view version) {
+    std::vector<int> numbers;
+    while (!version.empty()) {
+        const std::size_t end = std::min(version.find_first_of(".-"), version.size());
+        int number = 0;
+        std::from_chars(version.data(), version.data() + end, number);
+        numbers.push_back(number);
+        version = version.substr(std::min(end + 1, version.size()));
+    }
+    return numbers;
+}
+
+// Files say which remote-viewer they need; this viewer does what that of 11.0 does.
+Result<> check_version(const Keys& keys) {
+    const auto wanted = keys.find("version");
+    if (wanted == keys.end() || numbers_of(wanted->second) <= std::vector{11, 0}) return {};
+    const auto url = keys.find("newer-version-url");
+    return fail(ErrorCode::no_support,
+                "connection file: it is for remote-viewer {}, and this is as one of 11.0{}",
+                wanted->second, url == keys.end() ? "" : "; see " + url->second);
+}
+
 bool truth(const Keys& keys, std::string_view key) {
     const auto found = keys.find(key);
     return found != keys.end() && (found->second == "1" || found->second == "true");
@@ -95,6 +119,7 @@ Result<ConnectionFile> apply_connection_file(std::string_view text,
         return fail(ErrorCode::invalid_argument, "connection file: type '{}' is not spice",
                     type->second);
     }
+    TRY(check_version(keys));
     take(keys, "host", settings.endpoint.host);
     take(keys, "unix-path", settings.endpoint.unix_path);
     settings.endpoint.port = TRY(port_of(keys, "port"));
@@ -111,6 +136,8 @@ Result<ConnectionFile> apply_connection_file(std::string_view text,
     take(keys, "tls-ciphers", settings.trust.ciphers);
     if (const auto secure = keys.find("secure-channels"); secure != keys.end())
         TRY(apply_secure_channels(secure->second, settings));
+    if (const auto disabled = keys.find("disable-channels"); disabled != keys.end())
+        TRY(apply_disabled_channels(disabled->second, settings));
     take(keys, "username", settings.user);
     if (const auto proxy = keys.find("proxy"); proxy != keys.end() && !proxy->second.empty())
         settings.proxy = TRY(spice::client::parse_proxy(proxy->second));

@@ -31,6 +31,23 @@ constexpr std::array kCompressions = {
     std::pair{"glz", 5}, std::pair{"lz", 6},       std::pair{"lz4", 7},
 };
 
+std::vector<std::string_view> words_of(std::string_view list) {
+    std::vector<std::string_view> words;
+    while (!list.empty()) {
+        const std::size_t end = std::min(list.find_first_of(",;: "), list.size());
+        if (end > 0) words.push_back(list.substr(0, end));
+        list = list.substr(std::min(end + 1, list.size()));
+    }
+    return words;
+}
+
+Result<ChannelType> channel_of(std::string_view name) {
+    for (const auto& [known, type] : kChannelNames) {
+        if (name == known) return type;
+    }
+    return fail(ErrorCode::invalid_argument, "'{}' is no channel", name);
+}
+
 // What the command line says before a file or URI is read: options win over the file.
 struct Given {
     std::string target;
@@ -43,6 +60,7 @@ struct Given {
     bool disable_audio = false;
     bool disable_usb = false;
     std::string hotkeys;
+    bool shared = false;  // remote-viewer's word for VNC: here the server decides
     std::string kiosk_quit = "never";
     std::string auto_resize = "always";
     std::string cursor = "auto";
@@ -119,6 +137,7 @@ void add_own_options(CLI::App& app, Options& options, Given& given) {
     app.add_flag("-f,--full-screen", options.fullscreen, "start in full screen");
     app.add_option("-z,--zoom", options.zoom_percent, "percent")->check(CLI::Range(10, 400));
     app.add_option("-t,--title", options.title, "window title");
+    app.add_flag("-s,--shared", given.shared, "accepted: whether others may watch is the server's");
     app.add_flag("-k,--kiosk", options.kiosk, "full screen, and no way out of it");
     app.add_option("--kiosk-quit", given.kiosk_quit, "never or on-disconnect")
         ->check(CLI::IsMember({"never", "on-disconnect"}));
@@ -183,6 +202,8 @@ Result<> apply_environment(Options& options) {
     if (const char* host = std::getenv("SPICE_MIG_HOST")) settings.migration_host = host;
     if (const char* proxy = std::getenv("SPICE_PROXY"); proxy && *proxy && !settings.proxy)
         settings.proxy = TRY(spice::client::parse_proxy(proxy));
+    if (const char* channels = std::getenv("SPICE_DISABLE_CHANNELS"))
+        TRY(apply_disabled_channels(channels, settings));
     if (std::getenv("SPICE_NOGRAB")) options.may_grab = false;
     if (std::getenv("SPICE_DEBUG")) options.verbose = true;
     // spice-gtk's way of masking a capability.
@@ -285,21 +306,24 @@ Result<> apply_given(Given& given, Options& options) {
 }  // namespace
 
 Result<> apply_secure_channels(std::string_view list, Settings& settings) {
-    while (!list.empty()) {
-        const std::size_t end = std::min(list.find_first_of(",;"), list.size());
-        const std::string_view name = list.substr(0, end);
-        list = list.substr(std::min(end + 1, list.size()));
-        if (name.empty()) continue;
+    for (const std::string_view name : words_of(list)) {
         if (name == "all") {
             settings.all_secure = true;
-            continue;
+        } else {
+            settings.secure_channels.insert(TRY(channel_of(name)));
         }
-        const auto* found = std::find_if(kChannelNames.begin(), kChannelNames.end(),
-                                         [&](const auto& entry) { return name == entry.first; });
-        if (found == kChannelNames.end()) {
-            return fail(ErrorCode::invalid_argument, "secure channels: '{}' is no channel", name);
+    }
+    return {};
+}
+
+Result<> apply_disabled_channels(std::string_view list, Settings& settings) {
+    for (const std::string_view name : words_of(list)) {
+        const ChannelType type = TRY(channel_of(name));
+        if (type == ChannelType::main) {
+            return fail(ErrorCode::invalid_argument,
+                        "the main channel cannot be left out: it is the session");
         }
-        settings.secure_channels.insert(found->second);
+        settings.disabled_channels.insert(type);
     }
     return {};
 }

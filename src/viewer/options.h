@@ -46,6 +46,10 @@ struct CommandLine {
 // Reads the connection file if one is named, and the environment (SEGUE_VIEW_PASSWORD).
 CommandLine parse_command_line(int argument_count, const char* const* arguments);
 
+// Names of channels, separated by ',', ';', ':' or a space; main cannot be left out. Errors:
+// invalid_argument names what is no channel.
+Result<> apply_disabled_channels(std::string_view list, spice::client::Settings& settings);
+
 // "all" or names of channels, separated by ',' or ';'. Errors: invalid_argument names the unknown.
 Result<> apply_secure_channels(std::string_view list, spice::client::Settings& settings);
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "viewer/connection_file.h"
 #include "viewer/events.h"
 #include "viewer/options.h"
@@ -73,6 +75,61 @@ TEST(ConnectionFileTest, BrokenOnesAreErrors) {
           "[virt-viewer]\ntype=spice\nhost=a\nport=1\nsecure-channels=x\n"}) {
         Settings settings;
         EXPECT_FALSE(apply_connection_file(text, settings)) << text;
+    }
+}
+
+// Every key of remote-viewer's manual that says something to a SPICE session, and what comes of it.
+TEST(ConnectionFileTest, EveryKeyHasItsEffect) {
+    using spice::wire::ChannelType;
+    using File = ConnectionFile;
+    struct Case {
+        const char* line;
+        std::function<bool(const Settings&, const File&)> holds;
+    };
+    const Case cases[] = {
+        {"version=10.0-1", [](const auto&, const auto&) { return true; }},
+        {"port=5", [](const auto& s, const auto&) { return s.endpoint.port == 5; }},
+        {"tls-port=6", [](const auto& s, const auto&) { return s.endpoint.tls_port == 6; }},
+        {"unix-path=/a", [](const auto& s, const auto&) { return s.endpoint.unix_path == "/a"; }},
+        {"username=u", [](const auto& s, const auto&) { return s.user == "u"; }},
+        {"password=p", [](const auto& s, const auto&) { return s.password == "p"; }},
+        {"disable-channels=playback;usbredir",
+         [](const auto& s, const auto&) { return s.disabled_channels.size() == 2; }},
+        {"tls-ciphers=HIGH", [](const auto& s, const auto&) { return s.trust.ciphers == "HIGH"; }},
+        {"ca=pem", [](const auto& s, const auto&) { return s.trust.authority_pem == "pem"; }},
+        {"host-subject=CN=a", [](const auto& s, const auto&) { return s.trust.subject == "CN=a"; }},
+        {"secure-channels=main",
+         [](const auto& s, const auto&) { return s.must_be_secure(ChannelType::main); }},
+        {"proxy=http://p:1", [](const auto& s, const auto&) { return s.proxy.has_value(); }},
+        {"title=t", [](const auto&, const auto& f) { return f.title == "t"; }},
+        {"fullscreen=1", [](const auto&, const auto& f) { return f.fullscreen; }},
+        {"color-depth=16", [](const auto&, const auto& f) { return f.color_depth == "16"; }},
+        {"disable-effects=all",
+         [](const auto&, const auto& f) { return !f.disabled_effects.empty(); }},
+        {"enable-smartcard=1", [](const auto&, const auto& f) { return f.enables_smartcard; }},
+        {"enable-usbredir=0", [](const auto&, const auto& f) { return !f.enables_usb; }},
+        {"enable-usb-autoshare=1", [](const auto&, const auto& f) { return f.shares_plugged_usb; }},
+        {"usb-filter=x", [](const auto&, const auto& f) { return f.usb_filter == "x"; }},
+        {"toggle-fullscreen=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
+        {"release-cursor=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
+        {"zoom-in=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
+        {"zoom-out=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
+        {"zoom-reset=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
+        {"secure-attention=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
+        {"delete-this-file=1", [](const auto&, const auto& f) { return f.delete_after_reading; }},
+    };
+    for (const Case& one : cases) {
+        Settings settings;
+        const auto file = apply_connection_file(
+            std::string("[virt-viewer]\ntype=spice\nhost=h\nport=1\n") + one.line + "\n", settings);
+        ASSERT_TRUE(file) << one.line;
+        EXPECT_TRUE(one.holds(settings, *file)) << one.line;
+    }
+    Settings settings;
+    for (const char* line : {"version=12.0", "disable-channels=main", "disable-channels=fly"}) {
+        EXPECT_FALSE(apply_connection_file(
+            std::string("[virt-viewer]\ntype=spice\nhost=h\nport=1\n") + line + "\n", settings))
+            << line;
     }
 }
 

@@ -7,6 +7,7 @@ namespace segue::spice::client {
 using wire::ChannelType;
 
 bool Session::is_wanted(ChannelKey key) const {
+    if (settings_.disabled_channels.contains(key.type)) return false;
     switch (key.type) {
         case ChannelType::main:
         case ChannelType::display:

@@ -53,6 +53,8 @@ struct Settings {
     std::set<wire::ChannelType> secure_channels;
     bool all_secure = false;
     bool read_only = false;
+    // Never opened, whatever the server has.
+    std::set<wire::ChannelType> disabled_channels;
     // Kinds of channels that are opened where the server has them.
     bool audio = false;
     bool usb_redirection = false;
