@@ -264,6 +264,7 @@ void Session::on_wire_closed(ChannelKey key, const Error& error, bool denied) {
                            wires_.at(kMain)->is_linked();
         if (still) {
             channels_.at(key)->reset(ResetReason::fresh);
+            forget_caches_of(key);
             connect_channel(key);
         }
         keep->reset();
@@ -319,6 +320,16 @@ void Session::on_channels(const std::vector<ChannelKey>& channels) {
     check_session_up();
 }
 
+// A display that is linked anew begins with empty caches at the server, where no other display of
+// ours holds on to them.
+void Session::forget_caches_of(ChannelKey key) {
+    if (key.type != ChannelType::display) return;
+    const auto displays = std::count_if(channels_.begin(), channels_.end(), [](const auto& entry) {
+        return entry.first.type == ChannelType::display;
+    });
+    if (displays == 1) drawing_.post([caches = caches_] { caches->clear(); });
+}
+
 void Session::reset_channels(ResetReason reason, bool with_main) {
     ++generation_;
     drawing_.post([caches = caches_] { caches->clear(); });
@@ -350,6 +361,7 @@ void Session::check_session_up() {
     is_up_ = true;
     up_since_ = environment_.loop.now();
     happen({FollowerEvent::session_up});
+    go_on_to_deferred();
 }
 
 void Session::bound_picture(Duration bound) {

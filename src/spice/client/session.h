@@ -135,6 +135,7 @@ class Session final : ChannelHost, MainListener {
     void attach(ChannelKey key, bool anew);
     void tell_drained(ChannelKey key);
     void check_session_up();
+    void forget_caches_of(ChannelKey key);
     void reset_channels(ResetReason reason, bool with_main);
     void on_display_news(ChannelKey key, const DisplayNews& news);
     void resume_waiting_channels();
@@ -156,6 +157,7 @@ class Session final : ChannelHost, MainListener {
     void check_target_ready();
     void move_channel(ChannelKey key, wire::common::MigrateFlags flags);
     void check_all_moved();
+    void go_on_to_deferred();
     void close_left_behind();
     void take_over();
     void adopt_target();
@@ -217,7 +219,7 @@ class Session final : ChannelHost, MainListener {
     std::uint64_t generation_ = 0;  // counts the servers
     bool awaits_target_picture_ = false;
     bool picture_is_bound_ = false;
-    // Announced while the last move was not over.
+    // Announced while the last move was not over, or the session not whole.
     std::optional<std::pair<wire::main::Destination, std::optional<std::uint32_t>>> deferred_;
     std::vector<Candidate> candidates_;
     std::size_t next_candidate_ = 0;

@@ -134,8 +134,11 @@ void Session::announce(const main::Destination& to, std::optional<std::uint32_t>
 }
 
 void Session::on_migrate_begin(const main::Destination& to, std::optional<std::uint32_t> version) {
-    if (state_ == FollowerState::moving) {
-        // The target has all it needs of us; what is left is channels without state.
+    // While channels move here, or are still being linked, there is nothing whole to move on.
+    const bool is_arriving = state_ == FollowerState::moving || state_ == FollowerState::starting ||
+                             state_ == FollowerState::relinking ||
+                             state_ == FollowerState::reconnecting;
+    if (is_arriving) {
         deferred_.emplace(to, version);
         return;
     }
@@ -144,6 +147,7 @@ void Session::on_migrate_begin(const main::Destination& to, std::optional<std::u
 }
 
 void Session::on_migrate_cancel() {
+    deferred_.reset();
     happen({FollowerEvent::cancel});
 }
 
@@ -153,6 +157,7 @@ void Session::on_migrate_end() {
 }
 
 void Session::on_switch_host(const main::Destination& to) {
+    deferred_.reset();
     const Endpoint endpoint = endpoint_of(to, settings_.migration_host);
     if (target_can_start_anew(endpoint)) return happen({FollowerEvent::switch_host_here});
     if (!target_ || target_->endpoint != endpoint) announce(to, std::nullopt);
@@ -310,6 +315,11 @@ void Session::on_ready_to_move(ChannelKey key) {
 void Session::check_all_moved() {
     if (!to_move_.empty() || state_ != FollowerState::moving) return;
     happen({FollowerEvent::all_moved});
+    go_on_to_deferred();
+}
+
+// The announcement that came too early.
+void Session::go_on_to_deferred() {
     if (!deferred_) return;
     environment_.loop.post([this, alive = std::weak_ptr(alive_)] {
         if (alive.expired() || !deferred_) return;
@@ -366,6 +376,7 @@ void Session::open_next_candidate() {
     const std::size_t number = target_alone ? 0 : next_candidate_++ % candidates_.size();
     const Candidate candidate = candidates_[number];
     target_.reset();
+    deferred_.reset();
     to_move_.clear();
     // Not from inside a callback of a connection that this closes.
     open_fresh(candidate);

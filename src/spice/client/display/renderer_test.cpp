@@ -93,6 +93,18 @@ TEST_F(RendererTest, UnknownAndDoubleSurfacesAreErrors) {
     EXPECT_EQ(create(3, 1, 1, false).error().code, ErrorCode::protocol);
 }
 
+// By a server that was not told what the client has of another one.
+TEST_F(RendererTest, ThePrimarySurfaceMayBeAnnouncedAgain) {
+    ASSERT_TRUE(create(0, 20, 10, true));
+    ASSERT_TRUE(feed(fill(0, {2, 1, 5, 4}, 0xabcdef)));
+    ASSERT_TRUE(create(0, 20, 10, true));
+    EXPECT_EQ(shown_pixel(1, 2), 0xabcdefu) << "as it was: it keeps its pixels";
+    ASSERT_TRUE(create(0, 30, 10, true));
+    EXPECT_EQ(shown_pixel(1, 2), 0u);
+    EXPECT_EQ(renderer_.surfaces().take_damage().extents(), (canvas::Rect{0, 0, 30, 10}));
+    EXPECT_FALSE(create(0, 30, 10, false));
+}
+
 TEST_F(RendererTest, SurfacesAreBoundedTogether) {
     std::uint32_t id = 0;
     Result<> result;

@@ -5,6 +5,15 @@ namespace segue::spice::client {
 
 Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint32_t width,
                               std::uint32_t height, bool primary) {
+    if (const auto known = surfaces_.find(id);
+        known != surfaces_.end() && primary && is_primary(id)) {
+        // Announced again by a server that has taken over and was not told what the client has.
+        const canvas::Image& image = known->second;
+        if (image.format() == format && image.width() == static_cast<std::int32_t>(width) &&
+            image.height() == static_cast<std::int32_t>(height))
+            return {};
+        TRY(destroy(id));
+    }
     if (surfaces_.contains(id)) {
         return fail(ErrorCode::protocol, "surface {} is created twice", id);
     }

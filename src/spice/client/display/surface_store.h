@@ -22,6 +22,7 @@ class SurfaceStore {
     static constexpr std::size_t kMaxSurfaces = 16384;
     static constexpr std::int64_t kMaxPixels = std::int64_t{1} << 27;
 
+    // The primary surface may be created again: its pixels stay where it is as it was.
     // Errors: protocol for an id in use, limit_exceeded for too many or too large ones.
     Result<> create(std::uint32_t id, canvas::Format format, std::uint32_t width,
                     std::uint32_t height, bool primary);
