@@ -325,12 +325,12 @@ void Client::send_begin(const MigrationDestination& destination, bool seamless) 
         main_wire::MigrateBeginSeamless begin;
         begin.destination = destination_of(destination);
         begin.source_version = MigrationTarget::kProtocolVersion;
-        main_->say(begin);
+        main_->begin_migration(begin);
         return;
     }
     main_wire::MigrateBegin begin;
     begin.destination = destination_of(destination);
-    main_->say(begin);
+    main_->begin_migration(begin);
 }
 
 void Client::send_switch_host(const MigrationDestination& destination) {
@@ -365,9 +365,9 @@ bool Client::carried_state(bool freeze, CarriedParts& parts) {
         if (channel.display == nullptr) continue;
         std::optional<Display::Carried> carried = channel.display->carried_state(link, freeze);
         if (!carried) continue;
-        parts[{connection_id_, channel.key, false}] = std::move(carried->state);
+        parts[{connection_id_, channel.key, CarriedSection::blob}] = std::move(carried->state);
         if (!carried->shown.empty())
-            parts[{connection_id_, channel.key, true}] = std::move(carried->shown);
+            parts[{connection_id_, channel.key, CarriedSection::shown}] = std::move(carried->shown);
         any = true;
     }
     return any;
@@ -410,15 +410,19 @@ Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
 void Client::take_state(CarriedParts& parts) {
     for (const auto& [link, channel] : channels_) {
         if (channel.display == nullptr) continue;
-        const auto take = [this, &parts, &key = channel.key](bool is_shown) {
-            const auto part = parts.find({connection_id_, key, is_shown});
+        const auto take = [this, &parts, &key = channel.key](CarriedSection section) {
+            const auto part = parts.find({connection_id_, key, section});
             if (part == parts.end()) return Bytes{};
             Bytes bytes = std::move(part->second);
             parts.erase(part);
             return bytes;
         };
-        Bytes state = take(false);
-        if (!state.empty()) channel.display->take_state(link, {std::move(state), take(true)});
+        Display::Carried carried;
+        carried.state = take(CarriedSection::blob);
+        carried.shown = take(CarriedSection::shown);
+        const Bytes wish = take(CarriedSection::wish);
+        if (!wish.empty()) carried.wish = static_cast<ImageCompression>(wish.front());
+        channel.display->take_state(link, std::move(carried));
     }
 }
 

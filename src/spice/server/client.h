@@ -60,7 +60,7 @@ class Client final : private MainEvents, private Agent::User {
 
     // --- Source of a hand-over ---
     void send_begin(const MigrationDestination& destination, bool seamless);
-    void send_cancel() { main_->say(wire::main::MigrateCancel{}); }
+    void send_cancel() { main_->cancel_migration(); }
     void send_end() { main_->say(wire::main::MigrateEnd{}); }
     void send_switch_host(const MigrationDestination& destination);
     // `carried`: the target has the state that carried_state() gave.

@@ -86,7 +86,8 @@ Result<> ControlServer::take_state(net::Connection& peer, ByteView bytes) {
     taken.kind = control::EventKind::state_taken;
     taken.final = complete;
     send(peer, control::to_line(taken));
-    if (complete) handlers_.state_arrived(keeper_.parts(), key);
+    // The first brings only the key: what goes through clients must be sealed from now on.
+    handlers_.state_arrived(complete ? keeper_.parts() : CarriedParts{}, key);
     return {};
 }
 

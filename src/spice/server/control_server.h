@@ -31,7 +31,7 @@ class ControlServer {
         std::function<void(StatusReply reply)> ask_status;
         // carry_state, drop_state, state_taken
         std::function<void(control::CommandKind)> command;
-        // All of the state of a move has come.
+        // State of a move has come: none of the parts yet, or all.
         std::function<void(CarriedParts, const StateKey&)> state_arrived;
     };
 

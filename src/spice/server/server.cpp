@@ -261,8 +261,9 @@ void Server::on_linked(LinkedSocket socket) {
     // One client at a time, the newest, unless the embedder wants to try several. An attempt that
     // was given up may come behind its successor.
     for (const auto& client : clients_) {
-        if (!options_.several_clients && client->main_link() > socket.id)
-            return refuse(std::move(socket), "a newer one is here");
+        if (options_.several_clients || client->main_link() <= socket.id) continue;
+        admission_->close_session(socket.connection_id);
+        return refuse(std::move(socket), "a newer one is here");
     }
     while (!clients_.empty() && !options_.several_clients)
         remove_client(clients_.back()->id(), "another client has connected");

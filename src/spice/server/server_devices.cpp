@@ -14,8 +14,10 @@ using wire::ChannelType;
 Result<Display*> Server::add_display(std::unique_ptr<DisplayDevice> device) {
     if (home_ == nullptr)
         return fail(ErrorCode::operation_invalid, "a display before spice_server_init");
-    auto display =
-        TRY(Display::make(std::move(device), *home_, [this](LinkId link) { channel_lost(link); }));
+    auto display = TRY(Display::make(
+        std::move(device), *home_,
+        {[this](LinkId link) { channel_lost(link); },
+         [this](LinkId link, ImageCompression wish) { wish_came_late(link, wish); }}));
     displays_.push_back(std::move(display));
     apply_options();
     if (running_) displays_.back()->start();

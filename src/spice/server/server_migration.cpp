@@ -121,8 +121,21 @@ MigrationSource::Carry Server::carry() const {
 void Server::state_arrived(CarriedParts parts, const StateKey& key) {
     arrived_state_ = std::move(parts);
     arrived_key_ = key;
+    for (const auto& display : displays_)
+        display->expect_state_beside();
     for (const auto& client : clients_)
         give_state(*client);
+}
+
+// The target restores the channel, or has restored it: it is told what its client wants now.
+void Server::wish_came_late(LinkId link, ImageCompression wish) {
+    for (const auto& client : clients_) {
+        const auto channel = client->channels().find(link);
+        if (channel == client->channels().end()) continue;
+        const CarriedKey key{client->connection_id(), channel->second.key, CarriedSection::wish};
+        auto more = sender_.more({{key, Bytes{static_cast<std::uint8_t>(wish)}}});
+        if (more) links_->tell_state(std::move(*more));
+    }
 }
 
 void Server::give_state(Client& client) {

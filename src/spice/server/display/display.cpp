@@ -18,6 +18,8 @@ constexpr Duration kSurfaceGone = 60ms;
 // A client's state that comes later than this after the link only adds knowledge (a hand-over
 // through the client, with the machine running here already).
 constexpr Duration kStatePatience = 2s;
+// The same where it comes from server to server.
+constexpr Duration kBesidePatience = 100ms;
 // After the machine has begun to run here: its device sets its mode again within a refresh of QEMU.
 constexpr Duration kArrival = 80ms;
 // What was sent with losses and stands still for this long is made exact.
@@ -26,17 +28,18 @@ constexpr Duration kRest = 1s;
 }  // namespace
 
 Result<std::unique_ptr<Display>> Display::make(std::unique_ptr<DisplayDevice> device, Loop& home,
-                                               OnLost on_lost) {
-    std::unique_ptr<Display> display(new Display(std::move(device), home, std::move(on_lost)));
+                                               Hooks hooks) {
+    std::unique_ptr<Display> display(new Display(std::move(device), home, std::move(hooks)));
     TRY(display->open());
     return display;
 }
 
-Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, OnLost on_lost)
+Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks)
     : device_(std::move(device)),
       id_(static_cast<std::uint8_t>(device_->id())),
       home_(home),
-      on_lost_(std::move(on_lost)) {}
+      hooks_(std::move(hooks)),
+      state_patience_(kStatePatience) {}
 
 Result<> Display::open() {
     guest_ = TRY(GuestDisplay::make(*device_, device_->geometry(), *this));
@@ -68,7 +71,7 @@ void Display::start() {
         if (!machine_arrived_) arrival_timer_->start(kArrival);
         tell_capabilities();
         for (auto& [link, client] : clients_) {
-            if (client.patience) client.patience->start(kStatePatience);
+            if (client.patience) client.patience->start(state_patience_);
         }
         // What was queued before shows the device, not yet the machine.
         take_commands();
@@ -334,6 +337,11 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
                                                             worker_.loop().clock());
             client.display = display.get();
             if (follows_machine && !machine_arrived_) display->wait_for_machine();
+            display->on_late_wish = [this, link](ImageCompression wish) {
+                home_.post([this, alive = alive_, link, wish] {
+                    if (alive->load()) hooks_.on_late_wish(link, wish);
+                });
+            };
             return display;
         };
         client.driver =
@@ -345,7 +353,7 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
                 const auto late = clients_.find(link);
                 if (late != clients_.end()) late->second.driver->channel().stop_waiting();
             });
-            if (guest_->is_running()) client.patience->start(kStatePatience);
+            if (guest_->is_running()) client.patience->start(state_patience_);
         }
         if (client.display != nullptr) tell_capabilities();
     });
@@ -358,8 +366,8 @@ void Display::lost(LinkId link) {
     if (was_display) count(*found->second.display, gone_);
     clients_.erase(found);
     if (was_display) tell_capabilities();
-    home_.post([on_lost = on_lost_, alive = alive_, link] {
-        if (alive->load()) on_lost(link);
+    home_.post([this, alive = alive_, link] {
+        if (alive->load()) hooks_.on_lost(link);
     });
 }
 
@@ -410,10 +418,13 @@ void Display::take_state(LinkId link, Carried carried) {
         const auto found = clients_.find(link);
         if (found == clients_.end()) return;
         Channel& channel = found->second.driver->channel();
+        if (shared->wish && found->second.display != nullptr)
+            found->second.display->take_late_wish(*shared->wish);
         Result<> taken;
         if (!shared->shown.empty())
             taken = channel.take_shown(wire::SharedBytes::take(std::move(shared->shown)));
-        if (taken) taken = channel.take_state(wire::SharedBytes::take(std::move(shared->state)));
+        if (taken && !shared->state.empty())
+            taken = channel.take_state(wire::SharedBytes::take(std::move(shared->state)));
         // The client's own copy may still come; without it the client is sent everything.
         if (!taken) log_warning("spice", "display {}: {}", id_, taken.error().message);
         greet_those_at_home();
@@ -425,6 +436,10 @@ void Display::set_state_key(LinkId link, const StateKey& key) {
         const auto found = clients_.find(link);
         if (found != clients_.end()) found->second.driver->channel().set_state_key(key);
     });
+}
+
+void Display::expect_state_beside() {
+    worker_.post([this] { state_patience_ = kBesidePatience; });
 }
 
 void Display::thaw() {

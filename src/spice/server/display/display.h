@@ -22,11 +22,16 @@ namespace segue::spice::server {
 
 class Display final : private DisplayListener {
   public:
-    // Home thread. `on_lost(link)` is called on the home loop when the connection of a client's
-    // channel is over.
-    using OnLost = std::function<void(LinkId link)>;
+    // Called on the home loop.
+    struct Hooks {
+        // The connection of a client's channel is over.
+        std::function<void(LinkId link)> on_lost;
+        // A client said what it prefers when its channel had been told to go to another server.
+        std::function<void(LinkId link, ImageCompression wish)> on_late_wish;
+    };
+    // Home thread.
     static Result<std::unique_ptr<Display>> make(std::unique_ptr<DisplayDevice> device, Loop& home,
-                                                 OnLost on_lost);
+                                                 Hooks hooks);
     ~Display() override;
 
     DisplayDevice& device() { return *device_; }
@@ -80,10 +85,13 @@ class Display final : private DisplayListener {
     struct Carried {
         Bytes state;
         Bytes shown;  // only of a frozen channel; empty: nothing to tell
+        std::optional<ImageCompression> wish = std::nullopt;
     };
     std::optional<Carried> carried_state(LinkId link, bool freeze);
     void take_state(LinkId link, Carried carried);
     void set_state_key(LinkId link, const StateKey& key);
+    // Clients' state comes beside them: they need not be waited for as long as their line is.
+    void expect_state_beside();
     // Frozen channels go on.
     void thaw();
     // The state that the channel waits for is late: it goes on without.
@@ -100,7 +108,7 @@ class Display final : private DisplayListener {
     void ask_counters(std::function<void(const Counters&)> answer);
 
   private:
-    Display(std::unique_ptr<DisplayDevice> device, Loop& home, OnLost on_lost);
+    Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks);
     Result<> open();
 
     void surface_created(const Surface& surface) override;
@@ -127,7 +135,7 @@ class Display final : private DisplayListener {
     std::unique_ptr<DisplayDevice> device_;
     const std::uint8_t id_;
     Loop& home_;
-    const OnLost on_lost_;
+    const Hooks hooks_;
     std::atomic<bool> wake_pending_{false};
     // Cleared when this object goes: tasks on the home loop look at it.
     std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
@@ -144,6 +152,7 @@ class Display final : private DisplayListener {
     bool pump_pending_ = false;
     Instant last_pump_{};
     bool more_commands_ = false;
+    Duration state_patience_;
     unsigned most_monitors_ = 16;
     Counters gone_;  // of clients that have left
     struct Client {

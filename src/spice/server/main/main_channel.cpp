@@ -6,10 +6,14 @@ namespace {
 
 namespace main_wire = wire::main;
 
+// Ids of pings that are no measurement.
+constexpr std::uint32_t kBarrier = 0x80000000;
+
 }  // namespace
 
 struct MainChannel::Handler {
-    MainEvents& events;
+    MainChannel& channel;
+    MainEvents& events = channel.events_;
 
     Result<> operator()(const main_wire::AttachChannels&) { return events.attach_channels(); }
     Result<> operator()(const main_wire::MouseModeRequest& wanted) {
@@ -25,13 +29,13 @@ struct MainChannel::Handler {
         return events.agent_tokens(agent.tokens);
     }
     Result<> operator()(const main_wire::MigrateConnected&) {
-        return events.migrate_linked(MainEvents::Linked::semi_seamless);
+        return channel.answered(MainEvents::Linked::semi_seamless);
     }
     Result<> operator()(const main_wire::MigrateConnectedSeamless&) {
-        return events.migrate_linked(MainEvents::Linked::seamless);
+        return channel.answered(MainEvents::Linked::seamless);
     }
     Result<> operator()(const main_wire::MigrateConnectError&) {
-        return events.migrate_linked(MainEvents::Linked::no);
+        return channel.answered(MainEvents::Linked::no);
     }
     Result<> operator()(const main_wire::MigrateEnd&) { return events.migrate_end(); }
     Result<> operator()(const main_wire::MigrateDstDoSeamless& wanted) {
@@ -43,7 +47,21 @@ struct MainChannel::Handler {
 };
 
 Result<> MainChannel::handle(std::uint16_t number, const wire::SharedBytes& body) {
-    return main_wire::dispatch_from_client(number, body, Handler{events_});
+    return main_wire::dispatch_from_client(number, body, Handler{*this});
+}
+
+void MainChannel::cancel_migration() {
+    send(main_wire::MigrateCancel{});
+    if (!std::exchange(awaits_answer_, false)) return;
+    wire::common::Ping message;
+    barrier_ = message.id = kBarrier | ++barriers_;
+    send(message);
+}
+
+Result<> MainChannel::answered(MainEvents::Linked linked) {
+    if (barrier_) return {};
+    awaits_answer_ = false;
+    return events_.migrate_linked(linked);
 }
 
 void MainChannel::ping() {
@@ -56,6 +74,7 @@ void MainChannel::ping() {
 }
 
 void MainChannel::ponged(std::uint32_t id, std::uint64_t timestamp) {
+    if (id == barrier_) return barrier_.reset();
     const auto now = static_cast<std::uint64_t>(to_us(clock_.now().since_start));
     if (id != ping_id_ || ping_answered_ || timestamp > now) return;
     ping_answered_ = true;

@@ -46,6 +46,14 @@ class MainChannel final : public Channel {
     void say(const Message& message) {
         send(message);
     }
+    // MIGRATE_BEGIN, in one of its forms.
+    template <class Message>
+    void begin_migration(const Message& message) {
+        awaits_answer_ = true;
+        send(message);
+    }
+    // MIGRATE_CANCEL. An answer that is on its way already is not taken for that to the next BEGIN.
+    void cancel_migration();
     // Measures the way there and back; nothing while one is under way.
     void ping();
     bool is_ping_answered() const { return ping_answered_; }
@@ -54,6 +62,7 @@ class MainChannel final : public Channel {
 
   private:
     struct Handler;
+    Result<> answered(MainEvents::Linked linked);
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
     std::uint32_t migrate_flags() const override;
     Bytes migrate_data() override;
@@ -65,6 +74,10 @@ class MainChannel final : public Channel {
     const Clock& clock_;
     std::uint32_t ping_id_ = 0;
     bool ping_answered_ = true;
+    bool awaits_answer_ = false;  // to MIGRATE_BEGIN
+    // The ping behind a BEGIN that was taken back unanswered; what comes before its pong is old.
+    std::optional<std::uint32_t> barrier_;
+    std::uint32_t barriers_ = 0;
 };
 
 }  // namespace segue::spice::server

@@ -19,7 +19,7 @@ Bytes write_carried(const CarriedMessage& message) {
         part.connection_id = key.connection_id;
         part.channel_type = static_cast<std::uint8_t>(key.channel.type);
         part.channel_id = key.channel.id;
-        part.section = key.is_shown ? state::Section::shown : state::Section::blob;
+        part.section = static_cast<state::Section>(key.section);
         part.data = wire::SharedBytes::borrow(data);
         made.parts.push_back(std::move(part));
     }
@@ -35,7 +35,7 @@ Result<CarriedMessage> read_carried(ByteView bytes) {
     for (const state::Part& part : read.parts) {
         const CarriedKey key{part.connection_id,
                              {static_cast<wire::ChannelType>(part.channel_type), part.channel_id},
-                             part.section == state::Section::shown};
+                             static_cast<CarriedSection>(part.section)};
         const wire::SharedBytes data = part.data.contiguous();
         const bool is_new =
             message.parts.emplace(key, Bytes(data.view().begin(), data.view().end())).second;
@@ -65,6 +65,11 @@ CarriedMessage StateSender::finish(CarriedParts parts) {
     }
     told_.clear();
     return message;
+}
+
+std::optional<CarriedMessage> StateSender::more(CarriedParts parts) const {
+    if (step_ != Step::last_told && step_ != Step::taken) return std::nullopt;
+    return CarriedMessage{move_, true, key_, std::move(parts)};
 }
 
 bool StateSender::taken() {

@@ -14,11 +14,14 @@
 
 namespace segue::spice::server {
 
+// What it has (its blob), what it shows (digests), what it wished for late.
+enum class CarriedSection : std::uint8_t { blob, shown, wish };
+
 // A piece of the state of a client's channel, as both servers name it.
 struct CarriedKey {
     std::uint32_t connection_id = 0;
     ChannelKey channel;
-    bool is_shown = false;  // what it shows (digests), beside what it has (the blob)
+    CarriedSection section = CarriedSection::blob;
     friend auto operator<=>(const CarriedKey&, const CarriedKey&) = default;
 };
 using CarriedParts = std::map<CarriedKey, Bytes>;
@@ -42,6 +45,8 @@ class StateSender {
     CarriedMessage begin(CarriedParts parts, const StateKey& key);
     // The machine stands still. Only in `told`.
     CarriedMessage finish(CarriedParts parts);
+    // What changed after that. Only when finished, or taken.
+    std::optional<CarriedMessage> more(CarriedParts parts) const;
     // The target has all of it. False: nobody waits for that.
     bool taken();
     void drop() { step_ = Step::idle; }

@@ -64,6 +64,23 @@ TEST(CarriedState, TheSourceIsToldOnceThatItWasTaken) {
     EXPECT_EQ(sender.step(), StateSender::Step::idle);
 }
 
+TEST(CarriedState, WhatIsWishedForLateFollowsTheFinalState) {
+    const CarriedKey wish{1, display(1).channel, CarriedSection::wish};
+    StateSender sender;
+    StateKeeper keeper;
+    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}}, {})));
+    EXPECT_FALSE(sender.more({{wish, {6}}})) << "the final state will have it";
+    EXPECT_TRUE(keeper.take(sender.finish({})).value());
+    const auto more = sender.more({{wish, {6}}});
+    ASSERT_TRUE(more);
+    EXPECT_TRUE(keeper.take(read_carried(write_carried(*more)).value()).value());
+    EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {1}}, {wish, {6}}}));
+    EXPECT_TRUE(sender.taken());
+    EXPECT_TRUE(sender.more({}));
+    sender.drop();
+    EXPECT_FALSE(sender.more({}));
+}
+
 TEST(CarriedState, PartsOfTwoMovesAreNotMixed) {
     StateSender sender;
     StateKeeper keeper;

@@ -33,6 +33,21 @@ void ClientCaches::freeze() {
 }
 void ClientCaches::thaw() {
     set_frozen(false);
+    const std::lock_guard lock(mutex_);
+    for (auto& [id, images] : images_)
+        images.thaw();
+}
+
+SharedImages& ClientCaches::images(std::uint8_t id) {
+    const std::lock_guard lock(mutex_);
+    return images_[id];
+}
+
+void ClientCaches::channel_left(std::uint8_t channel) {
+    --channels_;
+    const std::lock_guard lock(mutex_);
+    for (auto& [id, images] : images_)
+        images.channel_left(channel);
 }
 
 void ClientCaches::set_frozen(bool frozen) {

@@ -13,9 +13,6 @@ namespace extension = wire::extension;
 
 // Encoders that may share a GLZ dictionary, as stock allots them.
 constexpr std::uint32_t kGlzEncoders = 4;
-// Stock empties the image cache then; of several channels each may do so.
-constexpr bool kFreezer = true;
-
 // Where the list of surfaces begins, and the bytes of each surface in its two forms.
 constexpr std::size_t kListStart = 80;
 constexpr std::size_t kListed = 4;
@@ -26,13 +23,15 @@ ImageCompression compression_of(std::uint8_t number) {
     return is_known ? static_cast<ImageCompression>(number) : ImageCompression::invalid;
 }
 
-migration::DisplayFixed fixed_of(const Knowledge& knowledge, std::uint64_t message_serial) {
+migration::DisplayFixed fixed_of(const DisplayBlob& blob) {
+    const Knowledge& knowledge = blob.knowledge;
     migration::DisplayFixed fixed;
-    fixed.message_serial = message_serial;
+    fixed.message_serial = blob.message_serial;
     fixed.low_bandwidth = knowledge.low_bandwidth;
     fixed.pixmap_cache_id = knowledge.pixmap_cache_id;
     fixed.pixmap_cache_size = knowledge.pixmap_cache_size;
-    fixed.pixmap_cache_freezer = kFreezer;
+    fixed.pixmap_cache_freezer = blob.is_freezer;
+    fixed.pixmap_cache_clients = blob.image_uses;
     fixed.glz_dictionary_id = knowledge.glz_dictionary_id;
     fixed.glz_pixels = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(knowledge.glz_window, migration::kGlzPixels));
@@ -66,8 +65,10 @@ canvas::Region region_of(const std::vector<extension::RegionRect>& from,
     return made;
 }
 
-extension::DisplayState extension_of(const Knowledge& knowledge) {
+extension::DisplayState extension_of(const DisplayBlob& blob) {
+    const Knowledge& knowledge = blob.knowledge;
     extension::DisplayState state;
+    state.has_lossy_list = blob.has_lossy_list;
     for (const auto& [id, known] : knowledge.surfaces) {
         extension::SurfaceState surface;
         surface.id = id;
@@ -104,6 +105,7 @@ extension::DisplayState extension_of(const Knowledge& knowledge) {
 void take_fixed(const migration::DisplayFixed& fixed, DisplayBlob& blob) {
     blob.message_serial = fixed.message_serial;
     blob.is_freezer = fixed.pixmap_cache_freezer;
+    blob.image_uses = fixed.pixmap_cache_clients;
     blob.knowledge.low_bandwidth = fixed.low_bandwidth;
     blob.knowledge.pixmap_cache_id = fixed.pixmap_cache_id;
     blob.knowledge.pixmap_cache_size = fixed.pixmap_cache_size;
@@ -143,10 +145,10 @@ Result<> take_extension(const extension::DisplayState& state, Knowledge& knowled
 
 namespace {
 
-Bytes write_lossy_list(const Knowledge& knowledge, std::uint64_t message_serial) {
+Bytes write_lossy_list(const DisplayBlob& blob) {
     migration::LossyDisplay state;
-    state.fixed = fixed_of(knowledge, message_serial);
-    for (const auto& [id, known] : knowledge.surfaces) {
+    state.fixed = fixed_of(blob);
+    for (const auto& [id, known] : blob.knowledge.surfaces) {
         migration::LossySurface surface;
         surface.id = id;
         const canvas::Rect extents = known.lossy.extents();
@@ -159,10 +161,10 @@ Bytes write_lossy_list(const Knowledge& knowledge, std::uint64_t message_serial)
     return wire::encode(0, state).body();
 }
 
-Bytes write_list(const Knowledge& knowledge, std::uint64_t message_serial) {
+Bytes write_list(const DisplayBlob& blob) {
     migration::Display state;
-    state.fixed = fixed_of(knowledge, message_serial);
-    for (const auto& [id, known] : knowledge.surfaces) {
+    state.fixed = fixed_of(blob);
+    for (const auto& [id, known] : blob.knowledge.surfaces) {
         migration::SurfaceId surface;
         surface.id = id;
         state.list.surfaces.push_back(surface);
@@ -177,13 +179,11 @@ std::size_t list_end(std::size_t surfaces, std::size_t each) {
 
 }  // namespace
 
-Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_serial,
-                         bool lossy_list) {
-    Bytes blob = lossy_list ? write_lossy_list(knowledge, message_serial)
-                            : write_list(knowledge, message_serial);
-    const Bytes more = wire::encode(0, extension_of(knowledge)).body();
-    blob.insert(blob.end(), more.begin(), more.end());
-    return blob;
+Bytes write_display_blob(const DisplayBlob& blob) {
+    Bytes bytes = blob.has_lossy_list ? write_lossy_list(blob) : write_list(blob);
+    const Bytes more = wire::encode(0, extension_of(blob)).body();
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    return bytes;
 }
 
 Result<DisplayBlob> read_display_blob(const wire::SharedBytes& bytes) {
@@ -202,6 +202,7 @@ Result<DisplayBlob> read_display_blob(const wire::SharedBytes& bytes) {
     std::size_t end = list_end(count, kListed);
     if (!ends_at(end) && ends_at(list_end(count, kLossyListed))) {
         end = list_end(count, kLossyListed);
+        blob.has_lossy_list = true;
         const auto lossy = TRY(wire::parse<migration::LossyDisplay>(bytes));
         for (const migration::LossySurface& surface : lossy.list.surfaces) {
             blob.knowledge.surfaces[surface.id].lossy = canvas::Region(
@@ -214,6 +215,14 @@ Result<DisplayBlob> read_display_blob(const wire::SharedBytes& bytes) {
     if (end >= bytes.size()) return blob;
     const auto more =
         TRY(wire::parse<extension::DisplayState>(bytes.slice(end, bytes.size() - end)));
+    // With no surface, or with bytes that look like ours, the two lists cannot be told apart.
+    if (count != 0 && more.has_lossy_list != blob.has_lossy_list) {
+        return fail(ErrorCode::protocol,
+                    "display state: {} surfaces {} rectangles, but the source says {}: JPEG must "
+                    "be set alike at both servers",
+                    count, blob.has_lossy_list ? "with" : "without",
+                    more.has_lossy_list ? "with" : "without");
+    }
     TRY(take_extension(more, blob.knowledge));
     blob.keeps_images = true;
     return blob;

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "spice/server/display/client/knowledge.h"
+#include "spice/server/display/client/shared_images.h"
 #include "spice/wire/shared_bytes.h"
 
 namespace segue::spice::server {
@@ -16,13 +17,16 @@ struct DisplayBlob {
     Knowledge knowledge;
     // The caches are as `knowledge` says; a server of another make empties them.
     bool keeps_images = false;
-    // Stock's channel that empties the image cache for all display channels of the client.
+    // Of the image cache: this channel speaks for all display channels of the client; and their
+    // last uses of it.
     bool is_freezer = false;
+    SharedImages::LastUses image_uses{};
+    // The surfaces are listed with rectangles: stock with JPEG in use expects it so.
+    bool has_lossy_list = false;
 };
 
-// `lossy_list`: stock with JPEG in use expects a rectangle for each surface.
-Bytes write_display_blob(const Knowledge& knowledge, std::uint64_t message_serial,
-                         bool lossy_list = false);
+// `keeps_images` is as for our own servers.
+Bytes write_display_blob(const DisplayBlob& blob);
 
 // Surfaces from a server that does not say their sizes have the size 0x0: they must be made again.
 Result<DisplayBlob> read_display_blob(const wire::SharedBytes& blob);

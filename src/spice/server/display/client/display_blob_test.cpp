@@ -33,8 +33,16 @@ Knowledge some_knowledge() {
     return knowledge;
 }
 
+Bytes some_blob(bool has_lossy_list = false) {
+    DisplayBlob blob;
+    blob.message_serial = 1234;
+    blob.knowledge = some_knowledge();
+    blob.has_lossy_list = has_lossy_list;
+    return write_display_blob(blob);
+}
+
 TEST(DisplayBlob, ComesBackAsItWas) {
-    const Bytes blob = write_display_blob(some_knowledge(), 1234);
+    const Bytes blob = some_blob();
     const auto read = read_display_blob(wire::SharedBytes::copy(blob));
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(read->message_serial, 1234u);
@@ -43,7 +51,7 @@ TEST(DisplayBlob, ComesBackAsItWas) {
 
 // Where stock has JPEG in use it expects 20 bytes for each surface, and so do we of it.
 TEST(DisplayBlob, ComesBackWithTheListOfLossySurfaces) {
-    const Bytes blob = write_display_blob(some_knowledge(), 1234, true);
+    const Bytes blob = some_blob(true);
     const auto read = read_display_blob(wire::SharedBytes::copy(blob));
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(read->knowledge, some_knowledge());
@@ -60,7 +68,7 @@ TEST(DisplayBlob, ComesBackWithTheListOfLossySurfaces) {
 
 // What stock reads: 84 bytes and 4 for each surface, then nothing it looks at.
 TEST(DisplayBlob, BeginsWithTheLayoutOfVersionOne) {
-    const Bytes blob = write_display_blob(some_knowledge(), 1234);
+    const Bytes blob = some_blob();
     ASSERT_GT(blob.size(), 88u);
     EXPECT_EQ(as_text(ByteView(blob).first(4)), "DCMD");
     LittleReader reader(ByteView(blob).subspan(4));
@@ -74,7 +82,7 @@ TEST(DisplayBlob, BeginsWithTheLayoutOfVersionOne) {
 
 // Of stock: no sizes, so the surfaces must be made again.
 TEST(DisplayBlob, OfStockHasSurfacesOfUnknownSize) {
-    Bytes blob = write_display_blob(some_knowledge(), 1);
+    Bytes blob = some_blob();
     blob.resize(88);
     const auto read = read_display_blob(wire::SharedBytes::copy(blob));
     ASSERT_TRUE(read) << read.error().message;
@@ -98,7 +106,7 @@ TEST(DisplayBlob, WithLossyRectanglesIsTold) {
 }
 
 TEST(DisplayBlob, EveryTruncationIsRefusedOrLosesTheExtension) {
-    const Bytes blob = write_display_blob(some_knowledge(), 1234);
+    const Bytes blob = some_blob();
     for (std::size_t size = 0; size < blob.size(); ++size) {
         const auto read = read_display_blob(wire::SharedBytes::copy(ByteView(blob).first(size)));
         EXPECT_EQ(read.has_value(), size == 88) << size;
@@ -106,9 +114,9 @@ TEST(DisplayBlob, EveryTruncationIsRefusedOrLosesTheExtension) {
 }
 
 TEST(DisplayBlob, ASurfaceThatIsDescribedButNotListedIsRefused) {
-    Bytes blob = write_display_blob(some_knowledge(), 1);
-    // The id in the extension, behind its magic, version and count.
-    store<ByteOrder::little, std::uint32_t>(blob.data() + 88 + 12, 3);
+    Bytes blob = some_blob();
+    // The id in the extension, behind its magic, version, form and count.
+    store<ByteOrder::little, std::uint32_t>(blob.data() + 88 + 13, 3);
     EXPECT_FALSE(read_display_blob(wire::SharedBytes::copy(blob)));
 }
 

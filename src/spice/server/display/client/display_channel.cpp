@@ -43,6 +43,8 @@ struct DisplayChannel::Handler {
         }
         channel.knowledge_.preferred_compression = compression;
         channel.apply_options();
+        const bool is_late = channel.frozen_ || channel.is_migrating();
+        if (is_late && channel.on_late_wish) channel.on_late_wish(compression);
         return {};
     }
 };
@@ -64,7 +66,7 @@ DisplayChannel::DisplayChannel(const ChannelSetup& setup, ChannelOutput& output,
 }
 
 DisplayChannel::~DisplayChannel() {
-    caches_->channel_left();
+    caches_->channel_left(key().id);
 }
 
 void DisplayChannel::start() {
@@ -180,7 +182,7 @@ bool DisplayChannel::shows_this_machine() const {
 
 // Pixels of images that this channel may have at the client.
 std::uint64_t DisplayChannel::image_share() const {
-    if (caches_nothing_ || knowledge_.pixmap_cache_size <= 0) return 0;
+    if (knowledge_.pixmap_cache_size <= 0) return 0;
     const std::int64_t size = std::min(knowledge_.pixmap_cache_size, kMostCachedPixels);
     return static_cast<std::uint64_t>(size) /
            static_cast<std::uint64_t>(std::max(1, caches_->channels()));
@@ -197,6 +199,29 @@ void DisplayChannel::forget_images(const std::vector<std::uint64_t>& ids) {
         }
         send(message);
     }
+}
+
+// Where another channel has emptied the cache, the client is told to wait for that first.
+void DisplayChannel::await_empty_images() {
+    const auto emptied = shared_images().emptied_since(images_generation_);
+    if (!emptied) return;
+    wire::common::WaitForChannels wait;
+    wait.wait_list.push_back(*emptied);
+    send(wait);
+    knowledge_.images.take_all();
+}
+
+// False: the next message must not use the cache.
+bool DisplayChannel::use_images() {
+    return shared_images().use(key().id, images_generation_, messages_sent() + 1);
+}
+
+// The client kept images of another server's, and we do not know which.
+void DisplayChannel::empty_images() {
+    display::InvalAllPixmaps message;
+    message.wait_list = shared_images().empty(key().id, messages_sent() + 1);
+    send(message);
+    (void)shared_images().emptied_since(images_generation_);
 }
 
 // Only ours: other displays of the client keep theirs.
@@ -268,6 +293,12 @@ void DisplayChannel::spare_what_is_shown() {
     }
 }
 
+void DisplayChannel::take_late_wish(ImageCompression wish) {
+    if (!is_known(wish)) return;
+    late_wish_ = knowledge_.preferred_compression = wish;
+    apply_options();
+}
+
 void DisplayChannel::thaw() {
     if (!frozen_) return;
     frozen_ = false;
@@ -276,23 +307,34 @@ void DisplayChannel::thaw() {
 }
 
 Bytes DisplayChannel::migrate_data() {
-    return write_display_blob(knowledge_, messages_sent(), encoder_.options().may_lose());
+    // Pictures of other channels are in it, too.
+    if (encoder_.dictionary() != nullptr)
+        knowledge_.glz_last_image_id = encoder_.dictionary()->next_id();
+    DisplayBlob blob;
+    // The client counts one more: MIGRATE_DATA, or MIGRATE where the state goes beside it.
+    blob.message_serial = messages_sent() + 1;
+    blob.knowledge = knowledge_;
+    blob.is_freezer = shared_images().is_freezer(key().id);
+    blob.image_uses = shared_images().last_uses();
+    blob.has_lossy_list = encoder_.options().may_lose();
+    return write_display_blob(blob);
 }
 
 Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
     DisplayBlob read = TRY(read_display_blob(blob));
     if (ready_) return {};  // it came too late: the client was sent everything
-    set_serial(std::max(read.message_serial, messages_sent()));
+    // What was sent here already the client has counted, too.
+    set_serial(read.message_serial + messages_sent());
     knowledge_ = std::move(read.knowledge);
+    if (late_wish_) knowledge_.preferred_compression = *late_wish_;
     line_.assume_low(knowledge_.low_bandwidth);
     apply_options();
     use_dictionary();
     ready_ = true;
+    shared_images().came(read.image_uses);
     if (!read.keeps_images) {
-        // What the client kept of our predecessor's images is not used again. With several displays
-        // only one may empty the cache, and the others do not know when: they leave it alone.
-        caches_nothing_ = caches_->channels() > 1;
-        if (read.is_freezer) send(display::InvalAllPixmaps{});
+        shared_images().close();
+        if (read.is_freezer) empty_images();
     }
     send(display::InvalAllPalettes{});
     encoder_.forget_palettes();

@@ -4,6 +4,7 @@
 // the newest pixels of stale regions as fast as the client takes them.
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "spice/server/channel.h"
@@ -59,6 +60,9 @@ class DisplayChannel final : public Channel {
     void thaw() override;
     Bytes shown() const override;
     Result<> take_shown(const wire::SharedBytes& shown) override;
+    // The client says what it prefers when the state that says so has gone: for the target.
+    std::function<void(ImageCompression)> on_late_wish;
+    void take_late_wish(ImageCompression wish);
     const Knowledge& knowledge() const { return knowledge_; }
     const ImageEncoder& encoder() const { return encoder_; }
     const EncoderOptions& options() const { return options_; }
@@ -80,6 +84,10 @@ class DisplayChannel final : public Channel {
     void apply_options();
     void use_dictionary();
     std::uint64_t image_share() const;
+    SharedImages& shared_images() { return caches_->images(knowledge_.pixmap_cache_id); }
+    void await_empty_images();
+    bool use_images();
+    void empty_images();
     void forget_images(const std::vector<std::uint64_t>& ids);
 
     // display_sending.cpp
@@ -139,8 +147,10 @@ class DisplayChannel final : public Channel {
     bool ready_ = false;
     bool waits_for_machine_ = false;
     bool frozen_ = false;
-    // Another server's images lie in the cache that several channels share: we add none.
-    bool caches_nothing_ = false;
+    // Said later than the state that is still to come.
+    std::optional<ImageCompression> late_wish_;
+    // How often the image cache was emptied, as far as this channel has told the client to wait.
+    std::uint64_t images_generation_ = 0;
     // By surface: what the client showed when its machine left the other server. Used once, before
     // it is sent anything.
     std::map<std::uint32_t, TileDigests> came_showing_;

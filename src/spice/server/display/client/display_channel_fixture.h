@@ -44,6 +44,15 @@ class DisplayOutput final : public ChannelOutput {
     wire::MessageReader reader_{wire::HeaderKind::mini, 64u << 20};
 };
 
+// A message as it comes from the client.
+template <class Message>
+Bytes from_client(const Message& message) {
+    wire::MessageWriter writer(wire::HeaderKind::mini);
+    std::vector<wire::SharedBytes> pieces;
+    writer.frame(wire::encode_from_client(message), pieces);
+    return wire::flatten(pieces);
+}
+
 class DisplayChannelTest : public testing::Test, private DisplayListener {
   protected:
     void SetUp() override {
@@ -54,14 +63,6 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
         channel_ = make_channel(output_, false);
     }
 
-    // A message as it comes from the client.
-    template <class Message>
-    static Bytes from_client(const Message& message) {
-        wire::MessageWriter writer(wire::HeaderKind::mini);
-        std::vector<wire::SharedBytes> pieces;
-        writer.frame(wire::encode_from_client(message), pieces);
-        return wire::flatten(pieces);
-    }
     void create_primary(std::uint32_t width, std::uint32_t height, bool keep_data = false) {
         PrimarySurface primary;
         primary.width = width;
@@ -74,9 +75,10 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
         device_.used = std::max<std::size_t>(device_.used, std::size_t{width} * height * 4);
         ASSERT_TRUE(guest_->create_primary(0, primary));
     }
-    std::unique_ptr<DisplayChannel> make_channel(DisplayOutput& output, bool expects_data) {
+    std::unique_ptr<DisplayChannel> make_channel(DisplayOutput& output, bool expects_data,
+                                                 std::uint8_t id = 0) {
         ChannelSetup setup;
-        setup.key.type = wire::ChannelType::display;
+        setup.key = {wire::ChannelType::display, id};
         setup.expects_data = expects_data;
         auto made =
             std::make_unique<DisplayChannel>(setup, output, *guest_, options_, caches_, clock_);

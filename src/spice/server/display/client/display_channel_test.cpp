@@ -177,7 +177,7 @@ TEST_F(DisplayChannelTest, WithoutTheStateEverythingIsSent) {
                                                    display::Mark::kFromServer}));
     // It comes late: nothing to add, and no reason to close.
     wire::common::MigrateData late;
-    late.data = wire::SharedBytes::take(Bytes(write_display_blob({}, 5)));
+    late.data = wire::SharedBytes::take(Bytes(write_display_blob({})));
     EXPECT_TRUE(target->receive(from_client(late)));
 }
 
@@ -272,6 +272,35 @@ TEST_F(DisplayChannelTest, TheClientsWishForACompressionGoesFirst) {
     wish.compression = static_cast<display::ImageCompression>(99);
     ASSERT_TRUE(channel_->receive(from_client(wish)));
     EXPECT_EQ(channel_->encoder().options().compression, ImageCompression::quic);
+}
+
+// It said so before it heard that it is to go: the target must do as it wants.
+TEST_F(DisplayChannelTest, AWishThatComesBehindMigrateIsPassedOn) {
+    init();
+    std::vector<ImageCompression> wishes;
+    channel_->on_late_wish = [&](ImageCompression wish) { wishes.push_back(wish); };
+    display::PreferredCompression wish;
+    wish.compression = display::ImageCompression::lz;
+    ASSERT_TRUE(channel_->receive(from_client(wish)));
+    EXPECT_TRUE(wishes.empty()) << "the state that is still to go will say it";
+    const auto state = channel_->carried_state(true);
+    wish.compression = display::ImageCompression::off;
+    ASSERT_TRUE(channel_->receive(from_client(wish)));
+    channel_->set_carried();
+    channel_->migrate();
+    wish.compression = display::ImageCompression::quic;
+    ASSERT_TRUE(channel_->receive(from_client(wish)));
+    ASSERT_EQ(wishes, (std::vector{ImageCompression::off, ImageCompression::quic}));
+
+    for (const bool before_state : {true, false}) {
+        DisplayOutput there;
+        auto target = make_channel(there, true);
+        if (before_state) target->take_late_wish(wishes[1]);
+        ASSERT_TRUE(target->take_state(wire::SharedBytes::copy(*state)));
+        if (!before_state) target->take_late_wish(wishes[1]);
+        target->take_late_wish(static_cast<ImageCompression>(99));
+        EXPECT_EQ(target->encoder().options().compression, ImageCompression::quic);
+    }
 }
 
 TEST_F(DisplayChannelTest, AHostileStateIsRefused) {

@@ -107,7 +107,9 @@ std::optional<display::Image> DisplayChannel::cached_image(const Drawing& drawin
     const canvas::Image& picture = drawing.picture;
     const std::uint64_t pixels = std::uint64_t{static_cast<std::uint32_t>(picture.width())} *
                                  static_cast<std::uint32_t>(picture.height());
+    await_empty_images();
     if (knowledge_.images.use(id) && knowledge_.images.pixels_of(id) == pixels) {
+        if (!use_images()) return std::nullopt;
         display::Image image;
         image.id = id;
         image.width = static_cast<std::uint32_t>(picture.width());
@@ -123,6 +125,7 @@ std::optional<display::Image> DisplayChannel::cached_image(const Drawing& drawin
     Result<EncodedImage> encoded = encode(picture, picture.bounds(), true);
     if (!encoded) return std::nullopt;
     forget_images(knowledge_.images.make_room(pixels, share));
+    if (!use_images()) return std::nullopt;
     knowledge_.images.add(id, pixels);
     encoded->image.id = id;
     encoded->image.flags = display::ImageFlags::cache_me;

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/main/main_channel.h"
+
+#include <gtest/gtest.h>
+
+#include "spice/server/display/client/display_channel_fixture.h"
+
+namespace segue::spice::server {
+namespace {
+
+// Remembers what the client answered to MIGRATE_BEGIN.
+class Session final : public MainEvents {
+  public:
+    Result<> attach_channels() override { return {}; }
+    Result<> want_mouse_mode(wire::main::MouseMode) override { return {}; }
+    Result<> agent_start(std::uint32_t) override { return {}; }
+    Result<> agent_data(const wire::SharedBytes&) override { return {}; }
+    Result<> agent_tokens(std::uint32_t) override { return {}; }
+    Result<> migrate_linked(Linked linked) override {
+        answers.push_back(linked);
+        return {};
+    }
+    Result<> migrate_end() override { return {}; }
+    Result<> migrate_do_seamless(std::uint32_t) override { return {}; }
+    Result<> restore_main(const wire::migration::Main&) override { return {}; }
+    wire::migration::Main main_state() override { return {}; }
+    void round_trip(Duration) override { ++round_trips; }
+
+    std::vector<Linked> answers;
+    int round_trips = 0;
+};
+
+struct MainChannelTest : testing::Test {
+    SystemClock clock;
+    DisplayOutput sent;
+    Session session;
+    MainChannel channel{{}, sent, session, clock};
+
+    template <class Message>
+    void hear(const Message& message) {
+        const Result<> done = channel.receive(from_client(message));
+        EXPECT_TRUE(done) << done.error().message;
+    }
+    // The client's answer to the last message, a ping.
+    wire::common::Pong pong() {
+        EXPECT_EQ(sent.messages.back().number, wire::common::Ping::kFromServer);
+        const auto ping = wire::parse<wire::common::Ping>(sent.messages.back().body).value();
+        return {ping.id, ping.timestamp};
+    }
+};
+
+// It was on its way when the announcement was taken back, and is no answer to the next one.
+TEST_F(MainChannelTest, AnAnswerThatCrossesTheCancelIsPassedOver) {
+    channel.begin_migration(wire::main::MigrateBegin{});
+    channel.cancel_migration();
+    const wire::common::Pong read_so_far = pong();
+    channel.begin_migration(wire::main::MigrateBeginSeamless{});
+    hear(wire::main::MigrateConnected{});
+    EXPECT_TRUE(session.answers.empty());
+    hear(read_so_far);
+    hear(wire::main::MigrateConnectedSeamless{});
+    EXPECT_EQ(session.answers, std::vector{MainEvents::Linked::seamless});
+    EXPECT_EQ(session.round_trips, 0) << "this was no measurement";
+}
+
+TEST_F(MainChannelTest, ACancelBehindTheAnswerWaitsForNothing) {
+    channel.begin_migration(wire::main::MigrateBegin{});
+    hear(wire::main::MigrateConnected{});
+    channel.cancel_migration();
+    EXPECT_EQ(sent.messages.back().number, wire::main::MigrateCancel::kFromServer);
+    channel.begin_migration(wire::main::MigrateBegin{});
+    hear(wire::main::MigrateConnectError{});
+    EXPECT_EQ(session.answers,
+              (std::vector{MainEvents::Linked::semi_seamless, MainEvents::Linked::no}));
+}
+
+TEST_F(MainChannelTest, AMeasurementIsNotDisturbed) {
+    channel.ping();
+    const wire::common::Pong measured = pong();
+    channel.begin_migration(wire::main::MigrateBegin{});
+    channel.cancel_migration();
+    const wire::common::Pong read_so_far = pong();
+    hear(measured);
+    EXPECT_EQ(session.round_trips, 1);
+    hear(read_so_far);
+    EXPECT_TRUE(channel.is_ping_answered());
+}
+
+}  // namespace
+}  // namespace segue::spice::server
