@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 
+#include "sim/handover/run.h"
 #include "sim/protection.h"
 #include "sim/run.h"
 
@@ -18,22 +19,55 @@ std::uint64_t fold(std::uint64_t all, std::uint64_t one) {
     return all;
 }
 
+// Worlds of their own, run only by name.
 constexpr const char* kProtection = "protection";
+constexpr const char* kHandover = "handover";
 
-// A world of its own: one protected guest, its agent and its standby.
-int run_protections(std::uint64_t seed, std::uint64_t runs, bool verbose) {
+struct OwnRun {
+    std::vector<std::string> violations;
+    std::uint64_t digest = 0;
+    std::string story;
+    std::uint64_t tally = 0;
+};
+struct OwnWorld {
+    const char* name;
+    const char* tally;  // what is counted
+    OwnRun (*run)(std::uint64_t seed, bool verbose);
+};
+
+// One protected guest, its agent and its standby.
+OwnRun run_protection(std::uint64_t seed, bool verbose) {
+    auto result = segue::sim::run_protection({.seed = seed, .verbose = verbose});
+    return {std::move(result.violations), result.digest, "", result.promoted ? 1u : 0u};
+}
+
+// One machine that moves, and the client that shows it.
+OwnRun run_handover(std::uint64_t seed, bool verbose) {
+    auto result =
+        segue::sim::handover::run_once(seed, segue::sim::handover::Mistake::none, verbose);
+    const int followed = result.seamless + result.semi_seamless;
+    return {std::move(result.violations), result.digest, std::move(result.story),
+            static_cast<std::uint64_t>(followed)};
+}
+
+constexpr OwnWorld kOwnWorlds[] = {{kProtection, "promotions", run_protection},
+                                   {kHandover, "hand-overs", run_handover}};
+
+int run_own_world(const OwnWorld& world, std::uint64_t seed, std::uint64_t runs, bool verbose) {
     std::uint64_t digest = 0xcbf29ce484222325;
-    std::uint64_t violations = 0, run = 0, promotions = 0;
+    std::uint64_t violations = 0, run = 0, tally = 0;
     while (run < runs && violations == 0) {
         const std::uint64_t own = seed + run++;
-        const auto result = segue::sim::run_protection({.seed = own, .verbose = verbose});
+        const OwnRun result = world.run(own, verbose);
         digest = fold(digest, result.digest);
-        promotions += result.promoted ? 1 : 0;
+        tally += result.tally;
         violations += result.violations.size();
-        for (const std::string& what : result.violations)
-            fmt::print("seed {} (scenario {}): {}\n", own, kProtection, what);
+        for (const std::string& what : result.violations) {
+            fmt::print("seed {} (scenario {}{}{}): {}\n", own, world.name,
+                       result.story.empty() ? "" : "; ", result.story, what);
+        }
     }
-    fmt::print("{} promotions\n", promotions);
+    fmt::print("{} {}\n", tally, world.tally);
     fmt::print("{} runs, {} violations, seed {}, digest {:016x}\n", run, violations, seed, digest);
     return violations == 0 ? 0 : 1;
 }
@@ -45,6 +79,9 @@ std::string scenario_list() {
     }
     text += fmt::format("  {:<12} {}\n", kProtection,
                         "a protected guest, its agent and its standby, one fault (only by name)");
+    text += fmt::format("  {:<12} {}\n", kHandover,
+                        "a machine that moves, its SPICE servers and client, one fault (only by "
+                        "name)");
     return text;
 }
 
@@ -74,7 +111,9 @@ int main(int argc, char** argv) {
         return app.exit(error) == 0 ? 0 : 2;
     }
 
-    if (name == kProtection) return run_protections(seed, runs, verbose);
+    for (const OwnWorld& world : kOwnWorlds) {
+        if (name == world.name) return run_own_world(world, seed, runs, verbose);
+    }
     RunOptions options;
     options.verbose = verbose;
     if (!name.empty() && (options.scenario = scenario_named(name)) == nullptr) {
