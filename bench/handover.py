@@ -15,7 +15,6 @@ import os
 import select
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,29 +25,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / part) for part in ("interop", "scenario", "guest", "")]
 
 import guest  # noqa: E402
+from line import Line  # noqa: E402
 import spice_tap  # noqa: E402
 from spice_lab import Client, Machine, environment  # noqa: E402
 from test_spice_control import Control  # noqa: E402
 
 PAIRS = [("stock", "stock"), ("segue", "stock"), ("stock", "segue"), ("segue", "segue")]
-
-
-class Line:
-    """segue-line before a port: so many ms each way."""
-
-    def __init__(self, port, delay_ms):
-        self.process = subprocess.Popen(
-            [ROOT / "build/release/bin/segue-line", "tcp:127.0.0.1:0", f"tcp:127.0.0.1:{port}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        listening = json.loads(self.process.stdout.readline())["listening"]
-        self.port = int(listening.rsplit(":", 1)[1])
-        self.process.stdin.write(f"delay {delay_ms}\n")
-        self.process.stdin.flush()
-        self.process.stdout.readline()
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
 
 
 class Relay(threading.Thread):
@@ -110,7 +92,7 @@ class Lab:
         for machine in self.machines:
             machine.__enter__()
         self.taps = [spice_tap.Tap(m.port).__enter__() for m in self.machines]
-        self.lines = [Line(tap.port, self.rtt_ms / 2) for tap in self.taps]
+        self.lines = [Line(tap.port, self.rtt_ms) for tap in self.taps]
         self.first.wait_frame(1) if self.first else None
         self.relay = None
         if self.pair == ("segue", "segue"):

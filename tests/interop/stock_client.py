@@ -113,7 +113,10 @@ class Client:
             self.loop.quit()
 
     def on_migration(self, session, _property):
-        say("migration", state=session.get_property("migration-state").value_nick)
+        state = session.get_property("migration-state").value_nick
+        if state == "switching":
+            self.primary = None  # its memory goes with the old session, without a word
+        say("migration", state=state)
 
     def on_primary(self, _channel, _format, width, height, stride, _shm, data):
         self.primary = (width, height, stride, data)

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The screen's part of a migration between two segued: who is waited for, and what goes along."""
+import os
 import re
+import signal
 
 import pytest
 
 from hosts import Hosts, wait_until
 from machines import Machine
 
+from line import Line
 from spice_lab import Client
+from viewer import Viewer
 
 
 def screen_of(host, name):
@@ -97,3 +101,40 @@ def test_a_viewer_that_cannot_link_delays_nothing_for_long(tmp_path):
             machine.ticks.wait(machine.ticks.last() + 20)
             assert machine.ticks.gaps() == []
 
+
+@pytest.mark.full
+def test_the_source_dies_behind_the_machine(tmp_path):
+    """Host and daemon, before they could tell the viewer: our viewer goes there by itself."""
+    with Hosts(2) as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, tick_ms=20, dirty_mb_s=8)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        # The speed of a move is a thing of the domain: for long enough.
+        one.virsh("migrate-setspeed", "s", "1")
+        screen = screen_of(one, "s")
+        with Line(screen.rsplit(":", 1)[1], host=one.address) as line, \
+                Viewer(tmp_path / "view", f"spice://127.0.0.1:{line.port}") as view:
+            view.wait("connected", timeout=30)
+            view.wait("frame", timeout=30)
+            move = one.virsh_process("migrate", "--live", "--unsafe", "s", two.uri)
+            try:
+                view.wait("target-connected", timeout=30)
+                wait_until(lambda: re.search(r"Memory processed:\s+[1-9]",
+                                             one.virsh("domjobinfo", "s", code=None)),
+                           30, "memory is being copied")
+                line.tell("drop")
+                one.virsh("migrate-setspeed", "s", "0")
+                wait_until(lambda: two.state_of("s") == "running", 30, "the machine has moved")
+                one.stop(signal.SIGKILL)
+                for pid, _ in one.qemus():
+                    os.kill(pid, signal.SIGKILL)
+                line.tell("cut")
+                view.wait("migrate-done", timeout=60)
+            finally:
+                move.kill()
+                move.wait(10)
+            assert view.named("migrate-done")[-1]["host"] == screen_of(two, "s")[len("spice://"):]
+            view.wait("first-target-frame", timeout=30)
+            machine.ticks.wait(machine.ticks.last() + 20)
+            assert view.named("disconnected") == []
+            assert machine.ticks.gaps() == []
