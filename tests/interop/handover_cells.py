@@ -36,6 +36,7 @@ FEW = [Cell(*words.split()) for words in (
     "segue stock spice-gtk  seamless    plain 200ms",
     "segue stock segue-view seamless    plain 20mbit",
     "stock stock spice-gtk  seamless    plain 20mbit",
+    "segue segue spice-gtk  seamless    plain 20mbit",
     "stock stock segue-view semi        plain near",
     "stock segue spice-gtk  semi        tls   40ms",
     "segue segue segue-view semi        tls   200ms",
