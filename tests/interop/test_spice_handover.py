@@ -141,10 +141,18 @@ def test_a_move_that_outruns_the_client(tmp_path, seamless):
             assert second.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
 
 
+def wait_linked(machine):
+    end = time.monotonic() + 20
+    while machine.channels() != [(1, 0), (2, 0), (3, 0), (4, 0)]:
+        assert time.monotonic() < end, machine.channels()
+        time.sleep(0.05)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("seamless", [True, False], ids=["seamless", "semi"])
 def test_a_second_move_right_behind_the_first(tmp_path, seamless):
-    """The client is still arriving at the second server when that one tells it to go on."""
+    """The client has linked to the second server and not yet come over when that one tells it to go
+    on. (One that links behind that announcement is sent by a new login.)"""
     options = "seamless-migration=" + ("on" if seamless else "off")
     disk = guest.boot_disk(tmp_path / "disk.img")
     machines = [Machine(tmp_path / "0", *disk, options=options, tcp=True)]
@@ -158,13 +166,11 @@ def test_a_second_move_right_behind_the_first(tmp_path, seamless):
             client.wait("mark")
             client.wait("channel-event", kind="CursorChannel", what="opened")
             migrate(first, second, client, second.directory, pause=0)
+            wait_linked(second)
             migrate(second, third, client, third.directory, pause=0)
             first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
             second.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
-            end = time.monotonic() + 20
-            while third.channels() != [(1, 0), (2, 0), (3, 0), (4, 0)]:
-                assert time.monotonic() < end, third.channels()
-                time.sleep(0.05)
+            wait_linked(third)
             third.wait_frame(third.wait_frame(1) + 3)
             third.qmp("stop")
             assert same_picture(third, client, tmp_path)

@@ -62,7 +62,7 @@ def test_a_host_that_stops_and_comes_back_is_not_heard(tmp_path):
                 os.kill(pid, signal.SIGCONT)
         # It asks, is refused, and stands still; outside hears one copy.
         said = machine.wait(one, lambda now: now["state"] == "unprotected")
-        assert one.state_of(machine.name) == "paused", said
+        wait_until(lambda: one.state_of(machine.name) == "paused", 30, f"it stands still: {said}")
         machine.went_on()
         assert machine.status(two)["state"] == "promoted"
 
