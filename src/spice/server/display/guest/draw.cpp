@@ -139,8 +139,9 @@ class Draw {
         canvas::Source made{&image_, rect_of(area), scale_of(scale)};
         if (made.area.empty() || !image_.bounds().contains(made.area)) {
             return fail(ErrorCode::protocol,
-                        "guest drawing: the area {},{}-{},{} leaves its {}x{} picture", area.left,
-                        area.top, area.right, area.bottom, image_.width(), image_.height());
+                        "guest drawing: the area {},{}-{},{} leaves its {}x{} picture",
+                        made.area.left, made.area.top, made.area.right, made.area.bottom,
+                        image_.width(), image_.height());
         }
         return made;
     }
