@@ -23,8 +23,9 @@ std::string connection_of(const Request& request) {
 }
 
 std::uint32_t flags_of(const Request& request) {
-    const auto flags = migrate::kLive | (request.peer_to_peer ? migrate::kPeerToPeer : 0);
-    return static_cast<std::uint32_t>(flags);
+    std::uint32_t flags = migrate::kLive;
+    if (request.peer_to_peer) flags |= migrate::kPeerToPeer;
+    return flags;
 }
 
 // What a reply says, as an Outcome: `take` copies what there is.

@@ -66,7 +66,9 @@ TEST(XdrMessages, EachSurvivesDamage) {
             Bytes bytes = message.sample(sample).value();
             for (int flips = 0; flips < 3 && !bytes.empty(); ++flips)
                 bytes[sample.below(bytes.size())] = static_cast<std::uint8_t>(sample.below(256));
-            if (const auto once = message.again(bytes)) EXPECT_EQ(message.again(*once), *once);
+            if (const auto once = message.again(bytes)) {
+                EXPECT_EQ(message.again(*once), *once);
+            }
         }
     }
 }

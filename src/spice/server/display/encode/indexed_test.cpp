@@ -35,7 +35,7 @@ TEST(IndexerTest, EveryPixelKeepsItsColour) {
             for (std::uint32_t& pixel : pixels) {
                 seed = seed * 1103515245u + 12345u;
                 // The fourth byte means nothing.
-                pixel = ((seed >> 16) % colors * 0x0f3511) ^ 0x80ff20 | seed << 31;
+                pixel = (((seed >> 16) % colors * 0x0f3511) ^ 0x80ff20) | seed << 31;
             }
             ASSERT_TRUE(indexer.index(view_of(pixels, width)));
             EXPECT_EQ(indexer.palette().size(), colors);
