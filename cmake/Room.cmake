@@ -42,7 +42,7 @@ function(segue_room name)
     target_compile_options(${name}_test PRIVATE -O0)
     segue_precompile_test(${name}_test)
     gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
-      DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
+      DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS unit)
   endif()
   if(SEGUE_FUZZ)
     foreach(fuzzer ${fuzzers})
