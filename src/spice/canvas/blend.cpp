@@ -104,11 +104,16 @@ Result<> composite(Image& target, const Region& region, const Rect& box, std::ui
     TRY(set_operand(from, source));
     const PixmanImage through(mask.image ? *mask.image : *source.image);
     if (mask.image) TRY(set_operand(through, mask));
-    const int shift_x = extents.left - box.left, shift_y = extents.top - box.top;
-    pixman_image_composite32(
-        static_cast<pixman_op_t>(operation), from.get(), mask.image ? through.get() : nullptr,
-        to.get(), source.origin.x + shift_x, source.origin.y + shift_y, mask.origin.x + shift_x,
-        mask.origin.y + shift_y, 0, 0, result.width(), result.height());
+    // Pixman draws nothing from an origin as far out as the nearest one here can be.
+    const auto origin_of = [&](Point origin) {
+        return Point{coordinate(std::int64_t{origin.x} + extents.left - box.left),
+                     coordinate(std::int64_t{origin.y} + extents.top - box.top)};
+    };
+    const Point from_origin = origin_of(source.origin), mask_origin = origin_of(mask.origin);
+    pixman_image_composite32(static_cast<pixman_op_t>(operation), from.get(),
+                             mask.image ? through.get() : nullptr, to.get(), from_origin.x,
+                             from_origin.y, mask_origin.x, mask_origin.y, 0, 0, result.width(),
+                             result.height());
     return copy(target, region, extents, {&result, result.bounds(), ScaleMode::nearest}, Rop::copy);
 }
 

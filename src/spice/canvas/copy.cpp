@@ -19,11 +19,8 @@ struct Offset {
 
 // The part of a target rectangle whose source pixels exist.
 Rect readable(const Rect& rect, const Image& source, Offset offset) {
-    const auto clamp = [](std::int64_t value) {
-        return static_cast<std::int32_t>(std::clamp<std::int64_t>(value, INT32_MIN, INT32_MAX));
-    };
-    const Rect there{clamp(offset.x), clamp(offset.y), clamp(offset.x + source.width()),
-                     clamp(offset.y + source.height())};
+    const Rect there{coordinate(offset.x), coordinate(offset.y),
+                     coordinate(offset.x + source.width()), coordinate(offset.y + source.height())};
     return intersection(rect, there);
 }
 
@@ -109,9 +106,9 @@ void scale_onto(Image& target, const Region& region, const Rect& box, const Sour
     const PixmanImage from(*source.image);
     if (!set_scaling(from, source.area, box, source.scale)) return;
     pixman_image_composite32(PIXMAN_OP_SRC, from.get(), nullptr, to.get(),
-                             static_cast<int>(std::int64_t{extents.left} - box.left),
-                             static_cast<int>(std::int64_t{extents.top} - box.top), 0, 0,
-                             extents.left, extents.top, static_cast<int>(extents.width()),
+                             coordinate(std::int64_t{extents.left} - box.left),
+                             coordinate(std::int64_t{extents.top} - box.top), 0, 0, extents.left,
+                             extents.top, static_cast<int>(extents.width()),
                              static_cast<int>(extents.height()));
 }
 

@@ -298,6 +298,20 @@ TEST(CompositeTest, SourceInMask) {
         composite(target, Region(target.bounds()), target.bounds(), kOver, from, {}, false));
 }
 
+TEST(CompositeTest, ASourceBeyondThePlaneIsNothing) {
+    const Image source = make(
+        2, 1, [](int, int) { return 0xff00ff00u; }, Format::argb32);
+    CompositeOperand from;
+    from.image = &source;
+    from.origin = {INT32_MAX, INT32_MAX};
+    constexpr std::uint8_t kOver = 3;
+    Image target = make(2, 1, [](int, int) { return 0x111111u; });
+    const Rect box{INT32_MIN, INT32_MIN, 2, 1};
+    ASSERT_TRUE(composite(target, Region(target.bounds()), box, kOver, from, {}, false));
+    EXPECT_EQ(get(target, 0, 0) & 0xffffff, 0x111111u);
+    EXPECT_EQ(get(target, 1, 0) & 0xffffff, 0x111111u);
+}
+
 TEST(TextTest, GlyphsAreBottomUpAndLeftmostBitFirst) {
     const Bytes pixels = {0x80, 0x40};  // bottom line: left pixel; top line: second pixel
     Text string;

@@ -15,6 +15,9 @@ struct Point {
     friend bool operator==(const Point&, const Point&) = default;
 };
 
+// The coordinate nearest to a computed value.
+std::int32_t coordinate(std::int64_t value);
+
 // Half open: `right` and `bottom` lie outside. A rectangle with right <= left or bottom <= top is
 // empty.
 struct Rect {

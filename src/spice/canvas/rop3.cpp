@@ -70,9 +70,10 @@ Result<> rop3(Image& target, const Region& region, const Rect& box, const Source
     const Rect extents = region.extents();
     Image from = TRY(Image::create(target.format(), extents.width(), extents.height()));
     Region all(from.bounds());
-    const Rect placed{box.left - extents.left, box.top - extents.top,
-                      static_cast<std::int32_t>(box.left - extents.left + box.width()),
-                      static_cast<std::int32_t>(box.top - extents.top + box.height())};
+    const std::int64_t left = std::int64_t{box.left} - extents.left;
+    const std::int64_t top = std::int64_t{box.top} - extents.top;
+    const Rect placed{coordinate(left), coordinate(top), coordinate(left + box.width()),
+                      coordinate(top + box.height())};
     TRY(copy(from, all, placed, source, Rop::copy));
     with_pixel_type(target.format(), [&](auto zero) {
         apply<decltype(zero)>(target, region, from, {extents.left, extents.top}, brush, operation);

@@ -36,8 +36,8 @@ Result<Image> scaled_part(const Source& source, const Rect& box, const Rect& ext
     }
     const PixmanImage to(scaled);
     pixman_image_composite32(PIXMAN_OP_SRC, from.get(), nullptr, to.get(),
-                             static_cast<int>(std::int64_t{extents.left} - box.left),
-                             static_cast<int>(std::int64_t{extents.top} - box.top), 0, 0, 0, 0,
+                             coordinate(std::int64_t{extents.left} - box.left),
+                             coordinate(std::int64_t{extents.top} - box.top), 0, 0, 0, 0,
                              scaled.width(), scaled.height());
     return scaled;
 }
