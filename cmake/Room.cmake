@@ -80,8 +80,8 @@ function(segue_precompile_test target)
   endif()
 endfunction()
 
-# SEGUE_FUZZ_SECONDS in the environment of ctest lengthens the run (./test soak). A corpus is kept
-# in tests/corpus/<program>, when it has one.
+# Its inputs in ./test and ./test soak: tests/fuzz.sh. A corpus is kept in tests/corpus/<program>,
+# when it has one.
 function(segue_fuzzer room file)
   get_filename_component(program ${file} NAME_WE)
   set(program ${room}_${program})
