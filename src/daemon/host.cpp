@@ -53,6 +53,11 @@ std::string escaped(std::string_view text) {
 
 }  // namespace
 
+std::string what_leads_to(const std::string& address, const HostIdentity& identity) {
+    const bool is_every = address.empty() || address == "0.0.0.0" || address == "::";
+    return is_every ? identity.name : address;
+}
+
 Result<HostIdentity> read_host_identity(const std::string& name, const std::string& uuid,
                                         const std::string& state_directory, Random& random) {
     HostIdentity identity;

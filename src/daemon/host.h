@@ -29,6 +29,10 @@ struct HostIdentity {
     Uuid uuid;
 };
 
+// Where others find what listens at `address`: the host's name, where that is every address ("",
+// "0.0.0.0", "::").
+std::string what_leads_to(const std::string& address, const HostIdentity& identity);
+
 // `name` empty: gethostname(2). `uuid` empty: the one in STATE/host-uuid, made on the first start:
 // two daemons on one machine must be two hosts, so the machine's own id would not do.
 Result<HostIdentity> read_host_identity(const std::string& name, const std::string& uuid,

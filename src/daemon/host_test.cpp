@@ -11,6 +11,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
+TEST(HostIdentity, ItsNameLeadsToWhatListensEverywhere) {
+    const HostIdentity here{"hosta", {}};
+    for (const char* every : {"", "0.0.0.0", "::"})
+        EXPECT_EQ(what_leads_to(every, here), "hosta") << every;
+    EXPECT_EQ(what_leads_to("10.0.0.2", here), "10.0.0.2");
+}
+
 TEST(HostIdentity, IsMadeOnceAndKept) {
     const std::string state =
         (std::filesystem::temp_directory_path() / ("segue-host-" + std::to_string(getpid())))

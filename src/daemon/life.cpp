@@ -21,6 +21,9 @@
 namespace segue {
 namespace {
 
+// Libvirt's wire carries texts of 4 MiB; what runs has aliases and addresses besides.
+constexpr std::size_t kMostDefinition = 3U << 20;
+
 // Of graphics that name their port. QEMU resolves names itself, and says what is wrong with them.
 Result<> check_port(const Graphics& graphics, const std::string& otherwise, std::uint16_t port) {
     if (graphics.listen == ListenType::socket || graphics.listen == ListenType::none) return {};
@@ -145,7 +148,17 @@ Result<Domain> completed(const Services& services, Domain domain) {
         .default_emulator = kDefaultEmulator,
         .random = services.random};
     TRY(complete_domain(domain, context));
+    TRY(check_size(domain));
     return domain;
+}
+
+Result<> check_size(const Domain& model) {
+    const std::size_t size = print_domain(model, {.secure = true}).size();
+    if (size <= kMostDefinition) return {};
+    return fail(ErrorCode::limit_exceeded,
+                "the definition of domain '{}' has {} bytes when it is written down: at most {}; "
+                "shorten its description, metadata or device list",
+                model.name, size, kMostDefinition);
 }
 
 Result<> check_allowed(const Services& services, const Domain& model) {

@@ -19,7 +19,9 @@ inline constexpr const char* kDefaultEmulator = "/usr/bin/qemu-system-x86_64";
 // Asks the definition's emulator what it can, once per binary; completed() needs the answer.
 void with_emulator(const Services& services, const Domain& domain, Answer<> answer);
 // What a definition lacks (machine version, implicit devices, addresses), with the emulator's help.
+// Error limit_exceeded where it becomes larger than clients can be told of.
 Result<Domain> completed(const Services& services, Domain domain);
+Result<> check_size(const Domain& model);
 
 // Error config_unsupported for what the settings of this host forbid: qemu:commandline.
 Result<> check_allowed(const Services& services, const Domain& model);

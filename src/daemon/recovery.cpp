@@ -37,9 +37,10 @@ Result<> recover_domain(const Services& services, const storage::DomainRecord& r
                         const RecoveryPointer& recovery) {
     const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
     domain->autostart = record.autostart;
-    if (!record.definition.empty()) domain->persistent = TRY(parse_domain(record.definition));
+    if (!record.definition.empty())
+        domain->persistent = TRY(parse_printed_domain(record.definition));
     if (record.live.empty()) return {};
-    const XmlElement root = TRY(parse_xml(record.live, "a record of the store"));
+    const XmlElement root = TRY(parse_xml(record.live, "a record of the store", kPrintedXml));
     Domain live = TRY(parse_domain(root));
     // A definition's id means nothing; that of our own record is the running domain's.
     if (const auto id = root.attribute("id")) live.id = std::atoi(std::string(*id).c_str());

@@ -81,6 +81,8 @@ struct Domain {
 
 // Errors carry libvirt's codes: xml_invalid, no_name, config_unsupported.
 Result<Domain> parse_domain(std::string_view text);
+// For text that print_domain made here, from a domain that was taken.
+Result<Domain> parse_printed_domain(std::string_view text);
 // The same for XML that was read already (<domain> inside a cookie).
 Result<Domain> parse_domain(const XmlElement& root);
 

@@ -280,6 +280,10 @@ Result<Domain> parse_domain(std::string_view text) {
     return parse_domain(TRY(parse_xml(text, "domain definition")));
 }
 
+Result<Domain> parse_printed_domain(std::string_view text) {
+    return parse_domain(TRY(parse_xml(text, "stored domain definition", kPrintedXml)));
+}
+
 Result<Domain> parse_domain(const XmlElement& root) {
     if (root.name != "domain") {
         return fail(ErrorCode::xml_invalid, "unexpected root element <{}>, expecting <domain>",

@@ -18,6 +18,8 @@ struct XmlLimits {
     std::size_t depth = 64;
     std::size_t elements = 65536;
 };
+// For what we printed ourselves: escapes, addresses and aliases make it larger than what came in.
+inline constexpr XmlLimits kPrintedXml{.bytes = 64U << 20, .depth = 66, .elements = 1U << 20};
 
 // An element has children or text, as libvirt's dialect has it; text beside children is not kept.
 struct XmlElement {

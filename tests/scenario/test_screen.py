@@ -43,8 +43,10 @@ def test_a_viewer_follows_and_its_state_goes_beside_it(tmp_path):
             one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
             client.wait("migration", timeout=20, state="none")
             machine.ticks.wait(machine.ticks.last() + 20)
-            # That the last of it was taken may be heard behind the end of the timeline.
+            # What the target says of the last of it may come behind the end of the timeline.
             wait_until(lambda: "screen-state-last" in steps(one), 20, "the state is told")
+            wait_until(lambda: "the last of the screen's state was taken" in two.log(), 20,
+                       "the state is taken")
             shown = steps(one)
             assert {"clients-linked", "screen-state", "screen-state-taken"} <= shown, shown
             assert client.count("disconnected") == 0

@@ -18,6 +18,15 @@ def begin(machine, one, two, three):
     assert machine.wait(one, lambda now: now["witness_lease"]["may_release"])
 
 
+def udp_sockets(host):
+    """The inodes of the UDP sockets that the host's daemon has."""
+    with open("/proc/net/udp", encoding="ascii") as table:
+        known = {line.split()[9] for line in table.readlines()[1:]}
+    folder = f"/proc/{host.process.pid}/fd"
+    links = [os.readlink(f"{folder}/{entry}") for entry in os.listdir(folder)]
+    return {link[len("socket:["):-1] for link in links if link.startswith("socket:[")} & known
+
+
 def parties(machine, host):
     """Every process of a host that a protected guest needs; who could tell of its end first."""
     return [host.process.pid, machine.helper(host, "segue-agent"), machine.qemu(host)]
@@ -45,6 +54,10 @@ def test_a_lost_standby_and_a_primary_that_may_go_on(tmp_path):
         machine.wait_epochs(one, 3)
         assert machine.outside.backward() == []
         assert "goes on unprotected" in one.log() and "the primary goes on alone" in three.log()
+        # Where nothing is watched any more, nothing listens.
+        assert len(udp_sockets(three)) == 1
+        one.segue("unprotect", machine.name)
+        wait_until(lambda: not udp_sockets(three), 30, "the witness has closed its socket")
 
 
 @pytest.mark.full

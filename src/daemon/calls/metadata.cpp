@@ -4,6 +4,7 @@
 
 #include "daemon/calls/calls.h"
 #include "daemon/domain_events.h"
+#include "daemon/life.h"
 #include "rpc/remote.schema.h"
 #include "rpc/remote_error.h"
 
@@ -115,9 +116,21 @@ Result<> write(const Services& services, const remote::SetMetadataCall& call) {
     if ((flags & kLive) != 0 && !domain->is_active()) return not_running();
     if ((flags & kConfig) != 0 && !domain->persistent) return transient();
     const auto guard = TRY(CallGuard::begin(domain, migrate::CallKind::modify, "set-metadata"));
-    if ((flags & kLive) != 0) change(domain->incarnation->live, call);
-    if ((flags & kConfig) != 0) change(*domain->persistent, call);
-    TRY(services.domains.save(*domain));
+    std::vector<std::pair<Domain*, Domain>> changed;
+    if ((flags & kLive) != 0) changed.emplace_back(&domain->incarnation->live, Domain());
+    if ((flags & kConfig) != 0) changed.emplace_back(&*domain->persistent, Domain());
+    for (auto& [model, next] : changed) {
+        next = *model;
+        change(next, call);
+        TRY(check_size(next));
+    }
+    for (auto& [model, next] : changed)
+        std::swap(*model, next);
+    if (auto saved = services.domains.save(*domain); !saved) {
+        for (auto& [model, before] : changed)
+            std::swap(*model, before);
+        return saved;
+    }
     publish_metadata_change(services, *domain, call.type, call.uri);
     return {};
 }

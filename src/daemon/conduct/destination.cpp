@@ -235,13 +235,15 @@ void DestinationConduct::settle_definition() {
             kept = tl::unexpected(allowed.error());
         }
         auto whole = kept ? completed(services_, std::move(*kept)) : std::move(kept);
-        if (whole) {
+        auto stored =
+            whole ? parse_printed_domain(print_domain(*whole, {.secure = true})) : std::move(whole);
+        if (stored) {
             const bool new_one = !domain->persistent;
-            domain->persistent = parse_domain(print_domain(*whole, {.secure = true})).value();
+            domain->persistent = std::move(*stored);
             publish(services_, *domain, new_one ? lifecycle::kDefined : lifecycle::kUpdated);
         } else {
             log_error("daemon", "domain '{}': its definition could not be kept: {}", domain->name,
-                      whole.error().message);
+                      stored.error().message);
         }
     }
     if (const auto saved = services_.domains.save(*domain); !saved) {
@@ -277,6 +279,7 @@ void DestinationConduct::await_screen(const std::string& control) {
     handlers.taken = [this](bool last) {
         timeline_.mark(last ? "screen-state-last-taken" : "screen-state-taken", "destination",
                        services_.loop.now());
+        if (last) log_debug("daemon", "the last of the screen's state was taken");
         if (line_) line_->tell_taken(last);
     };
     screen_ = std::make_unique<ScreenArrival>(services_.loop, services_.resolver, control,

@@ -82,10 +82,8 @@ void DestinationConduct::incoming_failed(const Error& error) {
 }
 
 // Where the source's QEMU connects. Offline nobody does, and clients want a URI all the same.
-// Where every address is listened at, the host's name is what leads here.
 std::string DestinationConduct::migration_host() const {
-    return services_.settings.migrate_address.empty() ? services_.identity.name
-                                                      : services_.settings.migrate_address;
+    return what_leads_to(services_.settings.migrate_address, services_.identity);
 }
 
 std::string DestinationConduct::incoming_uri() const {

@@ -149,7 +149,7 @@ Result<> StandbyProtection::make_domain(const Json& arguments, Domain model) {
     if (const auto disk = writable_disk(model)) TRY(make_image(arguments, model.disks[*disk]));
     if (!domain->persistent) {
         made_definition_ = true;
-        domain->persistent = TRY(parse_domain(print_domain(model, {.secure = true})));
+        domain->persistent = TRY(parse_printed_domain(print_domain(model, {.secure = true})));
         TRY(services_.domains.save(*domain));
     }
     live_ = std::move(model);
@@ -276,9 +276,7 @@ void StandbyProtection::answer_where(Instant until, Answer<Json> answer) {
                    const net::Address where =
                        net::Address::parse("tcp:" + std::string(said->text("listen")))
                            .value_or(net::Address());
-                   // Where every address is listened at, the host's name is what leads here.
-                   const bool any = where.host == "0.0.0.0" || where.host == "::";
-                   const std::string host = any ? self->services_.identity.name : where.host;
+                   const std::string host = what_leads_to(where.host, self->services_.identity);
                    const auto domain = self->domain_.lock();
                    const auto last =
                        domain ? last_promotion(self->services_, domain->uuid, self->prestarts_)

@@ -68,7 +68,8 @@ void StandbyProtection::save() const {
 void StandbyProtection::restore(const Services& services, const DomainPointer& domain,
                                 const storage::ProtectionRecord& record) {
     const auto settings = Json::parse(record.settings);
-    auto live = settings ? parse_domain(settings->text("live")) : tl::unexpected(settings.error());
+    auto live =
+        settings ? parse_printed_domain(settings->text("live")) : tl::unexpected(settings.error());
     if (!live) return log_error("daemon", "domain '{}': {}", domain->name, live.error().message);
     const auto self = std::make_shared<StandbyProtection>(services, domain);
     self->key_ = settings->text("key");
@@ -157,7 +158,7 @@ void StandbyProtection::take_over(const Json& said) {
     if (made_definition_ && !keeps_definition_) domain->persistent.reset();
     if (keeps_definition_) {
         // Where its disk is now.
-        auto kept = parse_domain(print_domain(live_, {.secure = true}));
+        auto kept = parse_printed_domain(print_domain(live_, {.secure = true}));
         if (kept) domain->persistent = std::move(*kept);
     }
     const auto self = shared_from_this();

@@ -35,23 +35,42 @@ Result<> Witness::listen(std::uint16_t port) {
     return {};
 }
 
+Result<> Witness::listen_somewhere() {
+    if (socket_) return {};
+    const std::uint16_t port = TRY(ports_.take(door_.address()));
+    auto listening = listen(port);
+    if (!listening) ports_.give_back(port);
+    return listening;
+}
+
+// Where nothing is watched, nobody asks.
+void Witness::rest_if_idle() {
+    if (!watched_.empty() || !socket_) return;
+    watch_.reset();
+    socket_.reset();
+    ports_.give_back(std::exchange(port_, 0));
+}
+
 Result<Json> Witness::open(const Json& arguments) {
     const LeaseId id = TRY(id_of(arguments));
     Watched watched;
     watched.key = TRY(parse_agent_key(arguments.text("secret")));
     watched.name = arguments.text("name");
-    if (!socket_) TRY(listen(TRY(ports_.take(door_.address()))));
-    TRY(table_.open(id, LeaseTable::Holder::shared, loop_.now()));
+    TRY(listen_somewhere());
+    const auto opened = table_.open(id, LeaseTable::Holder::shared, loop_.now());
+    if (!opened) {
+        rest_if_idle();
+        return tl::unexpected(opened.error());
+    }
     watched_.insert_or_assign(id, std::move(watched));
     if (const auto kept = keep(id); !kept) {
         table_.close(id);
         watched_.erase(id);
+        rest_if_idle();
         return tl::unexpected(kept.error());
     }
     log_info("witness", "watches the protection of domain '{}'", arguments.text("name"));
-    // Where every address is listened at, the host's name is what leads here.
-    const bool any = door_.address() == "0.0.0.0" || door_.address() == "::";
-    const std::string host = any ? identity_.name : door_.address();
+    const std::string host = what_leads_to(door_.address(), identity_);
     const bool v6 = host.find(':') != std::string::npos;
     return Json::object(
         {{"address", fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port_)},
@@ -70,9 +89,11 @@ Result<Json> Witness::claim(const Json& arguments) {
 
 Result<Json> Witness::end(const Json& arguments) {
     const LeaseId id = TRY(id_of(arguments));
+    // First the record: one that stayed would be watched again by the next daemon, for ever.
+    TRY(store_.commit({storage::EraseProtection{Uuid{id}}}));
     table_.close(id);
     watched_.erase(id);
-    TRY(store_.commit({storage::EraseProtection{Uuid{id}}}));
+    rest_if_idle();
     return Json::object();
 }
 

@@ -40,6 +40,8 @@ class Witness {
         std::optional<LeaseTable::Holder> kept;  // as the store has it
     };
     Result<> listen(std::uint16_t port);
+    Result<> listen_somewhere();
+    void rest_if_idle();
     void receive();
     void answer(ByteView datagram, const net::SocketAddress& sender);
     // The decision that stands is in the store, or an error says why not.
