@@ -56,12 +56,19 @@ bool WitnessLine::is_heard() const {
 void WitnessLine::resolved(Result<std::vector<net::SocketAddress>> addresses) {
     resolves_ = false;
     if (!addresses || addresses->empty()) return;
-    const net::SocketAddress& peer = addresses->front();
-    net::Descriptor socket(::socket(peer.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket || ::connect(socket.get(), peer.get(), peer.size) != 0) {
-        return log_error("witness", "cannot reach {}: {}", peer.text(), std::strerror(errno));
+    for (const net::SocketAddress& peer : *addresses) {
+        net::Descriptor socket(
+            ::socket(peer.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        if (socket && ::connect(socket.get(), peer.get(), peer.size) == 0) {
+            socket_ = std::move(socket);
+            break;
+        }
+        // Asked again each period, and said once.
+        if (complained_) continue;
+        log_error("witness", "cannot reach {}: {}", peer.text(), std::strerror(errno));
     }
-    socket_ = std::move(socket);
+    complained_ = !socket_;
+    if (!socket_) return;
     watch_ = loop_.watch(socket_.get(), [this](Loop::Ready) { receive(); });
     watch_->set_interest(true, false);
     ask();

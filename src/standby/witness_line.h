@@ -60,6 +60,7 @@ class WitnessLine {
     Handlers handlers_;
     std::shared_ptr<void> resolving_;
     bool resolves_ = false;
+    bool complained_ = false;
     net::Descriptor socket_;
     std::unique_ptr<Watch> watch_;
     std::unique_ptr<Timer> timer_;
