@@ -46,6 +46,10 @@ std::optional<Sizes> sizes_of(std::uint16_t type) {
     }
 }
 
+bool is_codec(std::uint8_t type) {
+    return type >= SPICE_VIDEO_CODEC_TYPE_MJPEG && type < SPICE_VIDEO_CODEC_TYPE_ENUM_END;
+}
+
 Result<StreamMessage> read_format(LittleReader& reader) {
     StreamFormat format;
     format.width = reader.u32();
@@ -57,6 +61,9 @@ Result<StreamMessage> read_format(LittleReader& reader) {
     if (!fits(format.width) || !fits(format.height)) {
         return fail(ErrorCode::protocol, "stream: {}x{} pixels, at most {} aside", format.width,
                     format.height, StreamReader::kMostSide);
+    }
+    if (!is_codec(format.codec)) {
+        return fail(ErrorCode::protocol, "stream: a codec of type {}", format.codec);
     }
     return format;
 }

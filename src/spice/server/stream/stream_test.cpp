@@ -114,6 +114,8 @@ TEST(StreamReaderTest, WhatNoAgentSaysIsRefused) {
         far,
         format(0, 8),
         format(8, 0xffffffff),
+        format(8, 8, 0),
+        format(8, 8, SPICE_VIDEO_CODEC_TYPE_ENUM_END),
         said(STREAM_TYPE_FORMAT, std::uint32_t{0}),
         said(STREAM_TYPE_START_STOP, std::uint32_t{0}),
         said(STREAM_TYPE_QUALITY_INDICATOR, std::uint32_t{0}),
