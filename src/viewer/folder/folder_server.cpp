@@ -125,7 +125,7 @@ class PhodavServerOfFolder final : public FolderServer {
     void on_piece(const FolderPiece& piece) {
         const auto found = clients_.find(piece.client);
         if (piece.data.empty()) {
-            if (found != clients_.end()) clients_.erase(found);
+            if (found != clients_.end()) end_client(found);
             return;
         }
         Line* client = found != clients_.end() ? found->second.get() : connect(piece.client);
@@ -176,12 +176,14 @@ class PhodavServerOfFolder final : public FolderServer {
         const auto bytes = clients_.at(number)->read(kMaxFolderPiece);
         if (!bytes) return;
         guest_->write(make_folder_piece({number, *bytes}));
-        if (bytes->empty()) {
-            // A guest that was not read for its sake is read again.
-            guest_->watch_input(true);
-            clients_.erase(number);
-        }
+        if (bytes->empty()) end_client(clients_.find(number));
         if (guest_->waiting() > kMaxWaiting) read_clients(false);
+    }
+
+    // A guest that was not read for its sake is read again.
+    void end_client(std::map<std::int64_t, std::unique_ptr<Line>>::iterator client) {
+        guest_->watch_input(true);
+        clients_.erase(client);
     }
 
     void read_clients(bool wanted) {
