@@ -8,6 +8,7 @@
 
 #include "spice/server/channel.h"
 #include "spice/server/device.h"
+#include "spice/server/fake_client.h"
 
 namespace segue::spice::server {
 
@@ -88,14 +89,6 @@ class FakeOutput final : public ChannelOutput {
   private:
     wire::MessageReader reader_{wire::HeaderKind::mini, 64u << 20};
 };
-
-template <class Message>
-Bytes from_client(const Message& message) {
-    wire::MessageWriter writer(wire::HeaderKind::mini);
-    std::vector<wire::SharedBytes> pieces;
-    writer.frame(wire::encode_from_client(message), pieces);
-    return wire::flatten(pieces);
-}
 
 // Bytes that show by themselves where one is missing or doubled.
 inline Bytes numbered(std::size_t size, std::size_t from = 0) {

@@ -10,6 +10,7 @@
 
 #include "spice/server/display/client/display_channel.h"
 #include "spice/server/display/guest/fake_device.h"
+#include "spice/server/fake_client.h"
 
 namespace segue::spice::server {
 
@@ -43,15 +44,6 @@ class DisplayOutput final : public ChannelOutput {
   private:
     wire::MessageReader reader_{wire::HeaderKind::mini, 64u << 20};
 };
-
-// A message as it comes from the client.
-template <class Message>
-Bytes from_client(const Message& message) {
-    wire::MessageWriter writer(wire::HeaderKind::mini);
-    std::vector<wire::SharedBytes> pieces;
-    writer.frame(wire::encode_from_client(message), pieces);
-    return wire::flatten(pieces);
-}
 
 class DisplayChannelTest : public testing::Test, private DisplayListener {
   protected:
