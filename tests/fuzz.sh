@@ -21,4 +21,5 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/work"
 [ -d "$corpus" ] || corpus=
 cd "$scratch"
-$program $inputs -reload=0 -timeout=60 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 work $corpus
+$program $inputs -reload=0 -timeout=60 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+  work $corpus
