@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_balloon",
            "virtio-rng", "ata_piix", "ahci", "sd_mod", "evdev")
+DISK_SLOTS = 2000  # of loads/disk.c
 
 
 def build_dir():
@@ -173,7 +174,7 @@ class Ticks:
         numbers = self.all()
         return numbers[-1] if numbers else 0
 
-    def wait(self, at_least=1, timeout=30):
+    def wait(self, at_least=1, timeout=60):
         """Waits until the guest counted so far; returns the count."""
         end = time.monotonic() + timeout
         while self.last() < at_least:
@@ -182,6 +183,13 @@ class Ticks:
                                    f"{at_least}; its end: {self.text()[-300:]!r}")
             time.sleep(0.02)
         return self.last()
+
+    def gaps_into(self, later):
+        """The same across two files: this one's guest went on in the other one, wherever the move
+        cut a line."""
+        found = self.pattern.findall(self.text() + later.text())
+        numbers = [int(number) for number in found]
+        return [(a, b) for a, b in zip(numbers, numbers[1:]) if b != a + 1]
 
     def gaps(self):
         """Pairs of neighbours that do not count by one: empty if nothing was lost or repeated."""
@@ -192,7 +200,7 @@ class Ticks:
 class Qmp:
     """A QMP client for tests: one command at a time; events are kept in `events`."""
 
-    def __init__(self, path, timeout=20):
+    def __init__(self, path, timeout=60):
         end = time.monotonic() + timeout
         while True:
             self.socket = socket.socket(socket.AF_UNIX)
@@ -235,7 +243,7 @@ class Qmp:
     def human(self, command_line):
         return self("human-monitor-command", command_line=command_line)
 
-    def wait_event(self, name, timeout=20):
+    def wait_event(self, name, timeout=60):
         """The first event of that name that was not waited for yet."""
         self.socket.settimeout(timeout)
         while True:
@@ -310,13 +318,15 @@ class Qemu:
         """The frame counter on the screen now, or None."""
         return cells.frame_of(self.picture())
 
-    def wait_frame(self, at_least=1, timeout=30):
+    def wait_frame(self, at_least=1, timeout=60):
+        """The frame counter, once it has come so far. A look between the two rows of a frame that
+        is being painted shows none: frame() alone may be None at any time."""
         end = time.monotonic() + timeout
-        while (self.frame() or 0) < at_least:
+        while (seen := self.frame()) is None or seen < at_least:
             if time.monotonic() > end:
-                raise TimeoutError(f"no frame {at_least} after {timeout} s: {self.frame()}")
+                raise TimeoutError(f"no frame {at_least} after {timeout} s: {seen}")
             time.sleep(0.1)
-        return self.frame()
+        return seen
 
 
 def linux(*words, tick=100):
@@ -343,6 +353,16 @@ def records(image_path):
                 found[int(match.group(1))] = slot
             slot += 1
     return found
+
+
+def lost_records(image_path, known=None):
+    """The records that an image lacks, of those that the disk load has not overwritten by going
+    round. `known`: the last one that was on the disk before this look, where the guest writes on;
+    else the newest in the image."""
+    found = records(image_path)
+    newest = max(found, default=0)
+    oldest = max(1, newest - DISK_SLOTS + 1)
+    return sorted(set(range(oldest, (known or newest) + 1)) - found.keys())
 
 
 if __name__ == "__main__":

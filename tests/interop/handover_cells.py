@@ -227,7 +227,7 @@ class Move:
     def check(self):
         wait_until(lambda: self.second.channels() == CHANNELS,
                    lambda: f"channels at the target: {self.second.channels()}")
-        self.second.wait_frame((self.second.frame() or 0) + 3)
+        self.second.wait_frame(self.second.wait_frame(1) + 3)
         self.second.qmp("stop")
         assert self.viewer.shows(self.second)
         assert self.viewer.sessions_lost() == 0, self.viewer.story()

@@ -79,7 +79,7 @@ def test_the_client_dies(tmp_path, step):
         move.first.qmp.wait_event("SPICE_MIGRATE_COMPLETED", 60)
         wait_until(lambda: not move.first.channels() and not move.second.channels(),
                    lambda: f"left: {move.first.channels()} {move.second.channels()}")
-        move.second.wait_frame((move.second.frame() or 0) + 2)
+        move.second.wait_frame(move.second.wait_frame(1) + 2)
         # And the next one is served.
         with Client(move.second.uri) as client:
             client.wait("mark", timeout=60)
@@ -126,7 +126,7 @@ def test_a_cancelled_move_can_be_made_again(tmp_path, step):
             move.first.qmp("migrate", uri=f"unix:{tmp_path}/third.sock")
             move.first.qmp.wait_event("SPICE_MIGRATE_COMPLETED", 60)
             wait_until(lambda: third.channels() == CHANNELS, lambda: str(third.channels()))
-            third.wait_frame((third.frame() or 0) + 3)
+            third.wait_frame(third.wait_frame(1) + 3)
             third.qmp("stop")
             assert move.viewer.shows(third)
             assert move.viewer.sessions_lost() == 0
@@ -151,7 +151,7 @@ def test_the_source_dies_before_the_machine_has_moved(tmp_path):
         with again:
             again.wait_frame(2)
             view.wait("migrate-done", timeout=60)
-            again.wait_frame(again.frame() + 3)
+            again.wait_frame(again.wait_frame(1) + 3)
             again.qmp("stop")
             assert move.viewer.shows(again)
 
@@ -168,7 +168,7 @@ def test_the_source_dies_when_the_machine_has_moved(tmp_path):
         move.viewer.view.wait("migrate-done", timeout=60)
         wait_until(lambda: move.second.channels() == CHANNELS,
                    lambda: str(move.second.channels()))
-        move.second.wait_frame((move.second.frame() or 0) + 3)
+        move.second.wait_frame(move.second.wait_frame(1) + 3)
         move.second.qmp("stop")
         assert move.viewer.shows(move.second)
         assert move.viewer.view.named("disconnected") == []
@@ -236,7 +236,7 @@ def test_several_viewers_follow_seamlessly(tmp_path):
             first.qmp.wait_event("SPICE_MIGRATE_COMPLETED", 60)
             wait_until(lambda: second.channels() == sorted(CHANNELS * 2),
                        lambda: str(second.channels()))
-            second.wait_frame((second.frame() or 0) + 3)
+            second.wait_frame(second.wait_frame(1) + 3)
             second.qmp("stop")
             for number, one in enumerate((client, other)):
                 (tmp_path / str(number)).mkdir()
@@ -266,7 +266,7 @@ def test_a_ticket_that_has_expired_at_the_target(tmp_path):
             client.wait("channel-event", timeout=60, kind="CursorChannel", what="opened")
             migrate(first, second, client, tmp_path)
             first.qmp.wait_event("SPICE_MIGRATE_COMPLETED", 60)
-            second.wait_frame((second.frame() or 0) + 3)
+            second.wait_frame(second.wait_frame(1) + 3)
             wait_until(lambda: not first.channels() and not second.channels(),
                        lambda: f"left: {first.channels()} {second.channels()}")
         # With a new ticket it is let in again.

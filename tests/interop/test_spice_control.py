@@ -180,7 +180,7 @@ def test_a_move_that_fails_thaws_the_screen(tmp_path):
         move.source.state(final=False)
         move.run()
         move.first.qmp("migrate_cancel")
-        move.first.wait_frame(move.first.frame() + 5)
+        move.first.wait_frame(move.first.wait_frame(1) + 5)
         move.first.qmp("stop")
         assert same_picture(move.first, move.client, tmp_path)
         assert move.client.count("disconnected") == 0

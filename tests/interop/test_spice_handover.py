@@ -94,7 +94,7 @@ def test_a_cancelled_move_leaves_the_client_where_it_was(tmp_path):
             first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
             time.sleep(0.3)
             first.qmp("migrate_cancel")
-            first.wait_frame(first.frame() + 5)
+            first.wait_frame(first.wait_frame(1) + 5)
             first.qmp("stop")
             assert same_picture(first, client, tmp_path)
             assert client.count("disconnected") == 0

@@ -71,7 +71,7 @@ def test_pictures_are_exact(tmp_path, vga, compression):
             client.wait("mark")
             if compression == "lz4":
                 client.tell("prefer 7")
-            machine.wait_frame(machine.frame() + 5)
+            machine.wait_frame(machine.wait_frame(1) + 5)
             machine.qmp("stop")
             assert same_picture(machine, client, tmp_path)
             # One refresh is one or few images, not a column of 32 pixels each.
@@ -86,14 +86,14 @@ def test_the_client_may_ask_for_a_compression(tmp_path):
             client.wait("mark")
 
             def bytes_of_frames():
-                frame = machine.frame() or 0
+                frame = machine.wait_frame(1)
                 before = client.tell("bytes")["bytes"]
                 machine.wait_frame(frame + 10)
                 return client.tell("bytes")["bytes"] - before
 
             raw = bytes_of_frames()
             client.tell("prefer 5")
-            machine.wait_frame(machine.frame() + 2)
+            machine.wait_frame(machine.wait_frame(1) + 2)
             assert bytes_of_frames() * 4 < raw
             machine.qmp("stop")
             assert same_picture(machine, client, tmp_path)

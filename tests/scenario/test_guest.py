@@ -32,9 +32,8 @@ def test_boot_sector_counts_on_after_a_migration(tmp_path):
             target.qmp.wait_event("RESUME")
             before = source.ticks.last()
             target.ticks.wait(before + 10)
-            assert target.ticks.all()[0] == before + 1
-            assert target.ticks.gaps() == [] and source.ticks.gaps() == []
-            assert target.wait_frame() is not None
+            assert source.ticks.gaps_into(target.ticks) == []
+            assert target.wait_frame(1) >= 1
 
 
 @pytest.mark.full
@@ -42,7 +41,7 @@ def test_boot_sector_counts_on_after_a_migration(tmp_path):
 def test_linux_loads(tmp_path, adapter):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(20)
+        receiver.settimeout(120)  # a Linux boots
         port = receiver.getsockname()[1]
         disk = tmp_path / "disk.raw"
         disk.write_bytes(bytes(9 << 20))
@@ -53,8 +52,8 @@ def test_linux_loads(tmp_path, adapter):
                         "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0") as vm:
             numbers = [int(receiver.recv(64).split()[1]) for _ in range(20)]
             assert numbers == list(range(numbers[0], numbers[0] + 20))
-            vm.ticks.wait(20)
-            assert vm.wait_frame(2) >= 2
-            written = guest.Ticks(vm.ticks.path, "disk").wait(20)
-            assert set(range(1, written + 1)) <= set(guest.records(disk))
+            vm.ticks.wait(20, 120)
+            assert vm.wait_frame(2, 120) >= 2
+            written = guest.Ticks(vm.ticks.path, "disk").wait(20, 120)
+            assert guest.lost_records(disk, written) == []
             assert vm.ticks.gaps() == [] and b"LOAD FAILED" not in vm.ticks.text()

@@ -118,19 +118,19 @@ def test_disk_epochs_are_committed_or_taken_back(tmp_path):
         wait_until(lambda: written.last() > max(guest.records(image)))
         primary.kill()
         lost = standby.wait("lost")
-        committed = sorted(guest.records(image))
-        assert committed == list(range(1, len(committed) + 1))
-        assert 30 < committed[-1] <= written.last()     # an open epoch did not leave
+        committed = max(guest.records(image))
+        assert guest.lost_records(image) == []
+        # An open epoch did not leave; the primary may have died before it printed its last record.
+        assert 30 < committed <= written.last() + 1
         assert standby.control(cmd="promote", force=True)["epoch"] == lost["epoch"]
         again = guest.Ticks(serial, "disk")
-        again.wait(committed[-1] + 20, sb.PATIENCE)
+        known = again.wait(committed + 20, sb.PATIENCE)
         first = again.all()[0]
         # The guest goes on where the image stands: nothing from the future, nothing missing.
-        assert first in (committed[-1], committed[-1] + 1)
+        assert first in (committed, committed + 1)
         assert again.gaps() == []
         assert b"BAD" not in again.text()
-        after = sorted(guest.records(image))
-        assert after == list(range(1, len(after) + 1))
+        assert guest.lost_records(image, known) == []
 
 
 @pytest.mark.full
