@@ -75,6 +75,7 @@ class GlzDictionary {
     friend struct GlzPass;
 
     static constexpr unsigned kTableBits = 17;
+    static constexpr unsigned kPairBits = 14;
 
     struct Entry {
         std::uint32_t picture = 0;  // low half of the id, plus one; 0: empty
@@ -90,6 +91,7 @@ class GlzDictionary {
 
     Kept keep(const PictureView& picture, std::shared_ptr<const void> owner) const;
     void make_room(std::size_t pixels);
+    std::uint32_t take_pair_base(std::uint32_t pixels);
     template <class Unit>
     void put_colours(const Kept& picture, Bytes& out);
     void put_alpha(const PictureView& picture, Bytes& out);
@@ -101,6 +103,8 @@ class GlzDictionary {
     std::size_t kept_pixels_ = 0;
     std::deque<Kept> window_;  // ids next_id_ - size() and up
     std::vector<Entry> table_ = std::vector<Entry>(1u << kTableBits);
+    std::vector<std::uint32_t> pairs_ = std::vector<std::uint32_t>(1u << kPairBits);
+    std::uint32_t pair_base_ = 1;
     std::vector<std::uint8_t> scratch_;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <utility>
 
 #include "spice/codec/glz.h"
 #include "spice/codec/lz_match.h"
@@ -68,6 +69,10 @@ struct GlzPass {
     Entry* table;
     const std::deque<GlzDictionary::Kept>& window;
     std::uint32_t newest;  // the entry value of this picture
+    // Where pairs of units were last seen in this picture, counted from `pair_base`; null: not
+    // wanted.
+    std::uint32_t* pairs;
+    std::uint32_t pair_base;
 
     struct Match {
         std::size_t length = 0;
@@ -113,7 +118,36 @@ struct GlzPass {
         return length < kFollowLength || place.pixel >= kFar ? Match{} : Match{length, place};
     }
 
+    std::uint32_t& pair(const Unit* at) const {
+        return pairs[hash_pair(at, GlzDictionary::kPairBits)];
+    }
+    std::uint32_t position(const Unit* at) const {
+        return pair_base + static_cast<std::uint32_t>(at - units);
+    }
+    void remember(const Unit* at) const {
+        entry(at) = here(at);
+        if constexpr (sizeof(Unit) == 4) pair(at) = position(at);
+    }
+
+    // Of the pairs: the one before this, and this one from now on. Only a near one of wide units
+    // is shorter than what it stands for.
+    Match find_pair(const Unit* at) const {
+        const std::uint32_t before = std::exchange(pair(at), position(at));
+        const std::uint32_t distance = position(at) - before - 1;
+        if (before < pair_base || distance >= kMedium) return {};
+        const std::size_t length = same_length(at, at - distance - 1, end);
+        return length < 2 ? Match{} : Match{length, {0, distance}};
+    }
+
     Match find(const Unit* at) {
+        const Match match = find_long(at);
+        if constexpr (sizeof(Unit) == 4) {
+            if (match.length == 0) return find_pair(at);
+        }
+        return match;
+    }
+
+    Match find_long(const Unit* at) {
         for (const Follow* one : {&follow, &still}) {
             const Match followed = find_followed(at, *one);
             if (followed.length != 0) return followed;
@@ -173,8 +207,8 @@ struct GlzPass {
             at += match.length;
             literals = at;
             if (at <= last && match.length >= 2) {
-                entry(at - 2) = here(at - 2);
-                entry(at - 1) = here(at - 1);
+                remember(at - 2);
+                remember(at - 1);
             }
         }
         return put_literals(literals, static_cast<std::size_t>(end - literals), out);
@@ -249,6 +283,17 @@ GlzDictionary::Kept GlzDictionary::keep(const PictureView& picture,
     return kept;
 }
 
+// Where the pairs of the next picture count from: what was seen before lies below.
+std::uint32_t GlzDictionary::take_pair_base(std::uint32_t pixels) {
+    if (pixels > UINT32_MAX - pair_base_) {
+        std::fill(pairs_.begin(), pairs_.end(), 0);
+        pair_base_ = 1;
+    }
+    const std::uint32_t base = pair_base_;
+    pair_base_ += pixels;
+    return base;
+}
+
 template <class Unit>
 void GlzDictionary::put_colours(const Kept& picture, Bytes& out) {
     // All literals is the worst that happens; one more for put_literals.
@@ -260,6 +305,8 @@ void GlzDictionary::put_colours(const Kept& picture, Bytes& out) {
                        table_.data(),
                        window_,
                        static_cast<std::uint32_t>(next_id_) + 1,
+                       pairs_.data(),
+                       take_pair_base(picture.count),
                        {},
                        {}};
     const std::uint8_t* const end = pass.run(scratch_.data());
@@ -279,7 +326,7 @@ void GlzDictionary::put_alpha(const PictureView& picture, Bytes& out) {
     scratch_.resize(std::max(scratch_.size(), plane.size() + plane.size() / 32 + 8));
     const std::deque<Kept> alone(1);
     GlzPass<std::uint8_t> pass{
-        plane.data(), plane.data() + plane.size(), table.data(), alone, 1, {}, {}};
+        plane.data(), plane.data() + plane.size(), table.data(), alone, 1, nullptr, 0, {}, {}};
     const std::uint8_t* const end = pass.run(scratch_.data());
     out.insert(out.end(), static_cast<const std::uint8_t*>(scratch_.data()), end);
 }

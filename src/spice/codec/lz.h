@@ -61,6 +61,7 @@ class LzEncoder {
     friend struct LzPass;
 
     static constexpr unsigned kTableBits = 14;
+    static constexpr unsigned kPairBits = 13;
 
     void put_header(LzType type, const PictureView& picture, Bytes& out);
     template <class Unit>
@@ -71,6 +72,7 @@ class LzEncoder {
 
     // Where each hash of pixels was last seen; entries below base_ are of earlier pictures.
     std::vector<std::uint32_t> table_ = std::vector<std::uint32_t>(1u << kTableBits);
+    std::vector<std::uint32_t> pairs_ = std::vector<std::uint32_t>(1u << kPairBits);
     std::uint32_t base_ = 1;
     std::unique_ptr<std::uint8_t[]> scratch_;
     std::size_t scratch_size_ = 0;

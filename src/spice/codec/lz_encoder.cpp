@@ -40,6 +40,7 @@ struct LzPass {
     const Unit* units;
     const Unit* end;
     std::uint32_t* table;
+    std::uint32_t* pairs;
     std::uint32_t base;
 
     struct Match {
@@ -50,22 +51,37 @@ struct LzPass {
     std::uint32_t& entry(const Unit* at) const {
         return table[hash_units(at, LzEncoder::kTableBits)];
     }
+    std::uint32_t& pair(const Unit* at) const { return pairs[hash_pair(at, LzEncoder::kPairBits)]; }
     std::uint32_t position(const Unit* at) const {
         return base + static_cast<std::uint32_t>(at - units);
+    }
+
+    // The match that a table knows of, which is then told of this place.
+    Match known(std::uint32_t& seen, const Unit* at, std::uint32_t farthest) const {
+        const std::uint32_t distance = position(at) - seen - 1;
+        const bool is_new = seen < base || distance > farthest;
+        seen = position(at);
+        if (is_new) return {};
+        const std::size_t length = same_length(at, at - distance - 1, end);
+        const std::size_t least = distance >= kNearDistance ? Kind::kFarLength : Kind::kBias + 1;
+        return length < least ? Match{} : Match{length, distance};
     }
 
     Match find(const Unit* at) const {
         if (same_unit(at[0], at[-1]) && same_unit(at[1], at[0]) && same_unit(at[2], at[0])) {
             return {same_length(at, at - 1, end), 0};
         }
-        std::uint32_t& seen = entry(at);
-        const std::uint32_t distance = position(at) - seen - 1;
-        const bool is_new = seen < base || distance > kFarDistance;
-        seen = position(at);
-        if (is_new) return {};
-        const std::size_t length = same_length(at, at - distance - 1, end);
-        const std::size_t least = distance >= kNearDistance ? Kind::kFarLength : Kind::kBias + 1;
-        return length < least ? Match{} : Match{length, distance};
+        const Match match = known(entry(at), at, kFarDistance);
+        if constexpr (sizeof(Unit) > 1) {
+            const Match near = known(pair(at), at, kNearDistance - 1);
+            if (match.length == 0) return near;
+        }
+        return match;
+    }
+
+    void remember(const Unit* at) const {
+        entry(at) = position(at);
+        if constexpr (sizeof(Unit) > 1) pair(at) = position(at);
     }
 
     std::uint8_t* run(std::uint8_t* out) {
@@ -84,8 +100,8 @@ struct LzPass {
             at += match.length;
             literals = at;
             if (at <= last) {
-                entry(at - 2) = position(at - 2);
-                entry(at - 1) = position(at - 1);
+                remember(at - 2);
+                remember(at - 1);
             }
         }
         return put_literals(literals, static_cast<std::size_t>(end - literals), out);
@@ -104,12 +120,13 @@ template <class Unit>
 void LzEncoder::put_units(const Unit* units, std::size_t count, Bytes& out) {
     if (count > UINT32_MAX - base_) {
         std::fill(table_.begin(), table_.end(), 0);
+        std::fill(pairs_.begin(), pairs_.end(), 0);
         base_ = 1;
     }
     // All literals is the worst that happens; one more for put_literals.
     const std::size_t most = count * LzUnit<Unit>::kLiteral + count / kMaxLiterals + 8;
     std::uint8_t* const start = scratch(most);
-    LzPass<Unit> pass{units, units + count, table_.data(), base_};
+    LzPass<Unit> pass{units, units + count, table_.data(), pairs_.data(), base_};
     const std::uint8_t* const end = pass.run(start);
     out.insert(out.end(), static_cast<const std::uint8_t*>(start), end);
     base_ += static_cast<std::uint32_t>(count);

@@ -98,6 +98,17 @@ inline std::uint32_t hash_units(const Unit* at, unsigned bits) {
     return static_cast<std::uint32_t>(value >> (64 - bits));
 }
 
+// A hash of the two units at `at`. Pixels are so wide that a near match of two pays, too: what
+// photos are made of.
+template <class Unit>
+inline std::uint32_t hash_pair(const Unit* at, unsigned bits) {
+    static_assert(sizeof(Unit) > 1);
+    constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15;
+    std::uint64_t value = 0;
+    std::memcpy(&value, at, 2 * sizeof(Unit));
+    return static_cast<std::uint32_t>((value & LzUnit<Unit>::kMask) * kFactor >> (64 - bits));
+}
+
 // Literals: in groups of at most 32 behind their count.
 template <class Unit>
 inline std::uint8_t* put_literals(const Unit* from, std::size_t count, std::uint8_t* out) {

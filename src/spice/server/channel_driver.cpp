@@ -20,7 +20,10 @@ ChannelDriver::~ChannelDriver() {
 void ChannelDriver::start() {
     Transport::Handlers handlers;
     handlers.on_input = [this](ByteView bytes) { return on_input(bytes); };
-    handlers.on_drained = [this] { channel_->on_room(); };
+    handlers.on_drained = [this] {
+        const Transport::Gathering gathering = gather();
+        channel_->on_room();
+    };
     handlers.on_lost = [this](const std::string& reason) { lose(reason); };
     transport_->attach(loop_, std::move(handlers));
     channel_->start();
@@ -32,6 +35,7 @@ void ChannelDriver::write(std::vector<wire::SharedBytes> pieces) {
 
 std::size_t ChannelDriver::on_input(ByteView bytes) {
     if (lost_) return bytes.size();
+    const Transport::Gathering gathering = gather();
     if (const Result<> done = channel_->receive(bytes); !done) {
         log_warning("spice", "{}: the connection is closed: {}", name_of(channel_->key()),
                     done.error().message);

@@ -26,6 +26,7 @@ class ChannelDriver final : public ChannelOutput {
     void start();
     Channel& channel() { return *channel_; }
     const Transport& transport() const { return *transport_; }
+    Transport::Gathering gather() { return Transport::Gathering(*transport_); }
 
     void write(std::vector<wire::SharedBytes> pieces) override;
     std::size_t waiting() const override { return transport_->waiting(); }

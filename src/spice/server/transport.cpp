@@ -8,7 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 
+#include "base/log.h"
 #include "net/filter_chain.h"
 
 namespace segue::spice::server {
@@ -17,6 +19,7 @@ namespace {
 constexpr std::size_t kReadSize = 64u << 10;
 // Reads of one readiness before other sockets get their turn.
 constexpr int kReadsInARow = 4;
+constexpr std::size_t kPartsInACall = 128;
 
 }  // namespace
 
@@ -33,6 +36,7 @@ void Transport::attach(Loop& loop, Handlers handlers) {
     loop_ = &loop;
     handlers_ = std::move(handlers);
     attached_ = std::make_shared<bool>(true);
+    gatherings_ = 0;
     if (lost_) {
         // It was lost while nobody could be told.
         tell_lost("the connection was lost on its way to the channel");
@@ -81,7 +85,25 @@ void Transport::send(std::vector<wire::SharedBytes> pieces) {
         enqueue(wire::SharedBytes::take(std::move(sealed)));
     }
     if (lost_) return;
-    if (loop_ != nullptr && !writable_interest_) write_some();
+    const bool may_wait = gatherings_ > 0 && waiting_ < kMostGathered;
+    if (loop_ != nullptr && !writable_interest_ && !may_wait) write_some();
+}
+
+Transport::Gathering::Gathering(Transport& transport)
+    : attached_(transport.attached_), transport_(&transport) {
+    if (attached_) ++transport_->gatherings_;
+}
+
+// Where it was detached meanwhile, the next owner writes what waits.
+Transport::Gathering::~Gathering() {
+    if (!attached_ || !*attached_ || --transport_->gatherings_ > 0) return;
+    if (transport_->writable_interest_ || transport_->waiting_ == 0) return;
+    try {
+        transport_->write_some();
+    } catch (const std::exception& failure) {
+        // The rest goes with what is sent next.
+        log_error("spice", "a client's output waits: {}", failure.what());
+    }
 }
 
 void Transport::enqueue(wire::SharedBytes bytes) {
@@ -168,7 +190,7 @@ void Transport::deliver() {
 // False when the transport was lost.
 bool Transport::write_some() {
     while (!output_.empty()) {
-        std::array<iovec, 32> parts;
+        std::array<iovec, kPartsInACall> parts;
         std::size_t count = 0;
         for (const wire::SharedBytes& bytes : output_) {
             if (count == parts.size()) break;

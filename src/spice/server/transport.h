@@ -51,6 +51,22 @@ class Transport {
     // Queues, and writes what the socket takes now. A failure is told by on_lost, later.
     void send(std::vector<wire::SharedBytes> pieces);
     void send(Bytes bytes) { send({wire::SharedBytes::take(std::move(bytes))}); }
+    // While one lives, what is sent waits; it then goes with few system calls, and in few packets.
+    // The transport may be gone before it.
+    class Gathering {
+      public:
+        explicit Gathering(Transport& transport);
+        ~Gathering();
+        Gathering(Gathering&& other) noexcept = default;
+        Gathering& operator=(Gathering&&) = delete;
+
+      private:
+        std::shared_ptr<bool> attached_;  // null: moved from, or there is nothing to write to
+        Transport* transport_;
+    };
+    // Gathered at most: more goes at once.
+    static constexpr std::size_t kMostGathered = std::size_t{64} << 10;
+
     // Beyond this, with what each piece costs, the peer asks for much and reads nothing: it is
     // lost. The largest image has 128 MiB.
     static constexpr std::size_t kMostWaiting = std::size_t{256} << 20;
@@ -88,6 +104,7 @@ class Transport {
     bool reading_ = true;
     bool writable_interest_ = false;
     bool lost_ = false;
+    int gatherings_ = 0;
     // False once destroyed or detached: callbacks that are under way look at it before they go on.
     std::shared_ptr<bool> attached_;
 };

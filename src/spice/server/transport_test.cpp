@@ -2,6 +2,7 @@
 #include "spice/server/transport.h"
 
 #include <gmock/gmock.h>
+#include <sys/ioctl.h>
 
 #include "net/socket.h"
 #include "net/test_loop.h"
@@ -40,6 +41,51 @@ TEST_F(TransportTest, APeerThatReadsNothingIsLostBeforeItCostsMore) {
     EXPECT_EQ(transport->waiting(), 0U);
     EXPECT_TRUE(loop.run_until([&] { return !lost.empty(); }));
     EXPECT_THAT(lost, ::testing::ElementsAre("the peer does not read what it asks for"));
+}
+
+std::size_t readable(const net::Descriptor& peer) {
+    int bytes = 0;
+    EXPECT_EQ(::ioctl(peer.get(), FIONREAD, &bytes), 0);
+    return static_cast<std::size_t>(bytes);
+}
+
+TEST_F(TransportTest, WhatIsGatheredGoesWhenTheLastGatheringEnds) {
+    auto outer = std::make_unique<Transport::Gathering>(*transport);
+    {
+        const Transport::Gathering inner(*transport);
+        transport->send(Bytes(10));
+    }
+    transport->send(Bytes(20));
+    EXPECT_EQ(readable(peer), 0U);
+    EXPECT_EQ(transport->waiting(), 30U);
+    outer.reset();
+    EXPECT_EQ(readable(peer), 30U);
+    EXPECT_EQ(transport->waiting(), 0U);
+    transport->send(Bytes(5));
+    EXPECT_EQ(readable(peer), 35U);
+}
+
+TEST_F(TransportTest, MuchIsNotGathered) {
+    const Transport::Gathering gathering(*transport);
+    transport->send(Bytes(Transport::kMostGathered));
+    EXPECT_GT(readable(peer), 0U);
+}
+
+TEST_F(TransportTest, AGatheringOutlivesItsTransport) {
+    const Transport::Gathering gathering(*transport);
+    transport->send(Bytes(10));
+    transport.reset();
+}
+
+// The next owner writes what waits.
+TEST_F(TransportTest, WhatIsGatheredMovesToTheNextOwner) {
+    auto gathering = std::make_unique<Transport::Gathering>(*transport);
+    transport->send(Bytes(10));
+    transport->detach();
+    gathering.reset();
+    EXPECT_EQ(readable(peer), 0U);
+    transport->attach(*loop, {});
+    EXPECT_TRUE(loop.run_until([&] { return readable(peer) == 10; }));
 }
 
 // What small answers cost is not their bytes.

@@ -117,6 +117,7 @@ void Display::out_of_memory() {
 
 void Display::take_commands() {
     if (!guest_->is_running()) return;
+    const auto gathering = gather();
     const Instant end = worker_.loop().now() + kTurn;
     bool more = true;
     for (int taken = 0; more && taken < kCommandsInARow && worker_.loop().now() < end;
@@ -145,7 +146,17 @@ void Display::pump_soon() {
     pump_timer_->start(since >= kFrame ? Duration{} : kFrame - since);
 }
 
+// What the clients are sent in one turn goes together.
+std::vector<Transport::Gathering> Display::gather() {
+    std::vector<Transport::Gathering> made;
+    made.reserve(clients_.size());
+    for (auto& [link, client] : clients_)
+        made.push_back(client.driver->gather());
+    return made;
+}
+
 void Display::pump() {
+    const auto gathering = gather();
     pump_pending_ = false;
     last_pump_ = worker_.loop().now();
     for (auto& [link, client] : clients_) {

@@ -121,6 +121,7 @@ class Display final : private DisplayListener {
 
     void async(std::uint64_t cookie, std::function<void()> work);
     void take_commands();
+    std::vector<Transport::Gathering> gather();
     void pump();
     void pump_soon();
     void rest();

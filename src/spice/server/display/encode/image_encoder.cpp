@@ -148,6 +148,12 @@ std::vector<canvas::Rect> ImageEncoder::parts(const canvas::Image& picture,
     return made;
 }
 
+// Who asks for LZ4 wants little work on both sides: indices are less of it still.
+bool ImageEncoder::takes_palettes() const {
+    return options_.palettes_allowed && options_.compression != ImageCompression::off &&
+           options_.compression != ImageCompression::quic;
+}
+
 Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const canvas::Rect& rect,
                                           bool lossless) {
     Snapshot pixels = TRY(snapshot(picture, rect));
@@ -158,13 +164,13 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
     needs.lossless = lossless;
     needs.window =
         dictionary_ && dictionary_->window_pixels() >= std::size_t{view.width} * view.height;
-    ImageForm form = choose_form(options_, needs, view);
-    const bool is_drawn = form == ImageForm::lz || is_windowed(form);
-    if (is_drawn && options_.palettes_allowed && indexer_.index(view)) {
+    // Asked first: it is known at once of a photo that it has more colours.
+    if (takes_palettes() && indexer_.index(view)) {
         EncodedImage made = TRY(encode_indexed(view));
         spare_ = std::move(pixels.pixels);
         return made;
     }
+    ImageForm form = choose_form(options_, needs, view);
     EncodedImage made;
     Bytes out;
     if (is_windowed(form) && !encode_as(form, pixels, out, made.image)) {

@@ -65,6 +65,7 @@ class ImageEncoder {
         std::shared_ptr<codec::PixelBuffer> pixels;
         codec::PictureView view;
     };
+    bool takes_palettes() const;
     Result<Snapshot> snapshot(const canvas::Image& picture, const canvas::Rect& rect);
     Result<> encode_as(ImageForm& form, const Snapshot& snapshot, Bytes& out,
                        wire::display::Image& image);

@@ -14,28 +14,51 @@ namespace {
 constexpr std::uint32_t kBand = 32;
 constexpr std::uint32_t kLeastHeight = 4 * kBand;
 constexpr std::uint32_t kLeastWidth = 128;
-constexpr double kBandSamples = 512;
+constexpr double kBandSamples = 256;
 // A channel that differs by more than this, of 255, is an edge.
 constexpr int kEdge = 40;
 
-struct Colour {
-    int red, green, blue;
-};
-
-Colour colour_at(const codec::PictureView& picture, std::uint32_t x, std::uint32_t y) {
-    const std::uint8_t* row = picture.row(y);
-    if (picture.format == codec::PixelFormat::rgb16) {
-        std::uint16_t pixel = 0;
-        std::memcpy(&pixel, row + std::size_t{x} * 2, sizeof pixel);
-        return {(pixel >> 10 & 31) << 3, (pixel >> 5 & 31) << 3, (pixel & 31) << 3};
-    }
-    row += std::size_t{x} * 4;
-    return {row[2], row[1], row[0]};
+// The pixel as 0x00RRGGBB.
+template <class Pixel>
+std::uint32_t colour_at(const std::uint8_t* row, std::uint32_t x) {
+    Pixel pixel;
+    std::memcpy(&pixel, row + std::size_t{x} * sizeof pixel, sizeof pixel);
+    if constexpr (sizeof(Pixel) == 4) return pixel & 0xffffff;
+    return (pixel >> 10 & 31u) << 19 | (pixel >> 5 & 31u) << 11 | (pixel & 31u) << 3;
 }
 
-int difference(const Colour& one, const Colour& other) {
-    return std::max({std::abs(one.red - other.red), std::abs(one.green - other.green),
-                     std::abs(one.blue - other.blue)});
+// Of the channel that differs the most.
+int difference(std::uint32_t one, std::uint32_t other) {
+    const auto of = [&](unsigned shift) {
+        return std::abs(static_cast<int>(one >> shift & 0xff) -
+                        static_cast<int>(other >> shift & 0xff));
+    };
+    return std::max({of(0), of(8), of(16)});
+}
+
+bool is_gradual(std::uint32_t here, std::uint32_t right, std::uint32_t below) {
+    // Most of a drawn picture.
+    if (here == right && here == below) return false;
+    return difference(here, right) <= kEdge && difference(here, below) <= kEdge;
+}
+
+template <class Pixel>
+double share_of(const codec::PictureView& picture, double samples_wanted) {
+    const double pixels = static_cast<double>(picture.width) * picture.height;
+    const auto step = static_cast<std::uint32_t>(std::sqrt(std::max(1.0, pixels / samples_wanted)));
+    std::uint32_t samples = 0;
+    std::uint32_t gradual = 0;
+    for (std::uint32_t y = 0; y + 1 < picture.height; y += step) {
+        const std::uint8_t* const row = picture.row(y);
+        const std::uint8_t* const next = picture.row(y + 1);
+        // Rows begin at different columns, so that a pattern of the picture's own is not followed.
+        for (std::uint32_t x = y * 7 % step; x + 1 < picture.width; x += step) {
+            ++samples;
+            gradual += is_gradual(colour_at<Pixel>(row, x), colour_at<Pixel>(row, x + 1),
+                                  colour_at<Pixel>(next, x));
+        }
+    }
+    return samples == 0 ? 0 : static_cast<double>(gradual) / samples;
 }
 
 bool has_colours(codec::PixelFormat format) {
@@ -47,21 +70,9 @@ bool has_colours(codec::PixelFormat format) {
 
 double gradual_share(const codec::PictureView& picture, double samples_wanted) {
     if (!has_colours(picture.format) || picture.width < 2 || picture.height < 2) return 0;
-    const double pixels = static_cast<double>(picture.width) * picture.height;
-    const auto step = static_cast<std::uint32_t>(std::sqrt(std::max(1.0, pixels / samples_wanted)));
-    std::uint32_t samples = 0;
-    std::uint32_t gradual = 0;
-    for (std::uint32_t y = 0; y + 1 < picture.height; y += step) {
-        // Rows begin at different columns, so that a pattern of the picture's own is not followed.
-        for (std::uint32_t x = y * 7 % step; x + 1 < picture.width; x += step) {
-            const Colour here = colour_at(picture, x, y);
-            const int right = difference(here, colour_at(picture, x + 1, y));
-            const int below = difference(here, colour_at(picture, x, y + 1));
-            ++samples;
-            if (std::max(right, below) <= kEdge && right + below > 0) ++gradual;
-        }
-    }
-    return samples == 0 ? 0 : static_cast<double>(gradual) / samples;
+    return picture.format == codec::PixelFormat::rgb16
+               ? share_of<std::uint16_t>(picture, samples_wanted)
+               : share_of<std::uint32_t>(picture, samples_wanted);
 }
 
 std::vector<std::uint32_t> ends_of_parts(const codec::PictureView& picture) {

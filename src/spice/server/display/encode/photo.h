@@ -13,7 +13,7 @@ namespace codec = segue::spice::codec;
 
 // The share of sampled pixels whose neighbours differ a little and never sharply, 0 to 1. Formats
 // other than rgb16, bgrx32 and bgra32 have none. Reads as many pixels as `samples`, about.
-double gradual_share(const codec::PictureView& picture, double samples = 4096);
+double gradual_share(const codec::PictureView& picture, double samples = 2048);
 
 // Smaller pictures are not worth the samples.
 inline constexpr std::uint32_t kLeastPhotoSide = 8;
