@@ -45,20 +45,21 @@ class Replay:
         return process
 
     def end(self, process):
-        """Microseconds of CPU time."""
+        """Microseconds of CPU time: of the process, and of the thread that draws and sends."""
         try:
             out, _ = process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             raise
-        return int(out.split()[-1])
+        _, cpu, _, worker = out.split()[-4:]
+        return int(cpu), int(worker)
 
     def reading(self):
         """The CPU time of the replay into nothing: what reading the recording costs."""
         process = self.start(free_port())
         assert process.stdout.readline() == "consumed\n"
-        return self.end(process)
+        return self.end(process)[0]
 
     def run(self, directory, prepare=None):
         # Over TCP: stock compresses nothing for clients on unix sockets.
@@ -73,12 +74,13 @@ class Replay:
                 picture = self.last_picture(client, directory)
                 read = client.tell("bytes")["bytes"]
                 streams = self.log.read_text(errors="replace").count("a video of")
-                cpu = self.end(process)
+                cpu, worker = self.end(process)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        return {"picture": picture, "bytes": read, "cpu_us": cpu, "streams": streams}
+        return {"picture": picture, "bytes": read, "cpu_us": cpu, "worker_us": worker,
+                "streams": streams}
 
     def last_picture(self, client, directory):
         """What the client shows when it has been sent nothing new for a while."""
