@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "interop"), str(ROOT / "tests" / "guest")]
+sys.path[:0] = [str(ROOT / "tests" / room) for room in ("interop", "scenario", "guest")]
 import recordings  # noqa: E402
 from replaying import COMPRESSIONS, Replay, scene  # noqa: E402
 

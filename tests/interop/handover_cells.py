@@ -16,7 +16,8 @@ import cells
 import guest
 import viewer
 from line import Line
-from spice_lab import Client, Machine, free_port, same_picture
+from hosts import free_port
+from spice_lab import CHANNELS, Client, Machine, same_picture
 
 Cell = namedtuple("Cell", "source target client manner security line")
 
@@ -54,7 +55,6 @@ MASKS = {
                     "SPICE_MAIN_CAP_SEMI_SEAMLESS_MIGRATE": "0"},
 }
 SUBJECT = "O=Segue,CN=127.0.0.1"  # of test_spice_tls.py's certificate
-CHANNELS = [(1, 0), (2, 0), (3, 0), (4, 0)]
 
 
 def name_of(cell):
@@ -84,9 +84,7 @@ class StockViewer:
         self.client.__exit__()
 
     def wait_connected(self):
-        self.client.wait("mark", timeout=60)
-        for kind in ("CursorChannel", "InputsChannel"):
-            self.client.wait("channel-event", timeout=60, kind=kind, what="opened")
+        self.client.linked()
 
     def manner(self):
         """How it has moved, as far as this client says."""

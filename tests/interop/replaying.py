@@ -5,7 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from spice_lab import ROOT, Client, environment, free_port
+from hosts import free_port
+from spice_lab import ROOT, Client, environment
 
 sys.path.append(str(ROOT / "tests" / "bench"))
 import recordings  # noqa: E402

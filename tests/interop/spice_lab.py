@@ -11,10 +11,12 @@ from pathlib import Path
 
 import cells
 import guest
+from hosts import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = Path(os.environ.get("SEGUE_SPICE_LIBRARY", ROOT / "build" / "release" / "lib"))
 CLIENT = Path(__file__).resolve().parent / "stock_client.py"
+CHANNELS = [(1, 0), (2, 0), (3, 0), (4, 0)]  # main, display, inputs, cursor, once each
 
 
 def environment(library):
@@ -58,17 +60,17 @@ class Machine(guest.Qemu):
         shown = self.qmp("query-spice").get("channels", [])
         return sorted((channel["channel-type"], channel["channel-id"]) for channel in shown)
 
+    def wait_channels(self, wanted, timeout=60):
+        """Until query-spice shows these channels and no other."""
+        end = time.monotonic() + timeout
+        while (shown := self.channels()) != sorted(wanted):
+            if time.monotonic() > end:
+                raise TimeoutError(f"channels {shown} after {timeout} s, not {wanted}")
+            time.sleep(0.05)
+
     def uses_our_library(self):
         maps = Path(f"/proc/{self.process.pid}/maps").read_text()
         return str(LIBRARY.resolve()) in maps
-
-
-def free_port():
-    """A TCP port that was free a moment ago (QEMU's -spice knows no port 0)."""
-    import socket
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Client:
@@ -97,7 +99,7 @@ class Client:
             self.queue.put(json.loads(line))
         self.queue.put({"event": "eof", "t_us": int(time.monotonic() * 1e6)})
 
-    def wait(self, event, timeout=15, **fields):
+    def wait(self, event, timeout=60, **fields):
         """The first event of this name with these fields that was not waited for yet."""
         def wanted(got):
             return (got["event"] == event and fields.items() <= got.items()
@@ -115,6 +117,13 @@ class Client:
             found = got if wanted(got) else None
         found["waited"] = True
         return found
+
+    def linked(self):
+        """Waits until it has a picture and every channel that it opens without devices: only then
+        does it follow a machine as one session."""
+        self.wait("mark")
+        for kind in ("CursorChannel", "InputsChannel"):
+            self.wait("channel-event", kind=kind, what="opened")
 
     def drain(self):
         while not self.queue.empty():
@@ -137,7 +146,7 @@ class Client:
         return cells.Picture.read(path)
 
 
-def same_picture(machine, client, directory, timeout=8):
+def same_picture(machine, client, directory, timeout=60):
     """Whether client and machine show the same pixels, once both stand still. The machine must be
     paused or idle."""
     end = time.monotonic() + timeout
@@ -151,20 +160,34 @@ def same_picture(machine, client, directory, timeout=8):
         time.sleep(0.1)
 
 
-def migrate(source, target, client, directory, pause=1.0, wait=True):
-    """Moves the machine, as libvirt does it: tells the clients, then the machine. Returns the
-    seconds that it took."""
+def announce(source, target, wait=True):
+    """Tells the clients where the machine goes. `wait`: until each of their channels is linked
+    there, and their answer has had its time to come back."""
     source.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1", port=target.port)
-    time.sleep(pause)
-    began = time.monotonic()
+    end = time.monotonic() + 60
+    while wait and len(target.channels()) < len(source.channels()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"linked at the target: {target.channels()}")
+        time.sleep(0.05)
+    if wait:
+        time.sleep(0.5)
+
+
+def migrate(source, target, directory, wait=True):
+    """Moves the machine, as libvirt does it: tells the clients (`wait`: see announce), then the
+    machine."""
+    announce(source, target, wait)
+    move(source, directory)
+
+
+def move(source, directory):
+    """Moves the machine alone."""
     source.qmp("migrate", uri=f"unix:{directory}/migrate.sock")
-    if not wait:
-        return 0.0
-    end = time.monotonic() + 40
+    end = time.monotonic() + 60
     while True:
         state = source.qmp("query-migrate").get("status")
         if state == "completed":
-            return time.monotonic() - began
+            return
         if state in ("failed", "cancelled") or time.monotonic() > end:
             raise RuntimeError(f"the migration is {state}")
         time.sleep(0.02)

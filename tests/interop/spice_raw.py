@@ -12,11 +12,11 @@ class Channel:
 
     def __init__(self, machine, kind=MAIN, connection_id=0, number=0, linked=True):
         if machine.port:
-            self.socket = socket.create_connection(("127.0.0.1", machine.port), 10)
+            self.socket = socket.create_connection(("127.0.0.1", machine.port), 60)
         else:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.connect(str(machine.spice_path))  # waits while the backlog is full
-            self.socket.settimeout(10)
+            self.socket.settimeout(60)
         self.result = None
         if linked:
             self.link(kind, connection_id, number)
@@ -55,7 +55,7 @@ class Channel:
             if number == 103:
                 return struct.unpack_from("<I", body)[0]
 
-    def is_closed(self, timeout=10):
+    def is_closed(self, timeout=60):
         """Reads until the server closes the connection."""
         self.socket.settimeout(timeout)
         try:

@@ -11,10 +11,11 @@ import guest
 import pytest
 
 from handover_cells import CHANNELS, Cell, Move, wait_until
-from spice_lab import Client, Machine, environment, migrate, same_picture
+from spice_lab import Client, Machine, announce, environment, migrate, same_picture
+from spice_lab import move as move_machine
 
 STEPS = ("linking", "linked", "moving", "moved")
-SLOW = 1 << 20  # bytes of memory a second: the move lasts for longer than any test
+SLOW = 1 << 14  # bytes a second (an empty page costs 9): the move lasts for longer than any test
 
 
 def cell(client="spice-gtk", source="segue", target="segue"):
@@ -39,6 +40,7 @@ def go_to(step, move):
     if step == "linked":
         return
     if step == "moved":
+        move.viewer.wait_linked()
         time.sleep(0.5)  # what the client says to the source when it is linked
         move.lines[0].tell("drop")
     move.first.qmp("migrate", uri=f"unix:{move.directory}/migrate.sock")
@@ -62,7 +64,7 @@ def stays_whole(move):
     move.first.qmp("stop")
     assert move.viewer.shows(move.first)
     assert move.viewer.sessions_lost() == 0
-    assert move.first.channels() == CHANNELS
+    move.first.wait_channels(CHANNELS)
 
 
 @pytest.mark.full
@@ -72,7 +74,7 @@ def test_the_client_dies(tmp_path, step):
     with Move(tmp_path, cell()) as move:
         go_to(step, move)
         move.viewer.client.process.kill()
-        move.viewer.client.process.wait(5)
+        move.viewer.client.process.wait(60)
         move.lines[0].tell("mend")
         move.lines[1].tell("mend")
         finish(step, move)
@@ -114,7 +116,7 @@ def test_a_cancelled_move_can_be_made_again(tmp_path, step):
         move.first.qmp("migrate_cancel")
         wait_until(lambda: status(move.first) == "cancelled", lambda: str(status(move.first)))
         move.first.wait_frame(move.first.wait_frame(1) + 3)
-        move.second.process.wait(10)  # an incoming QEMU does not outlive its source's word
+        move.second.process.wait(60)  # an incoming QEMU does not outlive its source's word
         move.lines[1].tell("cut")
         move.first.qmp("migrate-set-parameters", max_bandwidth=1 << 30)
         disk = ["-drive", f"file={tmp_path}/disk.img,format=raw,if=ide"]
@@ -179,7 +181,7 @@ def test_an_announcement_to_a_viewer_that_is_still_coming(tmp_path):
     """Its other channels are being linked when it hears where the machine goes: it follows."""
     with Move(tmp_path, cell("segue-view")._replace(line="200ms"), wait=False) as move:
         wait_until(lambda: move.first.channels() != [], "the viewer does not come")
-        assert move.first.channels() == [(1, 0)]
+        assert (1, 0) in move.first.channels()
         move.first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
                        port=move.lines[1].port)
         wait_until(lambda: len(move.second.channels()) == 4, "the viewer does not link")
@@ -229,10 +231,8 @@ def test_several_viewers_follow_seamlessly(tmp_path):
         first.wait_frame(2)
         with Client(first.uri) as client, Client(first.uri) as other:
             for one in (client, other):
-                one.wait("mark", timeout=60)
-                for kind in ("CursorChannel", "InputsChannel"):
-                    one.wait("channel-event", timeout=60, kind=kind, what="opened")
-            migrate(first, second, client, tmp_path)
+                one.linked()
+            migrate(first, second, tmp_path)
             first.qmp.wait_event("SPICE_MIGRATE_COMPLETED", 60)
             wait_until(lambda: second.channels() == sorted(CHANNELS * 2),
                        lambda: str(second.channels()))
@@ -262,9 +262,10 @@ def test_a_ticket_that_has_expired_at_the_target(tmp_path):
         first.wait_frame(2)
         second.qmp("expire_password", protocol="spice", time="now")
         with Client(first.uri, "--password", "word") as client:
-            client.wait("mark", timeout=60)
-            client.wait("channel-event", timeout=60, kind="CursorChannel", what="opened")
-            migrate(first, second, client, tmp_path)
+            client.linked()
+            announce(first, second, wait=False)
+            time.sleep(1)  # it is refused there, and says so
+            move_machine(first, tmp_path)
             first.qmp.wait_event("SPICE_MIGRATE_COMPLETED", 60)
             second.wait_frame(second.wait_frame(1) + 3)
             wait_until(lambda: not first.channels() and not second.channels(),

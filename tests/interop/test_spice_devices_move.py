@@ -24,7 +24,7 @@ def two(directory, name, chardev, source, target):
 
 
 def move(first, second, client, directory):
-    migrate(first, second, client, directory)
+    migrate(first, second, directory)
     first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
     client.wait("migration", 30, state="none")
 

@@ -75,8 +75,8 @@ def test_mutated_messages(machine, seed):
     """Some thousand messages with random numbers, sizes and bodies, on all channels."""
     chance = random.Random(seed)
     sent = 0
-    end = time.monotonic() + 6
-    while time.monotonic() < end:
+    end = time.monotonic() + 60
+    while sent < 3000 and time.monotonic() < end:
         try:
             with Channel(machine) as main:
                 session = main.session()
@@ -143,14 +143,18 @@ def test_a_thousand_sockets(machine):
 
 
 @pytest.mark.full
-def test_a_client_that_never_reads(machine):
-    """It is sent what it takes; what it does not take is not kept for it."""
-    with Channel(machine) as main, Channel(machine, DISPLAY, main.session()) as display:
+def test_a_client_that_never_reads(tmp_path):
+    """It is sent what it takes; what it does not take is not kept for it: 11 KiB a frame."""
+    disk = guest.boot_disk(tmp_path / "disk.img", fps=50)
+    with Machine(tmp_path, *disk, options="image-compression=off") as machine, \
+            Channel(machine) as main, Channel(machine, DISPLAY, main.session()) as display:
         display.send(101, DISPLAY_INIT)
+        frame = machine.wait_frame(20)
         before = memory_kib(machine)
-        time.sleep(3)
-        assert memory_kib(machine) - before < 8192
-        machine.wait_frame(machine.wait_frame(1) + 5)
+        machine.wait_frame(frame + 500)
+        # ASan keeps what was freed for a while.
+        bound = 32 << 10 if "SEGUE_SPICE_PRELOAD" in os.environ else 4 << 10
+        assert memory_kib(machine) - before < bound
 
 
 @pytest.mark.full

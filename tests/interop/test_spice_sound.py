@@ -63,7 +63,7 @@ def test_the_speaker_goes_along(tmp_path, seamless):
     with first, second, Client(first.uri, "--devices", tmp_path) as client:
         client.wait("playback-start", 90)
         heard(client, 0.5)
-        migrate(first, second, client, tmp_path)
+        migrate(first, second, tmp_path)
         first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
         client.wait("migration", 30, state="none")
         total = max(event["total"] for event in client.drain() if event["event"] == "sound")

@@ -6,7 +6,8 @@ import time
 import guest
 import pytest
 
-from spice_lab import Client, Machine, free_port, same_picture
+from hosts import free_port
+from spice_lab import Client, Machine, same_picture
 
 
 def openssl(*words):

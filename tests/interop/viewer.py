@@ -3,23 +3,16 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import cells
 import guest
+from hosts import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWER = ROOT / "build" / "release" / "bin" / "segue-view"
-
-
-def free_port():
-    """A TCP port of 127.0.0.1 that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Viewer:
@@ -79,7 +72,7 @@ class Viewer:
         """The events that are not frames, in order."""
         return [event["event"] for event in self.events if event["event"] != "frame"]
 
-    def wait(self, name, count=1, timeout=20):
+    def wait(self, name, count=1, timeout=60):
         """The count-th event of that name."""
         end = time.monotonic() + timeout
         while True:
@@ -90,7 +83,7 @@ class Viewer:
                 raise TimeoutError(f"no event {count} '{name}': {self.names()}\n{self.log()}")
             time.sleep(0.01)
 
-    def shows(self, vm, timeout=30, rests=True):
+    def shows(self, vm, timeout=60, rests=True):
         """Whether it comes to show what the machine shows; it was started with --commands.
 
         rests=False: the machine runs on between looks. A stock target of a seamless move compares
@@ -138,7 +131,7 @@ def announce(source, target, **more):
                **{"port": target.port, **more})
 
 
-def migrate(source, target, timeout=30):
+def migrate(source, target, timeout=60):
     """Moves the machine; returns when QEMU says that it is done."""
     path = target.directory / "migrate.sock"
     path.unlink(missing_ok=True)
@@ -147,7 +140,7 @@ def migrate(source, target, timeout=30):
     wait_migrated(source, timeout)
 
 
-def wait_migrated(source, timeout=30):
+def wait_migrated(source, timeout=60):
     end = time.monotonic() + timeout
     while (status := source.qmp("query-migrate").get("status")) not in ("completed", "failed"):
         if time.monotonic() > end:

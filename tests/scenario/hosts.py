@@ -22,11 +22,26 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("SEGUE_BIN", ROOT / "build" / "release" / "bin"))
 
 
+def shared_memory(state):
+    """Where a segue-standby with this state directory keeps its guest's memory. The name carries
+    FNV-1a of the path."""
+    value = 0xcbf29ce484222325
+    for byte in os.path.realpath(state).encode():
+        value = ((value ^ byte) * 0x100000001b3) & (1 << 64) - 1
+    return Path(f"/dev/shm/segue-standby-{os.geteuid()}-{value:016x}")
+
+
+def remove_shared_memory(folder):
+    """What every segue-standby that was killed with its state in or below a folder has left."""
+    for place, _, _ in os.walk(folder):
+        shutil.rmtree(shared_memory(place), ignore_errors=True)
+
+
 class Failed(AssertionError):
     """A command ended with another code than the test expects."""
 
 
-def wait_until(condition, timeout=10.0, what="condition", every=0.02):
+def wait_until(condition, timeout=60.0, what="condition", every=0.02):
     """The first true value of condition(); an AssertionError that names `what` (words, or a
     function that finds them) after the bound."""
     end = time.monotonic() + timeout
@@ -40,10 +55,22 @@ def wait_until(condition, timeout=10.0, what="condition", every=0.02):
         time.sleep(every)
 
 
-def free_port(address):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+GIVEN = set()
+
+
+def free_port(address="127.0.0.1"):
+    """A TCP port that nobody listens on, and that nobody here was given before. Below the kernel's
+    ephemeral range: no connection of another process takes it before its listener comes."""
+    while True:
+        port = random.randrange(10000, 20000)
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def qemus_below(folder):
@@ -61,6 +88,14 @@ def qemus_below(folder):
         if where.startswith(f"{folder}/") and line:
             found.append((int(entry.name), line))
     return found
+
+
+def end_process(pid):
+    """SIGKILL; a process that has ended by itself meanwhile is ended."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 class Host:
@@ -111,10 +146,10 @@ class Host:
             if self.process.poll() is not None:
                 raise AssertionError(f"segued of {self.name} ended:\n{self.log()[-3000:]}")
             return any(line == "ready" for line in self.log()[offset:].splitlines())
-        wait_until(ready, 10, f"segued of {self.name} says ready")
+        wait_until(ready, 60, f"segued of {self.name} says ready")
         return self
 
-    def stop(self, how=signal.SIGTERM, timeout=10):
+    def stop(self, how=signal.SIGTERM, timeout=60):
         """Ends the daemon; its VMs run on. Returns the exit code."""
         if self.process is None:
             return None
@@ -143,8 +178,10 @@ class Host:
     def virsh(self, *words, code=0, timeout=60, uri=None):
         """Standard output of the real virsh; Failed when it ends with another code."""
         command = ["virsh", "-c", uri or self.local_uri, *map(str, words)]
+        # SIGPIPE stays ignored, as it is in Python: a server that refuses virsh's certificate may
+        # close before virsh says good-bye, which otherwise kills it now and then.
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
-                              check=False, stdin=subprocess.DEVNULL)
+                              check=False, stdin=subprocess.DEVNULL, restore_signals=False)
         if code is not None and done.returncode != code:
             raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
                          f"\n--- log of {self.name}\n{self.log()[-4000:]}")
@@ -208,9 +245,8 @@ class Hosts:
         left = {pid for place in (self.folder, *(host.state for host in self.hosts))
                 for pid, _ in qemus_below(place)}
         for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            end_process(pid)
+        for host in self.hosts:
+            remove_shared_memory(host.state)
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """segued as the host's service: reload, sockets of the service manager, domains that start with
 the host."""
-import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from certificates import make_certificates
-from hosts import BIN, Hosts, wait_until
+from hosts import BIN, Hosts, free_port, wait_until
 from machines import Machine
 
 
@@ -53,9 +51,7 @@ def test_a_reload_renews_the_certificates(tmp_path):
     second = make_certificates(tmp_path / "second", "127.0.0.1")
     used = tmp_path / "used"
     used.symlink_to(first)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with Hosts(1, config=f'[tls]\ndirectory = "{used}"\n',
                options=["--listen", f"tls:127.0.0.1:{port}"]) as (host,):
         def uri(place):
@@ -100,10 +96,12 @@ def serve_given_sockets(tmp_path):
              f"unix:{path}", "--state", tmp_path / "state", "--hostname", "given"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        wait_until(path.exists, 20, "the socket is there")
+        wait_until(path.exists, 60, "the socket is there")
+        def written():
+            return port_file.exists() and port_file.read_text()
         # Clients may come before the daemon serves: they wait in the kernel's queue.
         for uri in (f"qemu+unix:///system?socket={path}",
-                    f"qemu+tcp://127.0.0.1:{wait_until(port_file.read_text)}/system"):
+                    f"qemu+tcp://127.0.0.1:{wait_until(written, 60)}/system"):
             said = subprocess.run(["virsh", "-c", uri, "hostname"], capture_output=True, text=True,
                                   timeout=60, check=False)
             assert said.stdout.strip() == "given", said.stderr + (tmp_path / "log").read_text()

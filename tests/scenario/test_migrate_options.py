@@ -2,7 +2,6 @@
 """Every option of `virsh migrate` that this daemon has, and the refusal of every one it has not.
 One guest goes to and fro between two hosts under one option after the other, and counts on."""
 import os
-import socket
 
 import pytest
 
@@ -83,9 +82,7 @@ def test_options_that_say_where_to(guest, mode):
     address = guest.there.address
     guest.move(*mode, "--migrateuri", f"tcp://{address}", "--listen-address", address,
                "--graphicsuri", f"spice://{address}:5900")
-    with socket.socket() as probe:
-        probe.bind((guest.there.address, 0))
-        port = probe.getsockname()[1]
+    port = free_port(guest.there.address)
     guest.move(*mode, "--migrateuri", f"tcp://{guest.there.address}:{port}")
     guest.counts_on()
 
