@@ -11,7 +11,7 @@ namespace segue {
 namespace {
 
 TEST(PortBroker, GivesEachPortOnceAndGoesRound) {
-    PortBroker broker({47311, 47313});
+    PortBroker broker({27311, 27313});
     const auto first = broker.take("127.0.0.1");
     const auto second = broker.take("127.0.0.1");
     ASSERT_TRUE(first && second);
@@ -23,18 +23,18 @@ TEST(PortBroker, GivesEachPortOnceAndGoesRound) {
     EXPECT_EQ(broker.take("127.0.0.1"), first);
     const auto none = broker.take("127.0.0.1");
     ASSERT_FALSE(none);
-    EXPECT_THAT(none.error().message, ::testing::HasSubstr("47311-47313"));
+    EXPECT_THAT(none.error().message, ::testing::HasSubstr("27311-27313"));
 }
 
 TEST(PortBroker, ANewRangeLeavesWhatIsTaken) {
-    PortBroker broker({47314, 47314});
+    PortBroker broker({27314, 27314});
     const auto old = broker.take("127.0.0.1");
     ASSERT_TRUE(old);
-    broker.set_range({47314, 47315});
-    EXPECT_EQ(broker.take("127.0.0.1"), 47315);
+    broker.set_range({27314, 27315});
+    EXPECT_EQ(broker.take("127.0.0.1"), 27315);
     EXPECT_FALSE(broker.take("127.0.0.1"));
     broker.give_back(*old);
-    EXPECT_EQ(broker.take("127.0.0.1"), 47314);
+    EXPECT_EQ(broker.take("127.0.0.1"), 27314);
 }
 
 TEST(PortBroker, LeavesOutPortsThatOthersUse) {

@@ -15,7 +15,7 @@ class TestLoop {
     RunLoop& owned() { return *loop_; }
 
     // True when the condition came true within `patience`.
-    bool run_until(const std::function<bool()>& condition, Duration patience = 5s) {
+    bool run_until(const std::function<bool()>& condition, Duration patience = 60s) {
         if (condition()) return true;
         bool expired = false;
         auto deadline = loop_->make_timer([&] {

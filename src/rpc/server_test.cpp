@@ -210,6 +210,7 @@ TEST_F(ServerTest, TooManyCallsAtOnceWaitInTheSocket) {
     for (std::uint32_t serial = 1; serial <= 10; ++serial) {
         peer->call<remote::DomainSuspend>(serial, {kDomain});
     }
+    EXPECT_TRUE(loop.run_until([&] { return suspends.size() >= 3; }));
     loop.run_for(20ms);
     EXPECT_EQ(suspends.size(), 3u);
     for (std::size_t next = 0; next < 10; ++next) {

@@ -300,10 +300,10 @@ class Qemu:
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
             try:
-                self.process.wait(5)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(5)
+                self.process.wait(60)
 
     def stderr(self):
         return (self.directory / "stderr").read_text(errors="replace")

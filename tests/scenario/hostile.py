@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 class Client:
-    def __init__(self, where, timeout=20, is_open=True, read_only=False):
+    def __init__(self, where, timeout=60, is_open=True, read_only=False):
         if isinstance(where, tuple):
             self.socket = socket.create_connection(where, timeout)
         else:

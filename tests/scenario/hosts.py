@@ -9,12 +9,14 @@ Everything lives in one fresh directory; leaving the block ends each daemon and 
 by its process id.
 """
 import os
+import queue
 import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +55,16 @@ def wait_until(condition, timeout=60.0, what="condition", every=0.02):
             words = what() if callable(what) else what
             raise AssertionError(f"{words}: not within {timeout} s")
         time.sleep(every)
+
+
+def read_line(stream, timeout=120):
+    """The next line of a process's output; a TimeoutError where it says nothing."""
+    lines = queue.Queue()
+    threading.Thread(target=lambda: lines.put(stream.readline()), daemon=True).start()
+    try:
+        return lines.get(timeout=timeout)
+    except queue.Empty:
+        raise TimeoutError(f"no line within {timeout} s") from None
 
 
 GIVEN = set()

@@ -3,15 +3,15 @@
 point, somebody dies, everything that can come back comes back; then the guest must run exactly
 once, or be paused with a way on that is recorded, and nothing may be left behind."""
 import json
-import os
 import shutil
 import signal
 import sqlite3
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
-from hosts import Hosts, wait_until
+from hosts import Hosts, end_process, wait_until
 from kill_cells import (CLIENT, CLIENT_LINK, LOST, MIGRATION_LINK, ON_SOURCE, ON_TARGET, P2P,
                         PEER_LINK, SENDING, SOURCE, SOURCE_QEMU, TARGET, TARGET_QEMU, TURN_BACK, V2)
 from links import cut_tcp, cut_unix, listening_ports
@@ -62,12 +62,28 @@ def status_of(host):
 
 def records_of(host):
     """(role, right, settled) of each record in the host's store. The daemon holds the store's lock,
-    so a copy is read."""
+    so a copy is read; and made anew where the daemon wrote meanwhile."""
+    for attempt in range(5):
+        try:
+            return read_copy_of_store(host)
+        except (OSError, sqlite3.DatabaseError):
+            if attempt == 4:
+                raise
+            time.sleep(0.2)
+
+
+def read_copy_of_store(host):
     with tempfile.TemporaryDirectory() as folder:
         for path in host.state.glob("segue.db*"):
             shutil.copy(path, folder)
-        with sqlite3.connect(Path(folder, "segue.db")) as store:
+        with closing(sqlite3.connect(Path(folder, "segue.db"))) as store:
             return store.execute("SELECT role, run_right, settled FROM migrations").fetchall()
+
+
+def kept_records(host):
+    """The records that are no promise of a destination."""
+    return [(role, right) for role, right, settled in records_of(host)
+            if not (role == "destination" and (right == "refused" or settled))]
 
 
 class Run:
@@ -100,7 +116,7 @@ class Run:
             self.reach(self.one, TURN_BACK)
             self.strike(TARGET_QEMU)
             # A Finish that overtook the news of its death would find that the guest may have run.
-            wait_until(self.target_mourns, 40, "the target knows that its QEMU is dead")
+            wait_until(self.target_mourns, 60, "the target knows that its QEMU is dead")
             # Not the target: it may stand at its point already.
             self.go_on([self.one])
         if self.cell.point == SENDING:
@@ -136,7 +152,7 @@ class Run:
                 return True
             # What the client's end leads to may still lie ahead: only a standstill is a failure.
             return None
-        wait_until(stopped, 40, f"{host.name} stops at {point}")
+        wait_until(stopped, 60, f"{host.name} stops at {point}")
         assert f"fault point {point}: stopped" in host.log()[-2000:], f"{host.name}: not {point}"
 
     def target_mourns(self):
@@ -144,7 +160,7 @@ class Run:
         return stands or f"QEMU of domain '{NAME}' ended" in self.two.log()[self.mark:]
 
     def reach_sending(self):
-        wait_until(lambda: "Memory processed" in self.one.virsh("domjobinfo", NAME), 30,
+        wait_until(lambda: "Memory processed" in self.one.virsh("domjobinfo", NAME), 60,
                    "memory is sent")
 
     # --- The blow ---
@@ -158,7 +174,7 @@ class Run:
         elif victim in (SOURCE_QEMU, TARGET_QEMU):
             qemus = (self.one if victim == SOURCE_QEMU else self.two).qemus()
             for pid, _ in qemus:
-                os.kill(pid, signal.SIGKILL)
+                end_process(pid)
             return bool(qemus)
         else:
             return self.cut(victim) > 0
@@ -199,8 +215,8 @@ class Run:
         if self.unresolved():
             way = " (resolved by hand)"
             self.resolve()
-            wait_until(lambda: not self.jobs(), 30, "the resolved job is over")
-        wait_until(lambda: not self.surplus(), 20,
+            wait_until(lambda: not self.jobs(), 60, "the resolved job is over")
+        wait_until(lambda: not self.surplus(), 60,
                    lambda: f"no QEMU and no directory is left over: {self.surplus()}")
         end = self.whereabouts()
         if end in (ON_SOURCE, ON_TARGET):
@@ -266,11 +282,11 @@ class Run:
 
     def check_nothing_is_left(self):
         for host in (self.one, self.two):
-            open_ports = listening_ports(host.address, ports_of(host))
-            assert not open_ports, f"{host.name} still listens on {open_ports}"
-            for role, right, settled in records_of(host):
-                promise = role == "destination" and (right == "refused" or settled)
-                assert promise, f"{host.name} keeps a record: {role} {right}"
+            wait_until(lambda h=host: not listening_ports(h.address, ports_of(h)), 60,
+                       lambda h=host: f"{h.name} closes its ports: "
+                                      f"{listening_ports(h.address, ports_of(h))}")
+            wait_until(lambda h=host: not kept_records(h), 60,
+                       lambda h=host: f"{h.name} forgets its records: {kept_records(h)}")
             assert "None" in host.virsh("domjobinfo", NAME) if NAME in status_of(host) else True
 
     def clean(self):
@@ -284,5 +300,5 @@ class Run:
             host.virsh("destroy", NAME, code=None)
         for host in (self.one, self.two):
             for pid, _ in host.qemus():
-                os.kill(pid, signal.SIGKILL)
-            wait_until(lambda h=host: not h.qemus(), 10, f"no QEMU is left on {host.name}")
+                end_process(pid)
+            wait_until(lambda h=host: not h.qemus(), 60, f"no QEMU is left on {host.name}")

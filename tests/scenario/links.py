@@ -48,7 +48,10 @@ def cut(pid, wanted):
         with one:
             peer = peer_of(one)
             if peer is not None and wanted(one.family, peer):
-                one.shutdown(socket.SHUT_RDWR)
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue  # it has ended by itself
                 count += 1
     return count
 

@@ -2,7 +2,6 @@
 """Drives segue-standby and a stock QEMU primary for it."""
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import guest
+from hosts import end_process, remove_shared_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build" / "release" / "bin" / "segue-standby"
@@ -119,7 +119,7 @@ class Standby:
 
     def kill(self):
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait(60)
         self.reader.join(5)
 
     def stop(self):
@@ -127,7 +127,7 @@ class Standby:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
         self.reader.join(5)
@@ -146,18 +146,13 @@ class Standby:
     def __exit__(self, *_):
         self.stop()
         process = self.vm_process()
-        if process and str(self.state).encode() in Path(f"/proc/{process}/cmdline").read_bytes():
-            os.kill(process, signal.SIGKILL)
-        for left in Path("/dev/shm").glob("segue-standby-*"):
-            if self.memory_of(left):
-                shutil.rmtree(left)
-
-    def memory_of(self, folder):
-        """Whether the shared memory is this standby's (its name carries a hash of the path)."""
-        value = 0xcbf29ce484222325
-        for byte in str(self.state.resolve()).encode():
-            value = ((value ^ byte) * 0x100000001b3) & (1 << 64) - 1
-        return folder.name == f"segue-standby-{os.geteuid()}-{value:016x}"
+        try:
+            if process and str(self.state).encode() in Path(
+                    f"/proc/{process}/cmdline").read_bytes():
+                end_process(process)
+        except OSError:
+            pass  # it has ended by itself
+        remove_shared_memory(self.state)
 
 
 class Relay:

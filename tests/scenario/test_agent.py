@@ -83,6 +83,7 @@ def test_lost_standby_promote_stands_still(tmp_path):
         while pair.primary.qmp("query-status")["running"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        time.sleep(1)       # what left before comes
         seen = pair.outside.last()
         time.sleep(0.5)     # nothing can come: the guest stands still, and its frames are dropped
         assert pair.outside.last() == seen
@@ -95,7 +96,8 @@ def test_killed_agent_is_a_lost_primary(tmp_path):
         lost = pair.standby.wait("lost")
         refused = pair.standby.control(cmd="promote")
         assert str(lost["epoch"]) in refused["error"] and "force" in refused["error"]
-        # Fail closed: what the guest sends now is seen by nobody.
+        # Fail closed: what the guest sends now is seen by nobody; what left before has come.
+        time.sleep(1)
         seen = pair.outside.last()
         time.sleep(0.5)
         assert pair.outside.last() == seen

@@ -89,7 +89,7 @@ def test_limits_of_the_host_are_said_at_the_start(scratch):
     assert "has 65 characters: at most 49" in done.stderr
     few = subprocess.run(["prlimit", "--nofile=512:512", BIN / "segued", "--listen",
                           f"unix:{scratch}/s", "--state", scratch], capture_output=True,
-                         text=True, check=False, timeout=20)
+                         text=True, check=False, timeout=60)
     assert few.returncode == 1
     assert "may open 512 files: at least 1024 are needed" in few.stderr
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from hosts import BIN, ROOT, Hosts, wait_until
+from hosts import BIN, ROOT, Hosts, read_line, wait_until
 from machines import Machine
 
 COMPLETION = ROOT / "packaging" / "bash-completion" / "segue"
@@ -30,7 +30,7 @@ def running_guest(pair, tmp_path):
     for host in pair:
         host.virsh("destroy", "web", code=None)
     for host in pair:
-        wait_until(lambda h=host: not h.qemus(), 20, f"no QEMU is left on {host.name}")
+        wait_until(lambda h=host: not h.qemus(), 60, f"no QEMU is left on {host.name}")
 
 
 def complete(host, *words):
@@ -128,7 +128,7 @@ def start_slow_move(one, two):
     moving = subprocess.Popen(
         [BIN / "segue", "-c", one.local_uri, "migrate", "--unsafe", "web", two.uri],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: "Unbounded" in one.virsh("domjobinfo", "web"), 30, "the job is seen")
+    wait_until(lambda: "Unbounded" in one.virsh("domjobinfo", "web"), 60, "the job is seen")
     return moving
 
 
@@ -141,7 +141,7 @@ def test_ctrl_c_cancels(pair, machine):
     assert moving.returncode == 6, said
     assert "cancelling" in said and "once more" in said
     assert one.state_of("web") == "running"
-    wait_until(lambda: two.state_of("web") == "absent", 30, "the other host forgets it")
+    wait_until(lambda: two.state_of("web") == "absent", 60, "the other host forgets it")
     machine.ticks.wait(machine.ticks.last() + 3)
     assert machine.ticks.gaps() == []
 
@@ -155,15 +155,15 @@ def test_ctrl_c_twice_leaves_it_to_the_daemons(pair, machine):
     one.process.send_signal(signal.SIGSTOP)
     try:
         moving.send_signal(signal.SIGINT)
-        assert "cancelling" in moving.stderr.readline()
+        assert "cancelling" in read_line(moving.stderr)
         moving.send_signal(signal.SIGINT)
-        said = moving.communicate(timeout=30)[1]
+        said = moving.communicate(timeout=60)[1]
     finally:
         one.process.send_signal(signal.SIGCONT)
     assert moving.returncode == 6, said
     assert "the daemons go on" in said and "segue job" in said
     # What was asked for before is still carried out.
-    wait_until(lambda: two.state_of("web") == "absent", 30, "it is cancelled")
+    wait_until(lambda: two.state_of("web") == "absent", 60, "it is cancelled")
     assert one.state_of("web") == "running"
     machine.ticks.wait(machine.ticks.last() + 3)
 
@@ -176,7 +176,7 @@ def test_a_migration_that_is_left_goes_on(pair, machine):
     moving.kill()
     moving.communicate()
     one.virsh("migrate-setspeed", "web", 1000)
-    wait_until(lambda: two.state_of("web") == "running", 40, "it arrives")
-    wait_until(lambda: one.state_of("web") == "absent", 20, "it is gone here")
+    wait_until(lambda: two.state_of("web") == "running", 60, "it arrives")
+    wait_until(lambda: one.state_of("web") == "absent", 60, "it is gone here")
     machine.ticks.wait(machine.ticks.last() + 3)
     assert machine.ticks.gaps() == []

@@ -19,7 +19,7 @@ def reload(host, config, says):
     (host.folder / "segue.toml").write_text(config)
     before = len(host.log())
     host.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: says in host.log()[before:], 20, f"the log says '{says}'")
+    wait_until(lambda: says in host.log()[before:], 60, f"the log says '{says}'")
     return host.log()[before:]
 
 
@@ -106,7 +106,7 @@ def serve_given_sockets(tmp_path):
                                   timeout=60, check=False)
             assert said.stdout.strip() == "given", said.stderr + (tmp_path / "log").read_text()
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(20) == 0
+        assert daemon.wait(60) == 0
         assert path.exists(), "the socket is the service manager's"
     finally:
         if daemon.poll() is None:
@@ -130,11 +130,11 @@ def test_marked_domains_start_once_for_each_boot(tmp_path):
         host.stop()
         (host.state / "autostarted-boot").write_text("another boot\n")
         host.start()
-        wait_until(lambda: host.state_of("marked") == "running", 20, "the marked one starts")
+        wait_until(lambda: host.state_of("marked") == "running", 60, "the marked one starts")
         marked.ticks.wait(2)
         assert host.state_of("other") == "shut off"
         boot_id = open("/proc/sys/kernel/random/boot_id", encoding="ascii").read()
-        wait_until(lambda: (host.state / "autostarted-boot").read_text() == boot_id, 20,
+        wait_until(lambda: (host.state / "autostarted-boot").read_text() == boot_id, 60,
                    "the boot is noted")
         host.virsh("destroy", "marked")
         host.stop()

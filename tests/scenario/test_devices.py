@@ -58,7 +58,7 @@ def nothing_is_left(pair):
     for host in pair:
         host.virsh("destroy", "d", code=None)
     for host in pair:
-        wait_until(lambda h=host: not h.qemus(), 20, f"no QEMU is left on {host.name}")
+        wait_until(lambda h=host: not h.qemus(), 60, f"no QEMU is left on {host.name}")
 
 
 def seen_by_the_guest(host):
@@ -116,7 +116,7 @@ def test_a_vnc_screen_asks_for_its_password(pair, tmp_path):
         assert "geheim" not in line and "geheim" not in host.virsh("dumpxml", "d")
         if host is one:
             one.virsh("migrate", "--live", "--p2p", "--unsafe", "d", two.uri)
-            wait_until(lambda: not one.qemus(), 20, "it is gone here")
+            wait_until(lambda: not one.qemus(), 60, "it is gone here")
 
 
 def loop_device(image):
@@ -145,7 +145,7 @@ def test_a_block_device_is_a_disk(pair, tmp_path):
         machine.ticks.wait(machine.ticks.last() + 3)
         assert machine.ticks.gaps() == []
         two.virsh("destroy", "d")
-        wait_until(lambda: not one.qemus() and not two.qemus(), 20, "the device is let go")
+        wait_until(lambda: not one.qemus() and not two.qemus(), 60, "the device is let go")
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)
 
@@ -170,7 +170,7 @@ class Network:
     def __init__(self):
         self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
         outside = os.readlink("/proc/self/ns/net")
-        wait_until(lambda: os.readlink(f"/proc/{self.holder.pid}/ns/net") != outside, 10,
+        wait_until(lambda: os.readlink(f"/proc/{self.holder.pid}/ns/net") != outside, 60,
                    "the namespace is there")
         for words in ("set lo up", "add br0 type bridge", "set br0 up mtu 1400"):
             self.run("ip", "link", *words.split())
@@ -230,7 +230,7 @@ def test_a_card_on_a_bridge(network, tmp_path):
     assert "own0" in said and "busy" in said, said
     machine.ticks.wait(machine.ticks.last() + 3)
     one.virsh("destroy", "d")
-    wait_until(lambda: not network.ports(), 20, "the tap device is gone")
+    wait_until(lambda: not network.ports(), 60, "the tap device is gone")
 
 
 @pytest.mark.full
@@ -250,13 +250,13 @@ def test_a_bridged_guest_travels_and_is_heard(network, tmp_path):
         assert listener.stdout.readline() == "heard\n"
     machine.ticks.wait(machine.ticks.last() + 3)
     assert machine.ticks.gaps() == []
-    wait_until(lambda: len(network.ports()) == 1, 20, "one tap device is left")
+    wait_until(lambda: len(network.ports()) == 1, 60, "one tap device is left")
     # A daemon that comes back finds the guest and its card again.
     two.kill()
     two.start()
     assert re.search(r"bridge +br0 +virtio", two.virsh("domiflist", "d"))
     two.virsh("destroy", "d")
-    wait_until(lambda: not network.ports(), 20, "no tap device is left")
+    wait_until(lambda: not network.ports(), 60, "no tap device is left")
 
 
 @pytest.mark.quick

@@ -54,7 +54,7 @@ def travelling_guest(pair, tmp_path):
             host.virsh("destroy", name, code=None)
             host.virsh("undefine", name, code=None)
     for host in pair:
-        wait_until(lambda h=host: not h.qemus(), 20, f"no QEMU is left on {host.name}")
+        wait_until(lambda h=host: not h.qemus(), 60, f"no QEMU is left on {host.name}")
 
 
 MODES = [[], ["--p2p"]]
@@ -165,11 +165,11 @@ def test_a_tunnelled_migration_is_cancelled(guest):
     guest.here.virsh("migrate-setspeed", "t", "1")
     moving = guest.here.virsh_process("migrate", "--live", "--unsafe", "--p2p", "--tunnelled", "t",
                                       guest.there.uri)
-    wait_until(lambda: "Unbounded" in guest.here.virsh("domjobinfo", "t"), 20, "the job is seen")
+    wait_until(lambda: "Unbounded" in guest.here.virsh("domjobinfo", "t"), 60, "the job is seen")
     guest.here.virsh("domjobabort", "t")
     said, _ = moving.communicate(timeout=60)
     assert moving.returncode == 1 and "cancel" in said
-    wait_until(lambda: guest.there.state_of("t") == "absent", 20, "the destination forgets it")
+    wait_until(lambda: guest.there.state_of("t") == "absent", 60, "the destination forgets it")
     guest.here.virsh("migrate-setspeed", "t", "0")
     guest.counts_on()
     guest.move("--p2p", "--tunnelled")

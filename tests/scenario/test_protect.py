@@ -54,7 +54,7 @@ def test_killed_primary_goes_on_and_is_protected_back(tmp_path):
         machine.went_on()
         assert machine.status(two)["state"] == "promoted"
         assert two.virsh("domuuid", machine.name).strip() == machine.uuid
-        wait_until(lambda: one.state_of(machine.name) == "shut off", 30, "the old host knows")
+        wait_until(lambda: one.state_of(machine.name) == "shut off", 60, "the old host knows")
         with pytest.raises(Failed, match="taken over"):
             one.virsh("start", machine.name)
 
@@ -64,10 +64,10 @@ def test_killed_primary_goes_on_and_is_protected_back(tmp_path):
         two.segue("failover", machine.name, "--planned", timeout=sb.PATIENCE)
         wait_until(lambda: one.state_of(machine.name) == "running", sb.PATIENCE, "it is back")
         machine.went_on()
-        wait_until(lambda: two.state_of(machine.name) != "running", 30, "it left")
+        wait_until(lambda: two.state_of(machine.name) != "running", 60, "it left")
         machine.protect(one, two)
-        said = machine.wait_epochs(one)
-        assert said["expected_rto"]["promotion_us"] > 0
+        machine.wait_epochs(one)
+        said = machine.wait(one, lambda now: (now["expected_rto"] or {}).get("promotion_us"))
         assert said["expected_rto_ms"] * 1000 >= said["expected_rto"]["promotion_us"]
         one.virsh("destroy", machine.name)
 
@@ -114,13 +114,13 @@ def test_unprotect_and_destroy_promote_nothing(tmp_path):
         machine.wait_epochs(one, 3)
         one.segue("unprotect", machine.name)
         assert machine.status(one)["state"] == "none"
-        wait_until(lambda: two.state_of(machine.name) == "absent", 30, "the standby is gone")
+        wait_until(lambda: two.state_of(machine.name) == "absent", 60, "the standby is gone")
         machine.outside.wait(machine.outside.last() + 30)
         assert machine.outside.backward() == []
         machine.protect(one, two, "--on-loss", "promote")
         machine.wait_epochs(one, 3)
         one.virsh("destroy", machine.name)
-        wait_until(lambda: two.state_of(machine.name) == "absent", 30, "the standby is gone")
+        wait_until(lambda: two.state_of(machine.name) == "absent", 60, "the standby is gone")
 
 
 @pytest.mark.full

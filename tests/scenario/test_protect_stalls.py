@@ -34,7 +34,7 @@ def test_a_qemu_that_hangs_is_ended_and_taken_over(tmp_path, bias):
         os.kill(machine.qemu(one), signal.SIGSTOP)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.went_on()
-        wait_until(lambda: one.state_of(machine.name) == "absent", 30, "the old host knows")
+        wait_until(lambda: one.state_of(machine.name) == "absent", 60, "the old host knows")
 
 
 @pytest.mark.full
@@ -52,7 +52,7 @@ def test_an_agent_that_hangs_where_the_standby_wins(tmp_path):
         os.kill(machine.helper(one, "segue-agent"), signal.SIGSTOP)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.wait(one, lambda said: said["state"] == "unprotected")
-        wait_until(lambda: one.state_of(machine.name) == "paused", 30, "it stands still")
+        wait_until(lambda: one.state_of(machine.name) == "paused", 60, "it stands still")
         machine.went_on()
 
 
@@ -71,7 +71,7 @@ def test_a_standby_that_hung_and_wins_takes_over(tmp_path):
         hung = machine.helper(two, "segue-standby")
         os.kill(hung, signal.SIGSTOP)
         machine.wait(one, lambda said: said["state"] == "unprotected")
-        wait_until(lambda: one.state_of(machine.name) == "paused", 30, "it stands still")
+        wait_until(lambda: one.state_of(machine.name) == "paused", 60, "it stands still")
         os.kill(hung, signal.SIGCONT)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.went_on()

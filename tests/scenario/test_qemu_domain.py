@@ -62,10 +62,10 @@ class Host:
 
     def __exit__(self, *_):
         self.qmp.close()
-        subprocess.run([PROGRAM, "stop", self.directory], timeout=30, check=True)
+        subprocess.run([PROGRAM, "stop", self.directory], timeout=60, check=True)
 
 
-def wait_for(condition, timeout=20):
+def wait_for(condition, timeout=60):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "not in time"
@@ -112,7 +112,10 @@ def test_a_definition_runs_as_it_says(tmp_path):
         host.ticks.wait(3)
         assert host.ticks.text().startswith(b"what was there before\n"), "append='on'"
         assert host.report["ms"] < 5000
-    assert not process.exists() or "Z" in (process / "stat").read_text()
+    try:
+        assert "Z" in (process / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # gone altogether
 
 
 @pytest.mark.quick

@@ -59,5 +59,5 @@ def test_qemu_runs_as_its_own_user(folder):
         machine.ticks.wait(machine.ticks.last() + 5)
         assert machine.ticks.gaps() == []
         one.virsh("destroy", "u")
-        wait_until(lambda: not one.qemus(), 20, "QEMU is gone")
+        wait_until(lambda: not one.qemus(), 60, "QEMU is gone")
         assert not list((one.state / "domains").iterdir()), "its directory is removed"

@@ -84,14 +84,14 @@ def test_finish_and_the_sources_question(tmp_path, mode):
         proxy = FinishProxy(two, mode)
         try:
             client = one.virsh_process("migrate", "--live", "--unsafe", "k", proxy.uri)
-            assert proxy.held.wait(30), "Finish was never sent"
-            client.communicate(timeout=30)
+            assert proxy.held.wait(60), "Finish was never sent"
+            client.communicate(timeout=60)
             expected = one if mode == "hold" else two
-            wait_until(lambda: running_on(hosts) == [expected], 15, f"{expected.name} runs it")
+            wait_until(lambda: running_on(hosts) == [expected], 60, f"{expected.name} runs it")
             proxy.release()
             machine.ticks.wait(machine.ticks.last() + 20)
             assert running_on(hosts) == [expected]
             assert machine.ticks.gaps() == []
-            wait_until(lambda: len(one.qemus() + two.qemus()) == 1, 10, "one QEMU is left")
+            wait_until(lambda: len(one.qemus() + two.qemus()) == 1, 60, "one QEMU is left")
         finally:
             proxy.close()

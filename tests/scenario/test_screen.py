@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The screen's part of a migration between two segued: who is waited for, and what goes along."""
-import os
 import re
 import signal
 
 import pytest
 
-from hosts import Hosts, wait_until
+from hosts import Hosts, end_process, wait_until
 from machines import Machine
 
 from line import Line
@@ -26,12 +25,6 @@ def steps(host):
                           log[log.rindex("migration of "):]))
 
 
-def linked(client):
-    client.wait("mark", timeout=30)
-    for kind in ("CursorChannel", "InputsChannel"):
-        client.wait("channel-event", timeout=30, kind=kind, what="opened")
-
-
 @pytest.mark.full
 def test_a_viewer_follows_and_its_state_goes_beside_it(tmp_path):
     with Hosts(2) as (one, two):
@@ -39,23 +32,23 @@ def test_a_viewer_follows_and_its_state_goes_beside_it(tmp_path):
         one.virsh("create", machine.path)
         machine.ticks.wait(3)
         with Client(screen_of(one, "s")) as client:
-            linked(client)
+            client.linked()
             one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
-            client.wait("migration", timeout=20, state="none")
+            client.wait("migration", timeout=60, state="none")
             machine.ticks.wait(machine.ticks.last() + 20)
             # What the target says of the last of it may come behind the end of the timeline.
-            wait_until(lambda: "screen-state-last" in steps(one), 20, "the state is told")
-            wait_until(lambda: "the last of the screen's state was taken" in two.log(), 20,
+            wait_until(lambda: "screen-state-last" in steps(one), 60, "the state is told")
+            wait_until(lambda: "the last of the screen's state was taken" in two.log(), 60,
                        "the state is taken")
             shown = steps(one)
             assert {"clients-linked", "screen-state", "screen-state-taken"} <= shown, shown
             assert client.count("disconnected") == 0
             assert client.count("migration", state="switching") == 0
             assert machine.ticks.gaps() == []
-            wait_until(lambda: not one.qemus(), 20, "the source's QEMU ends when all have gone")
+            wait_until(lambda: not one.qemus(), 60, "the source's QEMU ends when all have gone")
             # And back, to a library that has just served it.
             two.virsh("migrate", "--live", "--unsafe", "s", one.uri)
-            client.wait("migration", timeout=20, state="none")
+            client.wait("migration", timeout=60, state="none")
             machine.ticks.wait(machine.ticks.last() + 20)
             assert client.count("disconnected") == 0
             assert machine.ticks.gaps() == []
@@ -74,9 +67,9 @@ def test_a_stock_library_on_one_side(tmp_path, stock):
         one.virsh("create", machine.path)
         machine.ticks.wait(3)
         with Client(screen_of(one, "s")) as client:
-            linked(client)
+            client.linked()
             one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
-            client.wait("migration", timeout=20, state="none")
+            client.wait("migration", timeout=60, state="none")
             machine.ticks.wait(machine.ticks.last() + 20)
             shown = steps(one)
             assert "screen-state-last-taken" not in shown
@@ -90,16 +83,16 @@ def test_a_stock_library_on_one_side(tmp_path, stock):
 @pytest.mark.full
 def test_a_viewer_that_cannot_link_delays_nothing_for_long(tmp_path):
     """It answers at once that it cannot: the wait ends there, not at its bound."""
-    with Hosts(2, config="[migration]\nscreen_wait_ms = 60000\n") as (one, two):
+    with Hosts(2, config="[migration]\nscreen_wait_ms = 600000\n") as (one, two):
         machine = Machine(tmp_path, name="s", spice=True, tick_ms=20)
         one.virsh("create", machine.path)
         machine.ticks.wait(3)
         with Client(screen_of(one, "s")) as client:
-            linked(client)
+            client.linked()
             client.process.kill()
-            client.process.wait(5)
+            client.process.wait(60)
             # It has gone on the way: nobody is left to be waited for.
-            one.virsh("migrate", "--live", "--unsafe", "s", two.uri, timeout=40)
+            one.virsh("migrate", "--live", "--unsafe", "s", two.uri, timeout=120)
             machine.ticks.wait(machine.ticks.last() + 20)
             assert machine.ticks.gaps() == []
 
@@ -116,27 +109,27 @@ def test_the_source_dies_behind_the_machine(tmp_path):
         screen = screen_of(one, "s")
         with Line(screen.rsplit(":", 1)[1], host=one.address) as line, \
                 Viewer(tmp_path / "view", f"spice://127.0.0.1:{line.port}") as view:
-            view.wait("connected", timeout=30)
-            view.wait("frame", timeout=30)
+            view.wait("connected", timeout=60)
+            view.wait("frame", timeout=60)
             move = one.virsh_process("migrate", "--live", "--unsafe", "s", two.uri)
             try:
-                view.wait("target-connected", timeout=30)
+                view.wait("target-connected", timeout=60)
                 wait_until(lambda: re.search(r"Memory processed:\s+[1-9]",
                                              one.virsh("domjobinfo", "s", code=None)),
-                           30, "memory is being copied")
+                           60, "memory is being copied")
                 line.tell("drop")
                 one.virsh("migrate-setspeed", "s", "0")
-                wait_until(lambda: two.state_of("s") == "running", 30, "the machine has moved")
+                wait_until(lambda: two.state_of("s") == "running", 60, "the machine has moved")
                 one.stop(signal.SIGKILL)
                 for pid, _ in one.qemus():
-                    os.kill(pid, signal.SIGKILL)
+                    end_process(pid)
                 line.tell("cut")
                 view.wait("migrate-done", timeout=60)
             finally:
                 move.kill()
-                move.wait(10)
+                move.wait(60)
             assert view.named("migrate-done")[-1]["host"] == screen_of(two, "s")[len("spice://"):]
-            view.wait("first-target-frame", timeout=30)
+            view.wait("first-target-frame", timeout=60)
             machine.ticks.wait(machine.ticks.last() + 20)
             assert view.named("disconnected") == []
             assert machine.ticks.gaps() == []

@@ -76,8 +76,9 @@ def test_promotes_at_once_when_the_primary_dies(tmp_path):
         counted.wait(last + 5, sb.PATIENCE)
         assert counted.gaps() == []
         first = counted.all()[0]
-        # Not before the last committed epoch (100 ms and some) and not from the future.
-        assert last - 100 <= first <= last + 1
+        # Not before the last committed epoch (100 ms, and what a busy host adds), and not from
+        # the future.
+        assert last - 500 <= first <= last + 1
         with_operator = guest.Qmp(promoted["qmp"])
         assert with_operator("query-status")["status"] == "running"
         with_operator.close()
@@ -160,7 +161,7 @@ def test_survives_its_own_kill(tmp_path):
 def test_says_what_is_wrong_on_its_command_line(tmp_path):
     def run(*words):
         done = subprocess.run([str(sb.PROGRAM), *words], capture_output=True, text=True,
-                              timeout=10, check=False)
+                              timeout=60, check=False)
         return done.returncode, done.stderr
 
     state = ("--state", str(tmp_path / "state"))

@@ -13,7 +13,7 @@ def certificates(directory):
 
     def openssl(*words):
         subprocess.run(["openssl", *map(str, words)], cwd=directory, check=True,
-                       capture_output=True, timeout=30)
+                       capture_output=True, timeout=60)
 
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca-key.pem", "-out",
             "ca-cert.pem", "-days", "30", "-subj", "/CN=test CA",
@@ -77,8 +77,8 @@ def test_a_stock_qemu_is_protected_over_tls(tmp_path):
         done = subprocess.run(
             ["qemu-io", "--object", credentials, "-c", "write -P 5 0 64k", "-c", "read -P 5 0 64k",
              "--image-opts", f"{disk},tls-creds=tls0,tls-hostname=127.0.0.1"],
-            capture_output=True, text=True, timeout=20, check=True)
+            capture_output=True, text=True, timeout=60, check=True)
         assert "wrote 65536" in done.stdout and "failed" not in done.stdout
         clear = subprocess.run(["qemu-io", "-c", "read 0 512", "--image-opts", disk],
-                               capture_output=True, text=True, timeout=20, check=False)
+                               capture_output=True, text=True, timeout=60, check=False)
         assert clear.returncode != 0 and "TLS" in clear.stderr

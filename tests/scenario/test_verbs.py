@@ -185,7 +185,7 @@ def test_the_console_shows_what_the_guest_writes(shell):
         wait_until(lambda: len(re.findall(r"tick \d+", console.read())) >= 5, 60, "five ticks")
         assert "Connected to domain 'v'" in console.seen
         console.write("\x1d")  # ^]
-        assert console.process.wait(30) == 0
+        assert console.process.wait(60) == 0
 
 
 @pytest.mark.quick
