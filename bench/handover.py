@@ -97,7 +97,7 @@ class Lab:
         self.relay = None
         if self.pair == ("segue", "segue"):
             self.relay = Relay(self.folder / "source.control", self.folder / "target.control")
-        self.client = Client(f"spice://127.0.0.1:{self.lines[0].port}")
+        self.client = self.make_client(f"spice://127.0.0.1:{self.lines[0].port}")
         self.client.wait("mark", timeout=30)
         self.client.wait("channel-event", timeout=30, kind="CursorChannel", what="opened")
         return self
@@ -110,6 +110,9 @@ class Lab:
             line.close()
         for one in (*self.taps, *self.machines):
             one.__exit__()
+
+    def make_client(self, uri):
+        return Client(uri)
 
     def announce(self, orchestrated):
         if self.relay and orchestrated:

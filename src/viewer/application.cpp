@@ -39,7 +39,7 @@ Application::Application(RunLoop& loop, const Options& options)
       resolver_(loop),
       environment_{loop, resolver_, {}},
       input_([this] { return session_ && !session_is_over_ ? session_->inputs() : nullptr; },
-             options.hotkeys, options.settings.read_only, options.may_grab),
+             options),
       sound_(loop,
              [this](std::span<const std::int16_t> samples) {
                  if (auto* record = session_->record())
@@ -100,6 +100,7 @@ void Application::poll() {
         // A frame for each event: a key that is pressed and let go between two would be missed.
         if (first().overlay().is_asking()) first().draw(overlay_);
     }
+    input_.tick();
     // A question has a blinking cursor.
     if (first().overlay().is_asking()) first().draw(overlay_);
     poll_timer_->start(kPollInterval);
@@ -176,6 +177,9 @@ void Application::perform(Action action, DisplayWindow& window) {
         case Action::zoom_out: return set_zoom(zoom_percent_ - 10);
         case Action::zoom_reset: return set_zoom(100);
         case Action::secure_attention: return input_.send_secure_attention();
+        case Action::smartcard_insert: return shared_.move_cards(true);
+        case Action::smartcard_remove: return shared_.move_cards(false);
+        case Action::usb_device_reset: return shared_.replug_usb();
         case Action::toggle_overlay:
             shows_statistics_ = !shows_statistics_;
             return count_statistics();

@@ -80,7 +80,11 @@ void Application::on_name(const std::string& name) {
 // --- Picture -------------------------------------------------------------------------------------
 
 void Application::on_picture(ChannelKey display, const DisplayNews& news, bool from_target) {
-    if (news.heads) show_heads(display.id, *news.heads);
+    if (news.heads) {
+        show_heads(display.id, *news.heads);
+        // Nothing was drawn, but it is to be seen elsewhere now.
+        if (news.damage.empty()) show_picture(display.id, {0, 0, news.width, news.height});
+    }
     if (news.damage.empty()) return;
     ++frames_;
     codec_ = news.codec;
@@ -145,7 +149,8 @@ void Application::on_cursor(ChannelKey, const spice::client::CursorState& state)
         SDL_ShowCursor(SDL_ENABLE);
         return;
     }
-    SDL_ShowCursor(state.visible || options_.local_cursor ? SDL_ENABLE : SDL_DISABLE);
+    const bool shows = state.visible || options_.local_cursor || options_.shows_hidden_cursor;
+    SDL_ShowCursor(shows ? SDL_ENABLE : SDL_DISABLE);
     if (state.shape == shape_ || options_.local_cursor) return;
     shape_ = state.shape;
     const auto& image = *shape_->image;

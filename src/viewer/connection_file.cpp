@@ -145,8 +145,9 @@ Result<ConnectionFile> apply_connection_file(std::string_view text,
     take(keys, "title", file.title);
     take(keys, "disable-effects", file.disabled_effects);
     take(keys, "color-depth", file.color_depth);
-    for (const char* action : {"toggle-fullscreen", "release-cursor", "zoom-in", "zoom-out",
-                               "zoom-reset", "secure-attention"}) {
+    for (const char* action :
+         {"toggle-fullscreen", "release-cursor", "zoom-in", "zoom-out", "zoom-reset",
+          "secure-attention", "smartcard-insert", "smartcard-remove", "usb-device-reset"}) {
         if (const auto found = keys.find(action); found != keys.end())
             file.hotkeys[action] = found->second;
     }

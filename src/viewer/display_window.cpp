@@ -2,12 +2,38 @@
 #include "viewer/display_window.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace segue::viewer {
 
 using spice::canvas::Format;
 using spice::canvas::Image;
 using spice::canvas::Rect;
+
+namespace {
+
+// OpenGL that is software itself: Mesa's names for it.
+bool is_emulated() {
+    using GetString = const unsigned char* (*)(unsigned);
+    constexpr unsigned kGlRenderer = 0x1f01;
+    if (SDL_GL_GetCurrentContext() == nullptr) return false;
+    const auto get_string = reinterpret_cast<GetString>(SDL_GL_GetProcAddress("glGetString"));
+    const unsigned char* found = get_string ? get_string(kGlRenderer) : nullptr;
+    const std::string_view name = found ? reinterpret_cast<const char*>(found) : "";
+    return name.starts_with("llvmpipe") || name.starts_with("softpipe") ||
+           name.find("Software Rasterizer") != std::string_view::npos;
+}
+
+// SDL's own software draws the same with less, and a window whose size changes does not lose its
+// picture there, as it does with llvmpipe.
+Owned<SDL_Renderer> make_renderer(SDL_Window* window) {
+    Owned<SDL_Renderer> renderer(SDL_CreateRenderer(window, -1, 0));
+    if (!renderer || !is_emulated()) return renderer;
+    renderer.reset();
+    return Owned<SDL_Renderer>(SDL_CreateRenderer(window, -1, SDL_RENDERER_SOFTWARE));
+}
+
+}  // namespace
 
 DisplayWindow::DisplayWindow(HeadKey key, Owned<SDL_Window> window, Owned<SDL_Renderer> renderer)
     : key_(key),
@@ -21,7 +47,7 @@ std::unique_ptr<DisplayWindow> DisplayWindow::open(HeadKey key, bool fullscreen)
     Owned<SDL_Window> window(SDL_CreateWindow("segue-view", SDL_WINDOWPOS_UNDEFINED,
                                               SDL_WINDOWPOS_UNDEFINED, 640, 480, flags));
     if (!window) return nullptr;
-    Owned<SDL_Renderer> renderer(SDL_CreateRenderer(window.get(), -1, 0));
+    Owned<SDL_Renderer> renderer = make_renderer(window.get());
     if (!renderer) return nullptr;
     return std::unique_ptr<DisplayWindow>(
         new DisplayWindow(key, std::move(window), std::move(renderer)));

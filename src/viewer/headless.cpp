@@ -121,6 +121,7 @@ class Headless final : public HeadlessDevices {
         display_ = display.id;
         width_ = news.width;
         height_ = news.height;
+        codec_ = news.codec;
         damage_.unite(news.damage);
         if (frame_pending_) return;
         frame_pending_ = true;
@@ -132,10 +133,12 @@ class Headless final : public HeadlessDevices {
         frame_pending_ = false;
         last_frame_ = loop_.now();
         const auto area = damage_.extents();
-        write("frame", fmt::format("\"frame\":{},\"display\":{},\"width\":{},\"height\":{},"
-                                   "\"rect\":[{},{},{},{}],\"messages\":{},\"bytes\":{}",
-                                   frames_, display_, width_, height_, area.left, area.top,
-                                   area.right, area.bottom, parts_, session_.bytes_received()));
+        write("frame",
+              fmt::format("\"frame\":{},\"display\":{},\"width\":{},\"height\":{},"
+                          "\"rect\":[{},{},{},{}],\"messages\":{},\"bytes\":{},"
+                          "\"codec\":{}",
+                          frames_, display_, width_, height_, area.left, area.top, area.right,
+                          area.bottom, parts_, session_.bytes_received(), json_string(codec_)));
         if (!options_.frames_folder.empty())
             save(fmt::format("{}/frame-{:06}.png", options_.frames_folder, frames_));
         ++frames_;
@@ -171,6 +174,7 @@ class Headless final : public HeadlessDevices {
     std::uint8_t display_ = 0;
     std::int32_t width_ = 0;
     std::int32_t height_ = 0;
+    std::string codec_;
     int exit_code_ = 1;
 };
 

@@ -3,8 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+
 namespace segue::viewer {
 
+using spice::wire::agent::ClipboardType;
 using spice::wire::agent::Monitor;
 
 namespace {
@@ -14,6 +19,16 @@ constexpr std::uint64_t kSoundSample = 9600;
 
 std::string text_field(std::string_view name, std::string_view text) {
     return fmt::format("\"{}\":{}", name, json_string(text));
+}
+
+// By its name in the agent's protocol; none: text.
+Result<ClipboardType> clipboard_type(std::string_view name) {
+    if (name.empty()) return ClipboardType::utf8_text;
+    for (std::uint32_t number = 1; number < 32; ++number) {
+        const auto type = static_cast<ClipboardType>(number);
+        if (name_of(type) == name && name != "unknown") return type;
+    }
+    return fail(ErrorCode::invalid_argument, "'{}' is no type of a clipboard", name);
 }
 
 }  // namespace
@@ -38,19 +53,43 @@ Result<> HeadlessDevices::run_command(const Json& command) {
         inputs->key(static_cast<std::uint32_t>(command.u64("code")), command.flag("down"));
         return {};
     }
-    if (name == "clipboard") {
-        clipboard_ = command.text("text");
-        session().agent().offer_clipboard(Selection::clipboard, {ClipboardType::utf8_text});
+    if (name == "clipboard") return offer_clipboard(command);
+    if (name == "paste") return paste(command);
+    if (name == "cards") {
+        shared_.move_cards(command.flag("in"));
         return {};
     }
-    if (name == "paste") {
-        session().agent().request_clipboard(Selection::clipboard, ClipboardType::utf8_text);
+    if (name == "usb-reset") {
+        shared_.replug_usb();
         return {};
     }
     if (name == "port") return send_to_port(command);
     if (name == "send-file") return send_file(command);
     if (name == "monitors") return set_monitors(command);
     return fail(ErrorCode::invalid_argument, "command '{}' is not known", name);
+}
+
+// A text, or a file of a type that the agent's protocol knows.
+Result<> HeadlessDevices::offer_clipboard(const Json& command) {
+    const std::string path(command.text("path"));
+    clipboard_type_ = TRY(clipboard_type(command.text("type")));
+    if (path.empty()) {
+        const ByteView text = as_bytes(command.text("text"));
+        clipboard_.assign(text.begin(), text.end());
+    } else {
+        std::ifstream file(path, std::ios::binary);
+        if (!file) return fail_errno("open", path, errno);
+        clipboard_.assign(std::istreambuf_iterator<char>(file), {});
+    }
+    session().agent().offer_clipboard(Selection::clipboard, {clipboard_type_});
+    return {};
+}
+
+Result<> HeadlessDevices::paste(const Json& command) {
+    paste_path_ = command.text("path");
+    const ClipboardType type = TRY(clipboard_type(command.text("type")));
+    session().agent().request_clipboard(Selection::clipboard, type);
+    return {};
 }
 
 Result<> HeadlessDevices::send_to_port(const Json& command) {
@@ -97,14 +136,25 @@ void HeadlessDevices::on_guest_offer(Selection selection, const std::vector<Clip
 }
 
 void HeadlessDevices::on_guest_request(Selection selection, ClipboardType type) {
-    const bool has_it = type == ClipboardType::utf8_text && !clipboard_.empty();
+    const bool has_it = type == clipboard_type_ && !clipboard_.empty();
     session().agent().send_clipboard(selection, has_it ? type : ClipboardType::none,
-                                     has_it ? as_bytes(clipboard_) : ByteView());
+                                     has_it ? ByteView(clipboard_) : ByteView());
 }
 
 void HeadlessDevices::on_guest_clipboard(Selection selection, ClipboardType type, ByteView data) {
-    write("clipboard", fmt::format("\"selection\":\"{}\",\"type\":\"{}\",{}", name_of(selection),
-                                   name_of(type), text_field("text", as_text(data))));
+    const std::string path = std::exchange(paste_path_, {});
+    if (!path.empty()) {
+        std::ofstream file(path, std::ios::binary);
+        const std::string_view bytes = as_text(data);
+        file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        file.close();
+        if (!file) on_problem(Error{ErrorCode::system, "clipboard: cannot write '" + path + "'"});
+    }
+    const bool is_text = type == ClipboardType::utf8_text && path.empty();
+    write("clipboard",
+          fmt::format("\"selection\":\"{}\",\"type\":\"{}\",\"bytes\":{}{}", name_of(selection),
+                      name_of(type), data.size(),
+                      is_text ? "," + text_field("text", as_text(data)) : std::string()));
 }
 
 void HeadlessDevices::on_file_wanted(std::uint32_t id, std::size_t size) {

@@ -33,6 +33,8 @@ class HeadlessDevices : public spice::client::SessionListener {
     using Selection = spice::wire::agent::Selection;
     using ClipboardType = spice::wire::agent::ClipboardType;
 
+    Result<> offer_clipboard(const Json& command);
+    Result<> paste(const Json& command);
     Result<> send_to_port(const Json& command);
     Result<> send_file(const Json& command);
     Result<> set_monitors(const Json& command);
@@ -59,7 +61,10 @@ class HeadlessDevices : public spice::client::SessionListener {
     EventLog& events_;
     SharedDevices shared_;
     std::unique_ptr<FileSender> files_;
-    std::string clipboard_;
+    // What the user's clipboard holds, and the file for what is pasted next.
+    Bytes clipboard_;
+    ClipboardType clipboard_type_{};
+    std::string paste_path_;
     std::map<std::string, ChannelKey, std::less<>> ports_;
     // Of the sound since it began.
     std::uint64_t sound_samples_ = 0;

@@ -16,10 +16,10 @@ constexpr std::array kActions = {
     std::pair{"secure-attention", Action::secure_attention},
     std::pair{"toggle-statistics", Action::toggle_overlay},
     std::pair{"screenshot", Action::screenshot},
+    std::pair{"smartcard-insert", Action::smartcard_insert},
+    std::pair{"smartcard-remove", Action::smartcard_remove},
+    std::pair{"usb-device-reset", Action::usb_device_reset},
 };
-
-// What remote-viewer knows besides.
-constexpr std::array kForeign = {"smartcard-insert", "smartcard-remove", "usb-device-reset"};
 
 std::string lower(std::string text) {
     std::transform(text.begin(), text.end(), text.begin(),
@@ -99,7 +99,6 @@ Hotkeys::Hotkeys()
               {Action::screenshot, {true, false, false, false, "f9"}}} {}
 
 Result<> Hotkeys::set(const std::string& action, const std::string& keys) {
-    if (std::find(kForeign.begin(), kForeign.end(), action) != kForeign.end()) return {};
     const auto* found = std::find_if(kActions.begin(), kActions.end(),
                                      [&](const auto& entry) { return action == entry.first; });
     if (found == kActions.end())

@@ -19,6 +19,10 @@ enum class Action {
     secure_attention,  // Ctrl+Alt+Del to the guest
     toggle_overlay,
     screenshot,
+    // Cards made of certificates; no keys of their own until the user names some.
+    smartcard_insert,
+    smartcard_remove,
+    usb_device_reset,  // redirected devices: out and in again
 };
 
 // Modifiers without a side.
@@ -39,8 +43,7 @@ class Hotkeys {
     Hotkeys();
 
     // "release-cursor=shift+f12,toggle-fullscreen=": what is named replaces the default, an empty
-    // one takes it away. Names that only remote-viewer has are accepted and do nothing. Errors:
-    // invalid_argument names the action or the key.
+    // one takes it away. Errors: invalid_argument names the action or the key.
     Result<> apply(const std::string& list);
     Result<> set(const std::string& action, const std::string& keys);
 

@@ -21,6 +21,7 @@ TEST(HotkeysTest, ListsReplaceDefaults) {
     ASSERT_TRUE(hotkeys.apply("toggle-fullscreen=f5,release-cursor=,usb-device-reset=f1"));
     EXPECT_FALSE(hotkeys.find({true, false, false, false, "f11"}));
     EXPECT_EQ(hotkeys.find({false, false, false, false, "f5"}), Action::toggle_fullscreen);
+    EXPECT_EQ(hotkeys.find({false, false, false, false, "f1"}), Action::usb_device_reset);
     EXPECT_FALSE(hotkeys.find({false, true, true, false, ""}));
     EXPECT_EQ(hotkeys.text_of(Action::release_cursor), "");
     EXPECT_FALSE(hotkeys.apply("fly=f1"));

@@ -33,6 +33,14 @@ constexpr std::uint32_t kSecureAttention[] = {0x1d, 0x38, 0x53e0};
 
 }  // namespace
 
+Input::Input(Channel channel, const Options& options)
+    : channel_(std::move(channel)),
+      hotkeys_(options.hotkeys),
+      read_only_(options.settings.read_only),
+      may_grab_(options.may_grab),
+      remap_(options.key_remap),
+      delay_ms_(options.keypress_delay_ms) {}
+
 // --- Keys ----------------------------------------------------------------------------------------
 
 std::optional<Action> Input::on_key(const SDL_KeyboardEvent& event) {
@@ -52,16 +60,52 @@ std::optional<Action> Input::on_key(const SDL_KeyboardEvent& event) {
         if (pressed) action = hotkeys_.find(chord);
         if (action) return event.repeat ? std::nullopt : action;
     }
-    if (const std::uint32_t code = xt_scan_code(event.keysym.scancode); code != 0) {
+    if (const auto* keys = remap_.find(key)) {
+        send_remapped(*keys, event);
+    } else if (const std::uint32_t code = xt_scan_code(event.keysym.scancode); code != 0) {
         // What was never pressed for the guest (the key of a hotkey) is not let go there.
         if (pressed || pressed_.contains(code)) send(code, pressed);
     }
     return action;
 }
 
+void Input::send_remapped(const std::vector<std::int32_t>& keys, const SDL_KeyboardEvent& event) {
+    const bool pressed = event.type == SDL_KEYDOWN;
+    std::vector<std::uint32_t> codes;
+    for (const std::int32_t one : keys) {
+        // Where the user's layout lacks the key, the guest's has it in its usual place.
+        SDL_Scancode place = SDL_GetScancodeFromKey(one);
+        if (place == SDL_SCANCODE_UNKNOWN && (one & SDLK_SCANCODE_MASK) != 0)
+            place = static_cast<SDL_Scancode>(one & ~SDLK_SCANCODE_MASK);
+        if (const std::uint32_t code = xt_scan_code(place); code != 0) codes.push_back(code);
+    }
+    if (!pressed) std::reverse(codes.begin(), codes.end());
+    if (event.repeat != 0 && !codes.empty()) codes.erase(codes.begin(), codes.end() - 1);
+    for (const std::uint32_t code : codes) {
+        if (pressed || pressed_.contains(code)) send(code, pressed);
+    }
+}
+
 void Input::send(std::uint32_t code, bool pressed) {
+    const bool waits = pressed && delay_ms_ > 0 && !pressed_.contains(code);
+    send_delayed();
     pressed ? void(pressed_.insert(code)) : void(pressed_.erase(code));
+    if (waits) {
+        delayed_ = code;
+        delayed_until_ms_ = SDL_GetTicks64() + delay_ms_;
+        return;
+    }
     if (auto* channel = channel_()) channel->key(code, pressed);
+}
+
+void Input::send_delayed() {
+    const auto code = std::exchange(delayed_, std::nullopt);
+    auto* channel = code ? channel_() : nullptr;
+    if (channel != nullptr) channel->key(*code, true);
+}
+
+void Input::tick() {
+    if (delayed_ && SDL_GetTicks64() >= delayed_until_ms_) send_delayed();
 }
 
 void Input::send_secure_attention() {
@@ -93,6 +137,7 @@ void Input::on_focus(DisplayWindow& window) {
 
 void Input::on_focus_lost() {
     chord_.reset();
+    send_delayed();
     const std::set<std::uint32_t> down = std::exchange(pressed_, {});
     for (const std::uint32_t code : down) {
         if (auto* channel = channel_()) channel->key(code, false);

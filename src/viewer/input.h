@@ -11,6 +11,7 @@
 #include "spice/client/inputs_channel.h"
 #include "viewer/display_window.h"
 #include "viewer/hotkeys.h"
+#include "viewer/options.h"
 
 namespace segue::viewer {
 
@@ -19,11 +20,8 @@ class Input {
     // The channel may come and go; null: nothing is sent.
     using Channel = std::function<spice::client::InputsChannel*()>;
 
-    Input(Channel channel, const Hotkeys& hotkeys, bool read_only, bool may_grab)
-        : channel_(std::move(channel)),
-          hotkeys_(hotkeys),
-          read_only_(read_only),
-          may_grab_(may_grab) {}
+    // The options must outlive this.
+    Input(Channel channel, const Options& options);
 
     // What the viewer is to do, if it was a hotkey.
     std::optional<Action> on_key(const SDL_KeyboardEvent& event);
@@ -34,6 +32,9 @@ class Input {
     void on_focus(DisplayWindow& window);
     // A key that is let go in another window must not stay down in the guest.
     void on_focus_lost();
+
+    // To be called now and then: presses that wait for their release go when their time is over.
+    void tick();
 
     // Relative movements need the pointer for themselves.
     void set_absolute(bool absolute);
@@ -47,13 +48,20 @@ class Input {
 
   private:
     void send(std::uint32_t code, bool pressed);
+    void send_remapped(const std::vector<std::int32_t>& keys, const SDL_KeyboardEvent& event);
+    void send_delayed();
     void grab(DisplayWindow& window);
 
     Channel channel_;
     const Hotkeys& hotkeys_;
     const bool read_only_;
     const bool may_grab_;
+    const KeyRemap& remap_;
+    const std::uint32_t delay_ms_;
     std::set<std::uint32_t> pressed_;
+    // Pressed by the user, and not yet for the guest, which must not repeat it for the line's sake.
+    std::optional<std::uint32_t> delayed_;
+    std::uint64_t delayed_until_ms_ = 0;
     // Modifiers that were pressed, and nothing else since: a chord of modifiers alone.
     std::optional<KeyChord> chord_;
     spice::wire::inputs::KeyboardModifiers guest_modifiers_{};

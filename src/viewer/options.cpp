@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "viewer/connection_file.h"
+#include "viewer/environment.h"
 #include "viewer/uri.h"
 
 namespace segue::viewer {
@@ -60,6 +61,7 @@ struct Given {
     bool disable_audio = false;
     bool disable_usb = false;
     std::string hotkeys;
+    std::string keymap;
     bool shared = false;  // remote-viewer's word for VNC: here the server decides
     std::string kiosk_quit = "never";
     std::string auto_resize = "always";
@@ -146,6 +148,8 @@ void add_own_options(CLI::App& app, Options& options, Given& given) {
     app.add_option("--cursor", given.cursor, "auto (the guest's) or local")
         ->check(CLI::IsMember({"auto", "local"}));
     app.add_option("-H,--hotkeys", given.hotkeys, "ACTION=KEY[+KEY],… (see the man page)");
+    app.add_option("-K,--keymap", given.keymap,
+                   "KEY=[KEY[+KEY]],…: what the guest gets instead; nothing blocks the key");
     app.add_flag("--debug", given.debug, "say what is going on");
     app.add_flag("-v,--verbose", options.verbose, "say what is going on");
 }
@@ -193,26 +197,6 @@ Result<> apply_effects(const Given& given, Options& options) {
         config.depth = given.color_depth == "16" ? 16 : 32;
     }
     if (config.flags != DisplayFlags{}) options.display_config = config;
-    return {};
-}
-
-Result<> apply_environment(Options& options) {
-    Settings& settings = options.settings;
-    if (const char* password = std::getenv("SEGUE_VIEW_PASSWORD")) settings.password = password;
-    if (const char* host = std::getenv("SPICE_MIG_HOST")) settings.migration_host = host;
-    if (const char* proxy = std::getenv("SPICE_PROXY"); proxy && *proxy && !settings.proxy)
-        settings.proxy = TRY(spice::client::parse_proxy(proxy));
-    if (const char* channels = std::getenv("SPICE_DISABLE_CHANNELS"))
-        TRY(apply_disabled_channels(channels, settings));
-    if (std::getenv("SPICE_NOGRAB")) options.may_grab = false;
-    if (std::getenv("SPICE_DEBUG")) options.verbose = true;
-    // spice-gtk's way of masking a capability.
-    constexpr std::array kMasks = {std::pair{"SPICE_MAIN_CAP_SEMI_SEAMLESS_MIGRATE", 0},
-                                   std::pair{"SPICE_MAIN_CAP_SEAMLESS_MIGRATE", 3}};
-    for (const auto& [name, bit] : kMasks) {
-        const char* mask = std::getenv(name);
-        if (mask && std::string_view(mask) == "0") settings.masked_main_capabilities |= 1u << bit;
-    }
     return {};
 }
 
@@ -271,6 +255,7 @@ Result<> apply_given(Given& given, Options& options) {
     TRY(apply_devices(given, options));
     TRY(apply_effects(given, options));
     TRY(options.hotkeys.apply(given.hotkeys));
+    options.key_remap = TRY(KeyRemap::parse(given.keymap));
     options.kiosk_quits = given.kiosk_quit == "on-disconnect";
     options.fullscreen = options.fullscreen || options.kiosk;
     options.resizes_guest = given.auto_resize == "always";

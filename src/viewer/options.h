@@ -10,6 +10,7 @@
 #include "spice/wire/agent.schema.h"
 #include "viewer/device_choice.h"
 #include "viewer/hotkeys.h"
+#include "viewer/key_remap.h"
 
 namespace segue::viewer {
 
@@ -27,11 +28,14 @@ struct Options {
     bool fullscreen = false;
     int zoom_percent = 100;
     Hotkeys hotkeys;
-    bool may_grab = true;       // keyboard and pointer
-    bool kiosk = false;         // full screen for ever
-    bool kiosk_quits = false;   // when disconnected
-    bool resizes_guest = true;  // to the size of its windows
-    bool local_cursor = false;  // the user's own pointer in place of the guest's
+    KeyRemap key_remap;
+    std::uint32_t keypress_delay_ms = 0;  // a press waits so long for its release
+    bool may_grab = true;                 // keyboard and pointer
+    bool kiosk = false;                   // full screen for ever
+    bool kiosk_quits = false;             // when disconnected
+    bool resizes_guest = true;            // to the size of its windows
+    bool local_cursor = false;            // the user's own pointer in place of the guest's
+    bool shows_hidden_cursor = false;
     std::optional<spice::wire::agent::DisplayConfig> display_config;
     bool verbose = false;
 };

@@ -19,7 +19,10 @@ constexpr ImGuiWindowFlags kPlain =
 Overlay::Overlay(SDL_Window* window, SDL_Renderer* renderer)
     : window_(window), renderer_(renderer) {
     IMGUI_CHECKVERSION();
-    context_ = ImGui::CreateContext();
+    // A context for each window; only the first one that is made is the current one by itself.
+    ImGuiContext* context = ImGui::CreateContext();
+    ImGui::SetCurrentContext(context);
+    context_ = context;
     ImGui::GetIO().IniFilename = nullptr;
     ImGui::StyleColorsDark();
     ImGui_ImplSDL2_InitForSDLRenderer(window_);
@@ -39,7 +42,7 @@ Overlay::~Overlay() {
     ImGui::SetCurrentContext(static_cast<ImGuiContext*>(context_));
     ImGui_ImplSDL2_Shutdown();
     if (font_) SDL_DestroyTexture(font_);
-    ImGui::DestroyContext();
+    ImGui::DestroyContext(static_cast<ImGuiContext*>(context_));
 }
 
 bool Overlay::handle(const SDL_Event& event) {

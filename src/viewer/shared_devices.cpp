@@ -207,7 +207,23 @@ void SharedDevices::on_plugged(const std::string& place, bool there) {
     }
 }
 
+void SharedDevices::replug_usb() {
+    std::vector<ChannelKey> in_use;
+    for (const auto& [key, stream] : streams_) {
+        if (key.type == ChannelType::usbredir) in_use.push_back(key);
+    }
+    for (const ChannelKey key : in_use)
+        stop_stream(key);
+    // A channel at a time: the next one when this one is back.
+    assign_usb();
+}
+
 // --- Smartcards ----------------------------------------------------------------------------------
+
+void SharedDevices::move_cards(bool in) {
+    // What stands in card_frame.h for the user's hand.
+    if (card_) card_->give(make_card_frame({in ? VscType::atr : VscType::card_remove, 0, {}}));
+}
 
 void SharedDevices::on_card_up(bool up) {
     card_frames_ = {};
@@ -230,7 +246,8 @@ void SharedDevices::on_card_up(bool up) {
 }
 
 void SharedDevices::on_card_message(VscType type, std::uint32_t reader_id, ByteView data) {
-    if (card_) card_->give(make_card_frame({type, reader_id, data}));
+    const bool is_users = type == VscType::atr || type == VscType::card_remove;
+    if (card_ && !is_users) card_->give(make_card_frame({type, reader_id, data}));
 }
 
 void SharedDevices::on_card_bytes(ByteView bytes) {

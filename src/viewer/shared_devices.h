@@ -35,6 +35,11 @@ class SharedDevices {
     void on_card_up(bool up);
     void on_card_message(VscType type, std::uint32_t reader_id, ByteView data);
 
+    // The user's hand: cards made of certificates go into their readers or out; redirected USB
+    // devices are plugged out and in again.
+    void move_cards(bool in);
+    void replug_usb();
+
     // A seamless move: what the new server says of its ports first is not the guest's doing.
     void on_moved();
 

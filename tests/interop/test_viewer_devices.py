@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Agent, ports and sound of `segue-view --headless --commands` against stock QEMU and stock
-spice-server, with a guest that repeats what it hears, also while the machine moves."""
+"""Agent, ports and sound of `segue-view --headless --commands` on stock QEMU with stock's
+spice-server and with ours, with a guest that repeats what it hears, also in a move."""
+import random
 import time
 
 import guest
 import pytest
+import spice_lab
 import viewer
 
+LIBRARIES = pytest.mark.parametrize("library", ["stock", "segue"])
 PORT = "org.segue.echo"
 
 
@@ -29,6 +32,10 @@ def virtio_guest():
             "-device", "virtserialport,chardev=agent,name=com.redhat.spice.0",
             "-chardev", f"spiceport,id=port,name={PORT}",
             "-device", f"virtserialport,chardev=port,name={PORT}", *guest.linux("echo")]
+
+
+def on(library):
+    return {"environment": spice_lab.environment(library)}
 
 
 def view_of(directory, vm, *options, **more):
@@ -61,20 +68,30 @@ def paste(view, count):
 
 
 @pytest.mark.full
-def test_the_clipboard_goes_to_the_agent_and_back(tmp_path):
-    with viewer.spice_qemu(tmp_path / "vm", *echo_guest(tmp_path)) as vm, \
+@LIBRARIES
+def test_the_clipboard_goes_to_the_agent_and_back(tmp_path, library):
+    with viewer.spice_qemu(tmp_path / "vm", *echo_guest(tmp_path), **on(library)) as vm, \
             view_of(tmp_path / "view", vm) as view:
         assert view.wait("agent", timeout=40)["ready"] is True
         # Longer than a chunk, and than all tokens together: the rest waits for the guest.
         for count, text in enumerate(("short", "long " * 8000), 1):
             view.tell("clipboard", text=text)
             assert paste(view, count) == text
+        # A picture: bytes of a type of their own.
+        copied, pasted = tmp_path / "copied.png", tmp_path / "pasted.png"
+        copied.write_bytes(random.Random(1).randbytes(30000))
+        view.tell("clipboard", type="image_png", path=str(copied))
+        view.tell("paste", type="image_png", path=str(pasted))
+        event = view.wait("clipboard", 3, timeout=40)
+        assert (event["type"], event["bytes"]) == ("image_png", 30000)
+        assert pasted.read_bytes() == copied.read_bytes()
         assert view.stop() == 0
 
 
 @pytest.mark.full
-def test_a_port_carries_bytes_both_ways(tmp_path):
-    with viewer.spice_qemu(tmp_path / "vm", *echo_guest(tmp_path)) as vm, \
+@LIBRARIES
+def test_a_port_carries_bytes_both_ways(tmp_path, library):
+    with viewer.spice_qemu(tmp_path / "vm", *echo_guest(tmp_path), **on(library)) as vm, \
             view_of(tmp_path / "view", vm) as view:
         assert view.wait("port")["name"] == PORT
         view.wait("agent", timeout=40)
@@ -84,10 +101,11 @@ def test_a_port_carries_bytes_both_ways(tmp_path):
 
 
 @pytest.mark.full
-def test_no_byte_is_lost_or_doubled_by_a_seamless_move(tmp_path):
+@LIBRARIES
+def test_no_byte_is_lost_or_doubled_by_a_seamless_move(tmp_path, library):
     machine = virtio_guest()
-    with viewer.spice_qemu(tmp_path / "a", *machine) as source, \
-            viewer.spice_qemu(tmp_path / "b", *machine, incoming=True) as target, \
+    with viewer.spice_qemu(tmp_path / "a", *machine, **on(library)) as source, \
+            viewer.spice_qemu(tmp_path / "b", *machine, incoming=True, **on(library)) as target, \
             view_of(tmp_path / "view", source) as view:
         view.wait("agent", timeout=40)
         view.tell("clipboard", text="carried " * 3000)
@@ -140,9 +158,10 @@ def test_an_agent_and_a_port_begin_anew_at_a_new_server(tmp_path, manner):
 
 
 @pytest.mark.full
+@LIBRARIES
 @pytest.mark.parametrize("compression", ["on", "off"], ids=["opus", "raw"])
-def test_sound_is_heard(tmp_path, compression):
-    with viewer.spice_qemu(tmp_path / "vm", *echo_guest(tmp_path),
+def test_sound_is_heard(tmp_path, compression, library):
+    with viewer.spice_qemu(tmp_path / "vm", *echo_guest(tmp_path), **on(library),
                            spice=f",playback-compression={compression}") as vm, \
             view_of(tmp_path / "view", vm) as view:
         start = view.wait("sound-start", timeout=40)

@@ -225,7 +225,7 @@ def test_a_usb_device_is_redirected(tmp_path, wish):
     else:
         option = ("--spice-usbredir-auto-redirect-filter", "0x03,-1,-1,-1,0|-1,-1,-1,-1,1")
     with machine(tmp_path / "vm", *usb_guest()) as vm, \
-            viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}", *option,
+            viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}", "--commands", *option,
                           environment=stand_in) as view:
         view.wait("connected")
         if wish == "plugged in later":
@@ -237,8 +237,13 @@ def test_a_usb_device_is_redirected(tmp_path, wish):
                                        "there": True}
         start_from_disc(vm)
         check_disc(vm)
+        # Out and in again, as usb-device-reset does.
+        view.tell("usb-reset")
+        assert [view.wait("device", count)["there"] for count in (2, 3)] == [False, True]
+        start_from_disc(vm)
+        check_disc(vm)
         disc.unlink()
-        assert view.wait("device", 2)["there"] is False
+        assert view.wait("device", 4)["there"] is False
         wait_until(lambda: not is_plugged_in(vm), "still there")
         assert view.stop() == 0
 
@@ -261,7 +266,7 @@ def test_what_the_filter_forbids_stays_here(tmp_path):
 # --- Smartcards ----------------------------------------------------------------------------------
 
 CERTIFICATES = ("id-cert", "signing-cert", "encryption-cert")
-ERROR, READER_ADD, ATR, APDU = 2, 3, 5, 7
+ERROR, READER_ADD, ATR, CARD_REMOVE, APDU = 2, 3, 5, 6, 7
 
 
 def card_database(directory):
@@ -303,7 +308,8 @@ def test_a_card_made_of_certificates_answers_the_guest(tmp_path, library):
         with vdagent.Peer(tmp_path) as peer, \
                 viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}",
                               "--spice-smartcard-db", f"sql:{database}",
-                              "--spice-smartcard-certificates", ",".join(CERTIFICATES)) as view:
+                              "--spice-smartcard-certificates", ",".join(CERTIFICATES),
+                              "--commands") as view:
             # A reader in the guest answers what it is told; the answers number the readers.
             assert take_vsc(peer)[:2] == (READER_ADD, 0)
             peer.send(vsc(ERROR, bytes(4)))
@@ -320,4 +326,12 @@ def test_a_card_made_of_certificates_answers_the_guest(tmp_path, library):
             assert send(bytes.fromhex("00a4040007a0000000790100"))[-2] in (0x90, 0x61)
             assert send(bytes.fromhex("00a4040007a0000000ffffff"))[-2:] == b"\x6a\x82"
             assert send(b"\0")[-2] in (0x67, 0x6d, 0x6f), "a cut command"
+            # The user takes the card out, and puts it in again.
+            view.tell("cards", **{"in": False})
+            assert take_vsc(peer)[:2] == (CARD_REMOVE, 0)
+            peer.send(vsc(ERROR, bytes(4)))
+            view.tell("cards", **{"in": True})
+            assert take_vsc(peer)[0] == ATR
+            peer.send(vsc(ERROR, bytes(4)))
+            assert send(bytes.fromhex("00a4040007a0000000790100"))[-2] in (0x90, 0x61)
             assert view.stop() == 0

@@ -2,11 +2,13 @@
 """Other ways to a stock SPICE server: SASL, a unix socket, an HTTP proxy."""
 import os
 import socket
+import struct
 import subprocess
 import threading
 
 import guest
 import pytest
+import spice_lab
 import viewer
 
 SCREEN = ("-vga", "qxl")
@@ -130,3 +132,57 @@ def test_a_unix_socket(tmp_path):
     with guest.Qemu(tmp_path / "vm", *SCREEN, "-spice",
                     f"unix=on,addr={path},disable-ticketing=on"):
         see_a_picture(tmp_path / "view", f"spice+unix://{path}")
+
+
+# What a link message offers: common capabilities, and the channel's own.
+MASKS = [({}, 0b1111, 0b1111),
+         ({"SPICE_COMMON_CAP_MINI_HEADER": "0", "SPICE_MAIN_CAP_SEAMLESS_MIGRATE": "0"}, 0b0111,
+          0b0111),
+         ({"SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION": "0", "SPICE_COMMON_CAP_AUTH_SASL": "0",
+           "SPICE_MAIN_CAP_NAME_AND_UUID": "0", "SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS": "1"},
+          0b1010, 0b1101)]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("environment, common, own", MASKS)
+def test_a_masked_capability_is_not_offered(tmp_path, environment, common, own):
+    with socket.create_server(("127.0.0.1", 0)) as server, \
+            viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{server.getsockname()[1]}",
+                          environment=environment):
+        server.settimeout(30)
+        # Channels are connected ahead of their turn; main speaks first.
+        peers = []
+        while True:
+            peers.append(server.accept()[0])
+            peers[-1].settimeout(1)
+            try:
+                message = peers[-1].recv(16 + 18 + 8, socket.MSG_WAITALL)
+                break
+            except TimeoutError:
+                continue
+        for peer in peers:
+            peer.close()
+    assert struct.unpack_from("<IIII", message, 20 + 2) [:3] == (1, 1, 18)
+    assert struct.unpack_from("<II", message, 16 + 18) == (common, own)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("library", ["stock", "segue"])
+def test_a_link_without_what_newer_servers_have(tmp_path, library):
+    """The long header of messages, no choice of authentication, no codec that must be asked for."""
+    masked = {f"SPICE_COMMON_CAP_{name}": "0" for name in ("MINI_HEADER", "AUTH_SASL",
+                                                           "PROTOCOL_AUTH_SELECTION")}
+    masked |= {f"SPICE_DISPLAY_CAP_{name}": "0" for name in (
+        "LZ4_COMPRESSION", "COMPOSITE", "A8_SURFACE", "PREF_COMPRESSION", "MULTI_CODEC",
+        "CODEC_MJPEG", "MONITORS_CONFIG", "SIZED_STREAM")}
+    masked |= {"SPICE_DISABLE_ADAPTIVE_STREAMING": "1", "SPICE_DISABLE_OPUS": "1"}
+    with viewer.spice_qemu(tmp_path / "vm", *SCREEN, *guest.boot_disk(tmp_path / "disk.img"),
+                           password="word", environment=spice_lab.environment(library)) as vm:
+        vm.wait_frame(5)
+        with viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}", "--commands",
+                           environment={**masked, "SEGUE_VIEW_PASSWORD": "word"}) as view:
+            view.wait("connected")
+            view.wait("frame", 5)
+            assert view.shows(vm)
+            assert view.stop() == 0
+        assert not view.named("error")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The viewer's window under Xvfb, with real keys (xdotool), against stock QEMU."""
 import signal
+import struct
 import subprocess
 import time
 
 import pytest
+import spice_tap
 import viewer
 from xvfb import Screen
 
@@ -79,6 +81,37 @@ def test_keys_reach_the_guest_and_hotkeys_the_viewer(tmp_path):
             while not (view.directory / "segue-view-1.png").exists():
                 assert time.monotonic() < end, "no screenshot"
                 time.sleep(0.1)
+
+
+@pytest.mark.full
+def test_keys_are_others_in_the_guest(tmp_path):
+    """--keymap: one key becomes two, one is blocked, the rest go as they are."""
+    shift, f1, key_2, key_a, enter = 0x2a, 0x3b, 0x03, 0x1e, 0x1c
+    with Screen() as screen, viewer.spice_qemu(tmp_path / "vm", *KEYS) as vm, \
+            spice_tap.Tap(vm.port) as tap, \
+            WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{tap.port}",
+                         "--title", "the guest", "-K", "1=Shift_L+F1,b=,Return=a"):
+        wait_channels(vm)
+        screen.window("the guest")
+        screen.run("xdotool", "key", "--delay", "100", "1", "b", "2", "Return", "2")
+
+        def keys():
+            """(code, whether it went down); a key that goes up has the highest bit set, too."""
+            found = []
+            for message in [m for m in list(tap.sent) if m.channel == spice_tap.INPUTS]:
+                if message.number in (101, 102):
+                    code = struct.unpack("<I", message.body)[0]
+                    found.append((code & 0x7f, message.number == 101))
+            return found
+        expected = [(shift, True), (f1, True), (f1, False), (shift, False),
+                    (key_2, True), (key_2, False), (key_a, True), (key_a, False),
+                    (key_2, True), (key_2, False)]
+        end = time.monotonic() + 30
+        while len(keys()) < len(expected):
+            assert time.monotonic() < end, keys()
+            time.sleep(0.1)
+        assert keys() == expected
+        assert enter not in [code for code, _ in keys()]
 
 
 @pytest.mark.full

@@ -30,6 +30,12 @@ class Screen:
         return subprocess.run(command, env=self.environment, capture_output=True, text=True,
                               timeout=30).stdout
 
+    def copy(self, text):
+        """Into the clipboard, by a program that stays until somebody else copies."""
+        subprocess.run(["xclip", "-selection", "clipboard"], env=self.environment,
+                       input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       check=True, timeout=30)
+
     def window(self, name, timeout=30):
         """The number of the window with this in its title, with the keys given to it."""
         end = time.monotonic() + timeout

@@ -10,8 +10,6 @@
 
 namespace segue::spice::client {
 
-using wire::CommonCapability;
-
 std::shared_ptr<ChannelWire> ChannelWire::make(Environment& environment, WirePlan plan,
                                                Handlers handlers) {
     return std::shared_ptr<ChannelWire>(
@@ -134,9 +132,7 @@ void ChannelWire::start_link() {
     request.connection_id = *connection_id_;
     request.channel_type = plan_.key.type;
     request.channel_id = plan_.key.id;
-    request.common =
-        wire::Capabilities::of({CommonCapability::auth_selection, CommonCapability::auth_spice,
-                                CommonCapability::auth_sasl, CommonCapability::mini_header});
+    request.common = plan_.common;
     request.prefers_sasl = true;
     request.channel = plan_.capabilities;
     link_ = std::make_unique<wire::ClientLink>(std::move(request));

@@ -36,8 +36,9 @@ struct WirePlan {
     bool secure_first = false;       // the server is known to refuse this channel without TLS
     std::string user;                // SASL only
     std::string password;
-    std::optional<Proxy> proxy;  // not for unix sockets
-    wire::Capabilities capabilities;
+    std::optional<Proxy> proxy;       // not for unix sockets
+    wire::Capabilities common;        // of every link
+    wire::Capabilities capabilities;  // of the channel
 };
 
 class ChannelWire : public std::enable_shared_from_this<ChannelWire> {

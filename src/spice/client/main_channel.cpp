@@ -8,14 +8,9 @@ using wire::has;
 
 wire::Capabilities MainChannel::capabilities() const {
     using main::Capability;
-    wire::Capabilities offered;
-    for (const Capability one :
-         {Capability::semi_seamless_migrate, Capability::name_and_uuid,
-          Capability::agent_connected_tokens, Capability::seamless_migrate}) {
-        if (!(settings_.masked_main_capabilities >> static_cast<unsigned>(one) & 1))
-            offered.add(one);
-    }
-    return offered;
+    return wire::Capabilities::of({Capability::semi_seamless_migrate, Capability::name_and_uuid,
+                                   Capability::agent_connected_tokens,
+                                   Capability::seamless_migrate});
 }
 
 Result<> MainChannel::handle(const wire::IncomingMessage& message) {

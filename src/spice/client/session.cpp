@@ -20,6 +20,12 @@ constexpr Duration kRelinkDelay = 200ms;
 constexpr ChannelKey kUsual[] = {
     {ChannelType::display, 0}, {ChannelType::inputs, 0}, {ChannelType::cursor, 0}};
 
+wire::Capabilities without(const wire::Capabilities& offered, std::uint32_t masked) {
+    std::vector<std::uint32_t> words = offered.words();
+    if (!words.empty()) words[0] &= ~masked;
+    return wire::Capabilities(std::move(words));
+}
+
 }  // namespace
 
 std::string_view name_of(MoveManner manner) {
@@ -45,7 +51,9 @@ Session::Session(Environment& environment, Settings settings, SessionListener& l
               if (key.type == ChannelType::display)
                   static_cast<DisplayChannel&>(*channel).painter().complete_picture();
           }
-      })) {}
+      })) {
+    if (settings_.max_clipboard) agent_.limit_clipboard(*settings_.max_clipboard);
+}
 
 Session::~Session() {
     for (const auto& [key, wire] : wires_)
@@ -94,7 +102,14 @@ WirePlan Session::plan_of(ChannelKey key, const Endpoint& endpoint, const Trust&
     plan.secure_first = secured_.contains(key);
     // Once over TLS, never without it, whoever the server is.
     plan.plain_allowed = !settings_.must_be_secure(key.type) && !secured_.contains(key);
-    plan.capabilities = channels_.at(key)->capabilities();
+    using wire::CommonCapability;
+    plan.common = without(
+        wire::Capabilities::of({CommonCapability::auth_selection, CommonCapability::auth_spice,
+                                CommonCapability::auth_sasl, CommonCapability::mini_header}),
+        settings_.masked_common_capabilities);
+    const auto masked = settings_.masked_capabilities.find(key.type);
+    plan.capabilities = without(channels_.at(key)->capabilities(),
+                                masked == settings_.masked_capabilities.end() ? 0 : masked->second);
     if (!endpoint.is_unix() && endpoint.tls_port != 0) {
         if (!tls) {
             if (auto made = TlsClient::make(trust, endpoint.host)) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -72,8 +73,13 @@ struct Settings {
     // Replaces the host that a server announces for a migration: for networks where the viewer sees
     // other addresses than the hosts do (SPICE_MIG_HOST of spice-gtk).
     std::string migration_host;
-    // Capabilities to leave out, for tests of the weaker ways: bits of SPICE_MAIN_CAP_*.
-    std::uint32_t masked_main_capabilities = 0;
+    // Capabilities to leave out, for weaker ways and for servers that lie about theirs: bits of
+    // SPICE_MAIN_CAP_* and its like, by channel, and of SPICE_COMMON_CAP_*.
+    std::map<wire::ChannelType, std::uint32_t> masked_capabilities;
+    std::uint32_t masked_common_capabilities = 0;
+    // More than this is neither given to the guest's clipboard nor taken from it. Bytes; nothing:
+    // what a message of the agent can hold.
+    std::optional<std::uint32_t> max_clipboard;
 
     bool must_be_secure(wire::ChannelType type) const {
         return all_secure || secure_channels.contains(type);

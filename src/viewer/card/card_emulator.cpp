@@ -103,6 +103,8 @@ void CardEmulator::on_frame(const CardFrame& frame) {
     switch (frame.type) {
         case VscType::error: return on_answer(frame.reader_id, frame.data);
         case VscType::apdu: return on_apdu(frame.reader_id, frame.data);
+        case VscType::atr: return move_cards(true);
+        case VscType::card_remove: return move_cards(false);
         default:
             log_debug("viewer", "smartcard: message {} of the guest is not for us",
                       name_of(frame.type));
@@ -124,6 +126,23 @@ void CardEmulator::on_answer(std::uint32_t reader_id, ByteView code) {
                     vreader_get_name(reader));
     }
     vreader_free(reader);
+}
+
+// What follows from it comes as events. Real readers have hands of their own, and take no notice.
+void CardEmulator::move_cards(bool in) {
+    VReaderList* readers = vreader_get_reader_list();
+    if (readers == nullptr) return;
+    for (auto* entry = vreader_list_get_first(readers); entry != nullptr;
+         entry = vreader_list_get_next(entry)) {
+        VReader* reader = vreader_list_get_reader(entry);
+        if (in) {
+            vcard_emul_force_card_insert(reader);
+        } else {
+            vcard_emul_force_card_remove(reader);
+        }
+        vreader_free(reader);
+    }
+    vreader_list_delete(readers);
 }
 
 void CardEmulator::on_apdu(std::uint32_t reader_id, ByteView apdu) {

@@ -42,6 +42,7 @@ class CardEmulator {
     void say_atr(void* reader);
     void on_answer(std::uint32_t reader_id, ByteView code);
     void on_apdu(std::uint32_t reader_id, ByteView apdu);
+    static void move_cards(bool in);
 
     const Say say_;
     std::mutex mutex_;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Messages of libcacard's virtual reader protocol between segue-view and segue-view-card, framed as
 // in the SPICE smartcard channel: u32 type, u32 reader, u32 length, little-endian.
+//
+// From segue-view go what the guest says (error, apdu) and the user's hand, in types that a guest
+// never says: atr puts the cards made of certificates into their readers, card_remove takes them
+// out.
 #pragma once
 
 #include <optional>

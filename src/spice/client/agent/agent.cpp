@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/client/agent/agent.h"
 
+#include <limits>
+
 #include "base/log.h"
 
 namespace segue::spice::client {
@@ -113,6 +115,11 @@ void Agent::on(const agent::AnnounceCapabilities& message) {
 void Agent::tell_wishes() {
     if (!monitors_.empty()) set_monitors(monitors_);
     if (display_) set_display(*display_);
+    if (max_clipboard_ && can(Capability::max_clipboard)) {
+        const auto most = std::numeric_limits<std::int32_t>::max();
+        (void)say(agent::MaxClipboard{static_cast<std::int32_t>(
+            std::min<std::uint32_t>(*max_clipboard_, static_cast<std::uint32_t>(most)))});
+    }
 }
 
 void Agent::set_monitors(std::vector<agent::Monitor> monitors) {
@@ -131,6 +138,10 @@ void Agent::set_display(agent::DisplayConfig config) {
 }
 
 // --- Clipboard -----------------------------------------------------------------------------------
+
+bool Agent::is_too_long(std::size_t bytes) const {
+    return bytes > agent::kClipboardData || (max_clipboard_ && bytes > *max_clipboard_);
+}
 
 bool Agent::has_clipboard(Selection selection) const {
     return can(Capability::clipboard_by_demand) &&
@@ -166,9 +177,9 @@ void Agent::send_clipboard(Selection selection, ClipboardType type, ByteView dat
     const bool converts = type == ClipboardType::utf8_text && can(Capability::guest_lineend_crlf);
     message.data.append(converts ? wire::SharedBytes::copy(as_bytes(with_returns(data)))
                                  : wire::SharedBytes::copy(data));
-    if (message.data.size() > agent::kClipboardData) {
+    if (is_too_long(message.data.size())) {
         log_warning("spice", "{} bytes are too many for the guest's clipboard: the limit is {}",
-                    data.size(), agent::kClipboardData);
+                    data.size(), max_clipboard_.value_or(agent::kClipboardData));
         message.type = ClipboardType::none;
         message.data = {};
     }
@@ -196,6 +207,12 @@ void Agent::on(const agent::ClipboardRequest& message) {
 
 void Agent::on(const agent::Clipboard& message) {
     const wire::SharedBytes data = message.data.contiguous();
+    if (is_too_long(data.size())) {
+        return log_warning("spice",
+                           "{} bytes of the guest's clipboard are left there: "
+                           "SPICE_MAX_CLIPBOARD is {}",
+                           data.size(), *max_clipboard_);
+    }
     if (message.type != ClipboardType::utf8_text)
         return listener_.on_guest_clipboard(selection_, message.type, data.view());
     const std::string text = without_returns(data.view());

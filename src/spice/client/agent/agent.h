@@ -64,6 +64,8 @@ class Agent {
     // The wish is kept, and told again to each agent that comes.
     void set_monitors(std::vector<wire::agent::Monitor> monitors);
     void set_display(wire::agent::DisplayConfig config);
+    // Longer contents are neither given nor taken; agents that can are told.
+    void limit_clipboard(std::uint32_t bytes) { max_clipboard_ = bytes; }
 
     FileTransfers& files() { return files_; }
 
@@ -86,6 +88,7 @@ class Agent {
     bool has_clipboard(Selection selection) const;
     void announce(bool request);
     void tell_wishes();
+    bool is_too_long(std::size_t bytes) const;
     template <class Message>
     Result<> say(const Message& message, ByteView prefix = {});
     Bytes prefix_of(Selection selection) const;
@@ -105,6 +108,7 @@ class Agent {
     std::array<std::uint32_t, 3> serials_{};
     std::vector<wire::agent::Monitor> monitors_;
     std::optional<wire::agent::DisplayConfig> display_;
+    std::optional<std::uint32_t> max_clipboard_;
 };
 
 }  // namespace segue::spice::client

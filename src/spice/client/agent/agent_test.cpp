@@ -60,6 +60,20 @@ class AgentTest : public testing::Test {
         say(agent::AnnounceCapabilities{0, wire::Capabilities::of(capabilities).words()});
         said_.clear();
     }
+    // A text that comes from the guest, and the same one toward it.
+    void give_and_take(std::string_view text, bool passes) {
+        heard_.text.clear();
+        agent::Clipboard message;
+        message.type = ClipboardType::utf8_text;
+        message.data.append(wire::SharedBytes::copy(as_bytes(text)));
+        say(message);
+        EXPECT_EQ(heard_.text, passes ? text : "");
+        said_.clear();
+        agent_.send_clipboard(Selection::clipboard, ClipboardType::utf8_text, as_bytes(text));
+        ASSERT_EQ(said_.size(), 1u);
+        // The type alone, or with the text.
+        EXPECT_EQ(said_[0].body.size(), passes ? 4 + text.size() : 4);
+    }
     std::vector<std::uint32_t> types() {
         std::vector<std::uint32_t> result;
         for (const Said& each : std::exchange(said_, {}))
@@ -201,6 +215,20 @@ TEST_F(AgentTest, StrangeMessagesAreSkippedAndStrangeStreamsEnd) {
     arrive(kAllOfTheClipboard);
     say(agent::ClipboardRequest{ClipboardType::utf8_text}, {0, 0, 0, 0});
     EXPECT_EQ(heard_.requests.size(), 2u) << "a new agent is understood again";
+}
+
+TEST_F(AgentTest, ContentsBeyondTheLimitStayWhereTheyAre) {
+    agent_.limit_clipboard(4);
+    agent_.on_connected(true);
+    said_.clear();
+    say(agent::AnnounceCapabilities{
+        0, wire::Capabilities::of({Capability::clipboard_by_demand, Capability::max_clipboard})
+               .words()});
+    ASSERT_EQ(said_.size(), 1u);
+    EXPECT_EQ(said_[0].type, agent::MaxClipboard::kFromClient);
+    EXPECT_EQ(said_[0].body, (Bytes{4, 0, 0, 0}));
+    give_and_take("four", true);
+    give_and_take("longer", false);
 }
 
 }  // namespace

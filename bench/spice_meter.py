@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A proxy before a SPICE server that keeps its clients at a distance and measures them from
+outside, so that every client is measured alike: how long its links take, and how long it lets a
+PING wait behind a picture."""
+import asyncio
+import struct
+import threading
+import time
+
+DISPLAY = 2
+PING, PONG = 4, 3
+PING_ID = 0xfade
+LINK_HEADER = 16
+TICKET = 4 + 128  # the mechanism, and what RSA made of the password
+
+
+class Messages:
+    """Cuts one direction of a connection: parts of the link first, then whole messages."""
+
+    def __init__(self, first_part):
+        self.data = bytearray()
+        self.parts = [None, first_part]  # a link message of its own length, and what follows it
+
+    def feed(self, data):
+        """(kind, bytes) of all that is whole: a kind "link" or "answer", then message numbers."""
+        self.data += data
+        while True:
+            size, kind = self.next_size()
+            if size is None or len(self.data) < size:
+                return
+            part = bytes(self.data[:size])
+            del self.data[:size]
+            if self.parts:
+                self.parts.pop(0)
+            yield kind, part
+
+    def next_size(self):
+        if self.parts and self.parts[0] is None:
+            if len(self.data) < LINK_HEADER:
+                return None, "link"
+            return LINK_HEADER + struct.unpack_from("<I", self.data, 12)[0], "link"
+        if self.parts:
+            return self.parts[0], "answer"
+        if len(self.data) < 6:
+            return None, None
+        number, size = struct.unpack_from("<HI", self.data)
+        return 6 + size, number
+
+
+class Meter:
+    """Listens on `port`; a context manager. Half of `rtt_ms` passes each way, and a whole one
+    before a client's first bytes: that is its TCP handshake.
+
+    `opened`: seconds from the first connection to each link's result, as its client sees them.
+    `pongs`: seconds that a PING waited which was sent behind a picture of `ping_behind` bytes."""
+
+    def __init__(self, target, rtt_ms=0, ping_behind=None):
+        self.target, self.half, self.ping_behind = target, rtt_ms / 2000, ping_behind
+        self.opened, self.pongs, self.began = [], [], None
+        self.loop = asyncio.new_event_loop()
+        self.server = None
+
+    def __enter__(self):
+        ready = threading.Event()
+
+        async def listen():
+            self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0, limit=1 << 20)
+            self.port = self.server.sockets[0].getsockname()[1]
+            ready.set()
+
+        def run():
+            asyncio.set_event_loop(self.loop)
+            self.loop.create_task(listen())
+            self.loop.run_forever()
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+        assert ready.wait(10)
+        return self
+
+    def __exit__(self, *_):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+
+    async def serve(self, client_reader, client_writer):
+        if self.began is None:
+            self.began = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.target, limit=1 << 20)
+        link = {"channel": None, "pinged": None}
+        toward = self.carry(client_reader, writer, self.half * 3, self.from_client, link)
+        back = self.carry(reader, client_writer, self.half, self.from_server, link)
+        await asyncio.gather(toward, back, return_exceptions=True)
+
+    async def carry(self, reader, writer, first_delay, look, link):
+        """One direction: what is read leaves after its delay, in order."""
+        queue = asyncio.Queue()
+        cutter = Messages(TICKET if look == self.from_client else 4)
+
+        async def send():
+            while (item := await queue.get()) is not None:
+                due, data, told = item
+                if due > time.monotonic():
+                    await asyncio.sleep(due - time.monotonic())
+                writer.write(data)
+                await writer.drain()
+                for tell in told:
+                    tell()
+            writer.close()
+        sender = self.loop.create_task(send())
+        delay, until = first_delay, 0.0
+        while data := await reader.read(1 << 20):
+            passed, told = look(cutter, data, link)
+            until = max(until, time.monotonic() + delay)
+            queue.put_nowait((until, passed, told))
+            delay = self.half
+        queue.put_nowait(None)
+        await sender
+
+    def from_client(self, cutter, data, link):
+        passed = bytearray() if self.ping_behind else data
+        for kind, part in cutter.feed(data):
+            if kind == "link":
+                link["channel"] = part[20]
+            mine = kind == PONG and part[6:10] == struct.pack("<I", PING_ID)
+            if mine and link["pinged"]:
+                self.pongs.append(time.monotonic() - link["pinged"])
+                link["pinged"] = None
+            elif self.ping_behind:
+                passed += part
+        return passed, []
+
+    def from_server(self, cutter, data, link):
+        passed, told = bytearray() if self.ping_behind else data, []
+        for kind, part in cutter.feed(data):
+            if kind == "answer":
+                told.append(lambda: self.opened.append(time.monotonic() - self.began))
+            if not self.ping_behind:
+                continue
+            passed += part
+            if link["channel"] == DISPLAY and len(part) > self.ping_behind and not link["pinged"]:
+                passed += struct.pack("<HIIQ", PING, 12, PING_ID, 0)
+                told.append(lambda: link.update(pinged=time.monotonic()))
+        return passed, told
