@@ -23,7 +23,7 @@ def machine(directory, name, chardev, library="segue", options="", **more):
                    options=options, **more)
 
 
-def wait_for_guest(vm, timeout=90):
+def wait_for_guest(vm, timeout=240):
     end = time.monotonic() + timeout
     while b"pipe ready" not in vm.ticks.text():
         assert time.monotonic() < end, vm.ticks.text()

@@ -2,6 +2,7 @@
 """Devices go along in a seamless move, from and to stock's library: every byte arrives once."""
 import os
 import signal
+import time
 
 import guest
 import pytest
@@ -73,6 +74,19 @@ def test_a_port_goes_along(tmp_path, source, target):
             assert client.count("disconnected") == 0
 
 
+def wait_for_agent_port(machine):
+    """Until the guest's end is open on the target. Stock passes over what a client says to the
+    agent before, though it has told the client that the move is over."""
+    def is_open():
+        return any(chardev["frontend-open"] for chardev in machine.qmp("query-chardev")
+                   if chardev["label"] == f"c-{AGENT_PORT}")
+
+    end = time.monotonic() + 60
+    while not is_open():
+        assert time.monotonic() < end, "the guest does not open its port on the target"
+        time.sleep(0.05)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("source, target", PAIRS)
 def test_the_agent_goes_along(tmp_path, source, target):
@@ -86,6 +100,8 @@ def test_the_agent_goes_along(tmp_path, source, target):
             client.wait("agent-ready", 60)
             with vdagent.Agent(tmp_path / "target", timeout=60) as there:
                 move(first, second, client, tmp_path)
+                if target == "stock":
+                    wait_for_agent_port(second)
                 for size in (10, 100000):  # more than the tokens of one server
                     text = noise(size, size)
                     (tmp_path / "copied").write_bytes(text)

@@ -59,6 +59,10 @@ class GlzDictionary {
     // multiple of 4, else as a copy. Formats: rgb16, bgr24, bgrx32, bgra32.
     Result<> encode(const PictureView& picture, std::shared_ptr<const void> owner, Bytes& out);
 
+    // The share of the picture, 0 to 1, that stands in the window already, told from some samples.
+    // Formats of other than 32 bits have none, nor has anything while frozen.
+    double known_share(const PictureView& picture) const;
+
     // Forgets all pictures and gives their memory back; ids go on.
     void release();
     // The client has pictures up to this id from elsewhere: ours begin there, if they do not stand
@@ -89,6 +93,7 @@ class GlzDictionary {
         std::uint8_t unit_size = 0;
     };
 
+    bool is_known(const std::uint32_t* at, std::size_t count) const;
     Kept keep(const PictureView& picture, std::shared_ptr<const void> owner) const;
     void make_room(std::size_t pixels);
     std::uint32_t take_pair_base(std::uint32_t pixels);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "spice/codec/glz.h"
@@ -243,6 +244,44 @@ void GlzDictionary::continue_at(std::uint64_t id) {
 void GlzDictionary::set_frozen(bool frozen) {
     const std::lock_guard lock(mutex_);
     frozen_ = frozen;
+}
+
+// Whether the table leads to units of the window that are as those at `at`.
+bool GlzDictionary::is_known(const std::uint32_t* at, std::size_t count) const {
+    const Entry seen = table_[hash_units(at, kTableBits)];
+    const std::uint32_t back = static_cast<std::uint32_t>(next_id_) + 1 - seen.picture;
+    if (seen.picture == 0 || back == 0 || back > window_.size()) return false;
+    const Kept& older = window_[window_.size() - back];
+    if (older.unit_size != sizeof *at || seen.at + count > older.count) return false;
+    const auto* pixels = reinterpret_cast<const std::uint32_t*>(older.pixels);
+    return same_length(at, pixels + seen.at, at + count) == count;
+}
+
+double GlzDictionary::known_share(const PictureView& picture) const {
+    constexpr std::uint32_t kSamples = 128;
+    constexpr std::uint32_t kAlike = 12;
+    // The encoder does not enter each unit into its table: a few in a row are asked for.
+    constexpr std::uint32_t kTries = 20;
+    constexpr std::uint32_t kRun = kTries + kAlike;
+    const bool is_wide =
+        picture.format == PixelFormat::bgrx32 || picture.format == PixelFormat::bgra32;
+    if (!is_wide || picture.width < kRun || picture.height == 0) return 0;
+    const std::lock_guard lock(mutex_);
+    if (frozen_) return 0;
+    std::uint32_t known = 0;
+    for (std::uint32_t sample = 0; sample < kSamples; ++sample) {
+        // Spread over the rows in order, and over the columns by a step without a small period.
+        const std::uint64_t y = std::uint64_t{sample} * picture.height / kSamples;
+        const std::uint32_t x = sample * 2654435761u % (picture.width - kRun + 1);
+        std::array<std::uint32_t, kRun> run;
+        std::memcpy(run.data(), picture.row(static_cast<std::uint32_t>(y)) + std::size_t{x} * 4,
+                    sizeof run);
+        std::uint32_t at = 0;
+        while (at < kTries && !is_known(&run[at], kAlike))
+            ++at;
+        known += at < kTries;
+    }
+    return static_cast<double>(known) / kSamples;
 }
 
 void GlzDictionary::make_room(std::size_t pixels) {

@@ -217,6 +217,24 @@ TEST(Glz, AnotherServerGoesOnWhereTheFrozenOneStopped) {
     EXPECT_EQ(decoded->picture->header.id, 3u);
 }
 
+TEST(Glz, TellsHowMuchOfAPictureItKnows) {
+    GlzDictionary dictionary(kWindow);
+    const Picture picture = test::photo(96, 64);
+    EXPECT_EQ(dictionary.known_share(picture.view()), 0);
+    encoded(dictionary, picture.view());
+    EXPECT_GT(dictionary.known_share(picture.view()), 0.8);
+    EXPECT_LT(dictionary.known_share(test::noise(96, 64).view()), 0.1);
+    EXPECT_EQ(dictionary.known_share({}), 0);
+    PictureView half = picture.view();
+    half.width /= 2;
+    EXPECT_GT(dictionary.known_share(half), 0.8);
+    dictionary.set_frozen(true);
+    EXPECT_EQ(dictionary.known_share(picture.view()), 0);
+    dictionary.set_frozen(false);
+    dictionary.release();
+    EXPECT_EQ(dictionary.known_share(picture.view()), 0);
+}
+
 TEST(Glz, HostileReferencesAreRefused) {
     const auto picture = [](std::uint64_t id, std::uint32_t head, Bytes body) {
         BigWriter data;

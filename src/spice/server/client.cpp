@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "spice/server/inputs/inputs_channel.h"
 #include "spice/server/server.h"
+#include "spice/server/sound/playback.h"
 
 namespace segue::spice::server {
 namespace {
@@ -204,6 +205,16 @@ void Client::connect_device(ClientChannel& channel, LinkedSocket socket) {
         return channel_lost(link);
     }
     channel.driver->start();
+    if (setup.key.type != wire::ChannelType::playback) return;
+    channel.playback = static_cast<PlaybackChannel*>(&channel.driver->channel());
+    if (sound_latency_ms_) channel.playback->say_latency(*sound_latency_ms_);
+}
+
+void Client::video_lead_changed(Duration lead) {
+    sound_latency_ms_ = static_cast<std::uint32_t>(to_ms(lead));
+    for (const auto& [link, channel] : channels_) {
+        if (channel.playback != nullptr) channel.playback->say_latency(*sound_latency_ms_);
+    }
 }
 
 void Client::connect_parked(bool expects_data) {

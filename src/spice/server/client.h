@@ -22,6 +22,7 @@ namespace segue::spice::server {
 class Server;
 class Display;
 class InputsChannel;
+class PlaybackChannel;
 
 // One channel of a client, as the home thread knows it. Display and pointer live on the worker of
 // their device; the others here.
@@ -31,6 +32,7 @@ struct ClientChannel {
     Display* display = nullptr;
     std::unique_ptr<ChannelDriver> driver;
     InputsChannel* inputs = nullptr;
+    PlaybackChannel* playback = nullptr;
 };
 
 class Client final : private MainEvents, private Agent::User {
@@ -77,6 +79,8 @@ class Client final : private MainEvents, private Agent::User {
 
     // --- What changes for all clients ---
     void mouse_mode_changed();
+    // The pictures of its videos come so long before they are due: its sound is to wait as long.
+    void video_lead_changed(Duration lead);
     void leds_changed(std::uint8_t leds);
     void display_removed(Display* display);
     // A device was added: the client may link its channel.
@@ -131,6 +135,7 @@ class Client final : private MainEvents, private Agent::User {
     std::unique_ptr<Timer> state_timer_;
     int unanswered_pings_ = 0;
     std::optional<Duration> round_trip_;
+    std::optional<std::uint32_t> sound_latency_ms_;
 };
 
 }  // namespace segue::spice::server

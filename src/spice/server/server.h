@@ -155,6 +155,7 @@ class Server final : private InputSink {
     void withdraw();
     void state_taken();
     void state_arrived(CarriedParts parts, const StateKey& key);
+    void video_lead_changed(LinkId link, Duration lead);
     void wish_came_late(LinkId link, ImageCompression wish);
     CarriedParts collect_state(bool freeze);
     MigrationSource::Carry carry() const;

@@ -14,14 +14,21 @@ using wire::ChannelType;
 Result<Display*> Server::add_display(std::unique_ptr<DisplayDevice> device) {
     if (home_ == nullptr)
         return fail(ErrorCode::operation_invalid, "a display before spice_server_init");
-    auto display = TRY(Display::make(
-        std::move(device), *home_,
-        {[this](LinkId link) { channel_lost(link); },
-         [this](LinkId link, ImageCompression wish) { wish_came_late(link, wish); }}));
+    auto display = TRY(
+        Display::make(std::move(device), *home_,
+                      {[this](LinkId link) { channel_lost(link); },
+                       [this](LinkId link, ImageCompression wish) { wish_came_late(link, wish); },
+                       [this](LinkId link, Duration lead) { video_lead_changed(link, lead); }}));
     displays_.push_back(std::move(display));
     apply_options();
     if (running_) displays_.back()->start();
     return displays_.back().get();
+}
+
+void Server::video_lead_changed(LinkId link, Duration lead) {
+    for (const auto& client : clients_) {
+        if (client->channels().count(link) != 0) client->video_lead_changed(lead);
+    }
 }
 
 void Server::remove_display(Display* display) {

@@ -353,6 +353,11 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
                     if (alive->load()) hooks_.on_late_wish(link, wish);
                 });
             };
+            display->on_video_lead = [this, link](Duration lead) {
+                home_.post([this, alive = alive_, link, lead] {
+                    if (alive->load()) hooks_.on_video_lead(link, lead);
+                });
+            };
             return display;
         };
         client.driver =

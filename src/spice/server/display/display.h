@@ -28,6 +28,8 @@ class Display final : private DisplayListener {
         std::function<void(LinkId link)> on_lost;
         // A client said what it prefers when its channel had been told to go to another server.
         std::function<void(LinkId link, ImageCompression wish)> on_late_wish;
+        // A client's videos come so long before they are due.
+        std::function<void(LinkId link, Duration lead)> on_video_lead;
     };
     // Home thread.
     static Result<std::unique_ptr<Display>> make(std::unique_ptr<DisplayDevice> device, Loop& home,

@@ -130,6 +130,13 @@ void PlaybackChannel::say_mute() {
     send(message);
 }
 
+void PlaybackChannel::say_latency(std::uint32_t latency_ms) {
+    if (!setup().client_caps.has(sound::Capability::latency)) return;
+    sound::Latency message;
+    message.latency_ms = latency_ms;
+    send(message);
+}
+
 void PlaybackChannel::play(std::uint32_t time, std::span<const SoundFrame> frames) {
     if (waiting() > kMostLate) return;
     sound::Data message;

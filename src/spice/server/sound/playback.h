@@ -82,6 +82,8 @@ class PlaybackChannel final : public Channel {
     void say_stop();
     void say_volume();
     void say_mute();
+    // Pictures come so much before they are due: sound is to be heard as late.
+    void say_latency(std::uint32_t latency_ms);
     void play(std::uint32_t time, std::span<const SoundFrame> frames);
 
   private:

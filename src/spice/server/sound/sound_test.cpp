@@ -97,6 +97,18 @@ TEST_F(SoundTest, RawSoundIsHeardAsItWas) {
     EXPECT_EQ(gone_, added_);
 }
 
+TEST_F(SoundTest, LatencyIsToldToThoseWhoKnowIt) {
+    devices_.add_playback().value();
+    const auto say = [&](const wire::Capabilities& capabilities) {
+        const auto channel = link(wire::ChannelType::playback, capabilities);
+        static_cast<PlaybackChannel&>(*channel).say_latency(120);
+    };
+    say({});
+    EXPECT_FALSE(output_.take<playback::Latency>());
+    say(wire::Capabilities::of({playback::Capability::latency}));
+    EXPECT_EQ(output_.take<playback::Latency>()->latency_ms, 120u);
+}
+
 TEST_F(SoundTest, OpusKeepsTheTone) {
     Playback* device = devices_.add_playback().value();
     device->start();

@@ -62,6 +62,8 @@ class DisplayChannel final : public Channel {
     Result<> take_shown(const wire::SharedBytes& shown) override;
     // The client says what it prefers when the state that says so has gone: for the target.
     std::function<void(ImageCompression)> on_late_wish;
+    // Frames of this client's videos come so long before they are due, from now on.
+    std::function<void(Duration)> on_video_lead;
     void take_late_wish(ImageCompression wish);
     const Knowledge& knowledge() const { return knowledge_; }
     const ImageEncoder& encoder() const { return encoder_; }
@@ -128,6 +130,7 @@ class DisplayChannel final : public Channel {
     void begin_stream(std::uint32_t surface, const canvas::Rect& area);
     void end_streams(std::uint32_t surface);
     void end_idle_streams();
+    void tell_video_lead();
     void find_video(const Surface& surface, const canvas::Rect& rect);
     bool in_stream(std::uint32_t surface, const canvas::Region& region) const;
     void send_frames(const Surface& surface, SurfaceKnowledge& known);
@@ -144,6 +147,7 @@ class DisplayChannel final : public Channel {
     VideoAreas videos_;
     std::map<std::uint32_t, Stream> streams_;  // what is not `knowledge` about its streams
     std::uint32_t stream_reports_ = 0;
+    Duration told_lead_{};
     bool ready_ = false;
     bool waits_for_machine_ = false;
     bool frozen_ = false;

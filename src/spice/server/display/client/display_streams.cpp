@@ -89,6 +89,7 @@ void DisplayChannel::begin_stream(std::uint32_t surface, const canvas::Rect& are
     }
     knowledge_.streams[id] = {surface, area};
     streams_.insert_or_assign(id, stream);
+    tell_video_lead();
     log_info("spice", "{}: a video of {}x{} begins", name_of(key()), area.width(), area.height());
 }
 
@@ -167,6 +168,17 @@ void DisplayChannel::stream_report(const display::StreamReport& report) {
     made.drops = report.drops == kNothingShown ? report.frames + 1 : report.drops;
     made.last_delay = std::chrono::milliseconds(report.last_frame_delay);
     found->second.rate.reported(made, clock_.now());
+    tell_video_lead();
+}
+
+// Sound goes with the latest of them; behind the last one it stays as it is.
+void DisplayChannel::tell_video_lead() {
+    Duration lead{};
+    for (const auto& [id, stream] : streams_)
+        lead = std::max(lead, stream.rate.lead());
+    if (lead == told_lead_ || streams_.empty()) return;
+    told_lead_ = lead;
+    if (on_video_lead) on_video_lead(lead);
 }
 
 }  // namespace segue::spice::server

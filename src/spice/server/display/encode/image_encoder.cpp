@@ -19,6 +19,8 @@ using codec::PictureView;
 using codec::PixelFormat;
 
 constexpr int kJpegQuality = 85;
+// Pixels; what is smaller gains little by where it came from.
+constexpr std::size_t kLeastMovingPhoto = std::size_t{96} * 96;
 
 // Ids of pictures that the server makes itself (QXL_IMAGE_GROUP_RED): never those of a guest.
 std::uint64_t image_id(std::uint64_t number) {
@@ -154,23 +156,31 @@ bool ImageEncoder::takes_palettes() const {
            options_.compression != ImageCompression::quic;
 }
 
+ImageForm ImageEncoder::form_of(const PictureView& view, bool lossless) {
+    const std::size_t pixels = std::size_t{view.width} * view.height;
+    ImageNeeds needs;
+    needs.lossless = lossless;
+    needs.window = dictionary_ && dictionary_->window_pixels() >= pixels;
+    const ImageForm form = choose_form(options_, needs, view);
+    const bool may_move = form == ImageForm::quic && needs.window && pixels >= kLeastMovingPhoto &&
+                          options_.compression == ImageCompression::auto_glz;
+    if (!may_move || !moving_photos_.goes_to_window(dictionary_->known_share(view))) return form;
+    return ImageForm::glz;
+}
+
 Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const canvas::Rect& rect,
                                           bool lossless) {
     Snapshot pixels = TRY(snapshot(picture, rect));
     const PictureView& view = pixels.view;
     ++images_;
     raw_bytes_ += view.bytes();
-    ImageNeeds needs;
-    needs.lossless = lossless;
-    needs.window =
-        dictionary_ && dictionary_->window_pixels() >= std::size_t{view.width} * view.height;
     // Asked first: it is known at once of a photo that it has more colours.
     if (takes_palettes() && indexer_.index(view)) {
         EncodedImage made = TRY(encode_indexed(view));
         spare_ = std::move(pixels.pixels);
         return made;
     }
-    ImageForm form = choose_form(options_, needs, view);
+    ImageForm form = form_of(view, lossless);
     EncodedImage made;
     Bytes out;
     if (is_windowed(form) && !encode_as(form, pixels, out, made.image)) {

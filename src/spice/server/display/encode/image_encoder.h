@@ -14,6 +14,7 @@
 #include "spice/codec/quic.h"
 #include "spice/server/display/encode/choice.h"
 #include "spice/server/display/encode/indexed.h"
+#include "spice/server/display/encode/moving_photos.h"
 #include "spice/server/display/encode/palette_cache.h"
 #include "spice/wire/display.schema.h"
 
@@ -66,6 +67,7 @@ class ImageEncoder {
         codec::PictureView view;
     };
     bool takes_palettes() const;
+    ImageForm form_of(const codec::PictureView& view, bool lossless);
     Result<Snapshot> snapshot(const canvas::Image& picture, const canvas::Rect& rect);
     Result<> encode_as(ImageForm& form, const Snapshot& snapshot, Bytes& out,
                        wire::display::Image& image);
@@ -78,6 +80,7 @@ class ImageEncoder {
     codec::LzEncoder lz_;
     Indexer indexer_;
     PaletteCache palettes_;
+    MovingPhotos moving_photos_;
     codec::QuicEncoder quic_;
     // The last snapshot's memory, where nobody kept it.
     std::shared_ptr<codec::PixelBuffer> spare_;

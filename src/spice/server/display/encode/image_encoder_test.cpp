@@ -106,5 +106,56 @@ TEST_F(ImageEncoderTest, ClientsWithoutPalettesAndManyColoursGetPixels) {
     EXPECT_EQ(encode(stripes(2, 0)).image.type, display::ImageType::quic);
 }
 
+// A part of a film of smooth colours with grain.
+canvas::Image film(std::int32_t at_x, std::int32_t at_y) {
+    constexpr std::int32_t kWidth = 160, kHeight = 120;
+    canvas::Image image = canvas::Image::create(canvas::Format::xrgb32, kWidth, kHeight).value();
+    for (std::int32_t y = 0; y < kHeight; ++y) {
+        auto* line = reinterpret_cast<std::uint32_t*>(image.line(y));
+        for (std::int32_t x = 0; x < kWidth; ++x) {
+            const auto column = static_cast<std::uint32_t>(x + at_x);
+            const auto row = static_cast<std::uint32_t>(y + at_y);
+            std::uint32_t grain = column * 0x9e3779b9u ^ row * 0x85ebca6bu;
+            grain = (grain ^ grain >> 15) * 0xc2b2ae35u;
+            const std::uint32_t base = 60 + column / 4 + row / 6;
+            line[x] = (base + (grain >> 8 & 15)) << 16 | (base + (grain >> 16 & 15)) << 8 |
+                      (base + (grain >> 24 & 15));
+        }
+    }
+    return image;
+}
+
+TEST_F(ImageEncoderTest, PhotosThatMoveGoIntoTheWindow) {
+    EncoderOptions chosen = options();
+    chosen.compression = ImageCompression::auto_glz;
+    encoder_.set_options(chosen);
+    encoder_.use_dictionary(std::make_shared<codec::GlzDictionary>(1u << 20));
+    codec::GlzWindow window(1u << 20);
+    for (std::int32_t turn = 0; turn < 20; ++turn) {
+        const canvas::Image image = film(3 * turn, 2 * turn);
+        const EncodedImage encoded = encode(image);
+        const bool has_moved = turn + 1 >= static_cast<std::int32_t>(MovingPhotos::kFirstTrial);
+        ASSERT_EQ(encoded.image.type,
+                  has_moved ? display::ImageType::glz_rgb : display::ImageType::quic)
+            << turn;
+        if (!has_moved) continue;
+        const auto data = std::get<display::BinaryData>(encoded.image.data).data.contiguous();
+        const auto decoded = window.decode(data.view());
+        ASSERT_TRUE(decoded && decoded->picture);
+        ASSERT_EQ(std::memcmp(decoded->picture->pixels.data(), image.line(0), 160 * 120 * 4), 0);
+    }
+}
+
+TEST_F(ImageEncoderTest, PhotosThatAreAlwaysNewAreSeldomTried) {
+    EncoderOptions chosen = options();
+    chosen.compression = ImageCompression::auto_glz;
+    encoder_.set_options(chosen);
+    encoder_.use_dictionary(std::make_shared<codec::GlzDictionary>(1u << 20));
+    for (std::int32_t turn = 0; turn < 100; ++turn)
+        encode(film(turn * 1000, turn * 1000 % 37));
+    EXPECT_EQ(encoder_.images_as(ImageForm::quic), 97u);
+    EXPECT_EQ(encoder_.images_as(ImageForm::glz), 3u);  // the photos 4, 20 and 84
+}
+
 }  // namespace
 }  // namespace segue::spice::server
