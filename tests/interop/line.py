@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+from hosts import read_line
+
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "release" / "bin" / "segue-line"
 
 
@@ -14,7 +16,7 @@ class Line:
         self.process = subprocess.Popen(
             [PROGRAM, "tcp:127.0.0.1:0", f"tcp:{host}:{target}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        listening = json.loads(self.process.stdout.readline())["listening"]
+        listening = json.loads(read_line(self.process.stdout))["listening"]
         self.port = int(listening.rsplit(":", 1)[1])
         if rtt_ms:
             self.tell(f"delay {rtt_ms // 2}")
@@ -31,7 +33,7 @@ class Line:
         """`cut`, `drop`, `mend`, …: see segue-line. Done when this returns."""
         self.process.stdin.write(words + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return json.loads(read_line(self.process.stdout))
 
     def close(self):
         self.process.kill()

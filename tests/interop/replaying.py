@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from hosts import free_port
+from hosts import free_port, read_line
 from spice_lab import ROOT, Client, environment
 
 sys.path.append(str(ROOT / "tests" / "bench"))
@@ -16,8 +16,8 @@ COMPRESSIONS = {"off": 1, "auto_glz": 2, "auto_lz": 3, "quic": 4, "glz": 5, "lz"
 
 
 def scene(name, directory, seconds):
-    """(recording, times) of a scene that is made here, once a directory."""
-    path = Path(directory) / f"{name}.rec"
+    """(recording, times) of a scene of this length that is made here, once a directory."""
+    path = Path(directory) / f"{name}-{seconds}.rec"
     if not path.exists():
         recordings.SCENES[name](path, seconds)
         recordings.times(path, path.with_suffix(".times"))
@@ -38,7 +38,7 @@ class Replay:
                 [PROGRAM, self.recording, self.times, str(where), *self.options],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 env=environment(self.library))
-        line = process.stdout.readline()
+        line = read_line(process.stdout)
         if line != "listening\n":
             process.kill()
             process.wait()
@@ -48,7 +48,7 @@ class Replay:
     def end(self, process):
         """Microseconds of CPU time: of the process, and of the thread that draws and sends."""
         try:
-            out, _ = process.communicate(timeout=30)
+            out, _ = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -59,7 +59,7 @@ class Replay:
     def reading(self):
         """The CPU time of the replay into nothing: what reading the recording costs."""
         process = self.start(free_port())
-        assert process.stdout.readline() == "consumed\n"
+        assert read_line(process.stdout) == "consumed\n"
         return self.end(process)[0]
 
     def run(self, directory, prepare=None):
@@ -68,10 +68,10 @@ class Replay:
         process = self.start(port)
         try:
             with Client(f"spice://127.0.0.1:{port}") as client:
-                client.wait("primary", timeout=30)
+                client.wait("primary", timeout=60)
                 if prepare:
                     prepare(client)
-                assert process.stdout.readline() == "consumed\n"
+                assert read_line(process.stdout) == "consumed\n"
                 picture = self.last_picture(client, directory)
                 read = client.tell("bytes")["bytes"]
                 streams = self.log.read_text(errors="replace").count("a video of")
@@ -86,7 +86,7 @@ class Replay:
     def last_picture(self, client, directory):
         """What the client shows when it has been sent nothing new for a while."""
         before, since = None, time.monotonic()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() - since < 1.5:
             read = client.tell("bytes")["bytes"]
             if read != before:

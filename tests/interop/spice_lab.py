@@ -92,7 +92,7 @@ class Client:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(5)
+        self.process.wait(60)
 
     def read(self):
         for line in self.process.stdout:

@@ -61,4 +61,4 @@ def test_remote_viewer_shows_the_guest(tmp_path, how, vga):
                 time.sleep(0.5)
         finally:
             viewer.kill()
-            viewer.wait(10)
+            viewer.wait(60)

@@ -76,7 +76,7 @@ def test_what_is_forbidden_does_not_reach_the_agent(tmp_path):
             client.wait("agent", connected=True)
             client.wait("mouse-mode", mode=2)
             # What spice-gtk says before a channel is open is lost in it.
-            client.wait("channel-event", 30, kind="InputsChannel", what="opened")
+            client.wait("channel-event", 60, kind="InputsChannel", what="opened")
             (tmp_path / "copied").write_bytes(b"secret")
             client.tell(f"copy {tmp_path}/copied")
             client.tell(f"send-file {tmp_path}/copied")
@@ -92,7 +92,7 @@ def test_a_port_carries_every_byte_once_both_ways(tmp_path):
     with machine(tmp_path, name, f"spiceport,name={name}") as vm:
         wait_for_guest(vm)
         with vdagent.Peer(tmp_path) as peer, Client(vm.uri, "--devices", tmp_path) as client:
-            client.wait("port", 30, name=name, opened=True)
+            client.wait("port", 60, name=name, opened=True)
             up, down = noise(400000, 2), noise(400000, 3)
             (tmp_path / "up").write_bytes(up)
             sender = threading.Thread(target=peer.send, args=(down,))
@@ -108,7 +108,7 @@ def test_a_port_carries_every_byte_once_both_ways(tmp_path):
             peer.send(b"later")
             (tmp_path / f"port-{name}").unlink()
             with Client(vm.uri, "--devices", tmp_path) as client:
-                client.wait("bytes", 30, what=f"port-{name}", total=5)
+                client.wait("bytes", 60, what=f"port-{name}", total=5)
 
 
 @pytest.mark.full

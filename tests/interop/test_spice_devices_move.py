@@ -27,7 +27,7 @@ def two(directory, name, chardev, source, target):
 def move(first, second, client, directory):
     migrate(first, second, directory)
     first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
-    client.wait("migration", 30, state="none")
+    client.wait("migration", 60, state="none")
 
 
 def left_over(machine, peer):
@@ -55,7 +55,7 @@ def test_a_port_goes_along(tmp_path, source, target):
         wait_for_guest(first)
         with vdagent.Peer(tmp_path / "source") as here, \
                 Client(first.uri, "--devices", tmp_path) as client:
-            client.wait("port", 30, name=name, opened=True)
+            client.wait("port", 60, name=name, opened=True)
             up, down = noise(2000000, 2), noise(300000, 3)
             (tmp_path / "up").write_bytes(up)
             client.tell(f"port-write {name} {tmp_path}/up")

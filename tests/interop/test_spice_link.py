@@ -15,8 +15,8 @@ from test_spice_tls import certificates, encrypted_channels, tls_machine  # noqa
 
 
 def drawn(client):
-    client.wait("mark", 30)
-    client.wait("draw", 30)
+    client.wait("mark", 60)
+    client.wait("draw", 60)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_sasl_with_a_security_layer(tmp_path, sasl, library):
             drawn(client)
             assert same_picture(machine, client, tmp_path)
         with Client(machine.uri, "--user", "viewer@segue", "--password", "wrong") as client:
-            client.wait("disconnected", 20)
+            client.wait("disconnected", 60)
         assert machine.qmp("query-spice")["auth"] == "sasl"
 
 
@@ -94,7 +94,7 @@ class WebSocket:
     """A socket whose bytes travel in frames, as those of spice-html5."""
 
     def __init__(self, machine):
-        self.socket = socket.create_connection(("127.0.0.1", machine.port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", machine.port), 60)
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall((
             f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{machine.port}\r\nUpgrade: websocket\r\n"

@@ -65,7 +65,7 @@ def test_the_speaker_goes_along(tmp_path, seamless):
         heard(client, 0.5)
         migrate(first, second, tmp_path)
         first.qmp.wait_event("SPICE_MIGRATE_COMPLETED")
-        client.wait("migration", 30, state="none")
+        client.wait("migration", 60, state="none")
         total = max(event["total"] for event in client.drain() if event["event"] == "sound")
         (tmp_path / "playback").write_bytes(b"")
         heard(client, 1, total)

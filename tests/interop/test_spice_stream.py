@@ -63,9 +63,9 @@ def test_a_guest_streams_its_own_screen(tmp_path, library):
                 codecs = streamer.hear(START_STOP)
                 assert codecs[0] >= 1 and MJPEG in codecs[1:]
                 # The picture asked for below is that of the display that came last.
-                client.wait("primary", 30)
+                client.wait("primary", 60)
                 streamer.format()
-                client.wait("primary", 30, width=WIDTH, height=HEIGHT)
+                client.wait("primary", 60, width=WIDTH, height=HEIGHT)
                 frame = jpeg(COLOUR)
                 end = time.monotonic() + 60
                 while True:
@@ -76,9 +76,9 @@ def test_a_guest_streams_its_own_screen(tmp_path, library):
                     time.sleep(0.1)
                 streamer.say(CURSOR_SET, struct.pack("<HHHHB3x", 8, 4, 1, 2, ALPHA_CURSOR)
                              + bytes(8 * 4 * 4))
-                client.wait("cursor", 30, width=8, height=4, hot_x=1, hot_y=2)
+                client.wait("cursor", 60, width=8, height=4, hot_x=1, hot_y=2)
                 streamer.say(CURSOR_MOVE, struct.pack("<ii", 17, 23))
-                client.wait("cursor-move", 30, x=17, y=23)
+                client.wait("cursor-move", 60, x=17, y=23)
                 client.tell("quit")
             assert streamer.hear(START_STOP)[0] == 0, "nobody looks"
             # What no agent says ends it, and nothing else.

@@ -44,7 +44,7 @@ def test_everything_over_tls(tmp_path, certificates):
         machine.qmp("stop")
         uri = f"spice://127.0.0.1?tls-port={machine.tls_port}"
         with Client(uri, "--ca", certificates / "ca-cert.pem") as client:
-            client.wait("mark", timeout=20)
+            client.wait("mark", timeout=60)
             assert same_picture(machine, client, tmp_path)
             assert all(channel["tls"] for channel in machine.qmp("query-spice")["channels"])
 
@@ -65,7 +65,7 @@ def test_a_channel_that_is_for_tls_only(tmp_path, certificates):
     with tls_machine(tmp_path, certificates, "tls-channel=inputs") as machine:
         uri = f"spice://127.0.0.1?port={machine.port}&tls-port={machine.tls_port}"
         with Client(uri, "--ca", certificates / "ca-cert.pem") as client:
-            client.wait("channel-event", kind="InputsChannel", what="opened", timeout=20)
+            client.wait("channel-event", kind="InputsChannel", what="opened", timeout=60)
             client.wait("mark")
             encrypted = encrypted_channels(machine, {2, 3})
             assert encrypted[3] is True and encrypted[2] is False

@@ -49,7 +49,7 @@ def test_to_and_fro(pair, machine, mode):
     counts_on(machine)
     move(machine, ours, stock, *mode)
     assert ours.state_of("x") == "absent"
-    wait_until(lambda: not ours.qemus(), 20, "our QEMU is gone")
+    wait_until(lambda: not ours.qemus(), 60, "our QEMU is gone")
     counts_on(machine)
 
 
@@ -91,11 +91,11 @@ def test_a_cancelled_migration_leaves_the_guest_where_it_was(pair, machine, firs
     words = ["virsh", "-c", here.uri, "migrate", "--live", "--unsafe", "x", there.uri]
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True) as moving:
-        wait_until(lambda: "Unbounded" in here.virsh("domjobinfo", "x"), 30, "the job is seen")
+        wait_until(lambda: "Unbounded" in here.virsh("domjobinfo", "x"), 60, "the job is seen")
         here.virsh("domjobabort", "x")
         said, _ = moving.communicate(timeout=60)
     assert moving.returncode == 1 and "cancel" in said
-    wait_until(lambda: there.state_of("x") == "absent", 30, "the destination forgets it")
+    wait_until(lambda: there.state_of("x") == "absent", 60, "the destination forgets it")
     counts_on(machine)
 
 
@@ -134,7 +134,7 @@ def test_over_tls_connections(secure, tmp_path, mode):
         said = stock.virsh("migrate", "--live", "--unsafe", "--tls", "--tls-destination",
                            "elsewhere", "x", ours.tls_uri, uri=stock.tls_uri, code=1)
         assert stock.state_of("x") == "running", said
-        wait_until(lambda: ours.state_of("x") == "absent", 30, "nothing is left of it")
+        wait_until(lambda: ours.state_of("x") == "absent", 60, "nothing is left of it")
         counts_on(machine)
     finally:
         for host in secure:

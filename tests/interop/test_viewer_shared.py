@@ -137,10 +137,11 @@ def test_the_folder_stays_through_a_seamless_move(tmp_path):
         view.wait("device", timeout=60)
         with vdagent.Peer(tmp_path / "a") as peer:
             assert GuestsBrowsers(peer).ask(1, "GET", "/hello.txt")[0] == 200
+        view.wait("connected")
         viewer.announce(source, target)
-        view.wait("target-connected", timeout=40)
+        view.wait("target-connected", timeout=60)
         viewer.migrate(source, target)
-        assert view.wait("migrate-done", timeout=40)["manner"] == "seamless"
+        assert view.wait("migrate-done", timeout=60)["manner"] == "seamless"
         with vdagent.Peer(tmp_path / "b") as peer:
             # The same connection as before the move.
             status, _, body = GuestsBrowsers(peer).ask(1, "GET", "/hello.txt")
@@ -200,10 +201,11 @@ def test_a_shared_disc_is_read_through_a_seamless_move(tmp_path):
                           "--spice-share-cd", disc) as view:
         view.wait("device")
         start_from_disc(source)
+        view.wait("connected")
         viewer.announce(source, target)
-        view.wait("target-connected", timeout=40)
+        view.wait("target-connected", timeout=60)
         viewer.migrate(source, target)
-        assert view.wait("migrate-done", timeout=40)["manner"] == "seamless"
+        assert view.wait("migrate-done", timeout=60)["manner"] == "seamless"
         last = source.ticks.last()
         target.ticks.wait(last + 20, timeout=60)
         check_disc(source)

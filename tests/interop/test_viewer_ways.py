@@ -42,7 +42,7 @@ def test_sasl_with_a_security_layer(tmp_path):
         see_a_picture(tmp_path / "good", uri, SEGUE_VIEW_PASSWORD="secret")
         with viewer.Viewer(tmp_path / "bad", uri,
                            environment={"SEGUE_VIEW_PASSWORD": "guess"}) as view:
-            assert view.process.wait(20) == 1
+            assert view.process.wait(60) == 1
         assert [error["code"] for error in view.named("error")] == ["auth_failed"]
         assert "guess" not in view.log()
 
@@ -122,7 +122,7 @@ def test_a_proxy_that_refuses_is_named(tmp_path):
     with Proxy(b"HTTP/1.1 403 Not for you\r\n\r\n") as proxy:
         with viewer.Viewer(tmp_path / "view", "spice://127.0.0.1:5900", environment={
                 "SPICE_PROXY": f"http://127.0.0.1:{proxy.port}"}) as view:
-            assert view.process.wait(20) == 1
+            assert view.process.wait(60) == 1
         assert "403 Not for you" in view.named("error")[-1]["message"]
 
 

@@ -28,7 +28,7 @@ def devices(directory, *ports):
 class Peer:
     """Connected to the guest's end."""
 
-    def __init__(self, directory, timeout=30):
+    def __init__(self, directory, timeout=60):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
         self.socket.connect(f"{directory}/peer.sock")
@@ -118,7 +118,7 @@ class Agent(Peer):
             if len(self.files[number]) == self.sizes[number]:
                 self.say(FILE_STATUS, struct.pack("<II", number, SUCCESS))
 
-    def wait(self, kind, timeout=30, test=lambda data: True):
+    def wait(self, kind, timeout=60, test=lambda data: True):
         """The data of the first message of this kind for which the test holds."""
         def found():
             return next((data for _, seen, data in self.messages if seen == kind and test(data)),

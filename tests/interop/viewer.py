@@ -52,10 +52,10 @@ class Viewer:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(5)
+                self.process.wait(60)
         return self.process.returncode
 
     @property
@@ -138,6 +138,20 @@ def migrate(source, target, timeout=60):
     target.qmp("migrate-incoming", uri=f"unix:{path}")
     source.qmp("migrate", uri=f"unix:{path}")
     wait_migrated(source, timeout)
+
+
+def begin_and_cancel(source, target):
+    """A move that is cancelled on its way: so slow that it arrives nowhere."""
+    source.qmp("migrate-set-parameters", max_bandwidth=1 << 14)
+    path = target.directory / "migrate.sock"
+    target.qmp("migrate-incoming", uri=f"unix:{path}")
+    source.qmp("migrate", uri=f"unix:{path}")
+    end = time.monotonic() + 60
+    while (status := source.qmp("query-migrate").get("status")) != "active":
+        if time.monotonic() > end:
+            raise TimeoutError(f"migration is {status}")
+        time.sleep(0.05)
+    source.qmp("migrate_cancel")
 
 
 def wait_migrated(source, timeout=60):

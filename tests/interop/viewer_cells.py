@@ -20,6 +20,7 @@ if __name__ == "__main__":
 import guest
 import spice_lab
 import viewer
+from hosts import read_line
 
 MASKS = {
     "seamless": {},
@@ -79,13 +80,13 @@ class Line:
         self.process = subprocess.Popen(
             [viewer.ROOT / "build/release/bin/segue-line", f"tcp:127.0.0.1:{port}",
              f"tcp:127.0.0.1:{target}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.port = int(json.loads(self.process.stdout.readline())["listening"].rsplit(":", 1)[1])
+        self.port = int(json.loads(read_line(self.process.stdout))["listening"].rsplit(":", 1)[1])
         self.tell(f"delay {delay_ms}")
 
     def tell(self, words):
         self.process.stdin.write(words + "\n")
         self.process.stdin.flush()
-        self.process.stdout.readline()
+        read_line(self.process.stdout)
 
     def __enter__(self):
         return self
@@ -282,12 +283,7 @@ def cancelled_first(move, view):
     source, other, target = move.hosts
     move.announce(source, other)
     view.wait_linked()
-    source.vm.qmp("migrate-set-parameters", **{"max-bandwidth": 100000})
-    path = other.vm.directory / "migrate.sock"
-    other.vm.qmp("migrate-incoming", uri=f"unix:{path}")
-    source.vm.qmp("migrate", uri=f"unix:{path}")
-    time.sleep(0.3)
-    source.vm.qmp("migrate_cancel")
+    viewer.begin_and_cancel(source.vm, other.vm)
     done = view.view.wait("migrate-done", timeout=60)
     assert done["manner"] == "cancelled" and done["host"] == f"127.0.0.1:{source.port}"
     move.announce(source, target)
@@ -361,7 +357,7 @@ def run_stock(cell, directory):
         if cell.trouble == "another password first":
             words += ["--password", "right"]
         client = stack.enter_context(spice_lab.Client(*words, environment=MASKS[cell.manner]))
-        client.wait("mark", 30)
+        client.wait("mark", 60)
         source, target = move.hosts[0], move.hosts[-1]
         move.announce(source, target)
         time.sleep(1.5 if cell.waits else 0)

@@ -5,6 +5,7 @@ import subprocess
 import time
 
 import cells
+from hosts import read_line
 
 
 class Screen:
@@ -17,26 +18,26 @@ class Screen:
             pass_fds=[writer], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(writer)
         with os.fdopen(reader) as number:
-            self.name = ":" + number.readline().strip()
+            self.name = ":" + read_line(number).strip()
         self.environment = {**os.environ, "DISPLAY": self.name, "SDL_AUDIODRIVER": "dummy",
                             "SDL_VIDEODRIVER": "x11"}
         return self
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def run(self, *command):
         return subprocess.run(command, env=self.environment, capture_output=True, text=True,
-                              timeout=30).stdout
+                              timeout=60).stdout
 
     def copy(self, text):
         """Into the clipboard, by a program that stays until somebody else copies."""
         subprocess.run(["xclip", "-selection", "clipboard"], env=self.environment,
                        input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       check=True, timeout=30)
+                       check=True, timeout=60)
 
-    def window(self, name, timeout=30):
+    def window(self, name, timeout=60):
         """The number of the window with this in its title, with the keys given to it."""
         end = time.monotonic() + timeout
         while not (found := self.run("xdotool", "search", "--name", name).split()):

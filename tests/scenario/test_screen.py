@@ -12,6 +12,9 @@ from line import Line
 from spice_lab import Client
 from viewer import Viewer
 
+# A viewer on a busy host is waited for, however long it takes to be linked.
+PATIENT = "[migration]\nscreen_wait_ms = 60000\n"
+
 
 def screen_of(host, name):
     """The URI of a domain's screen."""
@@ -27,7 +30,7 @@ def steps(host):
 
 @pytest.mark.full
 def test_a_viewer_follows_and_its_state_goes_beside_it(tmp_path):
-    with Hosts(2) as (one, two):
+    with Hosts(2, config=PATIENT) as (one, two):
         machine = Machine(tmp_path, name="s", spice=True, tick_ms=20)
         one.virsh("create", machine.path)
         machine.ticks.wait(3)
@@ -58,7 +61,7 @@ def test_a_viewer_follows_and_its_state_goes_beside_it(tmp_path):
 @pytest.mark.parametrize("stock", [0, 1], ids=["from stock", "to stock"])
 def test_a_stock_library_on_one_side(tmp_path, stock):
     """The channels are counted at the target, or the state goes through the client."""
-    with Hosts(2) as hosts:
+    with Hosts(2, config=PATIENT) as hosts:
         one, two = hosts
         hosts[stock].stop()
         hosts[stock].arguments += ["--spice-lib", "stock"]
