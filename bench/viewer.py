@@ -27,8 +27,9 @@ sys.path[:0] = [str(ROOT / part) for part in ("bench", "tests/interop", "tests/s
 import guest  # noqa: E402
 import handover  # noqa: E402
 import recordings  # noqa: E402
+from hosts import free_port  # noqa: E402
 from replaying import COMPRESSIONS, Replay  # noqa: E402
-from spice_lab import Machine, free_port  # noqa: E402
+from spice_lab import Machine  # noqa: E402
 from spice_meter import Meter  # noqa: E402
 from viewer import Viewer  # noqa: E402
 

@@ -82,7 +82,7 @@ def test_the_clipboard_goes_to_the_agent_and_back(tmp_path, library):
         copied.write_bytes(random.Random(1).randbytes(30000))
         view.tell("clipboard", type="image_png", path=str(copied))
         view.tell("paste", type="image_png", path=str(pasted))
-        event = view.wait("clipboard", 3, timeout=40)
+        event = view.wait("clipboard", 3, timeout=60)
         assert (event["type"], event["bytes"]) == ("image_png", 30000)
         assert pasted.read_bytes() == copied.read_bytes()
         assert view.stop() == 0

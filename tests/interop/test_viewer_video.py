@@ -7,8 +7,8 @@ import cells
 import pytest
 import viewer
 
+from hosts import free_port, read_line
 from replaying import Replay, scene
-from spice_lab import free_port
 from test_spice_devices import machine, wait_for_guest
 from test_spice_replay import most_apart
 from test_spice_stream import COLOUR, HEIGHT, MJPEG, NAME, START_STOP, WIDTH, DATA, Streamer, jpeg
@@ -44,7 +44,7 @@ def replay(tmp_path, library, streaming):
     process = played.start(port)
     try:
         with viewer.Viewer(tmp_path / name, f"spice://127.0.0.1:{port}", "--commands") as view:
-            assert process.stdout.readline() == "consumed\n"
+            assert read_line(process.stdout) == "consumed\n"
             shown = last_picture(view, tmp_path / f"{name}.png")
             assert not view.named("error")
             return shown, {frame["codec"] for frame in view.named("frame")}
@@ -58,7 +58,12 @@ def replay(tmp_path, library, streaming):
 def test_a_film_comes_as_mjpeg(tmp_path, library):
     exact, plain = replay(tmp_path, library, 1)
     assert "mjpeg" not in plain
-    streamed, codecs = replay(tmp_path, library, 3)
+    # Only what comes without a gap is a film: on a busy host not at every try.
+    for attempt in range(4):
+        (tmp_path / str(attempt)).mkdir()
+        streamed, codecs = replay(tmp_path / str(attempt), library, 3)
+        if "mjpeg" in codecs:
+            break
     assert "mjpeg" in codecs
     assert (streamed.width, streamed.height) == (exact.width, exact.height)
     assert most_apart(streamed.data, exact.data) < 64
@@ -73,7 +78,7 @@ def test_a_guest_streams_its_own_screen(tmp_path, library):
                 viewer.Viewer(tmp_path / "view", vm.uri, "--commands") as view:
             while MJPEG not in (codecs := streamer.hear(START_STOP))[1:]:
                 assert codecs[0] == 0
-            view.wait("frame", timeout=30)
+            view.wait("frame", timeout=60)
             streamer.format()
             end = time.monotonic() + 60
             while True:

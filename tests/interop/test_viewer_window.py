@@ -50,7 +50,7 @@ def answer_password(screen, vm):
         screen.run("xdotool", "type", "--delay", "60", "right")
         screen.run("xdotool", "key", "Return")
         try:
-            return wait_channels(vm, timeout=10)
+            return wait_channels(vm, timeout=60)
         except TimeoutError:
             continue
     raise TimeoutError("the right password does not open the guest")
@@ -104,7 +104,6 @@ def test_keys_are_others_in_the_guest(tmp_path):
                          "--title", "the guest", "-K", "1=Shift_L+F1,b=,Return=a"):
         wait_channels(vm)
         screen.window("the guest")
-        screen.run("xdotool", "key", "--delay", "100", "1", "b", "2", "Return", "2")
 
         def keys():
             """(code, whether it went down); a key that goes up has the highest bit set, too."""
@@ -117,11 +116,15 @@ def test_keys_are_others_in_the_guest(tmp_path):
         expected = [(shift, True), (f1, True), (f1, False), (shift, False),
                     (key_2, True), (key_2, False), (key_a, True), (key_a, False),
                     (key_2, True), (key_2, False)]
-        end = time.monotonic() + 30
-        while len(keys()) < len(expected):
-            assert time.monotonic() < end, keys()
-            time.sleep(0.1)
-        assert keys() == expected
+
+        def typed():
+            before, end = len(keys()), time.monotonic() + 15
+            screen.run("xdotool", "key", "--delay", "100", "1", "b", "2", "Return", "2")
+            while len(keys()) < before + len(expected) and time.monotonic() < end:
+                time.sleep(0.1)
+            return keys()[before:]
+        # The first keys may come before the window has the keyboard.
+        assert expected in (typed() for _ in range(5))
         assert enter not in [code for code, _ in keys()]
 
 
