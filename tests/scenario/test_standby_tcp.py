@@ -33,10 +33,11 @@ def certificates(directory):
 
 
 def short_pause_ms(primary):
-    """Time from STOP to RESUME that one in ten checkpoints so far stayed below."""
+    """Time from STOP to RESUME that one in ten checkpoints since the last call stayed below."""
     primary.qmp("query-status")
     stamps = [(event["event"], event["timestamp"]) for event in primary.qmp.events
               if event["event"] in ("STOP", "RESUME")]
+    primary.qmp.events.clear()
     times = [(name, at["seconds"] * 1e3 + at["microseconds"] / 1e3) for name, at in stamps]
     found = sorted(b[1] - a[1] for a, b in zip(times[2:], times[3:])
                    if a[0] == "STOP" and b[0] == "RESUME")
@@ -49,10 +50,15 @@ def test_tcp_is_acknowledged_quickly(tmp_path):
             sb.Standby(tmp_path / "s", listen="tcp:127.0.0.1:0") as standby:
         primary.ticks.wait(5, sb.PATIENCE)
         primary.protect("tcp:" + standby.control(cmd="status")["listen"], 100)
-        standby.wait_epoch(21, 60)
         # With delayed acknowledgements each checkpoint would stop the guest for 40 ms or more; a
-        # busy machine lengthens some.
-        assert short_pause_ms(primary) < 40
+        # busy machine lengthens some, for as long as it is busy.
+        pauses = []
+        for epoch in range(21, 321, 20):
+            standby.wait_epoch(epoch)
+            pauses.append(short_pause_ms(primary))
+            if pauses[-1] < 40:
+                break
+        assert min(pauses) < 40, pauses
 
 
 @pytest.mark.full
