@@ -48,8 +48,8 @@ class Messages:
 
 
 class Meter:
-    """Listens on `port`; a context manager. Half of `rtt_ms` passes each way, and a whole one
-    before a client's first bytes: that is its TCP handshake.
+    """Listens on `port`; a context manager. Half of `rtt_ms` passes each way, and a client's bytes
+    leave no sooner than a whole one behind its connection: that is its TCP handshake.
 
     `opened`: seconds from the first connection to each link's result, as its client sees them.
     `pongs`: seconds that a PING waited which was sent behind a picture of `ping_behind` bytes."""
@@ -78,7 +78,13 @@ class Meter:
         return self
 
     def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        async def end():
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            self.loop.stop()
+        asyncio.run_coroutine_threadsafe(end(), self.loop)
         self.thread.join(5)
 
     async def serve(self, client_reader, client_writer):
@@ -86,11 +92,16 @@ class Meter:
             self.began = time.monotonic()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.target, limit=1 << 20)
         link = {"channel": None, "pinged": None}
-        toward = self.carry(client_reader, writer, self.half * 3, self.from_client, link)
-        back = self.carry(reader, client_writer, self.half, self.from_server, link)
-        await asyncio.gather(toward, back, return_exceptions=True)
+        connected = time.monotonic() + 2 * self.half
+        toward = self.carry(client_reader, writer, connected, self.from_client, link)
+        back = self.carry(reader, client_writer, 0, self.from_server, link)
+        try:
+            await asyncio.gather(toward, back, return_exceptions=True)
+        finally:
+            writer.close()
+            client_writer.close()
 
-    async def carry(self, reader, writer, first_delay, look, link):
+    async def carry(self, reader, writer, connected, look, link):
         """One direction: what is read leaves after its delay, in order."""
         queue = asyncio.Queue()
         cutter = Messages(TICKET if look == self.from_client else 4)
@@ -106,12 +117,10 @@ class Meter:
                     tell()
             writer.close()
         sender = self.loop.create_task(send())
-        delay, until = first_delay, 0.0
         while data := await reader.read(1 << 20):
             passed, told = look(cutter, data, link)
-            until = max(until, time.monotonic() + delay)
-            queue.put_nowait((until, passed, told))
-            delay = self.half
+            due = max(time.monotonic(), connected) + self.half
+            queue.put_nowait((due, passed, told))
         queue.put_nowait(None)
         await sender
 

@@ -3,7 +3,7 @@
 """segue-view beside spice-gtk: the rows of issue 4's table, medians of one run, in which the two
 take turns.
 
-  bench/viewer.py [RUNS] [CASE …]     default 5 runs of every case
+  bench/segue_view.py [RUNS] [CASE …]     default 5 runs of every case
   Cases: open, decode, pong, move, first, memory, size
 
 spice-gtk is spicy-stats (a session without a screen) where nothing but the session counts,
@@ -140,39 +140,40 @@ def film(path, seconds, width=1024, height=768, rate=10):
             recording.copy((0, 0, width, height), recordings.Bitmap(width, height, data))
 
 
-SCENES = {"paint": recordings.paint, "film": film, "console": recordings.console}
-# Of the server: compression, jpeg and zlib (2: always; 3: never).
-MODES = [("off", "off", 3, 3), ("lz", "lz", 3, 3), ("glz", "glz", 3, 3), ("quic", "quic", 3, 3),
-         ("jpeg", "auto_glz", 2, 3), ("zlib", "glz", 3, 2), ("lz4", "lz4", 3, 3)]
+SCENES = {"paint": recordings.paint, "film": film}
+# Scene, mode, and of the server: compression, jpeg and zlib (2: always; 3: never). Photos are what
+# goes as JPEG; LZ and its kin are for the rest.
+MODES = [("paint", "lz", "lz", 3, 3), ("paint", "glz", "glz", 3, 3),
+         ("paint", "quic", "quic", 3, 3), ("film", "quic", "quic", 3, 3),
+         ("film", "jpeg", "auto_glz", 2, 3),
+         ("paint", "zlib", "glz", 3, 2), ("paint", "lz4", "lz4", 3, 3)]
 
 
 def decode(runs):
     """The same replay, on stock's server, to each: what the client's process needs for it."""
     with tempfile.TemporaryDirectory(prefix="vb-") as folder:
+        files = {}
         for scene, make in SCENES.items():
             path = Path(folder) / f"{scene}.rec"
             make(path, 3)
-            times = recordings.times(path, path.with_suffix(".times"))
-            for mode, compression, jpeg, zlib in MODES:
-                if (mode == "jpeg") != (scene == "film") and mode in ("jpeg", "zlib"):
-                    continue  # photos are what goes as JPEG, the rest what zlib is for
-
-                def measure(peer):
-                    replay = Replay("stock", path, times, compression=COMPRESSIONS[compression],
-                                    jpeg=jpeg, zlib=zlib, streaming=1)
-                    port = free_port()
-                    process = replay.start(port)
-                    try:
-                        with Session(peer, port) as session:
-                            before = calm(session)
-                            assert process.stdout.readline() == "consumed\n"
-                            after = session.settled_cpu_ms()
-                    finally:
-                        process.kill()
-                        process.communicate()
-                    return after - before
-                got = in_turns(runs, measure)
-                report(f"decode {scene}, {mode}", *got.values(), "ms CPU")
+            files[scene] = path, recordings.times(path, path.with_suffix(".times"))
+        for scene, mode, compression, jpeg, zlib in MODES:
+            def measure(peer):
+                replay = Replay("stock", *files[scene], compression=COMPRESSIONS[compression],
+                                jpeg=jpeg, zlib=zlib, streaming=1)
+                port = free_port()
+                process = replay.start(port)
+                try:
+                    with Session(peer, port) as session:
+                        before = calm(session)
+                        assert process.stdout.readline() == "consumed\n"
+                        after = session.settled_cpu_ms()
+                finally:
+                    process.kill()
+                    process.communicate()
+                return after - before
+            got = in_turns(runs, measure)
+            report(f"decode {scene}, {mode}", *got.values(), "ms CPU")
 
 
 def calm(session):
@@ -224,11 +225,6 @@ class OurClient:
     def count(self, event, **_fields):
         return sum(one["event"] == event for one in self.drain())
 
-    def sizes(self):
-        """How often another picture was shown."""
-        sizes = [(e["width"], e["height"]) for e in self.drain() if e["event"] == "draw"]
-        return sum(a != b for a, b in zip(sizes, sizes[1:]))
-
     def __exit__(self, *_):
         self.view.stop()
 
@@ -244,9 +240,15 @@ class MoveLab(handover.Lab):
         return super().make_client(uri)
 
 
+def other_sizes(events, kind):
+    """How often the window became another one: events of this kind with another size."""
+    sizes = [(e["width"], e["height"]) for e in events if e["event"] == kind]
+    return sum(a != b for a, b in zip(sizes, sizes[1:]))
+
+
 def move(runs):
     """Stock to stock over 40 ms, the links waited for: the longest time without a drawing around
-    the move, less what the machine itself stood still, and windows that were made anew."""
+    the move, less what the machine itself stood still, and pictures of another size."""
     for seamless in (True, False):
         anew, lost = {peer: [] for peer in PEERS}, {peer: 0 for peer in PEERS}
 
@@ -259,15 +261,14 @@ def move(runs):
                 stop, resumed = lab.move()
                 handover.settle(3)
                 gap = handover.gap_at(lab.client, resumed - stop, resumed + 120)
-                made = (lab.client.sizes() if peer == "segue-view"
-                        else lab.client.count("primary") - 1)
-                anew[peer].append(made)
+                kind = "draw" if peer == "segue-view" else "primary"
+                anew[peer].append(other_sizes(lab.client.drain(), kind))
                 lost[peer] += lab.lost()
                 return gap - stop
         got = in_turns(runs, measure)
         way = "seamless" if seamless else "semi-seamless"
         report(f"blackout beyond the stop, {way}, 40 ms round trip", *got.values(), "ms", 0)
-        print(f"| windows made anew, {way}; sessions lost | {anew['segue-view']}; "
+        print(f"| other sizes shown, {way}; sessions lost | {anew['segue-view']}; "
               f"{lost['segue-view']} | {anew['spice-gtk']}; {lost['spice-gtk']} | | {runs} | |",
               flush=True)
 
