@@ -4,6 +4,7 @@ codes, and what Ctrl-C does while a guest moves."""
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 
@@ -13,6 +14,22 @@ from hosts import BIN, ROOT, Hosts, read_line, wait_until
 from machines import Machine
 
 COMPLETION = ROOT / "packaging" / "bash-completion" / "segue"
+ZSH_COMPLETION = ROOT / "packaging" / "zsh-completion"
+# A shell on a terminal of its own inside another one, which can ask it: what is written behind the
+# words is what TAB makes of them. Its own end-of-line marker and colours would be in the way.
+ZSH = """
+zmodload zsh/zpty
+zpty asked zsh -f -i
+zpty -w asked 'PS1=; PS2=; unsetopt prompt_sp prompt_cr zle_bracketed_paste'
+zpty -w asked 'fpath=({folder} $fpath); autoload -U compinit; compinit -u -D'
+zpty -w asked 'told() {{ print -r -- "<$BUFFER>"; BUFFER=; zle accept-line }}; zle -N told'
+zpty -w asked 'bindkey "^T" told; print rea"dy"'
+zpty -r asked seen '*ready*'
+zpty -w -n asked {line}$'\\t\\024'
+zpty -r asked seen '*<segue*>*'
+print -r -- "${{${{seen##*<segue}}%%>*}}"
+zpty -d asked
+"""
 
 
 @pytest.fixture(scope="module", name="pair")
@@ -59,6 +76,29 @@ def test_completion_asks_the_daemon(pair, tmp_path):
     verbs = re.findall(r"^  (\w+) +\S", said.stdout.partition("Subcommands:")[2], re.M)
     assert set(verbs) <= set(complete(pair[0], "")), "every verb is offered"
     pair[0].virsh("undefine", "weather station")
+
+
+def complete_in_zsh(host, *words):
+    """The words as zsh has made them when TAB was hit, without the connection."""
+    start = f" -c {host.local_uri} "
+    line = shlex.quote("segue" + start.replace("?", "\\?") + " ".join(words))
+    done = subprocess.run(["zsh", "-f", "-c", ZSH.format(folder=ZSH_COMPLETION, line=line)],
+                          capture_output=True, text=True, check=True, timeout=60,
+                          env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}",
+                               "TERM": "dumb"})
+    return done.stdout.strip().replace("\\?", "?").removeprefix(start.strip()).strip()
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("machine")
+def test_zsh_completes_too(pair):
+    assert complete_in_zsh(pair[0], "mig") == "migrate"
+    assert complete_in_zsh(pair[0], "destroy", "w") == "destroy web"
+    assert complete_in_zsh(pair[0], "migrate", "--undef") == "migrate --undefinesource"
+    # The verbs are those of bash, which a test above holds to the program's own.
+    offered = [re.search(r"verbs=[\"(]([a-z \n]+)", path.read_text())[1].split()
+               for path in (COMPLETION, ZSH_COMPLETION / "_segue")]
+    assert offered[0] == offered[1]
 
 
 # Arguments, and the exit code that segue(1) promises.

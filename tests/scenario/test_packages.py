@@ -34,6 +34,7 @@ def test_an_installed_prefix_runs(tmp_path):
     assert re.search(r"^ExecStart=/\S+/bin/segued ", unit, re.M)
     for path in ("etc/segue/segue.toml", "share/man/man1/segue.1", "share/man/man8/segued.8",
                  "share/man/man5/segue.toml.5", "share/bash-completion/completions/segue",
+                 "share/zsh/site-functions/_segue",
                  "lib/sysusers.d/segue.conf", "share/applications/segue-view.desktop"):
         assert (prefix / path).exists(), path
     done = subprocess.run([prefix / "bin" / "segued", "--check-config", "--config",
