@@ -56,6 +56,34 @@ void add_devices(XmlElement& root) {
     }
 }
 
+void add_mode(XmlElement& to, std::string_view name, bool supported) {
+    to.add("mode").set("name", name).set("supported", supported ? "yes" : "no");
+}
+
+// What <cpu> may say, and what a host-model becomes.
+void add_cpu(XmlElement& root, const HostCpu& host) {
+    Cpu whole;
+    whole.mode = "host-model";
+    const auto decided = decide_cpu(whole, host);
+    const bool has_model = decided && !host.closest.empty();
+    XmlElement& cpu = root.add("cpu");
+    add_mode(cpu, "host-passthrough", false);
+    add_mode(cpu, "maximum", true);
+    add_mode(cpu, "host-model", has_model);
+    if (has_model) {
+        XmlElement& mode = cpu.children.back();
+        mode.add_text("model", decided->model).set("fallback", "forbid");
+        for (const CpuFeature& feature : decided->features)
+            mode.add("feature").set("policy", feature.policy).set("name", feature.name);
+    }
+    add_mode(cpu, "custom", true);
+    for (const HostCpu::Model& model : host.models) {
+        cpu.children.back()
+            .add_text("model", model.name)
+            .set("usable", model.usable ? "yes" : "no");
+    }
+}
+
 Result<> check_one(const char* what, const std::optional<std::string>& asked,
                    std::string_view only) {
     if (!asked || asked->empty() || *asked == only) return {};
@@ -74,7 +102,8 @@ std::uint32_t max_processors(const EmulatorCapabilities& emulator, const std::st
 
 Result<std::string> domain_capabilities_xml(const DomainCapabilitiesQuestion& question,
                                             const std::string& emulator_path,
-                                            const EmulatorCapabilities& emulator) {
+                                            const EmulatorCapabilities& emulator,
+                                            const HostCpu& cpu) {
     TRY(check_one("architecture", question.architecture, "x86_64"));
     TRY(check_one("virttype", question.virtualization, "qemu"));
     const std::string asked = question.machine.value_or("");
@@ -92,6 +121,7 @@ Result<std::string> domain_capabilities_xml(const DomainCapabilitiesQuestion& qu
     root.add_text("arch", "x86_64");
     root.add("vcpu").set("max", std::uint64_t{max_processors(emulator, *machine)});
     root.add("os").set("supported", "yes").add("loader").set("supported", "no");
+    add_cpu(root, cpu);
     add_devices(root);
     return print_xml(root);
 }

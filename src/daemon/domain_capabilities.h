@@ -20,6 +20,7 @@ struct DomainCapabilitiesQuestion {
 // Errors: invalid_argument for an architecture, machine or kind of virtualization that is not here.
 Result<std::string> domain_capabilities_xml(const DomainCapabilitiesQuestion& question,
                                             const std::string& emulator_path,
-                                            const EmulatorCapabilities& emulator);
+                                            const EmulatorCapabilities& emulator,
+                                            const HostCpu& cpu);
 
 }  // namespace segue

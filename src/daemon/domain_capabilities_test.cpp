@@ -17,6 +17,15 @@ EmulatorCapabilities emulator() {
     return out;
 }
 
+HostCpu host_cpu() {
+    HostCpu out;
+    out.models = {{"Nehalem", true}, {"EPYC", false}};
+    out.offered = {"vendor=AuthenticAMD", {"sse", "ssse3", "aes", "hypervisor"}};
+    out.closest = "Nehalem";
+    out.closest_cpu = {"vendor=GenuineIntel", {"sse", "ssse3", "hypervisor"}};
+    return out;
+}
+
 // What capabilities promise, the parser of definitions takes.
 std::string definition_with(std::string_view kind, std::string_view value) {
     std::string device;
@@ -44,7 +53,7 @@ std::string definition_with(std::string_view kind, std::string_view value) {
 }
 
 TEST(DomainCapabilities, PromiseOnlyWhatDefinitionsMayHave) {
-    const auto xml = domain_capabilities_xml({}, "/usr/bin/q&a", emulator());
+    const auto xml = domain_capabilities_xml({}, "/usr/bin/q&a", emulator(), host_cpu());
     ASSERT_TRUE(xml);
     EXPECT_THAT(*xml, HasSubstr("<path>/usr/bin/q&amp;a</path>"));
     EXPECT_THAT(*xml, HasSubstr("<machine>pc-i440fx-7.2</machine>"));
@@ -73,14 +82,33 @@ TEST(DomainCapabilities, PromiseOnlyWhatDefinitionsMayHave) {
     EXPECT_GE(tried, 12);
 }
 
+TEST(DomainCapabilities, ShowWhatAHostModelBecomes) {
+    const auto xml = domain_capabilities_xml({}, "/q", emulator(), host_cpu());
+    ASSERT_TRUE(xml);
+    EXPECT_THAT(*xml, HasSubstr(R"(    <mode name='host-passthrough' supported='no'/>
+    <mode name='maximum' supported='yes'/>
+    <mode name='host-model' supported='yes'>
+      <model fallback='forbid'>Nehalem</model>
+      <feature policy='require' name='aes'/>
+    </mode>
+    <mode name='custom' supported='yes'>
+      <model usable='yes'>Nehalem</model>
+      <model usable='no'>EPYC</model>
+    </mode>
+)"));
+}
+
 TEST(DomainCapabilities, RefuseWhatIsNotHere) {
-    EXPECT_THAT(domain_capabilities_xml({"aarch64", {}, {}}, "/q", emulator()).error().message,
-                HasSubstr("aarch64"));
-    EXPECT_THAT(domain_capabilities_xml({{}, "virt", {}}, "/q", emulator()).error().message,
-                HasSubstr("virt"));
-    EXPECT_THAT(domain_capabilities_xml({{}, {}, "kvm"}, "/q", emulator()).error().message,
-                HasSubstr("kvm"));
-    EXPECT_TRUE(domain_capabilities_xml({"x86_64", "pc", "qemu"}, "/q", emulator()));
+    EXPECT_THAT(
+        domain_capabilities_xml({"aarch64", {}, {}}, "/q", emulator(), host_cpu()).error().message,
+        HasSubstr("aarch64"));
+    EXPECT_THAT(
+        domain_capabilities_xml({{}, "virt", {}}, "/q", emulator(), host_cpu()).error().message,
+        HasSubstr("virt"));
+    EXPECT_THAT(
+        domain_capabilities_xml({{}, {}, "kvm"}, "/q", emulator(), host_cpu()).error().message,
+        HasSubstr("kvm"));
+    EXPECT_TRUE(domain_capabilities_xml({"x86_64", "pc", "qemu"}, "/q", emulator(), host_cpu()));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "daemon/domain_state.h"
 #include "daemon/transfer.h"
 #include "domain/domain.h"
+#include "domain/guest_cpu.h"
 #include "migrate/job.h"
 #include "migrate/peer_link.h"
 #include "observe/timeline.h"
@@ -48,6 +49,7 @@ struct Incarnation {
     std::string key;  // also the name of its directory
     std::string directory;
     Domain live;                       // with aliases, addresses and ports
+    std::optional<GuestCpu> cpu;       // what its QEMU says that the guest sees
     std::vector<std::uint16_t> ports;  // of the graphics; given back at the end
     std::unique_ptr<Guest> guest;
     // Ended by us, for this reason; empty: whatever ends it was not ours.

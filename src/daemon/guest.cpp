@@ -87,7 +87,7 @@ void Guest::on_exit() {
     const std::weak_ptr<bool> alive = alive_;
     loop_.post([this, alive] {
         if (alive.expired()) return;
-        answer_ready(fail(ErrorCode::operation_failed, "QEMU ended"));
+        answer_ready(fail(ErrorCode::connection_lost, "QEMU ended"));
         const auto gone = std::exchange(handlers_, Handlers{}).gone;
         if (gone) gone();
     });

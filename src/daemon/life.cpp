@@ -12,6 +12,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
+#include "daemon/processor.h"
 #include "daemon/protection/primary.h"
 #include "daemon/storage_access.h"
 #include "domain/alias.h"
@@ -169,10 +170,10 @@ Result<> check_allowed(const Services& services, const Domain& model) {
                 model.name);
 }
 
-void start_guest(const Services& services, const DomainPointer& domain, Domain model,
-                 StartMode mode, const std::string& key, Answer<> answer) {
-    // Asked here too: the definition may be older than the setting.
-    if (const auto allowed = check_allowed(services, model); !allowed) return answer(allowed);
+namespace {
+
+void start_decided(const Services& services, const DomainPointer& domain, Domain model,
+                   StartMode mode, const std::string& key, const Answer<>& answer) {
     auto incarnation = std::make_unique<Incarnation>();
     incarnation->key = key.empty() ? Uuid::random(services.random).text() : key;
     incarnation->directory = services.settings.state + "/domains/" + incarnation->key;
@@ -202,6 +203,8 @@ void start_guest(const Services& services, const DomainPointer& domain, Domain m
     steps.push_back([domain, commands = std::move(*launched)](Answer<> done) {
         tell_secrets(domain, commands, std::move(done));
     });
+    steps.push_back(
+        [&services, domain](Answer<> done) { learn_processor(services, domain, std::move(done)); });
     if (has_terminals(domain->incarnation->live)) {
         steps.push_back([domain](Answer<> done) { learn_terminals(domain, std::move(done)); });
     }
@@ -216,6 +219,19 @@ void start_guest(const Services& services, const DomainPointer& domain, Domain m
         if (mode == StartMode::paused) started_paused(services, domain);
         answer({});
     });
+}
+
+}  // namespace
+
+void start_guest(const Services& services, const DomainPointer& domain, Domain model,
+                 StartMode mode, const std::string& key, Answer<> answer) {
+    // Asked here too: the definition may be older than the setting.
+    if (const auto allowed = check_allowed(services, model); !allowed) return answer(allowed);
+    decide_processor(services, std::move(model),
+                     [&services, domain, mode, key, answer](Result<Domain> decided) {
+                         if (!decided) return answer(tl::unexpected(decided.error()));
+                         start_decided(services, domain, std::move(*decided), mode, key, answer);
+                     });
 }
 
 void end_guest(const Services& services, DomainObject& domain, ShutOffReason reason) {

@@ -152,7 +152,10 @@ void when_gone(DomainObject& domain, std::function<void()> callback) {
 }
 
 Error explain_failure(const DomainObject& domain, const Error& error) {
-    if (!domain.incarnation) return error;
+    // What a QEMU that lives has refused, or was refused for, says enough.
+    const bool answered = error.code == ErrorCode::operation_failed ||
+                          error.code == ErrorCode::no_support || error.code == kCpuIncompatible;
+    if (!domain.incarnation || answered) return error;
     const std::string tail = in_one_line(log_tail(domain.incarnation->directory + "/stderr.log"));
     if (tail.empty()) return error;
     return {ErrorCode::internal,

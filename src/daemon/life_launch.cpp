@@ -11,6 +11,7 @@
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
 #include "daemon/network_access.h"
+#include "daemon/processor.h"
 #include "daemon/spice_library.h"
 #include "daemon/spice_line.h"
 #include "qemu/command_line.h"
@@ -42,6 +43,8 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
             set_status(services, *domain, status_of(reply->text("status"), domain->status));
         }
         adopted(reply.map([](const Json&) {}));
+        // Nobody waits for it: the guest was seen to run on this CPU when it was started.
+        learn_processor(services, domain, [](Result<>) {});
     });
 }
 

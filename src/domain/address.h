@@ -49,6 +49,8 @@ struct FormatOptions {
     // What goes to a destination host, also an old one: implicit devices are left out
     // (VIR_DOMAIN_XML_MIGRATABLE; implies inactive and secure in libvirt's protocol).
     bool migratable = false;
+    // The processor as QEMU really runs it, where that is known, not as it was asked for.
+    bool running_cpu = false;
 };
 
 struct Device {

@@ -71,16 +71,17 @@ Result<> complete_cpu(Domain& domain) {
         cpu.model = "qemu64";
         cpu.fallback = "forbid";
     }
-    const bool host = cpu.mode == "host-passthrough" || cpu.mode == "host-model";
-    if (host && domain.type == DomainType::qemu) {
+    if (cpu.mode == "host-passthrough" && domain.type == DomainType::qemu) {
         return fail(ErrorCode::config_unsupported,
                     "CPU mode '{}' for x86_64 qemu domain on x86_64 host is not supported by "
                     "hypervisor",
                     cpu.mode);
     }
-    if (cpu.mode == "host-model") {
-        return fail(ErrorCode::config_unsupported,
-                    "CPU mode 'host-model' is not supported: use custom or host-passthrough");
+    if (cpu.check.empty()) {
+        // What an emulator emulates is not compared with the host, unless somebody asks for it.
+        const bool compared =
+            cpu.mode == "host-model" || (cpu.mode == "custom" && domain.type == DomainType::kvm);
+        cpu.check = compared ? "partial" : "none";
     }
     if (!cpu.topology) return {};
     const CpuTopology& topology = *cpu.topology;

@@ -12,14 +12,6 @@ constexpr std::string_view kChecks[] = {"none", "partial", "full"};
 constexpr std::string_view kPolicies[] = {"force", "require", "optional", "disable", "forbid"};
 constexpr std::size_t kMaxFeatures = 1024;
 
-// What becomes part of QEMU's -cpu option.
-bool is_plain_word(const std::string& word) {
-    constexpr std::string_view kPlain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    return !word.empty() && word.size() <= 64 &&
-           word.find_first_not_of(kPlain) == std::string::npos;
-}
-
 Result<std::uint32_t> count(XmlCursor& from, std::string_view key) {
     const auto value = TRY(from.number(key, 1024)).value_or(1);
     if (value == 0)
@@ -31,7 +23,7 @@ Result<> parse_features(XmlCursor& from, Cpu& cpu) {
     while (XmlCursor* feature = from.child("feature")) {
         CpuFeature made{TRY(choice(*feature, "policy", kPolicies)).value_or("require"),
                         feature->attribute_or("name", "")};
-        if (!is_plain_word(made.name)) {
+        if (!is_cpu_word(made.name)) {
             return fail(ErrorCode::xml_invalid, "Invalid CPU feature name '{}'", made.name);
         }
         for (const CpuFeature& other : cpu.features) {
@@ -50,17 +42,28 @@ Result<> parse_features(XmlCursor& from, Cpu& cpu) {
 
 }  // namespace
 
+bool is_cpu_word(const std::string& word) {
+    constexpr std::string_view kPlain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    return !word.empty() && word.size() <= 64 &&
+           word.find_first_not_of(kPlain) == std::string::npos;
+}
+
 Result<Cpu> parse_cpu(XmlCursor& from) {
     Cpu cpu;
     cpu.mode = TRY(choice(from, "mode", kModes)).value_or("custom");
     cpu.match = TRY(choice(from, "match", kMatches)).value_or("exact");
-    cpu.check = TRY(choice(from, "check", kChecks)).value_or("none");
+    cpu.check = TRY(choice(from, "check", kChecks)).value_or("");
     if (XmlCursor* model = from.child("model")) {
         cpu.model = model->text();
         cpu.fallback = model->attribute("fallback");
-        if (!cpu.model.empty() && !is_plain_word(cpu.model)) {
+        if (!cpu.model.empty() && !is_cpu_word(cpu.model)) {
             return fail(ErrorCode::xml_invalid, "Invalid CPU model name '{}'", cpu.model);
         }
+    }
+    cpu.vendor = from.child_text("vendor");
+    if (cpu.vendor && !is_cpu_word(*cpu.vendor)) {
+        return fail(ErrorCode::xml_invalid, "Invalid CPU vendor '{}'", *cpu.vendor);
     }
     if (XmlCursor* topology = from.child("topology")) {
         cpu.topology =
@@ -77,12 +80,13 @@ XmlElement format_cpu(const Cpu& cpu) {
     out.name = "cpu";
     out.set("mode", cpu.mode);
     if (cpu.mode == "custom") out.set("match", cpu.match);
-    out.set("check", cpu.check);
+    if (!cpu.check.empty()) out.set("check", cpu.check);
     if (!cpu.model.empty()) {
         XmlElement& model = out.add("model");
         if (cpu.mode == "custom") model.set("fallback", cpu.fallback.value_or("allow"));
         model.text = cpu.model;
     }
+    if (cpu.vendor) out.add_text("vendor", *cpu.vendor);
     if (cpu.topology) {
         XmlElement& topology = out.add("topology");
         topology.set("sockets", cpu.topology->sockets).set("dies", cpu.topology->dies);

@@ -24,13 +24,17 @@ struct CpuFeature {
 struct Cpu {
     std::string mode = "custom";  // custom, host-model, host-passthrough, maximum
     std::string match = "exact";
-    std::string check = "none";
+    std::string check;  // none, partial, full; empty: by the mode, until completed
     std::string model;  // empty: the machine's default until completed
     std::optional<std::string> fallback;
+    std::optional<std::string> vendor;  // what libvirt notes of a host's model; its model says it
     std::optional<CpuTopology> topology;
     std::vector<CpuFeature> features;
     XmlElement unknown;
 };
+
+// A name of a model or feature, as it may become part of QEMU's -cpu option.
+bool is_cpu_word(const std::string& word);
 
 Result<Cpu> parse_cpu(XmlCursor& from);
 XmlElement format_cpu(const Cpu& cpu);

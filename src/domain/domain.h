@@ -48,6 +48,7 @@ struct Domain {
     std::vector<std::string> features;  // acpi, apic, pae, …
     XmlElement other_features;          // those with more than a name
     std::optional<Cpu> cpu;
+    std::optional<Cpu> running_cpu;  // of a running domain: cpu as QEMU expanded it
     GuestClock clock;
     std::string on_poweroff = "destroy", on_reboot = "restart", on_crash = "destroy";
     std::optional<bool> suspend_to_mem, suspend_to_disk;

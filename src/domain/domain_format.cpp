@@ -126,7 +126,8 @@ XmlElement format_domain(const Domain& domain, const FormatOptions& options) {
         for (const std::string& feature : domain.features)
             features.add(feature);
     }
-    if (domain.cpu) out.add(format_cpu(*domain.cpu));
+    const bool running = options.running_cpu && domain.running_cpu;
+    if (domain.cpu) out.add(format_cpu(running ? *domain.running_cpu : *domain.cpu));
     out.add(format_clock(domain.clock));
     format_policies(domain, out);
     out.add(format_devices(domain, options));

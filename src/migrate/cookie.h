@@ -102,6 +102,8 @@ struct Cookie {
 
     // Ours. Begin: this source knows the right to run.
     bool source_has_right = false;
+    // Begin: <guest-cpu>…</guest-cpu>, all that the running guest sees of its CPU.
+    std::string guest_cpu_xml;
     // Prepare: the destination knows it too, and this is where its daemon is reached.
     std::optional<DestinationOffer> offer;
     // Perform: the right itself.

@@ -102,9 +102,11 @@ TEST(Cookie, CarriesTheRightAndTheOffer) {
 
     Cookie cookie = simple();
     cookie.source_has_right = true;
+    cookie.guest_cpu_xml = "<guest-cpu identity='family=6'>aes sse</guest-cpu>";
     auto begin = parse_cookie(write_cookie(cookie), expecting(CookieStep::begin_to_prepare));
     ASSERT_TRUE(begin);
     EXPECT_TRUE(begin->source_has_right);
+    EXPECT_EQ(begin->guest_cpu_xml, cookie.guest_cpu_xml + "\n");
 
     cookie = simple();
     cookie.offer = DestinationOffer{id, {"10.0.0.2", 49300, key}, ""};

@@ -75,6 +75,7 @@ void add_segue(pugi::xml_node root, const Cookie& cookie) {
     if (!cookie.source_has_right && !cookie.offer && !cookie.right) return;
     pugi::xml_node node = root.append_child("segue");
     add_attribute(node, "version", 1);
+    add_fragment(node, cookie.guest_cpu_xml);
     if (cookie.offer) {
         pugi::xml_node offer = node.append_child("offer");
         add_attribute(offer, "migration", cookie.offer->id.text());

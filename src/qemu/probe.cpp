@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "qemu/probe.h"
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
 
 #include "base/log.h"
+#include "qemu/cpu_model.h"
 
 namespace segue {
 namespace {
 
 constexpr Duration kProbeBound = 20s;
-// linux/kvm.h: KVM_GET_API_VERSION, which has been 12 since Linux 2.6.22.
-constexpr unsigned long kKvmGetApiVersion = 0xAE00;
-constexpr int kKvmApiVersion = 12;
+constexpr std::size_t kMostGuestCpus = 256;
 
 std::optional<std::string> fingerprint_of(const std::string& path) {
     struct stat info {};
@@ -40,7 +34,7 @@ std::vector<MachineType> machines_of(const Json& reply) {
     return machines;
 }
 
-ProcessStart probe_start(const std::string& emulator, const std::string& directory) {
+ProcessStart probe_start(const std::string& emulator, const std::string& directory, bool kvm) {
     ProcessStart start;
     start.directory = directory;
     start.log_path = directory + "/log";
@@ -56,7 +50,7 @@ ProcessStart probe_start(const std::string& emulator, const std::string& directo
         "-display",
         "none",
         "-machine",
-        "none,accel=tcg",
+        kvm ? "none,accel=kvm" : "none,accel=tcg",
         "-chardev",
         fmt::format("socket,id=charmonitor,fd={},server=on,wait=off", kFirstInherited),
         "-mon",
@@ -64,13 +58,38 @@ ProcessStart probe_start(const std::string& emulator, const std::string& directo
     return start;
 }
 
+template <class Memory>
+auto known_in(const Memory& memory, const std::string& question, const std::string& emulator)
+    -> decltype(&memory.begin()->second.value) {
+    const auto found = memory.find(question);
+    if (found == memory.end()) return nullptr;
+    return fingerprint_of(emulator) == found->second.fingerprint ? &found->second.value : nullptr;
+}
+
+// No path holds a line feed that anybody would use.
+std::string question_of(const std::string& emulator, std::string_view name) {
+    return fmt::format("{}\n{}", emulator, name);
+}
+
+// "Nehalem", not "Nehalem-v1": versions are aliases, or more of the same.
+bool is_plain_model(const Json& definition) {
+    const std::string_view name = definition.text("name");
+    const std::size_t version = name.rfind("-v");
+    const bool versioned = version != std::string_view::npos && version + 2 < name.size() &&
+                           name.find_first_not_of("0123456789", version + 2) == name.npos;
+    return !name.empty() && !versioned && !definition.flag("static") && name != "max" &&
+           name != "host";
+}
+
 }  // namespace
 
 struct EmulatorProbe::Running {
-    std::string fingerprint;
-    std::string directory;
+    std::string question, emulator, fingerprint, directory, everything;
     std::vector<Callback> callbacks;
+    std::vector<CpuCallback> cpu_callbacks;
     EmulatorCapabilities capabilities;
+    HostCpu cpu;
+    std::vector<std::string> to_expand;
     std::unique_ptr<QemuProcess> process;
     std::unique_ptr<QmpConnection> monitor;
 
@@ -94,83 +113,175 @@ std::optional<std::string> EmulatorCapabilities::machine(std::string_view name) 
 }
 
 const EmulatorCapabilities* EmulatorProbe::known(const std::string& emulator) const {
-    const auto found = known_.find(emulator);
-    if (found == known_.end()) return nullptr;
-    return fingerprint_of(emulator) == found->second.fingerprint ? &found->second.capabilities
-                                                                 : nullptr;
+    return known_in(known_, emulator, emulator);
+}
+
+const GuestCpu* EmulatorProbe::known_cpu(const std::string& emulator,
+                                         const std::string& name) const {
+    return known_in(guest_cpus_, question_of(emulator, name), emulator);
+}
+
+void EmulatorProbe::keep_cpu(const std::string& emulator, const std::string& name, GuestCpu cpu) {
+    const auto fingerprint = fingerprint_of(emulator);
+    if (!fingerprint) return;
+    if (guest_cpus_.size() >= kMostGuestCpus) guest_cpus_.clear();
+    guest_cpus_[question_of(emulator, name)] = {*fingerprint, std::move(cpu)};
 }
 
 void EmulatorProbe::ask(const std::string& emulator, Callback callback) {
     if (const EmulatorCapabilities* capabilities = known(emulator)) {
         return callback(*capabilities);
     }
-    if (const auto running = running_.find(emulator); running != running_.end()) {
-        running->second->callbacks.push_back(std::move(callback));
-        return;
-    }
-    const auto fingerprint = fingerprint_of(emulator);
-    if (!fingerprint) {
+    Running* running = begin(emulator, emulator, false);
+    if (running == nullptr) {
         return callback(
             fail(ErrorCode::config_unsupported, "emulator '{}' does not exist", emulator));
     }
-    running_[emulator] = std::make_unique<Running>();
-    running_[emulator]->callbacks.push_back(std::move(callback));
-    begin(emulator, *fingerprint);
+    running->callbacks.push_back(std::move(callback));
 }
 
-void EmulatorProbe::begin(const std::string& emulator, const std::string& fingerprint) {
-    Running& running = *running_[emulator];
-    running.fingerprint = fingerprint;
+void EmulatorProbe::ask_cpu(const std::string& emulator, bool kvm, CpuCallback callback) {
+    const std::string question = question_of(emulator, kvm ? "kvm" : "tcg");
+    if (const HostCpu* cpu = known_in(host_cpus_, question, emulator)) return callback(*cpu);
+    Running* running = begin(question, emulator, kvm);
+    if (running == nullptr) {
+        return callback(
+            fail(ErrorCode::config_unsupported, "emulator '{}' does not exist", emulator));
+    }
+    running->cpu_callbacks.push_back(std::move(callback));
+}
+
+// The process that is asked already, or a new one; null where there is no such file.
+EmulatorProbe::Running* EmulatorProbe::begin(const std::string& question,
+                                             const std::string& emulator, bool kvm) {
+    if (const auto found = running_.find(question); found != running_.end()) {
+        return found->second.get();
+    }
+    const auto fingerprint = fingerprint_of(emulator);
+    if (!fingerprint) return nullptr;
+    Running& running = *(running_[question] = std::make_unique<Running>());
+    running.question = question;
+    running.emulator = emulator;
+    running.everything = kvm ? "host" : "max";
+    running.fingerprint = *fingerprint;
     running.directory = fmt::format("{}/probe-{}-{}", scratch_, ::getpid(), ++count_);
-    auto process = QemuProcess::start(loop_, probe_start(emulator, running.directory));
-    if (!process) return finish(emulator, tl::unexpected(process.error()));
+    auto process = QemuProcess::start(loop_, probe_start(emulator, running.directory, kvm));
+    if (!process) {
+        // Whoever asks has not yet been noted.
+        loop_.post([this, question, error = process.error(), alive = std::weak_ptr<bool>(alive_)] {
+            if (!alive.expired()) finish(question, tl::unexpected(error));
+        });
+        return &running;
+    }
     running.process = std::move(*process);
     // One that ends at once may leave a monitor that nobody can connect to any more.
-    running.process->on_end([this, emulator](const QemuProcess::Ended& ended) {
-        fail_with(emulator, {ErrorCode::connection_lost, "it " + ended.text()});
+    running.process->on_end([this, question](const QemuProcess::Ended& ended) {
+        fail_with(question, {ErrorCode::connection_lost, "it " + ended.text()});
     });
     QmpConnection::Handlers handlers;
     handlers.ready = [&running](const QmpReady& ready) {
         running.capabilities.version = ready.version;
     };
-    handlers.closed = [this, emulator](const Error& error) { fail_with(emulator, error); };
+    handlers.closed = [this, question](const Error& error) { fail_with(question, error); };
     running.monitor = std::make_unique<QmpConnection>(
         loop_, running.directory + "/monitor.sock", std::move(handlers),
         QmpConnection::Options{.connect_bound = kProbeBound});
+    if (question == emulator) {
+        ask_machines(running);
+    } else {
+        ask_definitions(running);
+    }
+    return &running;
+}
+
+void EmulatorProbe::ask_machines(Running& running) {
     running.monitor->execute(
         "query-machines", {},
-        [this, emulator, &running](Result<Json> reply) {
-            if (!reply) return fail_with(emulator, reply.error());
+        [this, &running](Result<Json> reply) {
+            if (!reply) return fail_with(running.question, reply.error());
             running.capabilities.machines = machines_of(*reply);
-            finish(emulator, running.capabilities);
+            finish(running.question, {});
         },
         kProbeBound);
 }
 
-void EmulatorProbe::fail_with(const std::string& emulator, const Error& error) {
-    const auto running = running_.find(emulator);
-    if (running == running_.end()) return;
-    const std::string tail = in_one_line(log_tail(running->second->directory + "/log"));
-    finish(emulator, fail(ErrorCode::config_unsupported,
-                          "emulator '{}' cannot be asked what it can do (is it a QEMU?): {}",
-                          emulator, tail.empty() ? error.message : tail));
+// Named models, and which of them are offered whole.
+void EmulatorProbe::ask_definitions(Running& running) {
+    running.monitor->execute(
+        "query-cpu-definitions", {},
+        [this, &running](Result<Json> reply) {
+            if (!reply) return fail_with(running.question, reply.error());
+            running.to_expand.push_back(running.everything);
+            for (const Json& definition : reply->items()) {
+                if (!is_plain_model(definition)) continue;
+                const std::string name(definition.text("name"));
+                const Json* unavailable = definition.find("unavailable-features");
+                const bool usable = unavailable != nullptr && unavailable->items().empty();
+                running.cpu.models.push_back({name, usable});
+                if (usable) running.to_expand.push_back(name);
+            }
+            expand_next(running);
+        },
+        kProbeBound);
 }
 
-void EmulatorProbe::finish(const std::string& emulator, Result<EmulatorCapabilities> result) {
-    const auto found = running_.find(emulator);
+// First everything, then each model that may come close to it.
+void EmulatorProbe::expand_next(Running& running) {
+    if (running.to_expand.empty()) return finish(running.question, {});
+    const std::string name = running.to_expand.front();
+    running.to_expand.erase(running.to_expand.begin());
+    running.monitor->execute(
+        "query-cpu-model-expansion",
+        Json::object({{"type", "static"}, {"model", CpuModel{name, {}}.json()}}),
+        [this, &running, name](Result<Json> reply) {
+            if (!reply) return fail_with(running.question, reply.error());
+            auto expanded = read_cpu_expansion(*reply);
+            if (!expanded) return fail_with(running.question, expanded.error());
+            HostCpu& cpu = running.cpu;
+            if (name == running.everything) {
+                cpu.offered = std::move(*expanded);
+            } else if (expanded->features.size() > cpu.closest_cpu.features.size()) {
+                cpu.closest = name;
+                cpu.closest_cpu = std::move(*expanded);
+            }
+            expand_next(running);
+        },
+        kProbeBound);
+}
+
+void EmulatorProbe::fail_with(const std::string& question, const Error& error) {
+    const auto running = running_.find(question);
+    if (running == running_.end()) return;
+    const std::string tail = in_one_line(log_tail(running->second->directory + "/log"));
+    finish(question, fail(ErrorCode::config_unsupported,
+                          "emulator '{}' cannot be asked what it can do (is it a QEMU?): {}",
+                          running->second->emulator, tail.empty() ? error.message : tail));
+}
+
+void EmulatorProbe::finish(const std::string& question, Result<> result) {
+    const auto found = running_.find(question);
     if (found == running_.end()) return;
     std::unique_ptr<Running> running = std::move(found->second);
     running_.erase(found);
-    const std::vector<Callback> callbacks = std::move(running->callbacks);
-    if (result) {
-        log_info("qemu", "emulator '{}' is QEMU {}.{}.{} with {} machine types", emulator,
-                 result->version.major, result->version.minor, result->version.micro,
-                 result->machines.size());
-        known_[emulator] = {running->fingerprint, *result};
+    const EmulatorCapabilities capabilities = std::move(running->capabilities);
+    const HostCpu cpu = std::move(running->cpu);
+    const auto callbacks = std::move(running->callbacks);
+    const auto cpu_callbacks = std::move(running->cpu_callbacks);
+    if (result && question == running->emulator) {
+        log_info("qemu", "emulator '{}' is QEMU {}.{}.{} with {} machine types", question,
+                 capabilities.version.major, capabilities.version.minor, capabilities.version.micro,
+                 capabilities.machines.size());
+        known_[question] = {running->fingerprint, capabilities};
+    } else if (result) {
+        log_info("qemu", "emulator '{}' has {} CPU models; all that it offers is closest to '{}'",
+                 running->emulator, cpu.models.size(), cpu.closest);
+        host_cpus_[question] = {running->fingerprint, cpu};
     }
     retire(std::move(running));
     for (const Callback& callback : callbacks)
-        callback(result);
+        callback(result.map([&] { return capabilities; }));
+    for (const CpuCallback& callback : cpu_callbacks)
+        callback(result.map([&] { return cpu; }));
 }
 
 void EmulatorProbe::retire(std::unique_ptr<Running> running) {
@@ -185,51 +296,6 @@ void EmulatorProbe::retire(std::unique_ptr<Running> running) {
             std::erase_if(retiring_, [&](const auto& one) { return one.get() == retired; });
         });
     });
-}
-
-bool kvm_works(const std::string& device) {
-    const int kvm = ::open(device.c_str(), O_RDWR | O_CLOEXEC);
-    const bool works = kvm >= 0 && ::ioctl(kvm, kKvmGetApiVersion, 0) == kKvmApiVersion;
-    if (kvm >= 0) ::close(kvm);
-    return works;
-}
-
-ChildProbe::ChildProbe(Loop& loop, const std::function<bool()>& question, Duration bound,
-                       std::function<void(bool)> callback)
-    : callback_(std::move(callback)) {
-    bound_ = loop.make_timer([this] { done(false); });
-    pid_ = ::fork();
-    if (pid_ == 0) ::_exit(question() ? 0 : 1);
-    pidfd_ = pid_ > 0 ? static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)) : -1;
-    if (pidfd_ < 0) {
-        bound_->start(Duration{0});
-        return;
-    }
-    watch_ = loop.watch(pidfd_, [this](Loop::Ready) {
-        int status = 1;
-        const bool ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
-        if (ended) pid_ = -1;
-        done(ended && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    });
-    watch_->set_interest(true, false);
-    bound_->start(bound);
-}
-
-ChildProbe::~ChildProbe() {
-    watch_.reset();
-    if (pid_ > 0) {
-        // It may be stuck in the kernel: never waited for.
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, WNOHANG);
-    }
-    if (pidfd_ >= 0) ::close(pidfd_);
-}
-
-void ChildProbe::done(bool works) {
-    bound_->cancel();
-    if (watch_) watch_->set_interest(false, false);
-    const auto call = std::exchange(callback_, nullptr);
-    if (call) call(works);
 }
 
 }  // namespace segue

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What an emulator can do, asked once per binary: its version and machine types. And whether this
-// host has a working KVM.
+// What an emulator can do, asked once per binary: its version and machine types, and which
+// processors it offers. And whether this host has a working KVM.
 #pragma once
 
 #include <map>
 
+#include "domain/guest_cpu.h"
 #include "qemu/process.h"
 #include "qemu/qmp_connection.h"
 
@@ -39,20 +40,40 @@ class EmulatorProbe {
     // The answer, if it is known and the file is still the same.
     const EmulatorCapabilities* known(const std::string& emulator) const;
 
+    // The same for the processors that it offers with KVM or without: some 0.3 s, so only for who
+    // needs them.
+    using CpuCallback = std::function<void(Result<HostCpu>)>;
+    void ask_cpu(const std::string& emulator, bool kvm, CpuCallback callback);
+
+    // Expansions of models that the emulator's guests were started with, by a name of the caller's:
+    // kept until the file changes, because one costs QEMU some milliseconds.
+    const GuestCpu* known_cpu(const std::string& emulator, const std::string& name) const;
+    void keep_cpu(const std::string& emulator, const std::string& name, GuestCpu cpu);
+
   private:
     struct Running;
+    template <class T>
     struct Known {
         std::string fingerprint;
-        EmulatorCapabilities capabilities;
+        T value;
     };
-    void begin(const std::string& emulator, const std::string& fingerprint);
-    void finish(const std::string& emulator, Result<EmulatorCapabilities> result);
-    void fail_with(const std::string& emulator, const Error& error);
+    template <class T>
+    using Memory = std::map<std::string, Known<T>>;
+
+    // A process that answers one question, under the question's name.
+    Running* begin(const std::string& question, const std::string& emulator, bool kvm);
+    void ask_machines(Running& running);
+    void ask_definitions(Running& running);
+    void expand_next(Running& running);
+    void finish(const std::string& question, Result<> result);
+    void fail_with(const std::string& question, const Error& error);
     void retire(std::unique_ptr<Running> running);
 
     Loop& loop_;
     std::string scratch_;
-    std::map<std::string, Known> known_;
+    Memory<EmulatorCapabilities> known_;
+    Memory<HostCpu> host_cpus_;
+    Memory<GuestCpu> guest_cpus_;
     std::map<std::string, std::unique_ptr<Running>> running_;
     // Answered, and killed: kept until they are reaped.
     std::vector<std::unique_ptr<Running>> retiring_;

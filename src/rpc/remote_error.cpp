@@ -12,6 +12,9 @@ constexpr std::int32_t kFromQemu = 10;
 constexpr std::int32_t kFromDomain = 20;
 constexpr std::int32_t kLevelError = 2;
 
+// VIR_ERR_CPU_INCOMPATIBLE (domain/guest_cpu.h): nothing but its words matters to anybody.
+constexpr auto kCpuIncompatible = static_cast<ErrorCode>(91);
+
 // What users know each code by (the texts of libvirt's virterror.c). Codes from 500 on are ours.
 struct Known {
     ErrorCode code;
@@ -41,6 +44,7 @@ constexpr Known kKnown[] = {
     {ErrorCode::migrate_unsafe, 81, kFromQemu, "Unsafe migration"},
     {ErrorCode::overflow, 82, kFromQemu, "numerical overflow"},
     {ErrorCode::operation_unsupported, 84, kFromQemu, "Operation not supported"},
+    {kCpuIncompatible, 91, kFromQemu, "the CPU is incompatible with host CPU"},
     {ErrorCode::migrate_finish_ok, 93, kFromQemu, "migration successfully aborted"},
     {ErrorCode::exists, 9, kFromQemu, "operation failed"},
     {ErrorCode::connection_lost, 39, kFromRpc, ""},

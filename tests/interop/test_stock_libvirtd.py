@@ -8,6 +8,7 @@ import pytest
 from certificates import make_certificates
 from hosts import Hosts, free_port, wait_until
 from machines import Machine
+from processors import feature_words, machine_with
 from stock_libvirtd import StockHost
 
 
@@ -67,6 +68,26 @@ def test_the_definition_goes_along(pair, machine, first):
     there.virsh("destroy", "x")
     there.virsh("start", "x")
     machine.ticks.wait(3)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("first", ["stock", "ours"])
+@pytest.mark.parametrize("cpu", ["<cpu mode='host-model'/>", "<cpu mode='maximum'/>",
+                                 "<cpu><model>Skylake-Client</model></cpu>"],
+                         ids=["host-model", "maximum", "custom"])
+def test_the_processor_stays_the_same(pair, tmp_path, first, cpu):
+    """Each daemon has its own words for a host's model; the guest sees the same bits."""
+    here, there = pair if first == "stock" else pair[::-1]
+    machine = machine_with(tmp_path, cpu, name="x")
+    here.virsh("create", machine.path)
+    machine.ticks.wait(3)
+    words = feature_words(here, "x")
+    move(machine, here, there)
+    assert feature_words(there, "x") == words
+    move(machine, there, here)
+    assert feature_words(here, "x") == words
+    counts_on(machine)
+    here.virsh("destroy", "x")
 
 
 @pytest.mark.full

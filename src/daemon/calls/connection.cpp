@@ -70,15 +70,19 @@ void domain_capabilities(const Services& services, const remote::DomainCapabilit
     Domain asked;
     asked.emulator = call.emulator.value_or("");
     const std::string path = asked.emulator.empty() ? kDefaultEmulator : asked.emulator;
-    with_emulator(services, asked, [&services, call, path, answer](Result<> done) {
+    const auto told = [&services, call, path, answer](Result<HostCpu> cpu) {
         const EmulatorCapabilities* emulator = services.emulators.known(path);
-        if (!done || emulator == nullptr) {
-            return answer(done ? fail(ErrorCode::internal, "emulator '{}' has changed", path)
-                               : tl::unexpected(done.error()));
+        if (!cpu || emulator == nullptr) {
+            return answer(cpu ? fail(ErrorCode::internal, "emulator '{}' has changed", path)
+                              : tl::unexpected(cpu.error()));
         }
         answer(domain_capabilities_xml({call.architecture, call.machine, call.virtualization}, path,
-                                       *emulator)
+                                       *emulator, *cpu)
                    .map([](const std::string& xml) { return remote::TextReply{xml}; }));
+    };
+    with_emulator(services, asked, [&services, path, told](Result<> done) {
+        if (!done) return told(tl::unexpected(done.error()));
+        services.emulators.ask_cpu(path, false, told);
     });
 }
 

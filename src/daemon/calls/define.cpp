@@ -77,6 +77,7 @@ Result<remote::TextReply> xml_of(const Services& services, const Session& sessio
     }
     // The migratable form describes what runs, without what belongs to this process.
     const bool stored = options.inactive && !options.migratable && domain->persistent;
+    options.running_cpu = !options.inactive && !options.migratable;
     if (options.migratable) options.inactive = options.secure = true;
     return remote::TextReply{print_domain(stored ? *domain->persistent : domain->model(), options)};
 }

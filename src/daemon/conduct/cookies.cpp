@@ -63,7 +63,11 @@ migrate::Cookie begin_cookie(const Services& services, const DomainObject& domai
     migrate::Cookie cookie = base_cookie(services, domain);
     cookie.features.push_back("lockstate");
     cookie.source_has_right = true;
-    if (!options.has(migrate::kOffline)) cookie.capabilities = cookie_capabilities();
+    if (options.has(migrate::kOffline)) return cookie;
+    cookie.capabilities = cookie_capabilities();
+    if (domain.incarnation && domain.incarnation->cpu) {
+        cookie.guest_cpu_xml = print_xml(format_guest_cpu(*domain.incarnation->cpu));
+    }
     return cookie;
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
+#include "daemon/processor.h"
 #include "daemon/tunnel.h"
 
 namespace segue {
@@ -22,8 +23,16 @@ void DestinationConduct::start_incoming() {
                 machine().record().incarnation,
                 [this, self = shared_from_this()](Result<> started) {
                     if (!started) return incoming_failed(started.error());
+                    if (const auto same = check_cpu(); !same) return incoming_failed(same.error());
                     listen();
                 });
+}
+
+// Before anything moves: the guest goes on here on the CPU that it has.
+Result<> DestinationConduct::check_cpu() const {
+    const auto domain = domain_.lock();
+    if (!domain || !request_.cookie) return {};
+    return check_processor(*domain, request_.cookie->guest_cpu_xml, request_.cookie->cpu_xml);
 }
 
 // Where QEMU is to listen; 0 where nobody connects to it.

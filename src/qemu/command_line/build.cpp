@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "domain/guest_cpu.h"
 #include "qemu/command_line/builder.h"
 
 namespace segue {
@@ -84,6 +85,9 @@ Result<> set_address(Json& properties, const Domain& domain, const DeviceAddress
 }
 
 Result<CommandLine> build_command_line(const Domain& domain, const CommandLineOptions& options) {
+    if (depends_on_host(*domain.cpu)) {
+        return fail(ErrorCode::internal, "the CPU of domain '{}' is not decided", domain.name);
+    }
     CommandLineBuilder builder(domain, options);
     builder.add(domain.emulator);
     builder.add("-name", fmt::format("guest={},debug-threads=on", escape_commas(domain.name)));

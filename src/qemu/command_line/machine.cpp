@@ -1,49 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The machine itself: type, accelerator, CPU, memory, topology, clock, power, boot.
 #include "qemu/command_line/builder.h"
+#include "qemu/cpu_model.h"
 
 namespace segue {
 namespace {
 
 constexpr std::uint64_t kKib = 1024;
-
-// libvirt's name of a CPU feature where it is not QEMU's.
-std::string qemu_feature(const std::string& name) {
-    struct Pair {
-        std::string_view libvirt, qemu;
-    };
-    constexpr Pair kPairs[] = {{"cmp_legacy", "cmp-legacy"},       {"ds_cpl", "ds-cpl"},
-                               {"fxsr_opt", "fxsr-opt"},           {"kvm_pv_eoi", "kvm-pv-eoi"},
-                               {"kvm_pv_unhalt", "kvm-pv-unhalt"}, {"lahf_lm", "lahf-lm"},
-                               {"nodeid_msr", "nodeid-msr"},       {"pclmuldq", "pclmulqdq"},
-                               {"perfctr_core", "perfctr-core"},   {"perfctr_nb", "perfctr-nb"},
-                               {"tsc_adjust", "tsc-adjust"}};
-    for (const Pair& pair : kPairs) {
-        if (pair.libvirt == name) return std::string(pair.qemu);
-    }
-    return name;
-}
-
-std::string cpu_option(const Domain& domain) {
-    const Cpu& cpu = *domain.cpu;
-    std::string option = cpu.model;
-    if (cpu.mode == "host-passthrough") option = "host,migratable=on";
-    if (cpu.mode == "maximum") option = "max";
-    for (const CpuFeature& feature : cpu.features) {
-        // "optional" and "forbid" ask about the host; without a host CPU there is nothing to ask.
-        const bool on = feature.policy == "require" || feature.policy == "force";
-        const bool off = feature.policy == "disable" || feature.policy == "forbid";
-        if (on || off) {
-            option += fmt::format(",{}={}", qemu_feature(feature.name), on ? "on" : "off");
-        }
-    }
-    for (const GuestTimer& timer : domain.clock.timers) {
-        if (timer.name == "kvmclock" && timer.present) {
-            option += fmt::format(",kvmclock={}", *timer.present ? "on" : "off");
-        }
-    }
-    return option;
-}
 
 std::string smp_option(const Domain& domain) {
     std::string option = std::to_string(domain.current_vcpus);
@@ -64,7 +27,7 @@ void add_machine(CommandLineBuilder& builder) {
     builder.add("-machine", fmt::format("{},usb=off,dump-guest-core=off,memory-backend=pc.ram",
                                         domain.os.machine));
     builder.add("-accel", domain.type == DomainType::kvm ? "kvm" : "tcg");
-    builder.add("-cpu", cpu_option(domain));
+    builder.add("-cpu", cpu_model(domain).option());
     builder.add("-m", std::to_string(domain.memory_kib / kKib));
     builder.add_json("-object", Json::object({{"qom-type", "memory-backend-ram"},
                                               {"id", "pc.ram"},
