@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every verb of virsh that this daemon is to serve, against a running guest, as a user types it."""
-import os
-import pty
 import re
-import select
-import subprocess
 
 import pytest
 
 from hosts import Hosts, wait_until
 from machines import Machine
+from terminal import Terminal
 
 DEVICES = """
     <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>
@@ -23,6 +20,8 @@ LOOKING = [
     ("uri", r"^qemu\+unix:///system\?socket="),
     ("capabilities", r"<domain type='qemu'/>"),
     ("domcapabilities", r"<value>virtio</value>"),
+    ("domcapabilities", r"<mode name='host-model' supported='yes'>\s+<model fallback='forbid'>"),
+    ("domcapabilities", r"<model usable='no'>EPYC</model>"),
     ("nodeinfo", r"CPU\(s\): +\d+"),
     ("nodememstats", r"total +: +\d+ KiB"),
     ("freecell", r"Total: \d+ KiB"),
@@ -82,6 +81,14 @@ CHANGING = [
     ("desc NAME --config", r"^Later$"),
     ("dumpxml NAME", r"<title>Web</title>"),
     ("dumpxml --inactive NAME", r"<description>Later</description>"),
+    ("metadata NAME http://app.org/ --key app --set <a><b/></a>", r"^Metadata modified$"),
+    ("metadata NAME http://app.org/", r"^<a>\s+<b/>\s+</a>$"),
+    ("dumpxml NAME", r"<app:a xmlns:app='http://app\.org/'>\s+<app:b/>\s+</app:a>"),
+    ("metadata NAME http://app.org/ --key other --set <c/>", r"^Metadata modified$"),
+    ("metadata NAME http://app.org/", r"^<c/>$"),
+    ("metadata NAME http://two.org/ --config --key two --set <d>1</d>", r"^Metadata modified$"),
+    ("dumpxml --inactive NAME", r"<metadata>\s+<two:d xmlns:two='http://two.org/'>1</two:d>"),
+    ("metadata NAME http://app.org/ --remove", r"^Metadata removed$"),
     ("suspend NAME", r"suspended"),
     ("domstate NAME --reason", r"^paused \(user\)$"),
     ("resume NAME", r"resumed"),
@@ -134,6 +141,8 @@ def test_verbs_that_look(shell):
     for verb, answer in LOOKING:
         said = typed(verb)
         assert re.search(fill(answer), said, re.M), f"virsh {verb}:\n{said}"
+    assert "element is not present" in typed("metadata NAME http://app.org/", code=1)
+    assert "validate prefix" in typed("metadata NAME http://app.org/ --key 1: --set <a/>", code=1)
     for verb in ABSENT:
         assert "not supported" in typed(verb, code=1), verb
 
@@ -144,38 +153,6 @@ def test_verbs_that_change(shell):
     for verb, answer in CHANGING:
         said = typed(verb)
         assert re.search(fill(answer), said, re.M), f"virsh {verb}:\n{said}"
-
-
-class Terminal:
-    """A program on a terminal of its own, as a user has it: it writes line by line."""
-
-    def __init__(self, *words):
-        self.ours, theirs = pty.openpty()
-        self.seen = ""
-        self.process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs,
-                                        start_new_session=True)
-        os.close(theirs)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.ours)
-
-    def read(self):
-        """Everything that it has written by now."""
-        while select.select([self.ours], [], [], 0)[0]:
-            try:
-                self.seen += os.read(self.ours, 4096).decode(errors="replace")
-            except OSError:  # the program is gone
-                break
-        return self.seen
-
-    def write(self, text):
-        os.write(self.ours, text.encode())
 
 
 @pytest.mark.quick

@@ -20,6 +20,9 @@ constexpr std::int32_t kDescription = 0, kTitle = 1, kElement = 2;
 // virDomainModificationImpact; neither: the running one, else the stored one.
 constexpr std::uint32_t kLive = 1, kConfig = 2;
 constexpr std::size_t kMaxTextBytes = 1U << 20;
+constexpr std::size_t kMaxPrefixBytes = 64;
+// Within what a whole definition may have.
+constexpr XmlLimits kElementLimits{.bytes = kMaxTextBytes, .depth = 60, .elements = 32768};
 
 tl::unexpected<Error> absent() {
     return fail(rpc::kNoDomainMetadata, "Requested metadata element is not present");
@@ -59,14 +62,44 @@ XmlElement without_prefix(XmlElement element, const std::string& prefix) {
     return element;
 }
 
+// The other way: every element that is in no namespace comes into the new one.
+XmlElement with_prefix(XmlElement element, const std::string& prefix) {
+    // It has a namespace of its own, and so has what is in it.
+    if (element.attribute("xmlns") != nullptr) return element;
+    if (element.name.find(':') == std::string::npos) element.name = prefix + ":" + element.name;
+    for (XmlElement& child : element.children)
+        child = with_prefix(std::move(child), prefix);
+    return element;
+}
+
+// As XML has them, in ASCII.
+bool is_prefix(const std::string& text) {
+    const auto is_letter = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    };
+    const auto may_follow = [&](char c) {
+        return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    };
+    return !text.empty() && text.size() <= kMaxPrefixBytes && is_letter(text[0]) &&
+           std::all_of(text.begin(), text.end(), may_follow);
+}
+
+// The prefix of an element's name; empty: none.
+std::string prefix_of(const XmlElement& element) {
+    const std::size_t colon = element.name.find(':');
+    return colon == std::string::npos ? "" : element.name.substr(0, colon);
+}
+
+bool is_of(const XmlElement& element, const std::string& uri) {
+    const std::string prefix = prefix_of(element);
+    const std::string* bound = element.attribute(prefix.empty() ? "xmlns" : "xmlns:" + prefix);
+    return bound != nullptr && *bound == uri;
+}
+
 Result<std::string> element_of(const Domain& model, const std::string& uri) {
     if (!model.metadata || uri.empty()) return absent();
     for (const XmlElement& child : model.metadata->children) {
-        const std::size_t colon = child.name.find(':');
-        const bool prefixed = colon != std::string::npos;
-        const std::string prefix = prefixed ? child.name.substr(0, colon) : "";
-        const std::string* bound = child.attribute(prefixed ? "xmlns:" + prefix : "xmlns");
-        if (bound && *bound == uri) return print_xml(without_prefix(child, prefix));
+        if (is_of(child, uri)) return print_xml(without_prefix(child, prefix_of(child)));
     }
     return absent();
 }
@@ -85,12 +118,20 @@ Result<remote::TextReply> read(const Services& services, const remote::MetadataC
     return remote::TextReply{*text};
 }
 
-Result<> check_text(const remote::SetMetadataCall& call) {
-    if (call.type != kDescription && call.type != kTitle) {
-        return fail(ErrorCode::argument_unsupported,
-                    "only title and description can be changed; other metadata is part of the XML");
-    }
+Result<> check_call(const remote::SetMetadataCall& call) {
     const std::string text = call.metadata.value_or("");
+    if (call.type == kElement) {
+        if (call.uri.value_or("").empty()) {
+            return fail(ErrorCode::invalid_argument, "metadata needs the URI of its namespace");
+        }
+        if (!text.empty() && !is_prefix(call.key.value_or(""))) {
+            return fail(ErrorCode::invalid_argument,
+                        "failed to validate prefix for a new XML namespace: '{}'",
+                        call.key.value_or("").substr(0, 64));
+        }
+    } else if (call.type != kDescription && call.type != kTitle) {
+        return fail(ErrorCode::invalid_argument, "unknown metadata type '{}'", call.type);
+    }
     if (text.size() > kMaxTextBytes) {
         return fail(ErrorCode::limit_exceeded, "a note of {} bytes: at most {}", text.size(),
                     kMaxTextBytes);
@@ -101,15 +142,31 @@ Result<> check_text(const remote::SetMetadataCall& call) {
     return {};
 }
 
-void change(Domain& model, const remote::SetMetadataCall& call) {
+// Another program's element takes the place of the one that it had; none: there is none any more.
+Result<> change_element(Domain& model, const remote::SetMetadataCall& call) {
+    XmlElement all = model.metadata.value_or(XmlElement{.name = "metadata"});
+    std::erase_if(all.children, [&](const XmlElement& child) { return is_of(child, *call.uri); });
+    if (call.metadata && !call.metadata->empty()) {
+        const XmlElement element = TRY(parse_xml(*call.metadata, "metadata", kElementLimits));
+        XmlElement& kept = all.add(with_prefix(element, *call.key));
+        kept.set("xmlns:" + *call.key, *call.uri);
+    }
+    model.metadata.reset();
+    if (!all.children.empty()) model.metadata = std::move(all);
+    return {};
+}
+
+Result<> change(Domain& model, const remote::SetMetadataCall& call) {
+    if (call.type == kElement) return change_element(model, call);
     auto& text = call.type == kDescription ? model.description : model.title;
     text = call.metadata;
     // An empty note is none.
     if (text && text->empty()) text.reset();
+    return {};
 }
 
 Result<> write(const Services& services, const remote::SetMetadataCall& call) {
-    TRY(check_text(call));
+    TRY(check_call(call));
     const DomainPointer domain = TRY(services.domains.find(call.domain));
     std::uint32_t flags = call.flags & (kLive | kConfig);
     if (flags == 0) flags = domain->is_active() ? kLive : kConfig;
@@ -121,7 +178,7 @@ Result<> write(const Services& services, const remote::SetMetadataCall& call) {
     if ((flags & kConfig) != 0) changed.emplace_back(&*domain->persistent, Domain());
     for (auto& [model, next] : changed) {
         next = *model;
-        change(next, call);
+        TRY(change(next, call));
         TRY(check_size(next));
     }
     for (auto& [model, next] : changed)
