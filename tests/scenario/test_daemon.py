@@ -2,11 +2,14 @@
 """segued as the host's service: reload, sockets of the service manager, domains that start with
 the host."""
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+import libvirt
 import pytest
 
 from certificates import make_certificates
@@ -140,3 +143,49 @@ def test_marked_domains_start_once_for_each_boot(tmp_path):
         host.stop()
         host.start()
         assert host.state_of("marked") == "shut off"
+
+
+@pytest.mark.quick
+def test_guests_of_an_earlier_release_are_adopted(tmp_path):
+    """Its store knew less of a migration (schema version 1), and its guest runs on."""
+    machine = Machine(tmp_path, tick_ms=20)
+    with Hosts(1) as (host,):
+        host.virsh("define", machine.path)
+        host.virsh("start", "g")
+        number = host.virsh("domid", "g")
+        assert host.stop() == 0
+        with sqlite3.connect(host.state / "segue.db") as store:
+            store.executescript("ALTER TABLE migrations DROP COLUMN flags; PRAGMA user_version = 1")
+        store.close()
+        host.start()
+        assert host.virsh("domid", "g") == number and host.state_of("g") == "running"
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
+
+
+@pytest.mark.quick
+def test_a_client_hears_that_the_daemon_stops():
+    """libvirt's own library: a close callback, and the reason that the daemon gave."""
+    libvirt.virEventRegisterDefaultImpl()
+    stopped, heard = threading.Event(), []
+    # A timer keeps the event loop of libvirt turning until the test says stop.
+    timer = libvirt.virEventAddTimeout(20, lambda *_: None, None)
+
+    def turn():
+        while not stopped.is_set():
+            libvirt.virEventRunDefaultImpl()
+    turner = threading.Thread(target=turn)
+    turner.start()
+    try:
+        with Hosts(1) as (host,):
+            connection = libvirt.open(host.local_uri)
+            connection.registerCloseCallback(lambda _, reason, __: heard.append(reason), None)
+            assert host.stop() == 0
+            wait_until(lambda: heard, 60, "the close callback is called")
+            assert heard == [libvirt.VIR_CONNECT_CLOSE_REASON_EOF]
+            connection.unregisterCloseCallback()
+            connection.close()
+    finally:
+        stopped.set()
+        turner.join(timeout=30)
+        libvirt.virEventRemoveTimeout(timer)

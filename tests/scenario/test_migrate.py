@@ -9,6 +9,7 @@ import pytest
 
 from hosts import Hosts, wait_until
 from machines import Machine
+from terminal import Terminal
 
 
 @pytest.fixture(scope="module", name="pair")
@@ -63,6 +64,38 @@ def test_older_protocols_move_it_there_and_back(tmp_path, offer):
         counts_on(machine)
         wait_until(lambda: len(one.qemus()) == 1 and not two.qemus(), 60, "one QEMU is left")
         assert one.state_of("old") == "running" and two.state_of("old") == "absent"
+
+
+@pytest.mark.quick
+def test_both_hosts_tell_of_it(pair, machine):
+    """Events, as an unmodified virsh shows them to who watches either host."""
+    one, two = pair
+    with Terminal("virsh", "-c", one.local_uri, "event", "--all", "--loop") as source, \
+            Terminal("virsh", "-c", two.local_uri, "event", "--all", "--loop") as target:
+        def registered():  # nothing says when it is: events of a guest on either host tell
+            for verb in ("suspend", "resume"):
+                one.virsh(verb, "m")
+            return "Resumed Unpaused" in source.read()
+        wait_until(registered, 60, "virsh has registered its callbacks on the source")
+        other = Machine(machine.path.parent / "other", name="other")
+
+        def heard_there():
+            two.virsh("create", "--paused", other.path)
+            two.virsh("destroy", "other")
+            return "Stopped Destroyed" in target.read()
+        wait_until(heard_there, 60, "virsh has registered its callbacks on the destination")
+        one.virsh("migrate", "--live", "--unsafe", "m", two.uri)
+        for watcher, lines in (
+                (source, ["event 'migration-iteration' for domain 'm': iteration: '1'",
+                          "event 'lifecycle' for domain 'm': Suspended Migrated",
+                          "event 'job-completed' for domain 'm':\r\n\toperation: 5\r\n",
+                          "\tmemory_total: ",
+                          "event 'lifecycle' for domain 'm': Stopped Migrated"]),
+                (target, ["event 'lifecycle' for domain 'm': Started Migrated",
+                          "event 'lifecycle' for domain 'm': Resumed Migrated"])):
+            for line in lines:
+                wait_until(lambda w=watcher, text=line: text in w.read(), 60,
+                           lambda w=watcher, text=line: f"{text}; seen:\n{w.seen[-3000:]}")
 
 
 @pytest.mark.quick
