@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The screen's part of a migration between two segued: who is waited for, and what goes along."""
+import json
 import re
 import signal
 
@@ -55,6 +56,38 @@ def test_a_viewer_follows_and_its_state_goes_beside_it(tmp_path):
             machine.ticks.wait(machine.ticks.last() + 20)
             assert client.count("disconnected") == 0
             assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_a_ticket_that_was_changed_goes_along(tmp_path):
+    """Past the definition, over the monitor, as operators do it; with the rest of its validity."""
+    with Hosts(2) as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, password="first", tick_ms=20)
+        one.virsh("create", machine.path)
+        for command in ("set_password", "expire_password"):
+            words = {"password": "second"} if command == "set_password" else {"time": "+3600"}
+            assert '"error"' not in one.virsh("qemu-monitor-command", "s", json.dumps(
+                {"execute": command, "arguments": {"protocol": "spice", **words}}))
+        with Viewer(tmp_path / "follows", screen_of(one, "s"),
+                    environment={"SEGUE_VIEW_PASSWORD": "second"}) as viewer:
+            viewer.wait("connected", timeout=60)
+            machine.ticks.wait(3)
+            one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
+            viewer.wait("migrate-done", timeout=60)
+        for name, ticket, event in (("new", "second", "connected"), ("old", "first", "error")):
+            with Viewer(tmp_path / name, screen_of(two, "s"),
+                        environment={"SEGUE_VIEW_PASSWORD": ticket}) as viewer:
+                viewer.wait(event, timeout=60)
+        xml = two.virsh("dumpxml", "--security-info", "s")
+        assert re.search(r"passwd='second' passwdValidTo='[\d-]{10}T[\d:]{8}'", xml)
+        two.virsh("qemu-monitor-command", "s", "--hmp", "set_password", "spice", "third")
+        assert "passwd='third'" in two.virsh("dumpxml", "--security-info", "s")
+        # What QEMU refuses changes nothing.
+        assert "rror" in two.virsh("qemu-monitor-command", "s", "--hmp", "set_password", "vnc",
+                                   "other", code=None)
+        assert "passwd='third'" in two.virsh("dumpxml", "--security-info", "s")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
 
 
 @pytest.mark.full
