@@ -59,13 +59,17 @@ def test_a_reload_renews_the_certificates(tmp_path):
                options=["--listen", f"tls:127.0.0.1:{port}"]) as (host,):
         def uri(place):
             return f"qemu+tls://127.0.0.1:{port}/system?pkipath={place}"
+
+        def refused(place):
+            # TLS 1.3 tells a client last; a virsh that writes meanwhile ends by SIGPIPE.
+            return "hosta" not in host.virsh("hostname", uri=uri(place), code=None)
         assert host.virsh("hostname", uri=uri(first)).strip() == "hosta"
-        host.virsh("hostname", uri=uri(second), code=1)
+        assert refused(second)
         used.unlink()
         used.symlink_to(second)
         reload(host, (host.folder / "segue.toml").read_text(), "was read again")
         assert host.virsh("hostname", uri=uri(second)).strip() == "hosta"
-        host.virsh("hostname", uri=uri(first), code=1)
+        assert refused(first)
 
 
 ACTIVATE = """
@@ -183,7 +187,6 @@ def test_a_client_hears_that_the_daemon_stops():
             assert host.stop() == 0
             wait_until(lambda: heard, 60, "the close callback is called")
             assert heard == [libvirt.VIR_CONNECT_CLOSE_REASON_EOF]
-            connection.unregisterCloseCallback()
             connection.close()
     finally:
         stopped.set()

@@ -19,6 +19,15 @@ void DestinationConduct::start_incoming() {
     port_ = *port;
     Domain model = std::move(*model_);
     model_.reset();
+    decide_processor(services_, std::move(model),
+                     [this, self = shared_from_this(), domain](Result<Domain> decided) {
+                         if (!decided) return incoming_failed(decided.error());
+                         // Given up meanwhile: nobody would end this QEMU.
+                         if (!job_over_) launch_incoming(domain, std::move(*decided));
+                     });
+}
+
+void DestinationConduct::launch_incoming(const DomainPointer& domain, Domain model) {
     start_guest(services_, domain, std::move(model), StartMode::incoming,
                 machine().record().incarnation,
                 [this, self = shared_from_this()](Result<> started) {
