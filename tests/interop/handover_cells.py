@@ -213,7 +213,7 @@ class Move:
         # The client is linked there, and its answer is on the way: more cannot be seen of stock's.
         wait_until(lambda: len(self.second.channels()) == 4, "the client does not link")
         self.viewer.wait_linked()
-        time.sleep(0.5 + 2 * self.rtt_ms / 1000)
+        time.sleep((2 if self.cell.source == "stock" else 0.5) + 2 * self.rtt_ms / 1000)
 
     def run(self):
         self.announce()

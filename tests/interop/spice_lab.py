@@ -162,7 +162,8 @@ def same_picture(machine, client, directory, timeout=60):
 
 def announce(source, target, wait=True):
     """Tells the clients where the machine goes. `wait`: until each of their channels is linked
-    there, and their answer has had its time to come back."""
+    there, and their answer has had its time to come back: stock's server does not say when it has
+    heard them, and sends those anew that it has not."""
     source.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1", port=target.port)
     end = time.monotonic() + 60
     while wait and len(target.channels()) < len(source.channels()):
@@ -170,7 +171,7 @@ def announce(source, target, wait=True):
             raise TimeoutError(f"linked at the target: {target.channels()}")
         time.sleep(0.05)
     if wait:
-        time.sleep(0.5)
+        time.sleep(2 if source.library == "stock" else 0.5)
 
 
 def migrate(source, target, directory, wait=True):
