@@ -159,16 +159,16 @@ VIEWERS = {"spice-gtk": StockViewer, "segue-view": OwnViewer}
 
 class Move:
     """One cell: two machines, their lines, a viewer; a context manager. `wait`: until the viewer
-    shows the machine."""
+    shows the machine. `held`: at the target the machine waits for `cont`."""
 
-    def __init__(self, directory, cell, certificates=None, wait=True):
+    def __init__(self, directory, cell, certificates=None, wait=True, held=False):
         self.directory, self.cell, self.wait = directory, cell, wait
         self.certificates = certificates if cell.security == "tls" else None
         self.rtt_ms, self.rate = LINES[cell.line]
         disk = guest.boot_disk(directory / "disk.img", fps=20)
         self.first = self.machine("source", cell.source, *disk)
         self.second = self.machine("target", cell.target, *disk, "-incoming",
-                                   f"unix:{directory}/migrate.sock")
+                                   f"unix:{directory}/migrate.sock", *["-S"] * held)
 
     def machine(self, name, library, *arguments):
         options = ["seamless-migration=on"]
@@ -223,6 +223,8 @@ class Move:
         self.first.qmp.wait_event("SPICE_MIGRATE_COMPLETED", 60)
 
     def check(self):
+        # A picture that is asked for earlier would be the device's, and change what it paints.
+        wait_until(lambda: self.second.qmp("query-status")["running"], "the machine does not run")
         wait_until(lambda: self.second.channels() == CHANNELS,
                    lambda: f"channels at the target: {self.second.channels()}")
         self.second.wait_frame(self.second.wait_frame(1) + 3)

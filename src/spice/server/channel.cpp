@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/channel.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "spice/server/migration/seal.h"
 
@@ -35,6 +37,7 @@ Result<> Channel::receive(ByteView bytes) {
         } else {
             TRY(handle(message->number, message->body));
         }
+        if (on_first_message) std::exchange(on_first_message, nullptr)();
     }
     return {};
 }

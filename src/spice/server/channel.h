@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -72,6 +73,8 @@ class Channel {
     virtual void on_room() {}
 
     Result<> receive(ByteView bytes);
+    // Called once, when the client has said something here: one that moves has come over.
+    std::function<void()> on_first_message;
 
     // The hand-over at the source: MIGRATE goes out; what the channel sends later is dropped. With
     // the flag need_flush the state is written when the client's flush mark comes.

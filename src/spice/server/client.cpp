@@ -17,6 +17,8 @@ constexpr int kMostUnanswered = 3;
 // State that a client brings from another server, counted from its DO_SEAMLESS: the machine may
 // still be copied for long.
 constexpr Duration kStatePatience = 300s;
+// Once main has come, the other channels follow as fast as the line brings what is before MIGRATE.
+constexpr Duration kComeTime = 5s;
 
 main_wire::Destination destination_of(const MigrationDestination& destination) {
     constexpr std::uint16_t kNone = 0xffff;
@@ -127,7 +129,7 @@ Result<> Client::attach_channels() {
 void Client::channel_linked(LinkedSocket socket) {
     server_.peer_event(PeerEvent::initialized, *socket.peer);
     if (!target_) return connect(std::move(socket), false);
-    const bool overtaken = overtaken_.erase(socket.id) != 0;
+    const bool overtaken = overtaken_.count(socket.id) != 0;
     const auto actions = target_->channel_linked(parked_.size(), overtaken);
     if (!actions) {
         log_warning("spice", "{}", actions.error().message);
@@ -135,8 +137,12 @@ void Client::channel_linked(LinkedSocket socket) {
         return;
     }
     for (const MigrationTarget::Action& action : *actions) {
-        if (const auto* connecting = std::get_if<MigrationTarget::Connect>(&action))
-            return connect(std::move(socket), connecting->expects_data);
+        const auto* connecting = std::get_if<MigrationTarget::Connect>(&action);
+        if (connecting == nullptr) continue;
+        const LinkId link = socket.id;
+        connect(std::move(socket), connecting->expects_data);
+        overtaken_.erase(link);
+        return;
     }
     parked_.push_back(std::move(socket));
     server_.tell({control::EventKind::client_parked, id_, 0, 0, parked_.size()});
@@ -157,6 +163,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
     ClientChannel& channel = channels_[link];
     channel.key = socket.setup.key;
     channel.peer = socket.peer;
+    if (expects_data) await(link, channel.key);
     switch (channel.key.type) {
         case wire::ChannelType::display:
         case wire::ChannelType::cursor: {
@@ -177,6 +184,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
                     return inputs;
                 },
                 [this, link](const std::string&) { channel_lost(link); });
+            channel.driver->channel().on_first_message = [this, link] { channel_came(link); };
             channel.driver->start();
             return;
         }
@@ -230,6 +238,7 @@ void Client::channel_lost(LinkId link) {
     const std::shared_ptr<PeerInfo> peer = found->second.peer;
     channels_.erase(found);
     server_.peer_event(PeerEvent::disconnected, *peer);
+    channel_came(link);
 }
 
 void Client::leds_changed(std::uint8_t leds) {
@@ -457,14 +466,35 @@ Result<> Client::migrate_end() {
 
 Result<> Client::restore_main(const wire::migration::Main& state) {
     if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
-    perform(TRY(target_->state_came()));
     overtaken_ = server_.admission().links_on_their_way(connection_id_);
+    perform(TRY(target_->state_came()));
     server_.devices().agent().restore(id_, *this, state);
     main_wire::MultiMediaTime time;
     time.time = server_.session().multi_media_time;
     main_->say(time);
     mouse_mode_changed();
     return {};
+}
+
+// These say something as soon as they are used here: their state, or what SET_ACK asks for.
+void Client::await(LinkId link, ChannelKey key) {
+    const bool is_sure =
+        key.type == wire::ChannelType::inputs ||
+        ((key.type == wire::ChannelType::display || key.type == wire::ChannelType::cursor) &&
+         server_.display_of(key.id) != nullptr);
+    if (is_sure) awaited_.insert(link);
+}
+
+void Client::channel_came(LinkId link) {
+    if (awaited_.erase(link) != 0) see_who_came();
+}
+
+// One that is told to go on while it still has channels at the server that it came from gives up,
+// and has to log in again.
+void Client::see_who_came() {
+    if (!has_come() || std::exchange(told_that_it_came_, true)) return;
+    come_timer_->cancel();
+    server_.client_settled(id_);
 }
 
 void Client::perform(const MigrationTarget::Actions& actions) {
@@ -483,7 +513,13 @@ void Client::perform(const MigrationTarget::Actions& actions) {
         } else if (std::holds_alternative<MigrationTarget::Settled>(action)) {
             // What belongs to its devices may still be on its way.
             if (state_timer_) state_timer_->start(kStatePatience);
-            server_.client_settled(id_);
+            come_timer_ = server_.home().make_timer([this] {
+                awaited_.clear();
+                overtaken_.clear();
+                see_who_came();
+            });
+            come_timer_->start(kComeTime);
+            see_who_came();
             if (alive_timer_) continue;
             alive_timer_ = server_.home().make_timer([this] { check_alive(); });
             alive_timer_->start(kPingInterval);

@@ -56,6 +56,10 @@ class Client final : private MainEvents, private Agent::User {
     bool is_settled() const {
         return !target_ || target_->state() == MigrationTarget::State::settled;
     }
+    // Of one that moves here: all its channels have left the other server.
+    bool has_come() const { return is_settled() && awaited_.empty() && overtaken_.empty(); }
+    // It uses a channel.
+    void channel_came(LinkId link);
     MigrationSource::Ability ability() const;
     std::optional<Duration> round_trip_time() const { return round_trip_; }
     std::uint64_t bytes_sent() const { return main_driver_->transport().bytes_sent(); }
@@ -114,6 +118,8 @@ class Client final : private MainEvents, private Agent::User {
     void connect_device(ClientChannel& channel, LinkedSocket socket);
     void connect_parked(bool expects_data);
     void check_alive();
+    void await(LinkId link, ChannelKey key);
+    void see_who_came();
     void state_is_late();
 
     Server& server_;
@@ -131,6 +137,10 @@ class Client final : private MainEvents, private Agent::User {
     std::vector<LinkedSocket> parked_;
     // Linked, but still on their way here when the state came: they are to be restored, too.
     std::set<LinkId> overtaken_;
+    // Linked and told of, but not used yet: the client still talks to the other server there.
+    std::set<LinkId> awaited_;
+    std::unique_ptr<Timer> come_timer_;
+    bool told_that_it_came_ = false;
     std::unique_ptr<Timer> alive_timer_;
     std::unique_ptr<Timer> state_timer_;
     int unanswered_pings_ = 0;

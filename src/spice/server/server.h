@@ -133,6 +133,7 @@ class Server final : private InputSink {
     Client* find_session(std::uint32_t connection_id);
     Client* find_client(ClientId client);
     void channel_lost(LinkId link);
+    void channel_came(LinkId link);
     void refuse(LinkedSocket socket, const std::string& why);
     void update_mouse_mode();
     void make_devices();

@@ -10,7 +10,7 @@ namespace segue::spice::server {
 Result<> Server::migrate_connect(const MigrationDestination& destination) {
     std::vector<MigrationSource::Candidate> candidates;
     for (const auto& client : clients_) {
-        candidates.push_back({client->id(), client->ability(), !client->is_settled()});
+        candidates.push_back({client->id(), client->ability(), !client->has_come()});
     }
     auto actions = source_.connect(destination, candidates, options_.seamless_migration);
     if (!actions) {
@@ -57,6 +57,11 @@ Result<> Server::migrate_switch() {
 void Server::client_answered(ClientId client, MigrationSource::Answer answer) {
     const auto destination = source_.destination();
     if (auto actions = source_.answered(client, answer)) perform(*actions, destination);
+}
+
+void Server::channel_came(LinkId link) {
+    for (const auto& client : clients_)
+        client->channel_came(link);
 }
 
 void Server::client_settled(ClientId id) {

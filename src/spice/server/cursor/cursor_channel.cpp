@@ -80,8 +80,17 @@ void CursorChannel::reset() {
 }
 
 void CursorChannel::pump() {
+    send_changes(can_send());
+}
+
+void CursorChannel::before_migrate() {
+    send_changes(true);
+}
+
+void CursorChannel::send_changes(bool has_room) {
+    if (!has_room) return;
     const CursorState& now = *state_;
-    if (shape_changed_ && can_send()) {
+    if (shape_changed_) {
         cursor::Set set;
         set.position = point(now.x, now.y);
         set.visible = now.visible;
@@ -89,7 +98,7 @@ void CursorChannel::pump() {
         send(set);
         shape_changed_ = place_changed_ = false;
     }
-    if (place_changed_ && can_send()) {
+    if (place_changed_) {
         if (now.visible) {
             cursor::Move move;
             move.position = point(now.x, now.y);
@@ -99,7 +108,7 @@ void CursorChannel::pump() {
         }
         place_changed_ = false;
     }
-    if (trail_changed_ && can_send()) {
+    if (trail_changed_) {
         cursor::Trail trail;
         trail.length = now.trail_length;
         trail.frequency = now.trail_frequency;

@@ -29,7 +29,10 @@ class CursorChannel final : public Channel {
 
   private:
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
+    // No state is carried: the client keeps what it has, so it must have the newest.
+    void before_migrate() override;
     wire::cursor::Cursor cursor_on_wire() const;
+    void send_changes(bool has_room);
 
     const std::shared_ptr<const CursorState> state_;
     const OnGone on_gone_;

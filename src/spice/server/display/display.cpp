@@ -24,6 +24,13 @@ constexpr Duration kBesidePatience = 100ms;
 constexpr Duration kArrival = 80ms;
 // What was sent with losses and stands still for this long is made exact.
 constexpr Duration kRest = 1s;
+// QEMU's displays look for what a machine has drawn each 30 ms, on the home loop's own clock: a
+// timer of this length rings behind one such look, however late both are.
+constexpr Duration kRefresh = 32ms;
+// The group of QEMU's own memory; a guest's driver draws in that of the next.
+constexpr std::uint32_t kEmbedderGroup = 0;
+// A device that goes on giving commands must not keep QEMU.
+constexpr int kMostLastCommands = 8192;
 
 }  // namespace
 
@@ -93,6 +100,7 @@ void Display::greet_those_at_home() {
 
 void Display::stop() {
     worker_.call([this] {
+        if (guest_->is_running()) take_last_commands();
         guest_->set_running(false);
         // Everything is drawn already; what clients lack stays in their knowledge.
         pump();
@@ -136,6 +144,15 @@ void Display::take_commands() {
         pump();
     } else {
         pump_soon();
+    }
+}
+
+// The commands of a driver stay in the guest's ring, which goes along with the machine; those that
+// QEMU itself has made do not.
+void Display::take_last_commands() {
+    if (!embedder_draws_.load()) return;
+    for (int taken = 0; taken < kMostLastCommands; taken += kCommandsAtOnce) {
+        if (!guest_->take_commands(kCommandsAtOnce)) return;
     }
 }
 
@@ -290,7 +307,10 @@ void Display::for_displays(const Action& action) {
 }
 
 void Display::surface_created(const Surface& surface) {
-    if (surface.id == 0) guest_->reset_monitors(most_monitors_);
+    if (surface.id == 0) {
+        guest_->reset_monitors(most_monitors_);
+        embedder_draws_.store(surface.group == kEmbedderGroup);
+    }
     for_displays([&](DisplayChannel& channel) { channel.surface_created(surface.id); });
     pump_soon();
 }
@@ -363,6 +383,11 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
         client.driver =
             std::make_unique<ChannelDriver>(worker_.loop(), std::move(shared->transport), make,
                                             [this, link](const std::string&) { lost(link); });
+        client.driver->channel().on_first_message = [this, link] {
+            home_.post([this, alive = alive_, link] {
+                if (alive->load()) hooks_.on_came(link);
+            });
+        };
         client.driver->start();
         if (setup.expects_data && client.display != nullptr) {
             client.patience = worker_.loop().make_timer([this, link] {
@@ -407,13 +432,31 @@ void Display::disconnect(LinkId link) {
 }
 
 void Display::migrate(LinkId link, bool carried) {
-    worker_.post([this, link, carried] {
-        const auto found = clients_.find(link);
-        if (found == clients_.end()) return;
-        Channel& channel = found->second.driver->channel();
-        if (carried) channel.set_carried();
-        channel.migrate();
+    if (carried || !embedder_draws_.load()) {
+        worker_.post([this, link, carried] { send_migrate(link, carried); });
+        return;
+    }
+    // What the machine drew last may stand in its device's memory only; and another server's
+    // client is sent nothing of what has become black there.
+    leaving_.push_back(link);
+    if (!leave_timer_) leave_timer_ = home_.make_timer([this] { leave(); });
+    leave_timer_->start(kRefresh);
+}
+
+void Display::leave() {
+    worker_.post([this, links = std::exchange(leaving_, {})] {
+        take_last_commands();
+        for (const LinkId link : links)
+            send_migrate(link, false);
     });
+}
+
+void Display::send_migrate(LinkId link, bool carried) {
+    const auto found = clients_.find(link);
+    if (found == clients_.end()) return;
+    Channel& channel = found->second.driver->channel();
+    if (carried) channel.set_carried();
+    channel.migrate();
 }
 
 std::optional<Display::Carried> Display::carried_state(LinkId link, bool freeze) {

@@ -30,6 +30,8 @@ class Display final : private DisplayListener {
         std::function<void(LinkId link, ImageCompression wish)> on_late_wish;
         // A client's videos come so long before they are due.
         std::function<void(LinkId link, Duration lead)> on_video_lead;
+        // A client that moves here uses its channel now.
+        std::function<void(LinkId link)> on_came = [](LinkId) {};
     };
     // Home thread.
     static Result<std::unique_ptr<Display>> make(std::unique_ptr<DisplayDevice> device, Loop& home,
@@ -81,7 +83,8 @@ class Display final : private DisplayListener {
     void connect(LinkedSocket socket, const EncoderOptions& options,
                  std::shared_ptr<ClientCaches> caches, bool follows_machine);
     void disconnect(LinkId link);
-    // `carried`: the target has the state that carried_state() gave.
+    // The machine has gone. `carried`: the target has the state that carried_state() gave; else
+    // the client is told when the device has shown the last that the machine drew.
     void migrate(LinkId link, bool carried);
     // What travels beside the client (see Channel); waits for the worker.
     struct Carried {
@@ -124,6 +127,9 @@ class Display final : private DisplayListener {
     void async(std::uint64_t cookie, std::function<void()> work);
     void take_commands();
     std::vector<Transport::Gathering> gather();
+    void take_last_commands();
+    void leave();
+    void send_migrate(LinkId link, bool carried);
     void pump();
     void pump_soon();
     void rest();
@@ -142,6 +148,11 @@ class Display final : private DisplayListener {
     std::atomic<bool> wake_pending_{false};
     // Cleared when this object goes: tasks on the home loop look at it.
     std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
+    // The home thread's: clients that are to be told once QEMU has looked at the screen again.
+    std::vector<LinkId> leaving_;
+    std::unique_ptr<Timer> leave_timer_;
+    // What is shown is drawn by QEMU (a VGA, say), not by a driver of the guest's.
+    std::atomic<bool> embedder_draws_{false};
 
     LoopThread worker_;
     // From here on: the worker's own.

@@ -2,6 +2,7 @@
 #include "spice/server/display/display.h"
 
 #include <gtest/gtest.h>
+#include <spice/enums.h>
 
 #include <mutex>
 
@@ -38,6 +39,60 @@ TEST(Display, AQuestionForItsCountersWaitsForNoWorker) {
     }
     EXPECT_TRUE(home.run_until([&] { return answer.has_value(); }));
     EXPECT_EQ(answer->commands, 1U);
+}
+
+class DisplayAtItsEnd : public testing::Test {
+  protected:
+    // A display whose screen lies in memory of this group; with a command that was not taken yet.
+    void make(std::uint32_t group) {
+        auto made = std::make_unique<FakeDevice>(std::size_t{1} << 20);
+        device_ = made.get();
+        display_ = Display::make(std::move(made), *home_, {[](LinkId) {}, {}}).value();
+        MemorySlot slot = device_->slot();
+        slot.group = group;
+        display_->add_slot(slot);
+        PrimarySurface primary;
+        primary.width = primary.height = 16;
+        primary.stride = 64;
+        primary.format = SPICE_SURFACE_FMT_32_xRGB;
+        primary.group = group;
+        primary.memory = FakeDevice::kBase;
+        display_->create_primary(0, primary);
+        display_->start();
+        std::ignore = commands();  // what start() does is over
+        device_->queue(QXL_CMD_NOP, 0);
+    }
+    std::uint64_t commands() {
+        std::optional<std::uint64_t> answer;
+        display_->ask_counters([&](const Display::Counters& now) { answer = now.commands; });
+        EXPECT_TRUE(home_.run_until([&] { return answer.has_value(); }));
+        return *answer;
+    }
+
+    net::TestLoop home_;
+    FakeDevice* device_ = nullptr;
+    std::unique_ptr<Display> display_;
+};
+
+// QEMU finds what a machine drew last when that stands still already.
+TEST_F(DisplayAtItsEnd, WhatQemuDrewForTheMachineIsTakenUntilItsClientsLeave) {
+    make(0);
+    display_->stop();
+    EXPECT_EQ(commands(), 1U);
+    device_->queue(QXL_CMD_NOP, 0);
+    display_->wakeup();
+    EXPECT_EQ(commands(), 1U) << "it stands still";
+    display_->migrate(LinkId{1}, false);
+    EXPECT_TRUE(home_.run_until([&] { return commands() == 2; }));
+}
+
+// It finds them again where it goes.
+TEST_F(DisplayAtItsEnd, CommandsOfADriverStayInItsRing) {
+    make(1);
+    display_->stop();
+    display_->migrate(LinkId{1}, false);
+    home_.run_for(50ms);
+    EXPECT_EQ(commands(), 0U);
 }
 
 }  // namespace

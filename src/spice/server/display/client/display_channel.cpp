@@ -311,8 +311,9 @@ Bytes DisplayChannel::migrate_data() {
     if (encoder_.dictionary() != nullptr)
         knowledge_.glz_last_image_id = encoder_.dictionary()->next_id();
     DisplayBlob blob;
-    // The client counts one more: MIGRATE_DATA, or MIGRATE where the state goes beside it.
-    blob.message_serial = messages_sent() + 1;
+    // The client counts one more: MIGRATE_DATA, or MIGRATE where the state goes beside it; and
+    // before that the end of its streams.
+    blob.message_serial = messages_sent() + (streams_.empty() ? 1 : 2);
     blob.knowledge = knowledge_;
     blob.is_freezer = shared_images().is_freezer(key().id);
     blob.image_uses = shared_images().last_uses();

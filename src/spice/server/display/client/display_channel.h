@@ -92,7 +92,12 @@ class DisplayChannel final : public Channel {
     void empty_images();
     void forget_images(const std::vector<std::uint64_t>& ids);
 
+    // display_leaving.cpp
+    void leave_off_screen();
+    void complete_picture();
+
     // display_sending.cpp
+    bool has_room() const { return leaves_ || can_send(); }
     bool is_shown(std::uint32_t surface) const;
     void spare_what_is_shown();
     void sync_surfaces();
@@ -100,7 +105,6 @@ class DisplayChannel final : public Channel {
     std::map<std::uint32_t, SurfaceKnowledge>::iterator destroy_surface(
         std::map<std::uint32_t, SurfaceKnowledge>::iterator known);
     void create_surface(const Surface& surface);
-    void leave_off_screen();
     void sync_monitors();
     bool send_stale(const Surface& surface, SurfaceKnowledge& known);
     void send_repairs();
@@ -151,6 +155,8 @@ class DisplayChannel final : public Channel {
     bool ready_ = false;
     bool waits_for_machine_ = false;
     bool frozen_ = false;
+    // MIGRATE follows: what is sent now waits for no room.
+    bool leaves_ = false;
     // Said later than the state that is still to come.
     std::optional<ImageCompression> late_wish_;
     // How often the image cache was emptied, as far as this channel has told the client to wait.

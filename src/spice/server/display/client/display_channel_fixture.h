@@ -82,13 +82,13 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
         output_.messages.clear();
     }
     void fill(std::int32_t left, std::int32_t top, std::int32_t right, std::int32_t bottom,
-              std::uint32_t surface = 0) {
+              std::uint32_t surface = 0, std::uint32_t color = 0xabcdef) {
         QXLDrawable drawable{};
         drawable.type = QXL_DRAW_FILL;
         drawable.surface_id = surface;
         drawable.bbox = {top, left, bottom, right};
         drawable.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
-        drawable.u.fill.brush.u.color = 0xabcdef;
+        drawable.u.fill.brush.u.color = color;
         drawable.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
         device_.queue(QXL_CMD_DRAW, device_.put(drawable));
         guest_->drain();

@@ -52,17 +52,18 @@ TEST_F(DisplayChannelTest, TheHandOverNeedsNoFlushMark) {
     output_.blocked = true;
     fill(0, 0, 8, 8);
     channel_->migrate();
-    ASSERT_EQ(output_.messages.size(), 2u) << "MIGRATE, and the state at once";
-    EXPECT_EQ(flags_of(output_.messages[0]), 2u);
-    EXPECT_EQ(output_.messages[1].number, 2);
-    output_.messages.erase(output_.messages.begin());
+    ASSERT_EQ(output_.messages.size(), 3u) << "the fill, MIGRATE, and the state at once";
+    EXPECT_EQ(output_.messages[0].number, display::DrawFill::kFromServer);
+    EXPECT_EQ(flags_of(output_.messages[1]), 2u);
+    EXPECT_EQ(output_.messages[2].number, 2);
+    output_.messages.erase(output_.messages.begin(), output_.messages.begin() + 2);
     output_.blocked = false;
     channel_->pump();
     ASSERT_EQ(output_.messages.size(), 1u) << "nothing may follow";
     EXPECT_FALSE(channel_->receive(from_client(wire::common::MigrateFlushMark{})))
         << "nobody asked for one";
 
-    // The other server: it knows what the client has, and that the fill never reached it.
+    // The other server: it knows what the client has.
     DisplayOutput there;
     auto target = make_channel(there, true);
     there.messages.clear();
@@ -71,10 +72,75 @@ TEST_F(DisplayChannelTest, TheHandOverNeedsNoFlushMark) {
     wire::common::MigrateData data;
     data.data = output_.messages[0].body;
     ASSERT_TRUE(target->receive(from_client(data)));
+    const SurfaceKnowledge& primary = target->knowledge().surfaces.at(0);
+    EXPECT_TRUE(primary.fits(*guest_->surfaces().find(0)));
     const auto numbers = there.take_numbers();
     EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::SurfaceCreate::kFromServer), 0);
-    EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::DrawCopy::kFromServer), 1);
     EXPECT_FALSE(target->receive(from_client(data))) << "a second state";
+}
+
+// Stock's server believes its clients to have all that the source has: what waited for a slow one
+// must come before MIGRATE. Of a screen that has become black, nothing would ever be sent again.
+TEST_F(DisplayChannelTest, WhatASlowClientLacksGoesBeforeMigrate) {
+    init();
+    copy(put_image(1, 0, 48, 16, 3), 0, 0, 48, 16);
+    channel_->pump();
+    output_.messages.clear();
+    output_.blocked = true;
+    fill(0, 0, 16, 16);
+    fill(16, 0, 32, 16, 0, 0);
+    channel_->pump();
+    EXPECT_TRUE(output_.messages.empty());
+    channel_->migrate();
+    const canvas::Region all(canvas::Rect{0, 0, 32, 16});
+    canvas::Region sent;
+    for (const wire::IncomingMessage& message : output_.messages) {
+        if (message.number == 1) break;
+        ASSERT_EQ(message.number, display::DrawCopy::kFromServer);
+        const wire::Rect box = wire::parse<display::DrawCopy>(message.body).value().base.box;
+        sent.unite(canvas::Region(canvas::Rect{box.left, box.top, box.right, box.bottom}));
+    }
+    EXPECT_TRUE(sent.covers(all.extents()));
+    EXPECT_EQ(output_.messages.back().number, 2);
+    EXPECT_TRUE(channel_->knowledge().surfaces.at(0).stale.empty());
+}
+
+// Stock's target does not make the surface anew while its machine is on the way.
+TEST_F(DisplayChannelTest, ASurfaceThatASlowClientLacksIsMadeBeforeMigrate) {
+    init();
+    channel_->pump();
+    output_.messages.clear();
+    output_.blocked = true;
+    guest_->destroy_primary(0);
+    create_primary(128, 96);
+    channel_->pump();
+    EXPECT_TRUE(output_.messages.empty());
+    channel_->migrate();
+    EXPECT_EQ(output_.take_numbers(),
+              (std::vector<std::uint16_t>{
+                  display::SurfaceDestroy::kFromServer, display::SurfaceCreate::kFromServer,
+                  display::DrawFill::kFromServer, display::Mark::kFromServer, 1, 2}));
+    EXPECT_TRUE(channel_->knowledge().surfaces.at(0).fits(*guest_->surfaces().find(0)));
+}
+
+// Without JPEG the state has no place for what is lossy (of a video, say).
+TEST_F(DisplayChannelTest, WhatIsLossyIsMadeExactBeforeMigrate) {
+    options_.compression = ImageCompression::auto_lz;
+    options_.jpeg = WanCompression::always;
+    channel_->set_options(options_);
+    init();
+    copy(put_image(1, 0, 64, 32, 3, true), 0, 0, 64, 32);
+    channel_->pump();
+    ASSERT_TRUE(channel_->has_lossy());
+    options_.jpeg = WanCompression::never;
+    channel_->set_options(options_);
+    output_.messages.clear();
+    channel_->migrate();
+    EXPECT_FALSE(channel_->has_lossy());
+    const auto images = take_images();
+    ASSERT_FALSE(images.empty());
+    for (const display::Image& image : images)
+        EXPECT_NE(image.type, display::ImageType::jpeg);
 }
 
 // What the client asks for in DISPLAY_INIT must not be lost.
@@ -84,6 +150,19 @@ TEST_F(DisplayChannelTest, AClientThatHasNotAskedYetIsFlushed) {
     EXPECT_TRUE(channel_->receive(from_client(display::Init{})));
     EXPECT_TRUE(channel_->receive(from_client(wire::common::MigrateFlushMark{})));
     EXPECT_EQ(output_.messages.back().number, 2);
+}
+
+// What it says first tells that it has come over from another server.
+TEST_F(DisplayChannelTest, TheFirstWordOfAClientIsToldOnce) {
+    int told = 0;
+    channel_->on_first_message = [&] { ++told; };
+    ASSERT_TRUE(channel_->receive(Bytes(3)));
+    EXPECT_EQ(told, 0) << "half a header";
+    channel_ = make_channel(output_, true);
+    channel_->on_first_message = [&] { ++told; };
+    ASSERT_TRUE(channel_->receive(from_client(wire::common::AckSync{})));
+    ASSERT_TRUE(channel_->receive(from_client(wire::common::AckSync{})));
+    EXPECT_EQ(told, 1);
 }
 
 TEST_F(DisplayChannelTest, AClientWhoseStateIsThereIsOnlyToldToSwitch) {

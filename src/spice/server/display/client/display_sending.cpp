@@ -50,12 +50,12 @@ void DisplayChannel::sync_surfaces() {
             ++known;
             continue;
         }
-        if (!can_send()) return;
+        if (!has_room()) return;
         known = destroy_surface(known);
     }
     for (const auto& [id, surface] : guest_.surfaces().all()) {
         if (knowledge_.surfaces.count(id) != 0 || !is_shown(id)) continue;
-        if (!can_send()) return;
+        if (!has_room()) return;
         create_surface(surface);
     }
 }
@@ -86,15 +86,6 @@ std::map<std::uint32_t, SurfaceKnowledge>::iterator DisplayChannel::destroy_surf
     return knowledge_.surfaces.erase(known);
 }
 
-// Before a hand-over: a server of another make believes that its client has every pixel of the
-// surfaces off screen.
-void DisplayChannel::leave_off_screen() {
-    for (auto known = knowledge_.surfaces.begin(); known != knowledge_.surfaces.end();) {
-        const bool is_whole = is_shown(known->first) || known->second.stale.empty();
-        known = is_whole ? std::next(known) : destroy_surface(known);
-    }
-}
-
 void DisplayChannel::create_surface(const Surface& surface) {
     display::SurfaceCreate message;
     message.surface_id = surface.id;
@@ -117,7 +108,7 @@ void DisplayChannel::create_surface(const Surface& surface) {
 }
 
 void DisplayChannel::sync_monitors() {
-    if (!guest_.monitors() || guest_.monitors() == knowledge_.monitors || !can_send()) return;
+    if (!guest_.monitors() || guest_.monitors() == knowledge_.monitors || !has_room()) return;
     if (!setup().client_caps.has(display::Capability::monitors_config)) return;
     const Surface* primary = guest_.surfaces().find(0);
     if (primary == nullptr) return;
@@ -151,18 +142,18 @@ bool DisplayChannel::send_stale(const Surface& surface, SurfaceKnowledge& known)
     send_frames(surface, known);
     canvas::Region images = known.stale;
     for (const auto& [id, stream] : knowledge_.streams) {
-        if (stream.surface == surface.id) images.subtract(canvas::Region(stream.area));
+        if (stream.surface == surface.id && !leaves_) images.subtract(canvas::Region(stream.area));
     }
     if (!images.empty()) {
         for (const canvas::Rect& rect : rects_to_send(images)) {
-            if (!can_send()) return false;
-            find_video(surface, rect);
+            if (!has_room()) return false;
+            if (!leaves_) find_video(surface, rect);
             for (const canvas::Rect& part : encoder_.parts(surface.image, rect))
                 send_image(surface, known, part, false);
         }
     }
     if (!known.marked && surface.id == 0) {
-        if (!can_send()) return false;
+        if (!has_room()) return false;
         send(display::Mark{});
         known.marked = true;
     }

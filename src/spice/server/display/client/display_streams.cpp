@@ -122,15 +122,6 @@ void DisplayChannel::end_idle_streams() {
     }
 }
 
-// The client's streams end with the old server: their frames are timed by its clock. The target
-// begins them anew from `knowledge`.
-void DisplayChannel::before_migrate() {
-    if (!streams_.empty()) send(display::StreamDestroyAll{});
-    streams_.clear();
-    // A state that travels beside the client was written before.
-    if (!frozen_ && !is_carried()) leave_off_screen();
-}
-
 // What is stale in a stream waits there for the time of the next frame.
 void DisplayChannel::send_frames(const Surface& surface, SurfaceKnowledge& known) {
     for (auto& [id, stream] : streams_) {

@@ -46,6 +46,7 @@ Result<Surface*> Surfaces::create(std::uint32_t id, const SurfaceMemory& memory,
     Surface surface;
     surface.id = id;
     surface.format = memory.format;
+    surface.group = memory.group;
     surface.image = canvas::Image::wrap(
         format, static_cast<std::int32_t>(memory.width), static_cast<std::int32_t>(memory.height),
         memory.stride, memory.stride < 0 ? lowest + pitch * (memory.height - 1) : lowest);

@@ -18,6 +18,7 @@ struct Surface {
     std::uint32_t id = 0;
     std::uint32_t format = 0;  // SPICE_SURFACE_FMT_*
     canvas::Image image;       // a view of the embedder's memory
+    std::uint32_t group = 0;   // of slots, that its memory is of
     // It was made around pixels that were there before: a machine that has moved here.
     bool has_kept_pixels = false;
     // Nothing was drawn yet, and every pixel is 0.

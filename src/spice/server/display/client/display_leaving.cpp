@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The last that a display channel sends before MIGRATE.
+#include "spice/server/display/client/display_channel.h"
+
+namespace segue::spice::server {
+
+namespace display = wire::display;
+
+// The client's streams end with the old server: their frames are timed by its clock. The target
+// begins them anew from `knowledge`.
+void DisplayChannel::before_migrate() {
+    if (!streams_.empty()) send(display::StreamDestroyAll{});
+    streams_.clear();
+    // The target has the state already, or will have it: it is ours, and knows what is stale.
+    if (frozen_ || is_carried()) return;
+    leave_off_screen();
+    complete_picture();
+}
+
+// A server of another make believes that its client has every pixel of the surfaces off screen.
+void DisplayChannel::leave_off_screen() {
+    const bool tells_lossy = encoder_.options().may_lose();
+    for (auto known = knowledge_.surfaces.begin(); known != knowledge_.surfaces.end();) {
+        const SurfaceKnowledge& has = known->second;
+        const bool is_exact = has.stale.empty() && (tells_lossy || has.lossy.empty());
+        known = is_exact || is_shown(known->first) ? std::next(known) : destroy_surface(known);
+    }
+}
+
+// And of those on the screen, too: when its device paints them anew, what is black is left out
+// (QEMU compares with a picture that begins black), and of a picture that has not changed all is.
+// So whatever waited for a slow client goes now, whole, however long the client may take to read
+// it: neither the machine nor anybody else waits for that.
+void DisplayChannel::complete_picture() {
+    // Of a machine that is not here yet there are no pixels to send.
+    if (!ready_ || is_held() || waits_for_machine_) return;
+    leaves_ = true;
+    spare_what_is_shown();
+    sync_surfaces();
+    sync_monitors();
+    for (auto& [id, known] : knowledge_.surfaces) {
+        const Surface* surface = guest_.surfaces().find(id);
+        if (surface == nullptr || !is_shown(id) || !known.fits(*surface)) continue;
+        // Where JPEG is in use the state lists what is lossy; else nobody would make it exact.
+        if (!encoder_.options().may_lose()) known.stale.unite(known.lossy);
+        send_stale(*surface, known);
+    }
+}
+
+}  // namespace segue::spice::server
