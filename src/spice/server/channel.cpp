@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "spice/server/migration/seal.h"
+#include "spice/server/transport.h"
 
 namespace segue::spice::server {
 namespace {
@@ -82,8 +83,11 @@ bool Channel::can_send() const {
 
 bool Channel::can_send_small() const {
     constexpr std::uint32_t kSmallWindows = 16;
+    // What is only gathered (Transport::kMostGathered) is on its way.
+    constexpr std::size_t kMostWaitingSmall = 96u << 10;
+    static_assert(kMostWaitingSmall > Transport::kMostGathered);
     return stage_ == Stage::open && acks_.is_open(kSmallWindows) &&
-           output_.waiting() < kMostWaiting / 4;
+           output_.waiting() < kMostWaitingSmall;
 }
 
 void Channel::send_encoded(wire::EncodedMessage message) {

@@ -28,7 +28,7 @@ TEST(Display, AQuestionForItsCountersWaitsForNoWorker) {
     auto made = std::make_unique<SlowDevice>(std::size_t{1} << 20);
     SlowDevice& device = *made;
     device.queue(QXL_CMD_NOP, 0);
-    const auto display = Display::make(std::move(made), *home, {[](LinkId) {}, {}}).value();
+    const auto display = Display::make(std::move(made), *home, {[](LinkId) {}, {}, {}}).value();
     std::optional<Display::Counters> answer;
     {
         const std::lock_guard lock(device.gate);

@@ -5,13 +5,16 @@
 #include <cstring>
 #include <numeric>
 
+#include "spice/codec/lz_match.h"
+
 namespace segue::spice::server {
 
 using codec::PictureView;
 using codec::PixelFormat;
 
 bool Indexer::index(const PictureView& picture) {
-    if (picture.format != PixelFormat::bgrx32 ||
+    const bool is_whole = codec::is_aligned(picture.rows) && picture.stride % 4 == 0;
+    if (picture.format != PixelFormat::bgrx32 || !is_whole ||
         std::uint64_t{picture.width} * picture.height < kLeastPixels || !collect(picture))
         return false;
     sort();
@@ -36,24 +39,22 @@ bool Indexer::collect(const PictureView& picture) {
     palette_.clear();
     indices_.resize(std::size_t{picture.width} * picture.height);
     std::uint8_t* to = indices_.data();
-    std::uint32_t last = ~0u;
-    std::uint8_t index = 0;
     for (std::uint32_t y = 0; y < picture.height; ++y) {
-        const std::uint8_t* from = picture.row(y);
-        for (std::uint32_t x = 0; x < picture.width; ++x, from += 4) {
-            std::uint32_t color;
-            std::memcpy(&color, from, sizeof color);
-            color &= kColor;
-            if (color != last) {
-                const auto found = std::find(palette_.begin(), palette_.end(), color);
-                index = static_cast<std::uint8_t>(found - palette_.begin());
-                if (found == palette_.end()) {
-                    if (palette_.size() == kMostColors) return false;
-                    palette_.push_back(color);
-                }
-                last = color;
+        const auto* at = reinterpret_cast<const std::uint32_t*>(picture.row(y));
+        const std::uint32_t* const end = at + picture.width;
+        while (at < end) {
+            const std::uint32_t color = *at & kColor;
+            const auto found = std::find(palette_.begin(), palette_.end(), color);
+            const auto index = static_cast<std::uint8_t>(found - palette_.begin());
+            if (found == palette_.end()) {
+                if (palette_.size() == kMostColors) return false;
+                palette_.push_back(color);
             }
-            *to++ = index;
+            // Runs are long, in what has few colours.
+            const std::size_t run = 1 + codec::same_length(at + 1, at, end);
+            std::memset(to, index, run);
+            at += run;
+            to += run;
         }
     }
     return true;
