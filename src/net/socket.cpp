@@ -23,6 +23,16 @@ void set_tcp_options(int descriptor) {
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
+void notice_dead_host(int descriptor, bool in_flight) {
+    const auto set = [descriptor](int option, int value) {
+        setsockopt(descriptor, IPPROTO_TCP, option, &value, sizeof value);
+    };
+    set(TCP_KEEPIDLE, 5);
+    set(TCP_KEEPINTVL, 2);
+    set(TCP_KEEPCNT, 3);
+    if (in_flight) set(TCP_USER_TIMEOUT, 15000);
+}
+
 Result<> set_non_blocking(int descriptor) {
     const int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) {

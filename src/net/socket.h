@@ -16,6 +16,11 @@ namespace segue::net {
 // A stream socket of the address's family; TCP gets NODELAY and the kernel's keepalive.
 Result<Descriptor> make_socket(int family);
 void set_tcp_options(int descriptor);
+// A peer whose host has died is noticed after 5 idle seconds and three unanswered questions in 6
+// more (the kernel's own idea is two hours). With `in_flight` also one that has not acknowledged
+// what was sent for 15 s: only where a peer that lives always reads, since one that reads nothing
+// for that long counts as dead too. Nothing happens to sockets that are not TCP.
+void notice_dead_host(int descriptor, bool in_flight);
 Result<> set_non_blocking(int descriptor);
 // For a descriptor that is given away to a program that waits in its calls.
 Result<> set_blocking(int descriptor);

@@ -203,8 +203,7 @@ void Application::on_file_over(std::uint32_t id, spice::wire::agent::FileStatus 
                     : fmt::format("{} was not sent: {}", path, name_of(result)));
 }
 
-// --- What is shared
-// -------------------------------------------------------------------------------
+// --- What is shared ------------------------------------------------------------------------------
 
 void Application::on_stream_up(ChannelKey key, bool up) {
     shared_.on_stream_up(key, up);

@@ -12,6 +12,7 @@ void Channel::attach(SendMessage send, const wire::Capabilities& server, bool an
     send_ = std::move(send);
     moving_ = false;
     state_expected_ = false;
+    on_server(server);
     if (anew) {
         // What was queued before the channel was up goes behind its first words.
         std::deque<wire::EncodedMessage> queued;

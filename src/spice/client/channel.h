@@ -51,7 +51,7 @@ class Channel {
     virtual wire::Capabilities capabilities() const { return {}; }
 
     // The wire is linked: what is queued goes out, after what on_up() says. `anew`: the server
-    // knows nothing of this channel yet (false behind a seamless move).
+    // knows nothing of this channel yet (false behind a seamless move: on_server() alone).
     void attach(SendMessage send, const wire::Capabilities& server, bool anew);
     void detach() { send_ = nullptr; }
     bool is_attached() const { return send_ != nullptr; }
@@ -71,6 +71,9 @@ class Channel {
     // The channel's state for the target; empty payload if there is none.
     std::optional<wire::common::MigrateData> take_state() { return std::exchange(state_, {}); }
 
+    // Nothing is to be read while this is true: the server does not wait to be acknowledged.
+    virtual bool is_overwhelmed() const { return false; }
+
     // Forgets what the server was told and what it told us.
     void reset(ResetReason reason);
 
@@ -82,6 +85,8 @@ class Channel {
 
   protected:
     virtual Result<> handle(const wire::IncomingMessage& message) = 0;
+    // What the server that is there from now on can do.
+    virtual void on_server(const wire::Capabilities& server) { (void)server; }
     virtual void on_up(const wire::Capabilities& server) { (void)server; }
     virtual void on_reset(ResetReason reason) { (void)reason; }
     // Acknowledgements are held back while this is true: the server then stops by itself.

@@ -116,6 +116,24 @@ TEST_F(ChannelTest, UnknownMessagesAreErrors) {
     EXPECT_FALSE(channel_.receive({9999, 1, {}}));
 }
 
+TEST_F(ChannelTest, ANewServerHearsWhichKeysAreUp) {
+    attach();
+    channel_.key(0x2a, true);  // stays down
+    channel_.key(0x1e, true);
+    channel_.reset(ResetReason::fresh);
+    channel_.key(0x1e, false);  // nobody hears that
+    channel_.reset(ResetReason::fresh);
+    take_sent();
+    attach();
+    EXPECT_EQ(take_sent(), Sent{inputs::KeyUp::kFromClient});
+    for (std::uint32_t code = 1; code < 100; ++code)
+        channel_.key(code, false);
+    take_sent();
+    attach();
+    EXPECT_EQ(take_sent().size(), 16u) << "what may be under way is little";
+    channel_.reset(ResetReason::fresh);
+}
+
 TEST_F(ChannelTest, MovementIsSummedUpWhileTheServerIsBehind) {
     attach();
     for (int count = 0; count < 100; ++count)

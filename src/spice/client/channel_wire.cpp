@@ -74,6 +74,9 @@ std::uint16_t ChannelWire::port() const {
 
 void ChannelWire::on_socket(Result<net::Descriptor> socket) {
     if (!socket) return end(socket.error());
+    // A host that dies says nothing, and of itself a viewer says little: without this its user
+    // would look at a still picture for hours. Devices may rightly be held up by their guest.
+    net::notice_dead_host(socket->get(), plan_.key.type == wire::ChannelType::main);
     std::unique_ptr<net::ByteFilter> filter;
     if (secure_) {
         auto made = plan_.tls->make_filter();

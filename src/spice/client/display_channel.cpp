@@ -116,6 +116,10 @@ bool DisplayChannel::is_overloaded() const {
     return pending_bytes_ > kMaxPendingBytes || pending_messages_ > kMaxPendingMessages;
 }
 
+bool DisplayChannel::is_overwhelmed() const {
+    return pending_bytes_ > 2 * kMaxPendingBytes || pending_messages_ > 2 * kMaxPendingMessages;
+}
+
 void DisplayChannel::on_news(const DisplayNews& news) {
     pending_bytes_ -= std::min(pending_bytes_, news.bytes);
     pending_messages_ -= std::min(pending_messages_, news.messages);

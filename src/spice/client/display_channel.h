@@ -26,6 +26,7 @@ class DisplayChannel final : public Channel {
     void set_generation(std::uint64_t generation) { generation_ = generation; }
     // A hand-over waits for the new server's picture.
     bool is_waiting_for_picture() const { return waiting_for_picture_; }
+    bool is_overwhelmed() const override;
 
   private:
     Result<> handle(const wire::IncomingMessage& message) override;
@@ -39,7 +40,8 @@ class DisplayChannel final : public Channel {
     void show_frames();
     void draw(std::uint16_t number, wire::SharedBytes body, std::uint64_t generation);
 
-    // Beyond this the server is not acknowledged, and stops after two windows.
+    // Beyond this the server is not acknowledged, and stops after two windows; beyond twice as much
+    // nothing is read.
     static constexpr std::size_t kMaxPendingBytes = std::size_t{32} << 20;
     static constexpr std::size_t kMaxPendingMessages = 1024;
 

@@ -95,6 +95,11 @@ TEST_F(DisplayChannelTest, AServerThatOutrunsTheDrawingIsNotAcknowledged) {
         std::count(sent_.begin(), sent_.end(), wire::common::Ack::kFromClient);
     EXPECT_LT(acknowledged, 1100) << "what waits to be drawn is bounded";
     EXPECT_GT(acknowledged, 0);
+    EXPECT_TRUE(channel_.is_overwhelmed()) << "a server that goes on all the same is not read";
+    drawing_.run();
+    loop_->post([this] { loop_->stop(); });
+    loop_->run();
+    EXPECT_FALSE(channel_.is_overwhelmed());
 }
 
 }  // namespace

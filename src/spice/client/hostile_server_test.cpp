@@ -116,7 +116,13 @@ std::vector<Case> references() {
         {"surface of no size", [](Server& server) { return server.say(surface(1, 0, 4)); }, "0"},
         {"surface unknown", [](Server& server) { return server.say(display::SurfaceDestroy{9}); },
          "surface 9"},
-        {"surface twice", [](Server& server) { return server.say(surface(0, 1, 1)); }, "surface 0"},
+        {"surface of another kind",
+         [](Server& server) {
+             auto message = surface(0, 1, 1);
+             message.flags = display::SurfaceFlags::primary;
+             return server.say(message);
+         },
+         "surface 0"},
         {"source surface unknown",
          [](Server& server) {
              auto message = picture(Type::surface);

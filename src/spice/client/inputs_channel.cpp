@@ -7,9 +7,25 @@ namespace inputs = wire::inputs;
 using wire::operator|=;
 using wire::without;
 
+namespace {
+
+// A release is the press with bit 7 of the last byte: 1e -> 9e, e0 48 -> e0 c8.
+inputs::KeyUp release_of(std::uint32_t scan_code) {
+    return {(scan_code & 0xff) == 0xe0 ? scan_code | 0x8000 : scan_code | 0x80};
+}
+
+}  // namespace
+
 Result<> InputsChannel::handle(const wire::IncomingMessage& message) {
     return inputs::dispatch_from_server(message.number, message.body,
                                         [this](const auto& parsed) { return on(parsed); });
+}
+
+// What was let go of on the way to a server that could not pass it on, or while there was none, is
+// still down for the guest.
+void InputsChannel::on_up(const wire::Capabilities&) {
+    for (const std::uint32_t scan_code : released_)
+        say(release_of(scan_code));
 }
 
 void InputsChannel::on_reset(ResetReason reason) {
@@ -38,12 +54,14 @@ Result<> InputsChannel::on(const inputs::MouseMotionAck&) {
 
 void InputsChannel::key(std::uint32_t scan_code, bool pressed) {
     if (read_only_) return;
+    std::erase(released_, scan_code);
     if (pressed) {
         say(inputs::KeyDown{scan_code});
         return;
     }
-    // A release is the press with bit 7 of the last byte: 1e -> 9e, e0 48 -> e0 c8.
-    say(inputs::KeyUp{(scan_code & 0xff) == 0xe0 ? scan_code | 0x8000 : scan_code | 0x80});
+    say(release_of(scan_code));
+    released_.push_back(scan_code);
+    if (released_.size() > kMaxReleased) released_.pop_front();
 }
 
 void InputsChannel::set_modifiers(inputs::KeyboardModifiers modifiers) {

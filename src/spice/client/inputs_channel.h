@@ -25,6 +25,7 @@ class InputsChannel final : public Channel {
 
   private:
     Result<> handle(const wire::IncomingMessage& message) override;
+    void on_up(const wire::Capabilities& server) override;
     void on_reset(ResetReason reason) override;
     Result<> on(const wire::inputs::Init& message);
     Result<> on(const wire::inputs::KeyModifiers& message);
@@ -35,8 +36,12 @@ class InputsChannel final : public Channel {
     // More movements than this without an acknowledgement are summed up.
     static constexpr std::uint32_t kMaxUnacknowledged = 2 * wire::inputs::kMotionAckBunch;
 
+    // Keys of which a release may be under way when a server goes.
+    static constexpr std::size_t kMaxReleased = 16;
+
     const bool read_only_;
     OnModifiers on_modifiers_;
+    std::deque<std::uint32_t> released_;  // the latest, oldest first
     wire::inputs::MouseButtonMask buttons_{};
     std::uint32_t unacknowledged_ = 0;
     // Movement that waits for an acknowledgement.

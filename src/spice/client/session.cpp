@@ -14,6 +14,9 @@ constexpr Duration kPictureBound = 400ms;
 // The same while the new server has no surface at all: the guest's screen may be off.
 constexpr Duration kBlankBound = 2s;
 constexpr int kMaxRelinks = 3;
+// A machine has a few dozen channels at most; each display has a picture of its own.
+constexpr std::size_t kMaxChannels = 64;
+constexpr std::size_t kMaxDisplays = 16;
 constexpr Duration kRelinkDelay = 200ms;
 
 // What nearly every server with a screen has: connected while the main channel is being linked.
@@ -224,6 +227,7 @@ Result<> Session::on_wire_message(ChannelKey key, const wire::IncomingMessage& m
     const auto channel = channels_.find(key);
     if (channel == channels_.end()) return {};
     TRY(channel->second->receive(message));
+    if (channel->second->is_overwhelmed()) wires_.at(key)->set_reading(false);
     resume_waiting_channels();
     return {};
 }
@@ -330,9 +334,24 @@ void Session::on_channels(const std::vector<ChannelKey>& channels) {
         drop_channel(key);
     for (const ChannelKey key : channels) {
         if (key == kMain || !is_wanted(key)) continue;
+        if (!channels_.contains(key) && !has_room_for(key.type)) {
+            listener_.on_problem({ErrorCode::limit_exceeded,
+                                  fmt::format("{}: a server has at most {} channels here, {} of "
+                                              "them displays; this one is left out",
+                                              text_of(key), kMaxChannels, kMaxDisplays)});
+            continue;
+        }
         connect_channel(key);
     }
     check_session_up();
+}
+
+bool Session::has_room_for(ChannelType type) const {
+    const auto displays = std::count_if(channels_.begin(), channels_.end(), [](const auto& entry) {
+        return entry.first.type == ChannelType::display;
+    });
+    return channels_.size() < kMaxChannels &&
+           (type != ChannelType::display || static_cast<std::size_t>(displays) < kMaxDisplays);
 }
 
 // A display that is linked anew begins with empty caches at the server, where no other display of
@@ -384,6 +403,9 @@ void Session::bound_picture(Duration bound) {
 }
 
 void Session::on_display_news(ChannelKey key, const DisplayNews& news) {
+    // What a channel that has been dropped still had to show.
+    const auto channel = channels_.find(key);
+    if (channel == channels_.end()) return;
     if (news.error) {
         const auto wire = wires_.find(key);
         if (wire != wires_.end()) {
@@ -393,6 +415,7 @@ void Session::on_display_news(ChannelKey key, const DisplayNews& news) {
         }
         return;
     }
+    if (!channel->second->is_overwhelmed()) set_stream_reading(key, true);
     if (!news.waiting_for_picture) {
         picture_bound_->cancel();
         picture_is_bound_ = false;

@@ -128,6 +128,7 @@ class Session final : ChannelHost, MainListener {
     WirePlan plan_of(ChannelKey key, const Endpoint& endpoint, const Trust& trust,
                      std::shared_ptr<TlsClient>& tls) const;
     void connect_channel(ChannelKey key);
+    bool has_room_for(wire::ChannelType type) const;
     void drop_channel(ChannelKey key);
     void on_wire_linked(ChannelKey key);
     Result<> on_wire_message(ChannelKey key, const wire::IncomingMessage& message);

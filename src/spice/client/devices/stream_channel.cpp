@@ -23,8 +23,11 @@ Result<> StreamChannel::handle(const wire::IncomingMessage& message) {
                                      [this](const auto& parsed) { return on(parsed); });
 }
 
-void StreamChannel::on_up(const wire::Capabilities& server) {
+void StreamChannel::on_server(const wire::Capabilities& server) {
     server_takes_lz4_ = server.has(vmc::Capability::data_compress_lz4);
+}
+
+void StreamChannel::on_up(const wire::Capabilities&) {
     is_up_ = true;
     listener_.on_stream_up(key(), true);
 }

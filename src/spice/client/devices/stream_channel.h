@@ -43,6 +43,7 @@ class StreamChannel final : public Channel {
   private:
     bool is_port() const { return key().type != wire::ChannelType::usbredir; }
     Result<> handle(const wire::IncomingMessage& message) override;
+    void on_server(const wire::Capabilities& server) override;
     void on_up(const wire::Capabilities& server) override;
     void on_reset(ResetReason reason) override;
     Result<> on(const wire::spicevmc::Data& message);

@@ -18,7 +18,8 @@ namespace segue::spice::client {
 
 class Renderer {
   public:
-    explicit Renderer(SharedCaches& shared) : shared_(shared), images_(shared, surfaces_) {}
+    explicit Renderer(SharedCaches& shared)
+        : shared_(shared), surfaces_(shared.surfaces), images_(shared, surfaces_) {}
 
     // A message of the display channel from the server. An error is the server's fault and names
     // it.

@@ -90,7 +90,23 @@ TEST_F(RendererTest, UnknownAndDoubleSurfacesAreErrors) {
     EXPECT_EQ(feed(fill(3, {0, 0, 1, 1}, 0)).error().code, ErrorCode::protocol);
     EXPECT_EQ(feed(display::SurfaceDestroy{3}).error().code, ErrorCode::protocol);
     ASSERT_TRUE(create(3, 1, 1, false));
-    EXPECT_EQ(create(3, 1, 1, false).error().code, ErrorCode::protocol);
+    EXPECT_EQ(create(3, 1, 1, true).error().code, ErrorCode::protocol);
+    // By a server that forgot that we have it: it means a new one.
+    ASSERT_TRUE(create(3, 2, 2, false));
+    EXPECT_EQ((*renderer_.surfaces().find(3))->width(), 2);
+}
+
+TEST_F(RendererTest, TheDisplaysOfASessionShareOneBoundOfPixels) {
+    Renderer other(shared_);
+    ASSERT_TRUE(create(0, 8192, 8192, false));
+    {
+        Renderer third(shared_);
+        ASSERT_TRUE(third.surfaces().create(0, canvas::Format::xrgb32, 8192, 8192, false));
+        EXPECT_EQ(other.surfaces().create(0, canvas::Format::xrgb32, 1, 1, false).error().code,
+                  ErrorCode::limit_exceeded);
+    }
+    EXPECT_TRUE(other.surfaces().create(0, canvas::Format::xrgb32, 1, 1, false))
+        << "a display that goes gives back what it had";
 }
 
 // By a server that was not told what the client has of another one.
@@ -111,7 +127,7 @@ TEST_F(RendererTest, SurfacesAreBoundedTogether) {
     while (id < 100 && (result = create(id, 8192, 8192, false)))
         ++id;
     EXPECT_EQ(result.error().code, ErrorCode::limit_exceeded);
-    EXPECT_EQ(id, SurfaceStore::kMaxPixels / (8192 * 8192));
+    EXPECT_EQ(id, SurfaceBudget::kMaxPixels / (8192 * 8192));
 }
 
 TEST_F(RendererTest, CachedPicturesComeBackUntilTheyAreInvalid) {

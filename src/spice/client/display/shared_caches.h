@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What the display channels of one session share: pictures that the server may name again.
-// Used on the drawing thread only.
+// What the display channels of one session share: pictures that the server may name again, and the
+// bound of their surfaces. Used on the drawing thread only.
 #pragma once
 
 #include <map>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "spice/canvas/image.h"
+#include "spice/client/display/surface_store.h"
 #include "spice/codec/glz.h"
 
 namespace segue::spice::client {
@@ -51,6 +52,7 @@ struct SharedCaches {
         glz_waits_for.reset();
     }
 
+    SurfaceBudget surfaces;
     ImageCache images;
     codec::GlzWindow glz;
     std::uint64_t glz_decoded = 0;  // counts

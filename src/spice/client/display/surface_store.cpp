@@ -5,25 +5,30 @@ namespace segue::spice::client {
 
 Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint32_t width,
                               std::uint32_t height, bool primary) {
-    if (const auto known = surfaces_.find(id);
-        known != surfaces_.end() && primary && is_primary(id)) {
-        // Announced again by a server that has taken over and was not told what the client has.
+    if (const auto known = surfaces_.find(id); known != surfaces_.end()) {
+        if (primary != is_primary(id)) {
+            return fail(ErrorCode::protocol, "surface {} is created again as {} one", id,
+                        primary ? "the primary" : "an off-screen");
+        }
         const canvas::Image& image = known->second;
-        if (image.format() == format && image.width() == static_cast<std::int32_t>(width) &&
+        if (primary && image.format() == format &&
+            image.width() == static_cast<std::int32_t>(width) &&
             image.height() == static_cast<std::int32_t>(height))
             return {};
         TRY(destroy(id));
     }
-    if (surfaces_.contains(id)) {
-        return fail(ErrorCode::protocol, "surface {} is created twice", id);
-    }
     const std::int64_t pixels = std::int64_t{width} * height;
-    if (surfaces_.size() >= kMaxSurfaces || pixels_ + pixels > kMaxPixels) {
+    if (surfaces_.size() >= kMaxSurfaces || !budget_.take(pixels)) {
         return fail(ErrorCode::limit_exceeded,
                     "surfaces: at most {} of together {} pixels are kept for a server",
-                    kMaxSurfaces, kMaxPixels);
+                    kMaxSurfaces, SurfaceBudget::kMaxPixels);
     }
-    canvas::Image image = TRY(canvas::Image::create(format, width, height));
+    auto made = canvas::Image::create(format, width, height);
+    if (!made) {
+        budget_.give_back(pixels);
+        return tl::unexpected(made.error());
+    }
+    canvas::Image image = std::move(*made);
     const Hold lock = hold();
     if (primary) {
         primary_ = id;
@@ -41,7 +46,9 @@ Result<> SurfaceStore::destroy(std::uint32_t id) {
         return fail(ErrorCode::protocol, "surface {} is destroyed and does not exist", id);
     }
     const Hold lock = hold();
-    pixels_ -= std::int64_t{found->second.width()} * found->second.height();
+    const std::int64_t pixels = std::int64_t{found->second.width()} * found->second.height();
+    pixels_ -= pixels;
+    budget_.give_back(pixels);
     surfaces_.erase(found);
     if (is_primary(id)) primary_.reset();
     return {};
@@ -63,7 +70,7 @@ void SurfaceStore::clear(bool keep_picture) {
         kept_ = std::move(surfaces_.at(*primary_));
     }
     surfaces_.clear();
-    pixels_ = 0;
+    budget_.give_back(std::exchange(pixels_, 0));
     primary_.reset();
     covered_ = {};
 }

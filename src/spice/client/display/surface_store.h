@@ -4,6 +4,7 @@
 // primary surface is complete.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,24 @@
 #include "spice/canvas/image.h"
 
 namespace segue::spice::client {
+
+// How many pixels the surfaces of all displays of one session may have together.
+class SurfaceBudget {
+  public:
+    static constexpr std::int64_t kMaxPixels = std::int64_t{1} << 27;
+
+    // False: that is more than is left, and nothing was taken.
+    bool take(std::int64_t pixels) {
+        if (pixels_ + pixels > kMaxPixels) return false;
+        pixels_ += pixels;
+        return true;
+    }
+    void give_back(std::int64_t pixels) { pixels_ -= pixels; }
+
+  private:
+    // One thread takes; a display that goes may give back on another.
+    std::atomic<std::int64_t> pixels_ = 0;
+};
 
 // One thread draws. Others may look at what is shown, while they hold the store; the drawing thread
 // holds it while it changes pixels, and not while it decodes.
@@ -20,10 +39,16 @@ class SurfaceStore {
     Hold hold() const { return Hold(mutex_); }
 
     static constexpr std::size_t kMaxSurfaces = 16384;
-    static constexpr std::int64_t kMaxPixels = std::int64_t{1} << 27;
 
-    // The primary surface may be created again: its pixels stay where it is as it was.
-    // Errors: protocol for an id in use, limit_exceeded for too many or too large ones.
+    explicit SurfaceStore(SurfaceBudget& budget) : budget_(budget) {}
+    ~SurfaceStore() { budget_.give_back(pixels_); }
+    SurfaceStore(const SurfaceStore&) = delete;
+    SurfaceStore& operator=(const SurfaceStore&) = delete;
+
+    // A surface may be created again, by a server that has taken over and was not told what the
+    // client has: the primary one's pixels stay where it is as it was, another one is replaced.
+    // Errors: protocol where the primary one would become another surface or the other way round,
+    // limit_exceeded for too many or too large ones.
     Result<> create(std::uint32_t id, canvas::Format format, std::uint32_t width,
                     std::uint32_t height, bool primary);
     // Errors: protocol for an unknown id.
@@ -49,6 +74,7 @@ class SurfaceStore {
     canvas::Region take_damage();
 
   private:
+    SurfaceBudget& budget_;
     mutable std::recursive_mutex mutex_;
     std::map<std::uint32_t, canvas::Image> surfaces_;
     std::int64_t pixels_ = 0;

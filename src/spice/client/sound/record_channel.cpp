@@ -16,7 +16,7 @@ Result<> RecordChannel::handle(const wire::IncomingMessage& message) {
                                         [this](const auto& parsed) { return on(parsed); });
 }
 
-void RecordChannel::on_up(const wire::Capabilities& server) {
+void RecordChannel::on_server(const wire::Capabilities& server) {
     server_takes_opus_ = server.has(record::Capability::opus);
 }
 

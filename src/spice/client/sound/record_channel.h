@@ -22,7 +22,7 @@ class RecordChannel final : public Channel {
 
   private:
     Result<> handle(const wire::IncomingMessage& message) override;
-    void on_up(const wire::Capabilities& server) override;
+    void on_server(const wire::Capabilities& server) override;
     void on_reset(ResetReason reason) override;
     Result<> on(const wire::record::Start& message);
     Result<> on(const wire::record::Stop& message);
