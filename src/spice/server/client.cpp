@@ -247,6 +247,12 @@ void Client::leds_changed(std::uint8_t leds) {
     }
 }
 
+void Client::machine_runs() {
+    for (auto& [link, channel] : channels_) {
+        if (channel.inputs != nullptr) channel.inputs->machine_runs();
+    }
+}
+
 void Client::display_removed(Display* display) {
     std::vector<LinkId> gone;
     for (const auto& [link, channel] : channels_) {
@@ -449,6 +455,7 @@ void Client::take_state(CarriedParts& parts) {
 // Devices that a client keeps waiting go on: what they had under way is lost.
 void Client::state_is_late() {
     if (const auto late = target_->late()) perform(*late);
+    server_.devices().agent().expect_no_more(id_);
     for (const auto& [link, channel] : channels_) {
         if (!channel.driver || !channel.driver->channel().is_held()) continue;
         log_warning("spice", "client {} brings no state of {}: it goes on without", id_,
@@ -500,6 +507,7 @@ void Client::see_who_came() {
 void Client::perform(const MigrationTarget::Actions& actions) {
     for (const MigrationTarget::Action& action : actions) {
         if (const auto* parked = std::get_if<MigrationTarget::ConnectParked>(&action)) {
+            if (parked->expects_data) server_.devices().agent().expect(id_);
             connect_parked(parked->expects_data);
             if (!parked->expects_data) continue;
             state_timer_ = server_.home().make_timer([this] { state_is_late(); });

@@ -86,6 +86,7 @@ class Client final : private MainEvents, private Agent::User {
     // The pictures of its videos come so long before they are due: its sound is to wait as long.
     void video_lead_changed(Duration lead);
     void leds_changed(std::uint8_t leds);
+    void machine_runs();
     void display_removed(Display* display);
     // A device was added: the client may link its channel.
     void channel_added(ChannelKey key);

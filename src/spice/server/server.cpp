@@ -208,6 +208,8 @@ void Server::vm_start() {
     if (devices_) devices_->set_running(true);
     for (const auto& display : displays_)
         display->start();
+    for (const auto& client : clients_)
+        client->machine_runs();
 }
 
 void Server::vm_stop() {

@@ -127,6 +127,8 @@ class Server final : private InputSink {
     void tablet_wheel(int motion, std::uint32_t buttons) override;
     void tablet_buttons(std::uint32_t buttons) override;
     bool absolute_pointer() const override;
+    MachineState machine() const override;
+    Instant now() const override { return home_->now(); }
 
     void on_linked(LinkedSocket socket);
     void remove_client(ClientId client, const std::string& reason);

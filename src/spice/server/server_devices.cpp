@@ -260,6 +260,10 @@ void Server::tell_agent_mouse(std::uint32_t buttons, std::uint32_t wheel) {
         (buttons & 1) << 1 | (buttons & 4) | (buttons & 2) << 2 | (buttons & 0xc0) | wheel;
     devices_->agent().mouse(agent_mouse_);
 }
+MachineState Server::machine() const {
+    if (running_) return MachineState::runs;
+    return source_.is_started() ? MachineState::leaves : MachineState::stands;
+}
 bool Server::absolute_pointer() const {
     return mouse_mode_ == main_wire::MouseMode::client;
 }

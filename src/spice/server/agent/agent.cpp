@@ -60,6 +60,7 @@ Result<> Agent::attach(std::unique_ptr<CharDevice> device) {
     mouse_under_way_ = false;
     wants_graphics_devices_ = false;
     port_->device().set_connected(true);
+    port_->set_held(!expected_.empty());
     if (pending_) {
         const wire::migration::Main state = *std::exchange(pending_, std::nullopt);
         patience_->cancel();
@@ -212,6 +213,7 @@ void Agent::reset(Session& session) {
     Session fresh;
     fresh.user = session.user;
     fresh.knows = session.knows;
+    fresh.leaves = session.leaves;
     session = std::move(fresh);
 }
 
@@ -219,9 +221,11 @@ void Agent::join(ClientId id, User& user) {
     Session& session = sessions_[id];
     session.user = &user;
     session.knows = is_attached();
+    expect_no_more(id);
 }
 
 void Agent::leave(ClientId id) {
+    expect_no_more(id);
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return;
     const bool was_started = found->second.started;
@@ -346,6 +350,7 @@ void Agent::device_took(Payer payer, std::uint32_t tokens) {
 }
 
 void Agent::pay_back(Session& session, std::uint32_t tokens) {
+    if (session.leaves) return session.account.freed(tokens);
     if (const std::uint32_t granted = session.account.paid_back(tokens))
         session.user->agent_grants(granted);
 }
@@ -397,6 +402,7 @@ void Agent::send_graphics_devices() {
 void Agent::before_migrate(ClientId id) {
     Session* session = find(id);
     if (session == nullptr) return;
+    session->leaves = true;
     if (port_) {
         // At the beginning of a message no less than its header can go; the rest moves as state.
         const std::size_t least = from_agent_.in_message() ? 0 : sizeof(VDAgentMessage) - 1;
@@ -440,9 +446,25 @@ wire::migration::Main Agent::capture(ClientId id) const {
     return state;
 }
 
+void Agent::expect(ClientId id) {
+    expected_.insert(id);
+    if (port_) port_->set_held(true);
+}
+
+void Agent::expect_no_more(ClientId id) {
+    if (expected_.erase(id) != 0 && expected_.empty() && port_) port_->set_held(false);
+}
+
 void Agent::restore(ClientId id, User& user, const wire::migration::Main& state) {
-    join(id, user);
     Session& session = sessions_[id];
+    session.user = &user;
+    session.knows = is_attached();
+    // Released when everything is in its place.
+    struct Arrival {
+        Agent& agent;
+        ClientId id;
+        ~Arrival() { agent.expect_no_more(id); }
+    } arrival{*this, id};
     if (!state.agent_device.connected) {
         // There was none at the source: the client learns of one that is here.
         if (session.knows) user.agent_connected(TokenAccount::kWindow);
@@ -472,6 +494,8 @@ void Agent::apply(ClientId id, const wire::migration::Main& state) {
                     state.agent_device.write_client_tokens},
                    id);
     if (session->filter.in_message() && session->filter.verdict() == Verdict::pass) speaker_ = id;
+    // What the former server could not say any more.
+    pay_back(*session, 0);
     if (const Result<> done = pass_on_held(); !done)
         log_warning("spice", "client {}: {}", id, done.error().message);
     if (port_) port_->wakeup();

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "spice/server/agent/agent_filter.h"
 #include "spice/server/agent/agent_reader.h"
@@ -76,6 +77,11 @@ class Agent final : private DevicePort::Owner {
     // The last words to the client, before its MIGRATE.
     void before_migrate(ClientId id);
     wire::migration::Main capture(ClientId id) const;
+    // The client will bring the state of its former server: until restore(), join() or leave() the
+    // device is held, so that nothing is read for nobody, and nothing of ours gets into the middle
+    // of what that server had begun to write.
+    void expect(ClientId id);
+    void expect_no_more(ClientId id);
     // In place of join(), for a client with the state of its former server.
     void restore(ClientId id, User& user, const wire::migration::Main& state);
 
@@ -84,6 +90,7 @@ class Agent final : private DevicePort::Owner {
         User* user = nullptr;
         TokenAccount account;
         AgentFilter filter;
+        bool leaves = false;                      // MIGRATE is on its way: it hears no more
         bool knows = false;                       // that there is an agent
         bool started = false;                     // wants its messages
         bool receives = false;                    // the message under way
@@ -131,6 +138,7 @@ class Agent final : private DevicePort::Owner {
     bool wants_graphics_devices_ = false;
     bool mouse_under_way_ = false;
     std::deque<AgentMouse> mice_;
+    std::set<ClientId> expected_;
     // The state of the client that brought it, until the port opens.
     std::optional<wire::migration::Main> pending_;
     ClientId pending_of_ = 0;

@@ -348,6 +348,74 @@ TEST_F(AgentTest, AMoveAtEveryByteLosesNothing) {
     }
 }
 
+TEST_F(AgentTest, NothingIsReadOrWrittenBeforeTheStateHasCome) {
+    agent_->expect(1);
+    attach(*agent_);
+    // The source stood in the middle of a message, both ways.
+    const Bytes clipboard = message(VD_AGENT_CLIPBOARD, numbered(100));
+    const Bytes whole = chunk(VDP_CLIENT_PORT, clipboard);
+    const auto middle = whole.begin() + 50;
+    guest_.says.assign(middle, whole.end());
+    agent_->wakeup();
+    agent_->mouse({1, 2, 0, 0});
+    EXPECT_EQ(guest_.says.size(), whole.size() - 50);
+    EXPECT_TRUE(guest_.taken.empty());
+
+    auto source = make();
+    FakeGuest former;
+    ASSERT_TRUE(source->attach(std::make_unique<FakeCharDevice>(former)));
+    source->join(1, user_);
+    ASSERT_TRUE(source->start(1, ~0u));
+    former.says.assign(whole.begin(), middle);
+    former.takes = 11;
+    source->wakeup();
+    ASSERT_TRUE(source->data(1, SharedBytes::copy(clipboard)));
+    source->set_running(false);
+    source->before_migrate(1);
+    const Bytes blob = wire::encode(0, source->capture(1)).body();
+    agent_->restore(1, user_,
+                    wire::parse<wire::migration::Main>(SharedBytes::borrow(blob)).value());
+    EXPECT_EQ(user_.heard, clipboard);
+    Bytes rest(whole.begin() + 11, whole.end());
+    ASSERT_GT(guest_.taken.size(), rest.size()) << "the pointer's position, behind it";
+    guest_.taken.resize(rest.size());
+    EXPECT_EQ(guest_.taken, rest);
+    EXPECT_EQ(user_.disconnected, 0);
+}
+
+TEST_F(AgentTest, AClientThatBringsNothingHoldsTheDeviceNoLonger) {
+    agent_->expect(1);
+    agent_->expect(2);
+    attach(*agent_);
+    guest_.says = chunk(VDP_CLIENT_PORT, message(VD_AGENT_CLIPBOARD, numbered(5)));
+    agent_->leave(1);
+    EXPECT_FALSE(guest_.says.empty());
+    agent_->expect_no_more(2);
+    EXPECT_TRUE(guest_.says.empty()) << "dropped: nobody is there who takes it";
+}
+
+// Between its MIGRATE and its flush mark a client is told of no tokens; the target tells it.
+TEST_F(AgentTest, TokensFreedWhileTheClientLeavesAreGrantedAtTheTarget) {
+    begin();
+    guest_.takes = 0;
+    const Bytes word = message(VD_AGENT_CLIPBOARD, numbered(5));
+    for (int count = 0; count < 8; ++count) {
+        ASSERT_TRUE(say(1, word));
+        --user_.may_send;
+    }
+    agent_->before_migrate(1);
+    guest_.takes = SIZE_MAX;
+    agent_->wakeup();
+    EXPECT_EQ(user_.may_send, 2u);
+    agent_->set_running(false);
+    const Bytes blob = wire::encode(0, agent_->capture(1)).body();
+    auto target = make();
+    attach(*target);
+    target->restore(1, user_,
+                    wire::parse<wire::migration::Main>(SharedBytes::borrow(blob)).value());
+    EXPECT_EQ(user_.may_send, TokenAccount::kWindow);
+}
+
 TEST_F(AgentTest, AfterAMoveWithoutItsAgentTheClientIsTold) {
     wire::migration::Main state;
     state.agent_device.connected = true;

@@ -15,7 +15,8 @@ DevicePort::~DevicePort() {
 }
 
 Result<> DevicePort::write(wire::SharedBytes bytes, Payer payer, std::uint32_t tokens) {
-    if (bytes.size() > kMostQueued - queued_) {
+    // What another server queued may be more than is taken here.
+    if (queued_ > kMostQueued || bytes.size() > kMostQueued - queued_) {
         return fail(ErrorCode::limit_exceeded,
                     "more than {} bytes wait for the guest's device '{}': it must read them first",
                     kMostQueued, device_->subtype());

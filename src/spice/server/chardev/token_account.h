@@ -25,9 +25,13 @@ class TokenAccount {
         --may_send_;
         return true;
     }
+    // The guest took messages worth so many tokens, which the client is told later.
+    void freed(std::uint32_t tokens) {
+        freed_ = std::min(kWindow, freed_ + std::min(tokens, kWindow));
+    }
     // The guest took messages worth so many tokens; the result is to be granted to the client now.
     std::uint32_t paid_back(std::uint32_t tokens) {
-        freed_ = std::min(kWindow, freed_ + std::min(tokens, kWindow));
+        freed(tokens);
         if (freed_ < kGiveBack) return 0;
         const std::uint32_t granted = std::min(freed_, kWindow - std::min(kWindow, may_send_));
         freed_ = 0;
