@@ -47,7 +47,7 @@ class DisplayAtItsEnd : public testing::Test {
     void make(std::uint32_t group) {
         auto made = std::make_unique<FakeDevice>(std::size_t{1} << 20);
         device_ = made.get();
-        display_ = Display::make(std::move(made), *home_, {[](LinkId) {}, {}}).value();
+        display_ = Display::make(std::move(made), *home_, {[](LinkId) {}, {}, {}}).value();
         MemorySlot slot = device_->slot();
         slot.group = group;
         display_->add_slot(slot);
