@@ -14,9 +14,12 @@ namespace main_wire = wire::main;
 // A client that answers no ping for so long is gone: nobody else can tell a pulled cable.
 constexpr Duration kPingInterval = 10s;
 constexpr int kMostUnanswered = 3;
-// State that a client brings from another server, counted from its DO_SEAMLESS: the machine may
-// still be copied for long.
-constexpr Duration kStatePatience = 300s;
+// State that a client brings from another server, counted from when the machine runs here (copying
+// it may take hours), and for its devices from when main's state has come.
+constexpr Duration kStatePatience = 30s;
+// A machine that has run here for so long did not just arrive: who says that it moves here with it
+// would only pass by what is asked of every other client.
+constexpr Duration kArrivalBound = 60s;
 // Once main has come, the other channels follow as fast as the line brings what is before MIGRATE.
 constexpr Duration kComeTime = 5s;
 
@@ -248,6 +251,8 @@ void Client::leds_changed(std::uint8_t leds) {
 }
 
 void Client::machine_runs() {
+    if (state_timer_ && target_->state() == MigrationTarget::State::restoring)
+        state_timer_->start(kStatePatience);
     for (auto& [link, channel] : channels_) {
         if (channel.inputs != nullptr) channel.inputs->machine_runs();
     }
@@ -429,6 +434,10 @@ wire::migration::Main Client::main_state() {
 Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
     if (!target_)
         return fail(ErrorCode::protocol, "main: DO_SEAMLESS from a client that is no migration");
+    if (server_.runs_for() > kArrivalBound) {
+        main_->say(main_wire::MigrateDstSeamlessNack{});
+        return {};
+    }
     perform(TRY(target_->do_seamless(source_version)));
     return {};
 }
@@ -468,14 +477,18 @@ Result<> Client::migrate_end() {
     if (!target_)
         return fail(ErrorCode::protocol, "main: MIGRATE_END from a client that is no migration");
     perform(TRY(target_->migrate_end()));
+    server_.machine_is_here();
     return {};
 }
 
 Result<> Client::restore_main(const wire::migration::Main& state) {
     if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
     overtaken_ = server_.admission().links_on_their_way(connection_id_);
+    const bool is_late = target_->state() == MigrationTarget::State::settled;
     perform(TRY(target_->state_came()));
-    server_.devices().agent().restore(id_, *this, state);
+    server_.machine_is_here();
+    // The agent has talked without its client since: what stood in the middle then is of no use.
+    server_.devices().agent().restore(id_, *this, is_late ? wire::migration::Main{} : state);
     main_wire::MultiMediaTime time;
     time.time = server_.session().multi_media_time;
     main_->say(time);
@@ -511,7 +524,7 @@ void Client::perform(const MigrationTarget::Actions& actions) {
             connect_parked(parked->expects_data);
             if (!parked->expects_data) continue;
             state_timer_ = server_.home().make_timer([this] { state_is_late(); });
-            state_timer_->start(kStatePatience);
+            if (server_.is_running()) state_timer_->start(kStatePatience);
         } else if (std::holds_alternative<MigrationTarget::SendAck>(action)) {
             main_->say(main_wire::MigrateDstSeamlessAck{});
         } else if (std::holds_alternative<MigrationTarget::SendNack>(action)) {

@@ -202,6 +202,7 @@ Server::Session Server::session() const {
 
 void Server::vm_start() {
     running_ = true;
+    if (home_ != nullptr) runs_since_ = home_->now();
     source_.machine_runs();
     // A machine that was paused on the way goes on telling; one that comes back does not leave.
     if (sender_.step() != StateSender::Step::told) drop_state();
@@ -210,6 +211,12 @@ void Server::vm_start() {
         display->start();
     for (const auto& client : clients_)
         client->machine_runs();
+}
+
+void Server::machine_is_here() {
+    if (running_) return;
+    for (const auto& display : displays_)
+        display->expect_start();
 }
 
 void Server::vm_stop() {

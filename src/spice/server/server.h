@@ -97,6 +97,11 @@ class Server final : private InputSink {
     Session session() const;
     EncoderOptions encoder_options() const;
     Display* display_of(std::uint8_t id);
+    bool is_running() const { return running_; }
+    // Zero while it stands still.
+    Duration runs_for() const { return running_ ? home_->now() - runs_since_ : Duration{}; }
+    // A client that moved here knows that its machine has arrived, be it paused.
+    void machine_is_here();
     InputSink& inputs() { return *this; }
     CharDevices& devices() { return *devices_; }
     // Null: no such channel, or it is in use.
@@ -185,6 +190,7 @@ class Server final : private InputSink {
     std::unique_ptr<SoundDevices> sound_;
     AgentMouse agent_mouse_;
     bool running_ = false;
+    Instant runs_since_{};
 
     bool primary_allows_tablet_ = true;
     bool absolute_allowed_ = false;  // a client may point in absolute coordinates

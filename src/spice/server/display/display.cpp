@@ -22,6 +22,8 @@ constexpr Duration kStatePatience = 2s;
 constexpr Duration kBesidePatience = 100ms;
 // After the machine has begun to run here: its device sets its mode again within a refresh of QEMU.
 constexpr Duration kArrival = 80ms;
+// A machine that has arrived and does not run by then is paused, and its picture is the last one.
+constexpr Duration kPausedArrival = 2s;
 // What was sent with losses and stands still for this long is made exact.
 constexpr Duration kRest = 1s;
 // QEMU's displays look for what a machine has drawn each 30 ms, on the home loop's own clock: a
@@ -95,6 +97,12 @@ void Display::greet_those_at_home() {
     if (primary == nullptr || !(machine_draws_ || primary->has_kept_pixels)) return;
     for_displays([](DisplayChannel& channel) {
         if (!channel.is_held() && channel.shows_this_machine()) channel.machine_arrived();
+    });
+}
+
+void Display::expect_start() {
+    worker_.post([this] {
+        if (!machine_arrived_ && !guest_->is_running()) arrival_timer_->start(kPausedArrival);
     });
 }
 

@@ -43,6 +43,8 @@ class Display final : private DisplayListener {
 
     // --- The machine -----------------------------------------------------------------------------
     void start();
+    // The machine has arrived from another host: it starts soon, or is paused.
+    void expect_start();
     // Returns when the surfaces hold everything that was drawn; never waits for a client.
     void stop();
 

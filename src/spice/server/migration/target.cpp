@@ -11,7 +11,7 @@ using Event = MigrationTarget::Event;
 constexpr bool kTable[3][5] = {
     /* parked    */ {true, true, true, false, false},
     /* restoring */ {true, false, false, true, true},
-    /* settled   */ {true, false, false, false, false},
+    /* settled   */ {true, false, false, true, false},
 };
 
 Result<> check(State state, Event event) {
@@ -74,6 +74,8 @@ Result<MigrationTarget::Actions> MigrationTarget::migrate_end() {
 
 Result<MigrationTarget::Actions> MigrationTarget::state_came() {
     TRY(check(state_, Event::state_came));
+    // Behind its bound: the client is settled already.
+    if (state_ == State::settled) return Actions{};
     state_ = State::settled;
     return Actions{Settled{}};
 }

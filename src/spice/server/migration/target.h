@@ -51,7 +51,8 @@ class MigrationTarget {
     Result<Actions> channel_linked(std::size_t parked, bool overtaken = false);
     Result<Actions> do_seamless(std::uint32_t source_version);
     Result<Actions> migrate_end();
-    // The main channel's own state has come: the last that settles the client.
+    // The main channel's own state has come: the last that settles the client. Behind late() it
+    // changes nothing.
     Result<Actions> state_came();
     // The main channel's state did not come in time.
     Result<Actions> late();

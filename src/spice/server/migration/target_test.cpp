@@ -80,6 +80,17 @@ TEST(MigrationTarget, AStateThatOvertakesItsChannelIsStillAwaitedThere) {
     EXPECT_FALSE(std::get<Target::Connect>(new_one->front()).expects_data);
 }
 
+// A line that stood still for longer than the bound: the client stays, whatever its state is worth.
+TEST(MigrationTarget, AStateBehindItsBoundEndsNothing) {
+    Target target;
+    EXPECT_TRUE(target.do_seamless(1));
+    EXPECT_TRUE(target.late());
+    const auto came = target.state_came();
+    ASSERT_TRUE(came);
+    EXPECT_TRUE(came->empty());
+    EXPECT_EQ(target.state(), State::settled);
+}
+
 TEST(MigrationTarget, ParkedChannelsAreBounded) {
     Target target;
     EXPECT_TRUE(target.channel_linked(Target::kMostParked - 1));

@@ -78,6 +78,8 @@ PlaybackChannel::~PlaybackChannel() {
 
 // After a seamless move, too: there is no state to take over, and saying it twice does no harm.
 void PlaybackChannel::start() {
+    // It has no state: nothing will come.
+    if (expects_data()) stop_waiting();
     device_->attach(*this);
     say_volume();
     say_mute();

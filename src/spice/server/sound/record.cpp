@@ -76,6 +76,8 @@ RecordChannel::~RecordChannel() {
 }
 
 void RecordChannel::start() {
+    // It has no state: nothing will come.
+    if (expects_data()) stop_waiting();
     device_->attach(*this);
     say_volume();
     say_mute();
