@@ -54,6 +54,10 @@ Server::Server() = default;
 
 Server::~Server() {
     *alive_ = false;
+    // Clients let go of their keys when they leave; the embedder's devices may be gone already.
+    keyboard_.reset();
+    mouse_.reset();
+    tablet_.reset();
     while (!clients_.empty())
         remove_client(clients_.back()->id(), "the server ends");
     // First those who could call back, then those who would be called.
