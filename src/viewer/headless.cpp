@@ -99,6 +99,9 @@ class Headless final : public HeadlessDevices {
         write("disconnected",
               fmt::format("\"retrying\":true,\"message\":{}", json_string(error.message)));
     }
+    void on_standby(const Endpoint& standby) override {
+        write("standby", standby.host.empty() ? "\"host\":null" : host_field(standby));
+    }
     void on_over(const std::optional<Error>& error) override {
         if (error) {
             log_error("viewer", "{}", error->message);

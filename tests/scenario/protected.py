@@ -33,10 +33,14 @@ DOMAIN = """<domain type='qemu'>
     </interface>
     <serial type='file'><source path='{serial}' append='on'/><target port='0'/></serial>
     <controller type='usb' model='none'/>
-    <memballoon model='none'/>
+    <memballoon model='none'/>{screen}
   </devices>
 </domain>
 """
+
+SCREEN = """
+    <graphics type='spice' autoport='yes'/>
+    <video><model type='vga'/></video>"""
 
 
 def emulator(folder):
@@ -50,7 +54,8 @@ def emulator(folder):
 class ProtectedMachine:
     """The domain's XML, its peer outside, and what it counts."""
 
-    def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50"):
+    def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50",
+                 screen=False):
         self.name, self.interval = name, interval
         folder = Path(folder)
         folder.chmod(0o755)
@@ -68,7 +73,7 @@ class ProtectedMachine:
             name=name, uuid=self.uuid, kernel=guest.kernel(),
             initrd=guest.initramfs(), words=" ".join(words), emulator=emulator(folder),
             disk=self.disk, port=self.outside.port, own=self.outside.guest_port,
-            serial=self.serial))
+            serial=self.serial, screen=SCREEN if screen else ""))
 
     def __enter__(self):
         return self

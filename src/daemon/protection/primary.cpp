@@ -230,6 +230,7 @@ void PrimaryProtection::prepare_standby(Answer<> done) {
                    self->tls_ = said->flag("tls");
                    self->tls_name_ = said->text("tls_name");
                    self->promotion_us_ = said->i64("promotion_us");
+                   self->screen_ = (*said)["screen"];
                    done({});
                });
 }

@@ -82,6 +82,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void probe_qemu();
     void qemu_hangs(HangJudge::Verdict verdict);
     Json expected_rto() const;
+    // While the standby can take over the viewers know where it is.
+    void tell_viewers();
     void try_again();
     void log_event(const std::string& text) const;
     void after(Duration delay, std::function<void()> what);
@@ -121,6 +123,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     std::int64_t alone_after_us_ = 0;
     Instant decided_at_{};
     Json figures_;  // the agent's last answer
+    Json screen_;   // the standby's: host, port, tls_port
+    std::string told_host_;
 };
 
 std::string_view name_of(PrimaryProtection::State state);

@@ -11,6 +11,7 @@
 #include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/standby.h"
+#include "daemon/spice_line.h"
 #include "qemu/process.h"
 
 namespace segue {
@@ -60,7 +61,25 @@ void PrimaryProtection::enter(State state) {
     services_.metrics.gauge("segue_protection_state",
                             "1: protected by a standby, 0: not, though it should be",
                             {{"domain", domain->name}}) = state == State::guarding ? 1 : 0;
+    tell_viewers();
     save();
+}
+
+// A library that is not ours has no such socket, and its viewers are not told.
+void PrimaryProtection::tell_viewers() {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) return;
+    const bool ready = state_ == State::guarding || state_ == State::moving;
+    const std::string host(ready ? screen_.text("host") : "");
+    if (host == told_host_) return;
+    told_host_ = host;
+    ask_helper(
+        services_, SpiceLine::path_in(domain->incarnation->directory),
+        Json::object({{"cmd", "standby"},
+                      {"host", host},
+                      {"port", screen_.u64("port")},
+                      {"tls_port", screen_.u64("tls_port")}}),
+        [](Result<Json>) {}, 5s);
 }
 
 void PrimaryProtection::log_event(const std::string& text) const {
@@ -89,6 +108,7 @@ void PrimaryProtection::save() const {
     settings.set("disk_bytes", disk_bytes_);
     settings.set("promotion_us", promotion_us_);
     settings.set("gate_at_primary", gate_at_primary_);
+    settings.set("screen", screen_);
     if (domain->standby) {
         const storage::ProtectionRecord below = domain->standby->record();
         settings.set("runs_on", Json::object({{"state", below.state},
@@ -128,6 +148,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     self->disk_bytes_ = settings->u64("disk_bytes");
     self->promotion_us_ = settings->i64("promotion_us");
     self->gate_at_primary_ = settings->flag("gate_at_primary");
+    self->screen_ = (*settings)["screen"];
     self->directory_ = services.settings.state + "/protection/" + self->key_;
     domain->primary = self;
     auto agent = adopt_helper(services, self->directory_);
@@ -146,6 +167,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     }
     self->state_ = State::guarding;
     log_info("daemon", "domain '{}': its agent is adopted", domain->name);
+    self->tell_viewers();
     self->look();
 }
 

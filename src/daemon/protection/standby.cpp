@@ -18,8 +18,10 @@
 #include "daemon/protection/primary.h"
 #include "daemon/protection/promotions.h"
 #include "daemon/spice_library.h"
+#include "daemon/spice_line.h"
 #include "domain/alias.h"
 #include "net/descriptor.h"
+#include "spice/control/messages.h"
 
 namespace segue {
 namespace {
@@ -248,11 +250,30 @@ Result<> StandbyProtection::start(const Json& arguments) {
     start.environment = line.environment;
     start.environment.emplace_back("SEGUE_AGENT_KEY", arguments.text("secret"));
     const std::string library = spice_library_directory(services_.settings.spice_library);
-    if (!library.empty()) start.environment.emplace_back("LD_LIBRARY_PATH", library);
+    if (!library.empty()) {
+        start.environment.emplace_back("LD_LIBRARY_PATH", library);
+        start.environment.emplace_back(spice::control::kPathVariable,
+                                       SpiceLine::path_in(directory_));
+    }
     std::error_code code;
     std::filesystem::create_directories(services_.settings.state + "/protection", code);
     helper_ = TRY(start_helper(services_, start));
     return {};
+}
+
+// Where viewers find the promoted guest.
+Json StandbyProtection::screen() const {
+    for (const Graphics& graphics : live_.graphics) {
+        const bool listens = graphics.listen == ListenType::address;
+        if (graphics.type != GraphicsType::spice || !listens) continue;
+        std::string host = graphics.address.empty() ? graphics.host_address : graphics.address;
+        if (host.empty()) host = services_.settings.spice_listen;
+        if (host == "0.0.0.0" || host == "::") host = services_.identity.name;
+        return Json::object({{"host", host},
+                             {"port", std::max(graphics.port, 0)},
+                             {"tls_port", std::max(graphics.tls_port, 0)}});
+    }
+    return Json::object();
 }
 
 void StandbyProtection::answer_where(Instant until, Answer<Json> answer) {
@@ -284,6 +305,7 @@ void StandbyProtection::answer_where(Instant until, Answer<Json> answer) {
                    answer(Json::object({{"address", net::Address::of_tcp(host, where.port).text()},
                                         {"tls", self->tls_},
                                         {"tls_name", self->services_.identity.name},
+                                        {"screen", self->screen()},
                                         {"promotion_us", last ? last->took_us : 0}}));
                    self->look();
                });

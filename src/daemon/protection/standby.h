@@ -41,6 +41,7 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     Result<> make_image(const Json& arguments, Disk& disk);
     Result<> start(const Json& arguments);
     void answer_where(Instant until, Answer<Json> answer);
+    Json screen() const;
     void look();
     void looked(const Json& said);
     void take_over(const Json& said);

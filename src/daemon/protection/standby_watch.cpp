@@ -15,6 +15,7 @@
 #include "daemon/protection/primary.h"
 #include "daemon/protection/promotions.h"
 #include "daemon/protection/standby.h"
+#include "daemon/spice_line.h"
 
 namespace segue {
 namespace {
@@ -153,6 +154,8 @@ void StandbyProtection::take_over(const Json& said) {
     std::filesystem::create_directories(directory, code);
     std::filesystem::permissions(directory, std::filesystem::perms::owner_all, code);
     std::filesystem::create_symlink(file("standby/qmp.sock"), directory + "/monitor.sock", code);
+    std::filesystem::create_symlink(SpiceLine::path_in(directory_), SpiceLine::path_in(directory),
+                                    code);
     const auto identity = identify(static_cast<std::int32_t>(said.i64("vm_pid")));
     if (identity) (void)write_pid_file(directory + "/pid", *identity);
     if (made_definition_ && !keeps_definition_) domain->persistent.reset();

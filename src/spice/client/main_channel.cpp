@@ -8,12 +8,18 @@ using wire::has;
 
 wire::Capabilities MainChannel::capabilities() const {
     using main::Capability;
-    return wire::Capabilities::of({Capability::semi_seamless_migrate, Capability::name_and_uuid,
-                                   Capability::agent_connected_tokens,
-                                   Capability::seamless_migrate});
+    auto offered =
+        wire::Capabilities::of({Capability::semi_seamless_migrate, Capability::name_and_uuid,
+                                Capability::agent_connected_tokens, Capability::seamless_migrate});
+    offered.add(wire::standby::Capability::knows_standby);
+    return offered;
 }
 
 Result<> MainChannel::handle(const wire::IncomingMessage& message) {
+    if (message.number == wire::standby::StandbyHost::kFromServer) {
+        return wire::standby::dispatch_from_server(
+            message.number, message.body, [this](const auto& parsed) { return on(parsed); });
+    }
     return main::dispatch_from_server(message.number, message.body,
                                       [this](const auto& parsed) { return on(parsed); });
 }
@@ -178,6 +184,11 @@ Result<> MainChannel::on(const main::MigrateEnd&) {
 
 Result<> MainChannel::on(const main::MigrateSwitchHost& message) {
     listener_.on_switch_host(message.destination);
+    return {};
+}
+
+Result<> MainChannel::on(const wire::standby::StandbyHost& message) {
+    listener_.on_standby_host(message.destination);
     return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include "spice/client/channel.h"
 #include "spice/wire/main.schema.h"
+#include "spice/wire/standby.schema.h"
 
 namespace segue::spice::client {
 
@@ -21,6 +22,8 @@ class MainListener {
     virtual void on_migrate_cancel() = 0;
     virtual void on_migrate_end() = 0;
     virtual void on_switch_host(const wire::main::Destination& to) = 0;
+    // Where the VM goes on if its host dies; an empty host: nowhere.
+    virtual void on_standby_host(const wire::main::Destination& to) = 0;
     // The agent in the guest came or went, or said something.
     virtual void on_agent(bool connected) = 0;
     virtual void on_agent_data(ByteView chunk) = 0;
@@ -70,6 +73,7 @@ class MainChannel final : public Channel {
     Result<> on(const wire::main::MigrateCancel& message);
     Result<> on(const wire::main::MigrateEnd& message);
     Result<> on(const wire::main::MigrateSwitchHost& message);
+    Result<> on(const wire::standby::StandbyHost& message);
     Result<> on(const wire::main::MigrateDstSeamlessAck& message);
     Result<> on(const wire::main::MigrateDstSeamlessNack& message);
 

@@ -41,6 +41,8 @@ class SessionListener : public AgentListener,
     // Something failed that is being tried again, or a channel that is not needed.
     virtual void on_problem(const Error& error) = 0;
     virtual void on_lost(const Error& error) = 0;
+    // Where the machine goes on if its host dies; no host: nowhere.
+    virtual void on_standby(const Endpoint& standby) { (void)standby; }
     // The session is over: nothing follows. No error: it was closed.
     virtual void on_over(const std::optional<Error>& error) = 0;
 
@@ -182,6 +184,7 @@ class Session final : ChannelHost, MainListener {
     void on_migrate_cancel() override;
     void on_migrate_end() override;
     void on_switch_host(const wire::main::Destination& to) override;
+    void on_standby_host(const wire::main::Destination& to) override;
     void on_agent(bool connected) override;
     void on_agent_data(ByteView chunk) override;
     void on_agent_drained() override;
@@ -223,6 +226,8 @@ class Session final : ChannelHost, MainListener {
     // Announced while the last move was not over, or the session not whole.
     std::optional<std::pair<wire::main::Destination, std::optional<std::uint32_t>>> deferred_;
     std::vector<Candidate> candidates_;
+    // Where the machine goes on if its host dies.
+    std::optional<Candidate> standby_;
     std::size_t next_candidate_ = 0;
     // The source has said that the machine is gone: until then only the target is tried.
     std::optional<Instant> target_alone_until_;

@@ -107,6 +107,9 @@ void Session::perform_report(FollowerAction action) {
         case FollowerAction::report_cancelled: return listener_.on_migrate_cancelled();
         case FollowerAction::report_lost:
             candidates_ = {{settings_.endpoint, settings_.trust}};
+            // Home first: it may have been the way there that broke.
+            if (standby_) candidates_.push_back(*standby_);
+            standby_.reset();
             next_candidate_ = 0;
             target_alone_until_.reset();
             return listener_.on_lost(
@@ -163,6 +166,14 @@ void Session::on_switch_host(const main::Destination& to) {
     if (!target_ || target_->endpoint != endpoint) announce(to, std::nullopt);
     target_alone_until_ = environment_.loop.now() + kTargetAlone;
     happen({FollowerEvent::switch_host});
+}
+
+void Session::on_standby_host(const main::Destination& to) {
+    standby_.reset();
+    if (!to.host.empty()) {
+        standby_ = {endpoint_of(to, settings_.migration_host), trust_of(to, settings_.trust)};
+    }
+    listener_.on_standby(standby_ ? standby_->endpoint : Endpoint());
 }
 
 // A main connection that waits there and was not promised our channels' state.

@@ -5,6 +5,7 @@
 #include "spice/server/inputs/inputs_channel.h"
 #include "spice/server/server.h"
 #include "spice/server/sound/playback.h"
+#include "spice/wire/standby.schema.h"
 
 namespace segue::spice::server {
 namespace {
@@ -124,6 +125,7 @@ Result<> Client::attach_channels() {
         list.channels.push_back(id);
     }
     main_->say(list);
+    server_.tell_standby(*this);
     return {};
 }
 
@@ -370,6 +372,14 @@ void Client::send_switch_host(const MigrationDestination& destination) {
     main_->say(message);
 }
 
+void Client::send_standby(const MigrationDestination& standby) {
+    const wire::Capabilities& caps = main_->setup().client_caps;
+    if (!caps.has(wire::standby::Capability::knows_standby)) return;
+    wire::standby::StandbyHost message;
+    message.destination = destination_of(standby);
+    main_->say(message);
+}
+
 Result<> Client::migrate_linked(Linked linked) {
     const auto answer = linked == Linked::seamless        ? MigrationSource::Answer::seamless
                         : linked == Linked::semi_seamless ? MigrationSource::Answer::semi_seamless
@@ -515,6 +525,7 @@ void Client::see_who_came() {
     if (!has_come() || std::exchange(told_that_it_came_, true)) return;
     come_timer_->cancel();
     server_.client_settled(id_);
+    server_.tell_standby(*this);
 }
 
 void Client::perform(const MigrationTarget::Actions& actions) {

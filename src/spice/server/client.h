@@ -69,6 +69,9 @@ class Client final : private MainEvents, private Agent::User {
     void send_cancel() { main_->cancel_migration(); }
     void send_end() { main_->say(wire::main::MigrateEnd{}); }
     void send_switch_host(const MigrationDestination& destination);
+    // Where the machine goes on if this host dies; an empty host: nowhere. Not every client knows
+    // the word.
+    void send_standby(const MigrationDestination& standby);
     // `carried`: the target has the state that carried_state() gave.
     void migrate_channels(bool carried);
     // Adds what travels beside this client to `parts`; false: nothing does.

@@ -54,6 +54,12 @@ void ControlServer::input(PeerPlace peer, ByteView bytes) {
 }
 
 void ControlServer::obey(net::Connection& peer, const control::LineReader::Incoming& incoming) {
+    const auto standby = control::parse_standby(incoming.line);
+    if (!standby) return send(peer, control::error_line(standby.error().message));
+    if (*standby) {
+        handlers_.standby(**standby);
+        return send(peer, control::standby_told_line());
+    }
     const auto command = control::parse_command(incoming.line);
     if (!command) return send(peer, control::error_line(command.error().message));
     switch (command->kind) {

@@ -13,6 +13,7 @@
 #include "net/listen.h"
 #include "spice/control/line_reader.h"
 #include "spice/control/messages.h"
+#include "spice/control/standby.h"
 #include "spice/server/migration/carried_state.h"
 
 namespace segue::spice::server {
@@ -33,6 +34,7 @@ class ControlServer {
         std::function<void(control::CommandKind)> command;
         // State of a move has come: none of the parts yet, or all.
         std::function<void(CarriedParts, const StateKey&)> state_arrived;
+        std::function<void(const control::StandbyPlace&)> standby;
     };
 
     // All on the loop of the I/O thread.

@@ -83,6 +83,10 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.carry_state = [this] { carry_state(); };
     handlers.drop_state = [this] { withdraw(); };
     handlers.state_taken = [this] { state_taken(); };
+    handlers.standby = [this](const control::StandbyPlace& place) {
+        const auto port = [](std::uint16_t one) { return one == 0 ? -1 : int{one}; };
+        set_standby({place.host, port(place.port), port(place.tls_port), place.subject});
+    };
     handlers.state_arrived = [this](CarriedParts parts, const StateKey& key) {
         state_arrived(std::move(parts), key);
     };

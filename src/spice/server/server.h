@@ -115,6 +115,8 @@ class Server final : private InputSink {
     void client_answered(ClientId client, MigrationSource::Answer answer);
     // A client that came from another server is here.
     void client_settled(ClientId client);
+    // While this machine is protected a client is told where it would go on.
+    void tell_standby(Client& client);
     // What has come for this client beside it.
     void give_state(Client& client);
     // The client goes as soon as nothing of it is on the stack.
@@ -157,6 +159,7 @@ class Server final : private InputSink {
     std::vector<ClientId> present() const;
     struct StatusAnswer;
     void tell_status(StatusReply reply);
+    void set_standby(const MigrationDestination& standby);
     void carry_state();
     void tell_last_state();
     void drop_state();
@@ -201,6 +204,7 @@ class Server final : private InputSink {
     MigrationSource source_;
     std::unique_ptr<Timer> source_timer_;
     std::optional<MigrationDestination> switch_destination_;
+    std::optional<MigrationDestination> standby_;
     // The state that goes to the target beside the clients, and whose it is.
     StateSender sender_;
     std::set<ClientId> carried_;

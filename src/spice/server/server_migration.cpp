@@ -54,6 +54,17 @@ Result<> Server::migrate_switch() {
     return {};
 }
 
+void Server::set_standby(const MigrationDestination& standby) {
+    standby_ = standby;
+    for (const auto& client : clients_)
+        client->send_standby(standby);
+    if (standby.host.empty()) standby_.reset();
+}
+
+void Server::tell_standby(Client& client) {
+    if (standby_) client.send_standby(*standby_);
+}
+
 void Server::client_answered(ClientId client, MigrationSource::Answer answer) {
     const auto destination = source_.destination();
     if (auto actions = source_.answered(client, answer)) perform(*actions, destination);

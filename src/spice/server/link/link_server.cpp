@@ -435,6 +435,11 @@ ControlServer::Handlers LinkServer::control_handlers() {
             if (handlers->state_arrived) handlers->state_arrived(std::move(*shared), key);
         });
     };
+    made.standby = [this](const control::StandbyPlace& place) {
+        home_.post([handlers = handlers_, place] {
+            if (handlers->standby) handlers->standby(place);
+        });
+    };
     return made;
 }
 

@@ -36,6 +36,7 @@ class LinkServer {
         std::function<void()> drop_state;
         std::function<void()> state_taken;
         std::function<void(CarriedParts, const StateKey&)> state_arrived;
+        std::function<void(const control::StandbyPlace&)> standby;
     };
 
     LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers);

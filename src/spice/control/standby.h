@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A word of segued's to our library (messages.h): where the machine goes on if its host dies, which
+// the library tells its clients.
+//
+//   {"cmd":"standby","host":"h","port":5900,"tls_port":0,"subject":""}    no host: nowhere
+//
+// Answered with {"event":"standby-told"} or {"error":…}.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace segue::spice::control {
+
+struct StandbyPlace {
+    std::string host;
+    std::uint16_t port = 0, tls_port = 0;  // 0: none
+    std::string subject;                   // of its certificate; empty: the host's name counts
+    friend bool operator==(const StandbyPlace&, const StandbyPlace&) = default;
+};
+
+inline constexpr std::size_t kMostHost = 255;
+inline constexpr std::size_t kMostSubject = 4095;
+
+// Nothing: another command. Errors (limit_exceeded) name the member.
+Result<std::optional<StandbyPlace>> parse_standby(std::string_view line);
+std::string to_line(const StandbyPlace& place);
+std::string standby_told_line();
+
+}  // namespace segue::spice::control
