@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 
 #include "protect/disk_segment.h"
 
@@ -28,9 +30,27 @@ std::uint64_t number_of(const std::string& name) {
     return number;
 }
 
+// Of the segments in the log, oldest first.
+std::vector<std::uint64_t> numbers_in(const std::string& directory) {
+    std::vector<std::uint64_t> numbers;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+        const std::uint64_t number = number_of(entry.path().filename().string());
+        if (number != 0) numbers.push_back(number);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    return numbers;
+}
+
 Result<> sync_descriptor(int descriptor, const std::string& what) {
     if (::fdatasync(descriptor) != 0) return fail_errno("sync", what, errno);
     return {};
+}
+
+// A file that is gone already is removed.
+Result<> remove_file(const std::string& path) {
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+    return fail_errno("remove", path, errno);
 }
 
 Result<> sync_directory(const std::string& path) {
@@ -50,12 +70,47 @@ struct DiskEpochs::Segment {
     std::uint64_t epoch = 0;  // 0: not sealed
 };
 
+// Segments that are in the image, but not known to be so durably: oldest first.
+struct DiskEpochs::Kept {
+    std::mutex job;  // held by a removal while it runs
+    std::mutex list;
+    std::vector<std::shared_ptr<Segment>> segments;
+    std::atomic<bool> failed = false;
+
+    void add(const std::vector<std::shared_ptr<Segment>>& more) {
+        const std::lock_guard lock(list);
+        segments.insert(segments.end(), more.begin(), more.end());
+    }
+    void forget(const std::vector<std::shared_ptr<Segment>>& removed) {
+        const std::lock_guard lock(list);
+        std::erase_if(segments, [&](const auto& segment) {
+            return std::find(removed.begin(), removed.end(), segment) != removed.end();
+        });
+    }
+    std::vector<std::shared_ptr<Segment>> all() {
+        const std::lock_guard lock(list);
+        return segments;
+    }
+
+    Result<> error() const {
+        return fail(ErrorCode::persist_failed,
+                    "the disk image could not be made durable before: its log is kept, and "
+                    "nothing is committed over it");
+    }
+};
+
 DiskEpochs::~DiskEpochs() = default;
+
+Result<> DiskEpochs::sync_image(int descriptor) {
+    return sync_descriptor(descriptor, "the disk image");
+}
 
 Result<std::unique_ptr<DiskEpochs>> DiskEpochs::open(const std::string& image,
                                                      const std::string& directory,
-                                                     std::uint64_t committed_epoch) {
+                                                     std::uint64_t committed_epoch, Sync sync) {
     std::unique_ptr<DiskEpochs> disk(new DiskEpochs);
+    disk->sync_ = std::move(sync);
+    disk->kept_ = std::make_shared<Kept>();
     disk->directory_ = directory;
     const int number = ::open(image.c_str(), O_RDWR | O_CLOEXEC);
     if (number < 0) return fail_errno("open", image, errno);
@@ -72,14 +127,7 @@ std::string DiskEpochs::segment_path(std::uint64_t number) const {
 }
 
 Result<> DiskEpochs::recover(std::uint64_t committed_epoch) {
-    std::vector<std::uint64_t> numbers;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
-        const std::uint64_t number = number_of(entry.path().filename().string());
-        if (number != 0) numbers.push_back(number);
-    }
-    std::sort(numbers.begin(), numbers.end());
-    for (const std::uint64_t number : numbers) {
+    for (const std::uint64_t number : numbers_in(directory_)) {
         auto segment = std::make_shared<Segment>();
         segment->number = number;
         segment->file = TRY(DiskSegmentFile::open(segment_path(number)));
@@ -194,12 +242,12 @@ void DiskEpochs::unmap(const Segment& segment) {
 
 DiskEpochs::Job DiskEpochs::flush_job() const {
     if (logging_) return [] { return Result<>(); };
-    return [image = image_] { return sync_descriptor(*image, "the disk image"); };
+    return [image = image_, sync = sync_] { return sync(*image); };
 }
 
 Result<> DiskEpochs::begin_epochs() {
     if (logging_) return {};
-    TRY(sync_descriptor(*image_, "the disk image"));
+    TRY(sync_(*image_));
     TRY(open_segment());
     logging_ = true;
     return sync_directory(directory_);
@@ -210,10 +258,7 @@ Result<> DiskEpochs::end_epochs() {
     // Unsealed writes count too: the primary goes on, and nothing is promised to anybody.
     for (const auto& segment : segments_)
         if (segment->epoch == 0) segment->epoch = kAllSealed;
-    const Job finish = TRY(commit(kAllSealed));
-    TRY(finish());
-    logging_ = false;
-    return {};
+    return discard(kAllSealed);
 }
 
 Result<> DiskEpochs::seal(std::uint64_t epoch) {
@@ -264,7 +309,8 @@ Result<> DiskEpochs::fold(const Segment& segment) {
 }
 
 // After an error every segment is still there: folding them again, in their order, is the same.
-Result<DiskEpochs::Job> DiskEpochs::commit(std::uint64_t epoch) {
+Result<std::vector<std::shared_ptr<DiskEpochs::Segment>>> DiskEpochs::fold_until(
+    std::uint64_t epoch) {
     const auto behind = std::find_if(
         segments_.begin(), segments_.end(),
         [epoch](const auto& segment) { return segment->epoch == 0 || segment->epoch > epoch; });
@@ -274,31 +320,58 @@ Result<DiskEpochs::Job> DiskEpochs::commit(std::uint64_t epoch) {
     for (const auto& segment : done)
         unmap(*segment);
     segments_.erase(segments_.begin(), behind);
-    return removal(std::move(done));
+    return done;
+}
+
+Result<DiskEpochs::Job> DiskEpochs::commit(std::uint64_t epoch) {
+    // One that fails from here on makes the job fail that is made here.
+    if (kept_->failed) return tl::make_unexpected(kept_->error().error());
+    return removal(TRY(fold_until(epoch)));
 }
 
 DiskEpochs::Job DiskEpochs::removal(std::vector<std::shared_ptr<Segment>> done) const {
     if (done.empty()) return [] { return Result<>(); };
-    return [image = image_, done, directory = directory_]() -> Result<> {
-        TRY(sync_descriptor(*image, "the disk image"));
-        for (const auto& segment : done)
-            (void)::unlink(segment->file->path().c_str());
-        // The file of the epoch that is being written was made meanwhile: before it is sealed, its
-        // name must be durable too.
-        return sync_directory(directory);
-    };
+    kept_->add(done);
+    return
+        [image = image_, sync = sync_, done, kept = kept_, directory = directory_]() -> Result<> {
+            const std::lock_guard lock(kept->job);
+            Result<> outcome = kept->failed ? kept->error() : sync(*image);
+            for (const auto& segment : done)
+                if (outcome) outcome = remove_file(segment->file->path());
+            kept->failed = !outcome;
+            TRY(std::move(outcome));
+            kept->forget(done);
+            // The file of the epoch that is being written was made meanwhile: before it is sealed,
+            // its name must be durable too.
+            return sync_directory(directory);
+        };
 }
 
 Result<> DiskEpochs::discard(std::uint64_t committed_epoch) {
+    // A job that runs comes to its end first.
+    const std::lock_guard lock(kept_->job);
+    if (kept_->failed) {
+        for (const auto& segment : kept_->all())
+            TRY(fold(*segment));
+    }
     // A fold that failed before (no room) left its epoch in the log alone.
-    const Job finish = TRY(commit(committed_epoch));
-    TRY(finish());
+    TRY(fold_until(committed_epoch));
+    TRY(sync_(*image_));
+    TRY(remove_log());
+    kept_->forget(kept_->all());
+    kept_->failed = false;
     extents_.clear();
-    for (const auto& segment : segments_)
-        (void)::unlink(segment->file->path().c_str());
     segments_.clear();
     logging_ = false;
-    return sync_descriptor(*image_, "the disk image");
+    return {};
+}
+
+// Every segment, oldest first: also those whose own removal has not had its turn. The image alone
+// counts, and soon somebody writes to it.
+Result<> DiskEpochs::remove_log() {
+    for (const std::uint64_t number : numbers_in(directory_))
+        TRY(remove_file(segment_path(number)));
+    return sync_directory(directory_);
 }
 
 }  // namespace segue

@@ -25,13 +25,17 @@ class DiskEpochs {
   public:
     // Runs anywhere, also on another thread; touches nothing of this object.
     using Job = std::function<Result<>()>;
+    // Makes what was written to the image durable. A seam: disks that fail are rare.
+    using Sync = std::function<Result<>(int descriptor)>;
+    static Result<> sync_image(int descriptor);
 
     // `committed_epoch`: of the page store; kAllSealed when it holds nothing (then everything that
     // was sealed counts).
     static constexpr std::uint64_t kAllSealed = UINT64_MAX;
     static Result<std::unique_ptr<DiskEpochs>> open(const std::string& image,
                                                     const std::string& directory,
-                                                    std::uint64_t committed_epoch);
+                                                    std::uint64_t committed_epoch,
+                                                    Sync sync = sync_image);
     ~DiskEpochs();
 
     std::uint64_t bytes() const { return bytes_; }
@@ -57,7 +61,9 @@ class DiskEpochs {
     // Makes the segments sealed so far durable.
     Job sync_job() const;
     // Folds the epochs up to this one into the image. The job makes the image durable and then
-    // removes their segments.
+    // removes their segments. Once a job has failed, no segment is removed and none is folded:
+    // opened again, an older one would go over what a newer one brought. Then this, end_epochs()
+    // and discard() are what counts: the first fails, the others begin with what was kept.
     Result<Job> commit(std::uint64_t epoch);
     // Takes back everything behind this epoch, and goes on without a log. After an error (the image
     // has no room for what is committed) nothing is lost: again.
@@ -80,9 +86,16 @@ class DiskEpochs {
     void unmap(const Segment& segment);
     Result<> fold(const Segment& segment);
     std::string segment_path(std::uint64_t number) const;
+    Result<std::vector<std::shared_ptr<Segment>>> fold_until(std::uint64_t epoch);
     Job removal(std::vector<std::shared_ptr<Segment>> done) const;
+    Result<> remove_log();
+
+    // Shared with the jobs, which run in the order in which they were made.
+    struct Kept;
 
     std::string directory_;
+    Sync sync_;
+    std::shared_ptr<Kept> kept_;
     std::shared_ptr<int> image_;  // descriptor, closed with its last owner
     std::uint64_t bytes_ = 0;
     bool logging_ = false;

@@ -145,6 +145,77 @@ TEST(DiskEpochs, ACommitThatFailedIsMadeUpBeforeTheRestIsTakenBack) {
     EXPECT_EQ(folder.content().substr(kFar), "fariiiii");
 }
 
+// The image's disk fails once, and the kernel tells it once.
+TEST(DiskEpochs, AnEpochWhoseCleanUpFailedNeverGoesOverALaterOne) {
+    Folder folder(8);
+    bool is_broken = false;
+    const auto open = [&](std::uint64_t committed) {
+        return DiskEpochs::open(folder.image(), folder.path + "/log", committed,
+                                [&](int descriptor) -> Result<> {
+                                    if (is_broken) return fail(ErrorCode::persist_failed, "broken");
+                                    return DiskEpochs::sync_image(descriptor);
+                                })
+            .value();
+    };
+    auto disk = open(DiskEpochs::kAllSealed);
+    ASSERT_TRUE(disk->begin_epochs().has_value());
+    write(*disk, 0, "older");
+    ASSERT_TRUE(disk->seal(2).has_value());
+    const auto first = disk->commit(2).value();
+    write(*disk, 0, "new");
+    ASSERT_TRUE(disk->seal(3).has_value());
+    // Made before anybody knows that the first one fails.
+    const auto second = disk->commit(3).value();
+    is_broken = true;
+    EXPECT_FALSE(first().has_value());
+    is_broken = false;
+    EXPECT_FALSE(second().has_value());
+    write(*disk, 7, "!");
+    ASSERT_TRUE(disk->seal(4).has_value());
+    const auto third = disk->commit(4);
+    ASSERT_FALSE(third.has_value());
+    EXPECT_THAT(third.error().message, HasSubstr("its log is kept"));
+    // A kill now: all of it is there, and in its order.
+    std::ofstream(folder.image()) << std::string(8, '?');
+    disk = open(4);
+    EXPECT_EQ(read_all(*disk), "newer??!");
+    // Without one a promotion begins with what was kept, and leaves nothing of it.
+    ASSERT_TRUE(disk->discard(4).has_value());
+    EXPECT_EQ(folder.segments(), 0U);
+}
+
+TEST(DiskEpochs, APromotionBeginsWithWhatAFailedCleanUpKept) {
+    Folder folder(8);
+    bool is_broken = false;
+    const auto disk = DiskEpochs::open(folder.image(), folder.path + "/log", DiskEpochs::kAllSealed,
+                                       [&](int) -> Result<> {
+                                           if (!is_broken) return {};
+                                           return fail(ErrorCode::persist_failed, "broken");
+                                       })
+                          .value();
+    ASSERT_TRUE(disk->begin_epochs().has_value());
+    write(*disk, 0, "older");
+    ASSERT_TRUE(disk->seal(2).has_value());
+    const auto first = disk->commit(2).value();
+    write(*disk, 0, "new");
+    ASSERT_TRUE(disk->seal(3).has_value());
+    const auto second = disk->commit(3).value();
+    write(*disk, 5, "???");
+    is_broken = true;
+    EXPECT_FALSE(first().has_value());
+    EXPECT_FALSE(disk->discard(3).has_value());
+    is_broken = false;
+    // What the disk forgot.
+    std::ofstream(folder.image()) << std::string(8, 'i');
+    ASSERT_TRUE(disk->discard(3).has_value());
+    EXPECT_EQ(folder.content(), "neweriii");
+    EXPECT_EQ(folder.segments(), 0U);
+    // Its turn comes late.
+    EXPECT_TRUE(second().has_value());
+    write(*disk, 0, "O");
+    EXPECT_EQ(folder.content(), "Oeweriii");
+}
+
 TEST(DiskEpochs, WithoutAMemoryImageEverythingSealedCounts) {
     Folder folder(8);
     {

@@ -138,6 +138,12 @@ void resume(const Services& services, const rpc::DomainRef& ref, Answer<> answer
     if (!object->unresolved.empty()) {
         return answer(fail(ErrorCode::operation_invalid, "{}", object->unresolved));
     }
+    if (object->primary && object->primary->state() == PrimaryProtection::State::isolated) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "domain '{}' stands still because its standby may have taken over; "
+                           "`segue unprotect {}` lets it go on here when the standby has not",
+                           object->name, object->name));
+    }
     command(services, ref, CallKind::modify, "resume", "cont",
             [&services, object, answer](Result<> done) {
                 if (done && !object->status.is(DomainState::running)) {

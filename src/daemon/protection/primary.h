@@ -9,6 +9,7 @@
 #include "daemon/services.h"
 #include "protect/hang_judge.h"
 #include "protect/interval_pilot.h"
+#include "spice/control/standby.h"
 #include "store/records.h"
 
 namespace segue {
@@ -82,8 +83,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void probe_qemu();
     void qemu_hangs(HangJudge::Verdict verdict);
     Json expected_rto() const;
-    // While the standby can take over the viewers know where it is.
-    void tell_viewers();
+    // Where the standby is, while it can take over or may have done so.
+    void tell_viewers(
+        spice::control::StandbySource source, Answer<> told = [](Result<>) {});
     void try_again();
     void log_event(const std::string& text) const;
     void after(Duration delay, std::function<void()> what);
@@ -124,7 +126,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     Instant decided_at_{};
     Json figures_;  // the agent's last answer
     Json screen_;   // the standby's: host, port, tls_port
-    std::string told_host_;
+    std::string told_viewers_;
 };
 
 std::string_view name_of(PrimaryProtection::State state);

@@ -20,6 +20,11 @@ namespace {
 constexpr Duration kLook = 200ms;
 // An agent whose loop does not come round in this time holds the guest's writes.
 constexpr Duration kAgentBound = 2s;
+// The agent waits 15 s for a standby that is slow to hear it. A QEMU that ended before would be
+// taken for one that died.
+constexpr Duration kFarewellBound = 20s;
+// A QEMU whose server does not take a word in this time is busy with worse.
+constexpr Duration kViewersBound = 2s;
 
 }  // namespace
 
@@ -61,25 +66,27 @@ void PrimaryProtection::enter(State state) {
     services_.metrics.gauge("segue_protection_state",
                             "1: protected by a standby, 0: not, though it should be",
                             {{"domain", domain->name}}) = state == State::guarding ? 1 : 0;
-    tell_viewers();
+    tell_viewers(state == State::isolated ? spice::control::StandbySource::stands_still
+                                          : spice::control::StandbySource::runs);
     save();
 }
 
 // A library that is not ours has no such socket, and its viewers are not told.
-void PrimaryProtection::tell_viewers() {
+void PrimaryProtection::tell_viewers(spice::control::StandbySource source, Answer<> told) {
     const auto domain = domain_.lock();
-    if (!domain || !domain->incarnation) return;
-    const bool ready = state_ == State::guarding || state_ == State::moving;
-    const std::string host(ready ? screen_.text("host") : "");
-    if (host == told_host_) return;
-    told_host_ = host;
+    if (!domain || !domain->incarnation) return told({});
+    const bool known =
+        state_ == State::guarding || state_ == State::moving || state_ == State::isolated;
+    const Json place = Json::object({{"cmd", "standby"},
+                                     {"host", known ? screen_.text("host") : ""},
+                                     {"port", screen_.u64("port")},
+                                     {"tls_port", screen_.u64("tls_port")},
+                                     {"source", spice::control::name_of(source)}});
+    if (place.dump() == told_viewers_) return told({});
+    told_viewers_ = place.dump();
     ask_helper(
-        services_, SpiceLine::path_in(domain->incarnation->directory),
-        Json::object({{"cmd", "standby"},
-                      {"host", host},
-                      {"port", screen_.u64("port")},
-                      {"tls_port", screen_.u64("tls_port")}}),
-        [](Result<Json>) {}, 5s);
+        services_, SpiceLine::path_in(domain->incarnation->directory), place,
+        [told](Result<Json>) { told({}); }, kViewersBound);
 }
 
 void PrimaryProtection::log_event(const std::string& text) const {
@@ -158,6 +165,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
         self->reason_ = "the standby may have taken over";
         // The daemon before us may have ended between its record and this command.
         if (const auto guest = domain->running_guest()) (*guest)->execute("stop", [](Result<>) {});
+        self->tell_viewers(spice::control::StandbySource::stands_still);
         return;
     }
     if (!self->agent_) return self->agent_is_of_no_use("segue-agent is gone");
@@ -167,7 +175,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     }
     self->state_ = State::guarding;
     log_info("daemon", "domain '{}': its agent is adopted", domain->name);
-    self->tell_viewers();
+    self->tell_viewers(spice::control::StandbySource::runs);
     self->look();
 }
 
@@ -279,8 +287,12 @@ void PrimaryProtection::move(Answer<Json> answer) {
     const auto ended = [self, domain, answer](const Json& said) {
         self->log_event("moved to the standby at " + self->wish_.standby);
         if (self->agent_) self->agent_->kill();
-        when_gone(*domain, [answer, said] { answer(said); });
-        end_guest(self->services_, *domain, ShutOffReason::migrated);
+        // Stock viewers, too, while there is somebody who can send them.
+        self->tell_viewers(spice::control::StandbySource::left,
+                           [self, domain, answer, said](Result<>) {
+                               when_gone(*domain, [answer, said] { answer(said); });
+                               end_guest(self->services_, *domain, ShutOffReason::migrated);
+                           });
     };
     ask_helper(
         services_, agent_file("control.sock"), Json::object({{"cmd", "freeze"}}),
@@ -310,7 +322,7 @@ void PrimaryProtection::let_go(std::function<void()> then) {
     if (!agent_) return then();
     ask_helper(
         services_, agent_file("control.sock"), Json::object({{"cmd", "end"}}),
-        [self = shared_from_this(), then](Result<Json>) { then(); }, 2s);
+        [self = shared_from_this(), then](Result<Json>) { then(); }, kFarewellBound);
 }
 
 void PrimaryProtection::guest_gone() {

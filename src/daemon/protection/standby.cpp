@@ -22,6 +22,7 @@
 #include "domain/alias.h"
 #include "net/descriptor.h"
 #include "spice/control/messages.h"
+#include "spice/control/standby.h"
 
 namespace segue {
 namespace {
@@ -254,6 +255,8 @@ Result<> StandbyProtection::start(const Json& arguments) {
         start.environment.emplace_back("LD_LIBRARY_PATH", library);
         start.environment.emplace_back(spice::control::kPathVariable,
                                        SpiceLine::path_in(directory_));
+        start.environment.emplace_back(spice::control::kWaitsVariable, "1");
+        tells_viewers_ = true;
     }
     std::error_code code;
     std::filesystem::create_directories(services_.settings.state + "/protection", code);
@@ -261,8 +264,9 @@ Result<> StandbyProtection::start(const Json& arguments) {
     return {};
 }
 
-// Where viewers find the promoted guest.
+// Where viewers find the promoted guest. Stock's library would let them in before it is one.
 Json StandbyProtection::screen() const {
+    if (!tells_viewers_ && prestarts_) return Json::object();
     for (const Graphics& graphics : live_.graphics) {
         const bool listens = graphics.listen == ListenType::address;
         if (graphics.type != GraphicsType::spice || !listens) continue;

@@ -60,6 +60,7 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     bool keeps_definition_ = false;
     bool tls_ = false;
     bool prestarts_ = false;
+    bool tells_viewers_ = false;  // its SPICE server is ours
     std::vector<std::uint16_t> ports_;
     std::uint16_t agent_port_ = 0;  // of migration_ports
     std::unique_ptr<QemuProcess> helper_;

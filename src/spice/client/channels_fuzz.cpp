@@ -36,7 +36,7 @@ class Nobody final : public ChannelHost,
     void on_migrate_cancel() override {}
     void on_migrate_end() override {}
     void on_switch_host(const wire::main::Destination&) override {}
-    void on_standby_host(const wire::main::Destination&) override {}
+    void on_standby_host(const wire::standby::StandbyHost&) override {}
     void on_agent(bool connected) override { agent.on_connected(connected); }
     void on_agent_data(ByteView bytes) override { agent.on_data(bytes); }
     void on_agent_drained() override { agent.on_drained(); }

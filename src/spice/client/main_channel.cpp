@@ -188,7 +188,7 @@ Result<> MainChannel::on(const main::MigrateSwitchHost& message) {
 }
 
 Result<> MainChannel::on(const wire::standby::StandbyHost& message) {
-    listener_.on_standby_host(message.destination);
+    listener_.on_standby_host(message);
     return {};
 }
 

@@ -23,7 +23,7 @@ class MainListener {
     virtual void on_migrate_end() = 0;
     virtual void on_switch_host(const wire::main::Destination& to) = 0;
     // Where the VM goes on if its host dies; an empty host: nowhere.
-    virtual void on_standby_host(const wire::main::Destination& to) = 0;
+    virtual void on_standby_host(const wire::standby::StandbyHost& standby) = 0;
     // The agent in the guest came or went, or said something.
     virtual void on_agent(bool connected) = 0;
     virtual void on_agent_data(ByteView chunk) = 0;

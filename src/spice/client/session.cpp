@@ -54,7 +54,8 @@ Session::Session(Environment& environment, Settings settings, SessionListener& l
               if (key.type == ChannelType::display)
                   static_cast<DisplayChannel&>(*channel).painter().complete_picture();
           }
-      })) {
+      })),
+      source_look_(environment.loop.make_timer([this] { look_at_source(); })) {
     if (settings_.max_clipboard) agent_.limit_clipboard(*settings_.max_clipboard);
 }
 
@@ -63,6 +64,7 @@ Session::~Session() {
         wire->close();
     close_left_behind();
     close_target();
+    leave_standby();
 }
 
 void Session::start() {
@@ -296,6 +298,7 @@ void Session::on_wire_closed(ChannelKey key, const Error& error, bool denied) {
 void Session::on_init(const wire::main::Init& init) {
     has_init_ = true;
     session_id_ = init.session_id;
+    forget_standby();
     if (state_ == FollowerState::switching) {
         // The target starts every channel anew, on the connections that wait.
         std::vector<ChannelKey> missing;

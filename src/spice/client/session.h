@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "spice/client/agent/agent.h"
+#include "spice/client/announced.h"
 #include "spice/client/channel_wire.h"
 #include "spice/client/cursor_channel.h"
 #include "spice/client/devices/smartcard_channel.h"
@@ -110,12 +111,6 @@ class Session final : ChannelHost, MainListener {
         std::map<ChannelKey, std::shared_ptr<ChannelWire>> wires;
         Answer answer = Answer::not_asked;
     };
-    // Where a fresh session is tried.
-    struct Candidate {
-        Endpoint endpoint;
-        Trust trust;
-    };
-
     // session_channels.cpp: the channels and who hears of them.
     Channel* make_channel(ChannelKey key);
     std::unique_ptr<Channel> make_device_channel(ChannelKey key);
@@ -168,6 +163,14 @@ class Session final : ChannelHost, MainListener {
     void start_retry();
     bool target_can_start_anew(const Endpoint& endpoint) const;
 
+    // session_standby.cpp: where the machine goes on if its host dies.
+    void forget_standby();
+    void leave_standby();
+    void look_at_source();
+    bool is_source_silent();
+    void ask_standby();
+    void go_to_standby();
+
     // ChannelHost
     void on_migrate(ChannelKey key, wire::common::MigrateFlags flags) override;
     void on_ready_to_move(ChannelKey key) override;
@@ -184,7 +187,7 @@ class Session final : ChannelHost, MainListener {
     void on_migrate_cancel() override;
     void on_migrate_end() override;
     void on_switch_host(const wire::main::Destination& to) override;
-    void on_standby_host(const wire::main::Destination& to) override;
+    void on_standby_host(const wire::standby::StandbyHost& standby) override;
     void on_agent(bool connected) override;
     void on_agent_data(ByteView chunk) override;
     void on_agent_drained() override;
@@ -226,9 +229,14 @@ class Session final : ChannelHost, MainListener {
     // Announced while the last move was not over, or the session not whole.
     std::optional<std::pair<wire::main::Destination, std::optional<std::uint32_t>>> deferred_;
     std::vector<Candidate> candidates_;
-    // Where the machine goes on if its host dies.
-    std::optional<Candidate> standby_;
     std::size_t next_candidate_ = 0;
+    // Where the machine goes on if its host dies: asked while the source is silent or lost.
+    std::optional<Candidate> standby_;
+    bool source_stands_still_ = false;
+    std::uint64_t heard_bytes_ = 0;
+    Instant heard_at_{};
+    std::shared_ptr<ChannelWire> standby_wire_;
+    std::shared_ptr<TlsClient> standby_tls_;
     // The source has said that the machine is gone: until then only the target is tried.
     std::optional<Instant> target_alone_until_;
     int attempts_ = 0;
@@ -238,6 +246,7 @@ class Session final : ChannelHost, MainListener {
     std::unique_ptr<Timer> patience_;
     std::unique_ptr<Timer> retry_;
     std::unique_ptr<Timer> picture_bound_;
+    std::unique_ptr<Timer> source_look_;
 };
 
 }  // namespace segue::spice::client

@@ -16,28 +16,6 @@ constexpr Duration kLastBackOff = 2s;
 // A server that sent its viewers away goes on listening, and shows a machine that stands still.
 constexpr Duration kTargetAlone = 20s;
 constexpr Duration kStable = 5s;
-// QEMU announces -1 for a port it does not have.
-constexpr std::uint16_t kNoPort = 65535;
-
-std::uint16_t port_of(std::uint16_t announced) {
-    return announced == kNoPort ? std::uint16_t{0} : announced;
-}
-
-Endpoint endpoint_of(const main::Destination& to, const std::string& host_override) {
-    Endpoint endpoint;
-    endpoint.host = host_override.empty() ? to.host : host_override;
-    endpoint.port = port_of(to.port);
-    endpoint.tls_port = port_of(to.secure_port);
-    return endpoint;
-}
-
-// Security at the target: the same authority; the announced subject if there is one, else the
-// host's name. A pinned key stays pinned.
-Trust trust_of(const main::Destination& to, const Trust& ours) {
-    Trust trust = ours;
-    trust.subject = to.certificate_subject;
-    return trust;
-}
 
 }  // namespace
 
@@ -107,14 +85,13 @@ void Session::perform_report(FollowerAction action) {
         case FollowerAction::report_cancelled: return listener_.on_migrate_cancelled();
         case FollowerAction::report_lost:
             candidates_ = {{settings_.endpoint, settings_.trust}};
-            // Home first: it may have been the way there that broke.
-            if (standby_) candidates_.push_back(*standby_);
-            standby_.reset();
             next_candidate_ = 0;
             target_alone_until_.reset();
+            if (standby_) source_look_->start(Duration{});
             return listener_.on_lost(
                 last_error_.value_or(Error{ErrorCode::connection_lost, "the connection is lost"}));
         case FollowerAction::report_over:
+            forget_standby();
             for (const auto& [key, wire] : wires_)
                 wire->close();
             return listener_.on_over(last_error_);
@@ -128,8 +105,9 @@ void Session::announce(const main::Destination& to, std::optional<std::uint32_t>
     // Connections to an earlier target go before they are forgotten.
     close_target();
     target_ = std::make_unique<Target>();
-    target_->endpoint = endpoint_of(to, settings_.migration_host);
-    target_->trust = trust_of(to, settings_.trust);
+    const Candidate announced = announced_by(to, settings_);
+    target_->endpoint = announced.endpoint;
+    target_->trust = announced.trust;
     target_->seamless_version = version;
     candidates_ = {{target_->endpoint, target_->trust}, {settings_.endpoint, settings_.trust}};
     next_candidate_ = 0;
@@ -161,19 +139,11 @@ void Session::on_migrate_end() {
 
 void Session::on_switch_host(const main::Destination& to) {
     deferred_.reset();
-    const Endpoint endpoint = endpoint_of(to, settings_.migration_host);
+    const Endpoint endpoint = announced_by(to, settings_).endpoint;
     if (target_can_start_anew(endpoint)) return happen({FollowerEvent::switch_host_here});
     if (!target_ || target_->endpoint != endpoint) announce(to, std::nullopt);
     target_alone_until_ = environment_.loop.now() + kTargetAlone;
     happen({FollowerEvent::switch_host});
-}
-
-void Session::on_standby_host(const main::Destination& to) {
-    standby_.reset();
-    if (!to.host.empty()) {
-        standby_ = {endpoint_of(to, settings_.migration_host), trust_of(to, settings_.trust)};
-    }
-    listener_.on_standby(standby_ ? standby_->endpoint : Endpoint());
 }
 
 // A main connection that waits there and was not promised our channels' state.
@@ -315,6 +285,7 @@ void Session::on_ready_to_move(ChannelKey key) {
     wire->set_handlers(handlers_of(key));
     if (key.type == ChannelType::display)
         static_cast<DisplayChannel&>(channel).set_generation(generation_);
+    if (key == kMain) forget_standby();
     // The state goes ahead of everything that waits in the queue.
     if (const auto state = channel.take_state()) wire->send(wire::encode_from_client(*state));
     attach(key, false);

@@ -36,7 +36,26 @@ Result<std::uint16_t> port(const Json& json, const char* name) {
     return static_cast<std::uint16_t>(value);
 }
 
+Result<StandbySource> source(const Json& json) {
+    const auto found = json.find("source");
+    if (found == json.end()) return StandbySource::runs;
+    for (const auto one : {StandbySource::runs, StandbySource::stands_still, StandbySource::left}) {
+        if (*found == name_of(one)) return one;
+    }
+    return fail(ErrorCode::invalid_argument,
+                "control: a standby's source is one of runs, stands-still, left");
+}
+
 }  // namespace
+
+std::string_view name_of(StandbySource source) {
+    switch (source) {
+        case StandbySource::runs: return "runs";
+        case StandbySource::stands_still: return "stands-still";
+        case StandbySource::left: return "left";
+    }
+    return "unknown";
+}
 
 Result<std::optional<StandbyPlace>> parse_standby(std::string_view line) {
     if (line.size() > kMostLine) return std::nullopt;
@@ -47,15 +66,14 @@ Result<std::optional<StandbyPlace>> parse_standby(std::string_view line) {
     place.subject = TRY(text(json, "subject", kMostSubject));
     place.port = TRY(port(json, "port"));
     place.tls_port = TRY(port(json, "tls_port"));
+    place.source = TRY(source(json));
     return place;
 }
 
 std::string to_line(const StandbyPlace& place) {
-    return Json{{"cmd", kCommand},
-                {"host", place.host},
-                {"port", place.port},
-                {"tls_port", place.tls_port},
-                {"subject", place.subject}}
+    return Json{{"cmd", kCommand},          {"host", place.host},
+                {"port", place.port},       {"tls_port", place.tls_port},
+                {"subject", place.subject}, {"source", name_of(place.source)}}
         .dump();
 }
 

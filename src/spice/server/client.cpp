@@ -15,6 +15,9 @@ namespace main_wire = wire::main;
 // A client that answers no ping for so long is gone: nobody else can tell a pulled cable.
 constexpr Duration kPingInterval = 10s;
 constexpr int kMostUnanswered = 3;
+// A client that knows of a standby takes a silent server for a dead one: an idle guest must be
+// heard.
+constexpr Duration kBeat = 500ms;
 // State that a client brings from another server, counted from when the machine runs here (copying
 // it may take hours), and for its devices from when main's state has come.
 constexpr Duration kStatePatience = 30s;
@@ -372,12 +375,23 @@ void Client::send_switch_host(const MigrationDestination& destination) {
     main_->say(message);
 }
 
-void Client::send_standby(const MigrationDestination& standby) {
+void Client::send_standby(const MigrationDestination& standby, bool machine_runs) {
     const wire::Capabilities& caps = main_->setup().client_caps;
     if (!caps.has(wire::standby::Capability::knows_standby)) return;
     wire::standby::StandbyHost message;
     message.destination = destination_of(standby);
+    message.source =
+        machine_runs ? wire::standby::SourceState::runs : wire::standby::SourceState::stands_still;
     main_->say(message);
+    beat_timer_.reset();
+    if (standby.host.empty()) return;
+    beat_timer_ = server_.home().make_timer([this] { beat(); });
+    beat_timer_->start(kBeat);
+}
+
+void Client::beat() {
+    if (!main_->is_migrating()) main_->ping();
+    beat_timer_->start(kBeat);
 }
 
 Result<> Client::migrate_linked(Linked linked) {

@@ -71,7 +71,7 @@ class Client final : private MainEvents, private Agent::User {
     void send_switch_host(const MigrationDestination& destination);
     // Where the machine goes on if this host dies; an empty host: nowhere. Not every client knows
     // the word.
-    void send_standby(const MigrationDestination& standby);
+    void send_standby(const MigrationDestination& standby, bool machine_runs);
     // `carried`: the target has the state that carried_state() gave.
     void migrate_channels(bool carried);
     // Adds what travels beside this client to `parts`; false: nothing does.
@@ -124,6 +124,7 @@ class Client final : private MainEvents, private Agent::User {
     void check_alive();
     void await(LinkId link, ChannelKey key);
     void see_who_came();
+    void beat();
     void state_is_late();
 
     Server& server_;
@@ -147,6 +148,7 @@ class Client final : private MainEvents, private Agent::User {
     bool told_that_it_came_ = false;
     std::unique_ptr<Timer> alive_timer_;
     std::unique_ptr<Timer> state_timer_;
+    std::unique_ptr<Timer> beat_timer_;
     int unanswered_pings_ = 0;
     std::optional<Duration> round_trip_;
     std::optional<std::uint32_t> sound_latency_ms_;

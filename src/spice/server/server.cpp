@@ -83,10 +83,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.carry_state = [this] { carry_state(); };
     handlers.drop_state = [this] { withdraw(); };
     handlers.state_taken = [this] { state_taken(); };
-    handlers.standby = [this](const control::StandbyPlace& place) {
-        const auto port = [](std::uint16_t one) { return one == 0 ? -1 : int{one}; };
-        set_standby({place.host, port(place.port), port(place.tls_port), place.subject});
-    };
+    handlers.standby = [this](const control::StandbyPlace& place) { set_standby(place); };
     handlers.state_arrived = [this](CarriedParts parts, const StateKey& key) {
         state_arrived(std::move(parts), key);
     };
@@ -95,6 +92,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     apply_options();
     TRY(load_tls());
     TRY(links_->start());
+    if (std::getenv(control::kWaitsVariable) != nullptr) links_->close_door();
     // Read once, at the start: nothing listens while it is unset.
     if (const char* path = std::getenv(control::kPathVariable)) links_->open_control(path);
     return listen_all();
@@ -211,6 +209,7 @@ Server::Session Server::session() const {
 void Server::vm_start() {
     running_ = true;
     if (home_ != nullptr) runs_since_ = home_->now();
+    if (links_) links_->open_door();
     source_.machine_runs();
     // A machine that was paused on the way goes on telling; one that comes back does not leave.
     if (sender_.step() != StateSender::Step::told) drop_state();

@@ -159,7 +159,7 @@ class Server final : private InputSink {
     std::vector<ClientId> present() const;
     struct StatusAnswer;
     void tell_status(StatusReply reply);
-    void set_standby(const MigrationDestination& standby);
+    void set_standby(const control::StandbyPlace& place);
     void carry_state();
     void tell_last_state();
     void drop_state();
@@ -204,7 +204,7 @@ class Server final : private InputSink {
     MigrationSource source_;
     std::unique_ptr<Timer> source_timer_;
     std::optional<MigrationDestination> switch_destination_;
-    std::optional<MigrationDestination> standby_;
+    std::optional<control::StandbyPlace> standby_;
     // The state that goes to the target beside the clients, and whose it is.
     StateSender sender_;
     std::set<ClientId> carried_;

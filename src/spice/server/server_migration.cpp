@@ -54,15 +54,25 @@ Result<> Server::migrate_switch() {
     return {};
 }
 
-void Server::set_standby(const MigrationDestination& standby) {
-    standby_ = standby;
+// --- The standby of a protected machine ---------------------------------------------------------
+
+void Server::set_standby(const control::StandbyPlace& place) {
+    standby_ = place;
     for (const auto& client : clients_)
-        client->send_standby(standby);
-    if (standby.host.empty()) standby_.reset();
+        tell_standby(*client);
+    if (place.host.empty()) standby_.reset();
 }
 
 void Server::tell_standby(Client& client) {
-    if (standby_) client.send_standby(*standby_);
+    if (!standby_ || !client.is_settled()) return;
+    const auto port = [](std::uint16_t one) { return one == 0 ? -1 : int{one}; };
+    const MigrationDestination destination{standby_->host, port(standby_->port),
+                                           port(standby_->tls_port), standby_->subject};
+    if (standby_->source == control::StandbySource::left) {
+        client.send_switch_host(destination);
+    } else {
+        client.send_standby(destination, standby_->source == control::StandbySource::runs);
+    }
 }
 
 void Server::client_answered(ClientId client, MigrationSource::Answer answer) {

@@ -361,10 +361,27 @@ void LinkServer::listen(net::Descriptor socket, bool tls) {
                                      accept(std::move(accepted), tls, false);
                                  });
         if (listener) {
+            (*listener)->set_accepting(is_door_open_);
             listeners_.push_back(std::move(*listener));
         } else {
             log_error("spice", "cannot listen: {}", listener.error().message);
         }
+    });
+}
+
+void LinkServer::close_door() {
+    io_.post([this] {
+        is_door_open_ = false;
+        for (const auto& listener : listeners_)
+            listener->set_accepting(false);
+    });
+}
+
+void LinkServer::open_door() {
+    io_.post([this] {
+        if (std::exchange(is_door_open_, true)) return;
+        for (const auto& listener : listeners_)
+            listener->set_accepting(true);
     });
 }
 

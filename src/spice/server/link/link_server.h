@@ -46,6 +46,9 @@ class LinkServer {
     void set_tls(std::shared_ptr<net::TlsContext> tls);
     // Takes a socket that is bound and listens.
     void listen(net::Descriptor socket, bool tls);
+    // Between the two nobody is accepted; who connects waits.
+    void close_door();
+    void open_door();
     // A connection that the embedder accepted itself.
     void add(net::Descriptor socket, bool tls, bool skip_auth);
 
@@ -72,6 +75,7 @@ class LinkServer {
     TicketKeys keys_;
     std::shared_ptr<net::TlsContext> tls_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
+    bool is_door_open_ = true;
     std::map<LinkId, std::unique_ptr<Session>> sessions_;
     LinkId last_link_ = 0;
     std::unique_ptr<Timer> key_timer_;
