@@ -154,7 +154,7 @@ class SimAgent final : public AgentSession::Owner {
         if (!alive_ || (isolated_ && !asking_)) return;
         const Bytes frame = frame_of(number);
         if (!policy_.gate_at_primary && !lost_ && !asking_) {
-            return link_.send_to_standby(AgentLink::frames(frame));
+            return link_.send_to_standby(AgentLink::frames(0, frame));
         }
         leave(gate_.sent({frame, 1}));
     }

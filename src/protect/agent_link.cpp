@@ -57,6 +57,12 @@ bool standby_says(Kind kind) {
            kind == Kind::taken;
 }
 
+Result<std::uint32_t> device_within(std::uint32_t number, std::size_t most, std::string_view what) {
+    if (number < most) return number;
+    return fail(ErrorCode::limit_exceeded, "agent link: {} {} (a VM has at most {})", what, number,
+                most);
+}
+
 Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
     switch (kind) {
         case Kind::hello: {
@@ -70,14 +76,22 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
             message.key = hello.key;
             return {};
         }
-        case Kind::stream:
-        case Kind::frames: message.bytes = body; return {};
-        case Kind::write:
-            message.offset = TRY(parse<wire::Write>(body, 8, "write", &message.bytes)).offset;
+        case Kind::stream: message.bytes = body; return {};
+        case Kind::frames: {
+            const auto head = TRY(parse<wire::Card>(body, 4, "frames", &message.bytes));
+            message.device = TRY(device_within(head.card, wire::kCardsMax, "card"));
+            return {};
+        }
+        case Kind::write: {
+            const auto head = TRY(parse<wire::Write>(body, 12, "write", &message.bytes));
+            message.device = TRY(device_within(head.disk, wire::kDisksMax, "disk"));
+            message.offset = head.offset;
             message.length = message.bytes.size();
             return {};
+        }
         case Kind::zero: {
-            const auto zero = TRY(parse<wire::Zero>(body, 16, "zero"));
+            const auto zero = TRY(parse<wire::Zero>(body, 20, "zero"));
+            message.device = TRY(device_within(zero.disk, wire::kDisksMax, "disk"));
             message.offset = zero.offset;
             message.length = zero.length;
             return {};
@@ -136,14 +150,14 @@ Bytes AgentLink::tell(Kind kind) {
 Bytes AgentLink::stream(ByteView bytes) {
     return frame(Kind::stream, bytes);
 }
-Bytes AgentLink::frames(ByteView frames) {
-    return frame(Kind::frames, frames);
+Bytes AgentLink::frames(std::size_t card, ByteView frames) {
+    return frame(Kind::frames, wire::Card{static_cast<std::uint32_t>(card)}, frames);
 }
-Bytes AgentLink::write(std::uint64_t offset, ByteView data) {
-    return frame(Kind::write, wire::Write{offset}, data);
+Bytes AgentLink::write(std::size_t disk, std::uint64_t offset, ByteView data) {
+    return frame(Kind::write, wire::Write{static_cast<std::uint32_t>(disk), offset}, data);
 }
-Bytes AgentLink::zero(std::uint64_t offset, std::uint64_t length) {
-    return frame(Kind::zero, wire::Zero{offset, length});
+Bytes AgentLink::zero(std::size_t disk, std::uint64_t offset, std::uint64_t length) {
+    return frame(Kind::zero, wire::Zero{static_cast<std::uint32_t>(disk), offset, length});
 }
 Bytes AgentLink::word(ColoMessage message) {
     return frame(Kind::word, wire::Word{static_cast<std::uint32_t>(message)});

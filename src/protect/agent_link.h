@@ -26,6 +26,7 @@ class AgentLink {
         Kind kind = Kind::hello;
         // Stream bytes, frames, or the bytes of a write; valid as long as the input is.
         ByteView bytes;
+        std::uint32_t device = 0;              // the disk of write and zero, the card of frames
         std::uint64_t offset = 0, length = 0;  // write and zero
         AgentKey key{};                        // hello
         ColoMessage word = ColoMessage::checkpoint_ready;
@@ -38,9 +39,9 @@ class AgentLink {
     static Bytes hello(const AgentKey& key);
     static Bytes tell(Kind kind);  // welcome, dead, ends, taken
     static Bytes stream(ByteView bytes);
-    static Bytes frames(ByteView frames);
-    static Bytes write(std::uint64_t offset, ByteView data);
-    static Bytes zero(std::uint64_t offset, std::uint64_t length);
+    static Bytes frames(std::size_t card, ByteView frames);
+    static Bytes write(std::size_t disk, std::uint64_t offset, ByteView data);
+    static Bytes zero(std::size_t disk, std::uint64_t offset, std::uint64_t length);
     static Bytes word(ColoMessage message);
 
     // Takes one frame from the front of `input`; returns the bytes used, 0 when more are needed.

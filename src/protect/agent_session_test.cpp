@@ -164,8 +164,8 @@ Bytes every_agent_frame() {
     const Bytes data = {1, 2, 3};
     Bytes all;
     for (const Bytes& one :
-         {AgentLink::hello(AgentKey{7}), AgentLink::stream(data), AgentLink::frames(data),
-          AgentLink::write(4096, data), AgentLink::zero(8192, 512),
+         {AgentLink::hello(AgentKey{7}), AgentLink::stream(data), AgentLink::frames(3, data),
+          AgentLink::write(1, 4096, data), AgentLink::zero(2, 8192, 512),
           AgentLink::tell(AgentLink::Kind::dead), AgentLink::tell(AgentLink::Kind::ends)})
         all.insert(all.end(), one.begin(), one.end());
     return all;
@@ -186,12 +186,26 @@ TEST(AgentLink, EveryFrameArrivesAtEverySplit) {
                 now = *taken;
                 if (now != 0) kinds.push_back(static_cast<int>(message.kind));
                 if (now != 0 && message.kind == AgentLink::Kind::write) {
+                    EXPECT_EQ(message.device, 1U);
                     EXPECT_EQ(message.offset, 4096U);
                     EXPECT_EQ(message.length, 3U);
                 }
             }
         }
         EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8));
+    }
+}
+
+TEST(AgentLink, ADeviceBeyondTheLimitIsRefused) {
+    const auto limit = protect::agent::kDisksMax;
+    for (const Bytes& last : {AgentLink::write(limit, 0, {}), AgentLink::zero(limit, 0, 1),
+                              AgentLink::frames(protect::agent::kCardsMax, {})}) {
+        AgentLink link(AgentLink::End::standby);
+        AgentLink::Message message;
+        ASSERT_TRUE(link.next(AgentLink::hello(AgentKey{7}), message));
+        const auto taken = link.next(last, message);
+        ASSERT_FALSE(taken);
+        EXPECT_THAT(taken.error().message, HasSubstr("(a VM has at most 16)"));
     }
 }
 

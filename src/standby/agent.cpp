@@ -103,24 +103,41 @@ Result<> Agent::listen() {
                                 [this](net::Descriptor socket, const net::SocketAddress&) {
                                     accept_qemu(std::move(socket));
                                 }));
-    if (options_.disk_bytes) {
-        AgentDisk::Handlers handlers;
-        handlers.write = [this](std::uint64_t offset, ByteView data) {
-            send(AgentLink::write(offset, data));
-        };
-        handlers.zero = [this](std::uint64_t offset, std::uint64_t length) {
-            send(AgentLink::zero(offset, length));
-        };
-        disk_ = TRY(
-            AgentDisk::make(loop_, file("disk.sock"), *options_.disk_bytes, std::move(handlers)));
-    }
-    network_ = TRY(AgentNetwork::make(
-        loop_, {file("net-out.sock"), file("net-back.sock"), file("net-in.sock")},
-        [this](FrameGate::Frames frames) { guest_sent(std::move(frames)); }));
+    for (std::size_t number = 0; number < options_.disk_bytes.size(); ++number)
+        TRY(open_disk(number));
+    for (std::size_t number = 0; number < options_.cards; ++number)
+        TRY(open_card(number));
     control_ = TRY(ControlSocket::make(loop_, file("control.sock"),
                                        [this](const Json& request, ControlSocket::Reply reply) {
                                            on_request(request, std::move(reply));
                                        }));
+    return {};
+}
+
+std::string Agent::socket(std::string_view name, std::size_t number) const {
+    return number == 0 ? file(fmt::format("{}.sock", name))
+                       : file(fmt::format("{}{}.sock", name, number));
+}
+
+Result<> Agent::open_disk(std::size_t number) {
+    AgentDisk::Handlers handlers;
+    handlers.write = [this, number](std::uint64_t offset, ByteView data) {
+        send(AgentLink::write(number, offset, data));
+    };
+    handlers.zero = [this, number](std::uint64_t offset, std::uint64_t length) {
+        send(AgentLink::zero(number, offset, length));
+    };
+    disks_.push_back(TRY(AgentDisk::make(loop_, socket("disk", number), options_.disk_bytes[number],
+                                         std::move(handlers))));
+    return {};
+}
+
+Result<> Agent::open_card(std::size_t number) {
+    auto card = std::make_unique<Card>();
+    card->network = TRY(AgentNetwork::make(
+        loop_, {socket("net-out", number), socket("net-back", number), socket("net-in", number)},
+        [this, number](FrameGate::Frames frames) { guest_sent(number, std::move(frames)); }));
+    cards_.push_back(std::move(card));
     return {};
 }
 
@@ -196,7 +213,13 @@ Result<> Agent::take(const AgentLink::Message& message) {
             if (state_ == State::linking) state_ = State::ready;
             begin_heartbeat();
             return {};
-        case AgentLink::Kind::frames: network_->deliver(message.bytes); return {};
+        case AgentLink::Kind::frames:
+            if (message.device >= cards_.size()) {
+                return fail(ErrorCode::protocol, "it sent frames for card {} of {}", message.device,
+                            cards_.size());
+            }
+            cards_[message.device]->network->deliver(message.bytes);
+            return {};
         case AgentLink::Kind::word: return session_.standby_said(message.word);
         case AgentLink::Kind::taken:
             taken_ = true;
@@ -230,7 +253,8 @@ void Agent::watch_backlog() {
     if (full == full_) return;
     full_ = full;
     if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(!full);
-    if (disk_) disk_->set_reading(!full);
+    for (const auto& disk : disks_)
+        disk->set_reading(!full);
 }
 
 // -- QEMU
@@ -310,34 +334,49 @@ void Agent::forward(ByteView stream) {
 
 // -- output
 
-void Agent::guest_sent(FrameGate::Frames frames) {
+void Agent::guest_sent(std::size_t number, FrameGate::Frames frames) {
+    Card& card = *cards_[number];
     const bool to_standby =
         options_.gate == AgentOptions::Gate::standby &&
         (state_ == State::ready || state_ == State::syncing || state_ == State::guarding);
     // A full link or gate is a full switch port: only frames are dropped, the stream waits.
-    if (to_standby ? full_ : gate_.is_full()) return network_->count_dropped(frames.count);
+    if (to_standby ? full_ : card.gate.is_full()) return card.network->count_dropped(frames.count);
     if (to_standby) {
         if (state_ == State::guarding) open_frames_ += frames.count;
-        return send(AgentLink::frames(frames.bytes));
+        return send(AgentLink::frames(number, frames.bytes));
     }
     if (state_ == State::isolated) return;
-    network_->leave(gate_.sent(std::move(frames)).bytes);
+    card.network->leave(card.gate.sent(std::move(frames)).bytes);
+}
+
+void Agent::pass_frames() {
+    for (const auto& card : cards_)
+        card->network->leave(card->gate.pass().bytes);
+}
+
+void Agent::release_frames(std::uint64_t epoch) {
+    for (const auto& card : cards_)
+        card->network->leave(card->gate.release(epoch).bytes);
 }
 
 void Agent::hold_output() {
-    if (options_.gate == AgentOptions::Gate::primary) gate_.hold();
+    if (options_.gate != AgentOptions::Gate::primary) return;
+    for (const auto& card : cards_)
+        card->gate.hold();
 }
 
 void Agent::seal_output(std::uint64_t epoch) {
-    network_->drain();
-    gate_.seal(epoch);
+    for (const auto& card : cards_) {
+        card->network->drain();
+        card->gate.seal(epoch);
+    }
     sealed_frames_.push_back(std::exchange(open_frames_, 0));
     sealed_at_.push_back(loop_.now());
 }
 
 void Agent::release_output(std::uint64_t epoch) {
     release_waits_ = epoch;
-    if (may_release()) network_->leave(gate_.release(std::exchange(release_waits_, 0)).bytes);
+    if (may_release()) release_frames(std::exchange(release_waits_, 0));
     if (sealed_at_.empty()) return;
     committed_state_at_ = sealed_at_.front();
     sealed_at_.pop_front();
@@ -347,8 +386,13 @@ void Agent::release_output(std::uint64_t epoch) {
 }
 
 std::size_t Agent::held_frames() const {
-    if (options_.gate == AgentOptions::Gate::primary) return gate_.held_frames();
-    return std::accumulate(sealed_frames_.begin(), sealed_frames_.end(), open_frames_);
+    if (options_.gate == AgentOptions::Gate::standby) {
+        return std::accumulate(sealed_frames_.begin(), sealed_frames_.end(), open_frames_);
+    }
+    std::size_t held = 0;
+    for (const auto& card : cards_)
+        held += card->gate.held_frames();
+    return held;
 }
 
 void Agent::tell_protected() {
@@ -381,7 +425,7 @@ bool Agent::may_release() const {
 
 void Agent::release_what_waits() {
     if (release_waits_ == 0 || state_ != State::guarding) return;
-    network_->leave(gate_.release(std::exchange(release_waits_, 0)).bytes);
+    release_frames(std::exchange(release_waits_, 0));
 }
 
 void Agent::witness_settled(LeaseClient::Claim claim) {
@@ -402,7 +446,7 @@ void Agent::witness_settled(LeaseClient::Claim claim) {
 void Agent::go_on_alone() {
     session_.thaw();
     state_ = State::lost;
-    network_->leave(gate_.pass().bytes);
+    pass_frames();
 }
 
 // The standby is of no use any more. A guest that never was protected simply runs on.
@@ -426,7 +470,8 @@ void Agent::lose(const std::string& reason) {
     if (stands_still) {
         // It may take over: it is not told that nothing is lost.
         if (connection_) connection_->close();
-        gate_.hold();
+        for (const auto& card : cards_)
+            card->gate.hold();
     } else {
         say_farewell(AgentLink::Kind::ends);
     }
@@ -435,10 +480,11 @@ void Agent::lose(const std::string& reason) {
     } else if (qemu_) {
         qemu_->close();
     }
-    if (!stands_still) network_->leave(gate_.pass().bytes);
+    if (!stands_still) pass_frames();
     full_ = false;
     if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(true);
-    if (disk_) disk_->set_reading(true);
+    for (const auto& disk : disks_)
+        disk->set_reading(true);
     if (asks) witness_->claim();
     answer_freeze();
 }

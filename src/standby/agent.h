@@ -44,10 +44,14 @@ class Agent final : private AgentSession::Owner {
     Result<> open();
     Result<> lock_directory();
     Result<> listen();
+    Result<> open_disk(std::size_t number);
+    Result<> open_card(std::size_t number);
     Result<> watch_qemu();
     std::string file(std::string_view name) const {
         return options_.state + "/" + std::string(name);
     }
+    // "disk.sock", "disk1.sock", and so on.
+    std::string socket(std::string_view name, std::size_t number) const;
 
     // AgentSession::Owner
     void answer(ColoMessage message) override;
@@ -71,7 +75,9 @@ class Agent final : private AgentSession::Owner {
     void qemu_link_ended(const Error& reason);
     void qemu_ended();
     bool qemu_is_gone() const;
-    void guest_sent(FrameGate::Frames frames);
+    void guest_sent(std::size_t card, FrameGate::Frames frames);
+    void pass_frames();
+    void release_frames(std::uint64_t epoch);
 
     void open_witness();
     void witness_settled(LeaseClient::Claim claim);
@@ -114,9 +120,12 @@ class Agent final : private AgentSession::Owner {
     net::Descriptor qemu_process_;
     std::unique_ptr<Watch> qemu_watch_;
     std::unique_ptr<Timer> grace_;
-    std::unique_ptr<AgentDisk> disk_;
-    std::unique_ptr<AgentNetwork> network_;
-    FrameGate gate_;
+    struct Card {
+        std::unique_ptr<AgentNetwork> network;
+        FrameGate gate;
+    };
+    std::vector<std::unique_ptr<AgentDisk>> disks_;
+    std::vector<std::unique_ptr<Card>> cards_;
     // With the gate at the standby: frames that are there and not known to be released.
     std::size_t open_frames_ = 0;
     std::deque<std::size_t> sealed_frames_;

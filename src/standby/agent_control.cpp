@@ -51,6 +51,9 @@ std::int64_t Agent::recent_pause_us() const {
 }
 
 Json Agent::status() const {
+    std::uint64_t dropped = 0;
+    for (const auto& card : cards_)
+        dropped += card->network->dropped();
     Json json = Json::object({{"state", name_of(state_)},
                               {"step", colo::name_of(session_.state())},
                               {"epoch", session_.committed_epoch()},
@@ -63,7 +66,7 @@ Json Agent::status() const {
                               {"commit_lag_us", percentiles(lags_us_)},
                               {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
                               {"held_frames", held_frames()},
-                              {"dropped_frames", network_->dropped()},
+                              {"dropped_frames", dropped},
                               {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},
                               {"waits_for_standby", session_.is_waiting()},
                               {"still", session_.is_still()}});
@@ -113,7 +116,7 @@ void Agent::end(ControlSocket::Reply reply) {
     if (state_ == State::guarding) session_.standby_lost(true);
     if (state_ != State::dead) state_ = State::ended;
     if (witness_) witness_->rest();
-    network_->leave(gate_.pass().bytes);
+    pass_frames();
     // A standby that hangs hears nothing, and would not take over either.
     if (was_lost && connection_) connection_->close();
     end_reply_ = std::move(reply);

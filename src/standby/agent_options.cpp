@@ -15,7 +15,6 @@ constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
     std::string standby, gate = "standby", on_loss = "hold", witness;
-    std::uint64_t disk_bytes = 0;
 };
 
 bool is_beyond_loopback(const net::Address& address) {
@@ -44,7 +43,10 @@ Result<AgentOptions> build(const Texts& texts, AgentOptions options) {
     options.on_loss =
         texts.on_loss == "promote" ? AgentOptions::OnLoss::promote : AgentOptions::OnLoss::hold;
     if (!texts.witness.empty()) options.witness = TRY(parse_witness(texts.witness));
-    if (texts.disk_bytes != 0) options.disk_bytes = texts.disk_bytes;
+    if (options.disk_bytes.size() > protect::agent::kDisksMax) {
+        return fail(ErrorCode::limit_exceeded, "--disk-bytes: {} disks, at most {}",
+                    options.disk_bytes.size(), std::size_t{protect::agent::kDisksMax});
+    }
     return options;
 }
 
@@ -67,7 +69,11 @@ ParsedAgent parse_agent_command_line(int argc, const char* const* argv) {
         ->check(CLI::IsMember({"promote", "hold"}));
     app.add_option("--witness", texts.witness,
                    "HOST:PORT,UUID: the third daemon that decides when the standby is lost");
-    app.add_option("--disk-bytes", texts.disk_bytes, "serve a disk leg (NBD) of this size");
+    app.add_option("--disk-bytes", options.disk_bytes,
+                   "serve a disk leg (NBD) of this size; once for each disk")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--cards", options.cards, "how many network cards there are (default 1)")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{protect::agent::kCardsMax}));
     app.add_option("--tls", options.tls, "directory with ca-cert, client-cert and client-key .pem");
     app.add_option("--tls-name", options.tls_name, "name in the standby's certificate");
     app.add_option("--qemu", options.qemu, "process whose end is told to the standby")

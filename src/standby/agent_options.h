@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "net/address.h"
 #include "protect/agent_link.h"
@@ -21,11 +22,12 @@ struct AgentOptions {
     AgentKey key{};
     Gate gate = Gate::standby;
     OnLoss on_loss = OnLoss::hold;
-    std::optional<std::uint64_t> disk_bytes;  // serve a disk leg of this size
-    std::string tls;                          // directory with ca-cert, client-cert, client-key
-    std::string tls_name;                     // what the standby's certificate must carry
-    std::optional<WitnessOptions> witness;    // who decides when the standby is lost
-    std::int32_t qemu = 0;                    // process to watch; 0: none
+    std::vector<std::uint64_t> disk_bytes;  // serve disk legs of these sizes
+    std::size_t cards = 1;                  // network cards
+    std::string tls;                        // directory with ca-cert, client-cert, client-key
+    std::string tls_name;                   // what the standby's certificate must carry
+    std::optional<WitnessOptions> witness;  // who decides when the standby is lost
+    std::int32_t qemu = 0;                  // process to watch; 0: none
 };
 
 struct ParsedAgent {

@@ -98,9 +98,9 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
             connection_->send(AgentLink::tell(Kind::welcome));
             return {};
         case Kind::stream: return handlers_.stream(message.bytes);
-        case Kind::frames: return handlers_.frames(message.bytes);
-        case Kind::write: return handlers_.write(message.offset, message.bytes);
-        case Kind::zero: return handlers_.zero(message.offset, message.length);
+        case Kind::frames: return handlers_.frames(message.device, message.bytes);
+        case Kind::write: return handlers_.write(message.device, message.offset, message.bytes);
+        case Kind::zero: return handlers_.zero(message.device, message.offset, message.length);
         case Kind::dead:
         case Kind::ends: handlers_.farewell(message.kind); return {};
         case Kind::welcome:
@@ -115,9 +115,9 @@ void AgentPort::send(ColoMessage message) {
 }
 
 // Frames toward a guest whose agent does not read are dropped, as a full switch port does.
-void AgentPort::send_frames(ByteView frames) {
+void AgentPort::send_frames(std::size_t card, ByteView frames) {
     if (!connection_ || !linked_ || connection_->output_waiting() > kMaxWaiting / 2) return;
-    connection_->send(AgentLink::frames(frames));
+    connection_->send(AgentLink::frames(card, frames));
 }
 
 // A link may end while its last words wait for a commit. What else waits belongs to an epoch that

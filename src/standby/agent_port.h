@@ -20,9 +20,10 @@ class AgentPort {
         // False: the newcomer is refused.
         std::function<bool()> connected;
         std::function<Result<>(ByteView)> stream;
-        std::function<Result<>(ByteView)> frames;
-        std::function<Result<>(std::uint64_t offset, ByteView data)> write;
-        std::function<Result<>(std::uint64_t offset, std::uint64_t length)> zero;
+        // The VM's cards and disks are numbered; who hears of one that is not there says so.
+        std::function<Result<>(std::size_t card, ByteView)> frames;
+        std::function<Result<>(std::size_t disk, std::uint64_t offset, ByteView data)> write;
+        std::function<Result<>(std::size_t disk, std::uint64_t offset, std::uint64_t length)> zero;
         // A checkpoint is whole and not committed: what follows must wait for resume().
         std::function<bool()> is_committing;
         // The agent says how it ends: dead or ends. `lost` follows.
@@ -37,7 +38,7 @@ class AgentPort {
                                                    Handlers handlers);
 
     void send(ColoMessage message);
-    void send_frames(ByteView frames);
+    void send_frames(std::size_t card, ByteView frames);
     // This side takes over though the agent is linked: it hears so before the link is dropped.
     void say_taken();
     // Looks at what waits: the commit is over.

@@ -30,7 +30,7 @@ struct AgentPortTest : ::testing::Test {
             told.push_back("stream " + std::string(as_text(bytes)));
             return {};
         };
-        handlers.frames = [](ByteView) -> Result<> { return {}; };
+        handlers.frames = [](std::size_t, ByteView) -> Result<> { return {}; };
         handlers.is_committing = [this] { return committing; };
         handlers.farewell = [this](Kind kind) {
             told.emplace_back(kind == Kind::ends ? "ends" : "dead");

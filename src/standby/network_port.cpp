@@ -34,7 +34,7 @@ Result<net::Descriptor> bind_datagrams(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<NetworkPort>> NetworkPort::make(Loop& loop, const Options& options,
+Result<std::unique_ptr<NetworkPort>> NetworkPort::make(Loop& loop, const Options::Net& options,
                                                        std::shared_ptr<net::TlsContext> tls,
                                                        Files files) {
     std::unique_ptr<NetworkPort> port(new NetworkPort(loop, std::move(tls), std::move(files)));
@@ -74,8 +74,7 @@ void NetworkPort::read_udp() {
     }
 }
 
-Result<> NetworkPort::listen(const Options& all) {
-    const Options::Net& primary = *all.network;
+Result<> NetworkPort::listen(const Options::Net& primary) {
     net::ListenOptions options;
     options.mode = 0600;
     if (primary.stream) {
@@ -93,12 +92,12 @@ Result<> NetworkPort::listen(const Options& all) {
         });
         primary_watch_->set_interest(true, false);
     }
-    udp_ = all.network_out_udp;
+    udp_ = primary.out_udp;
     if (udp_) {
         TRY(open_udp());
     } else {
         outside_listener_ =
-            TRY(net::Listener::make(loop_, net::Address::of_unix(all.network_out), options,
+            TRY(net::Listener::make(loop_, net::Address::of_unix(primary.out), options,
                                     [this](net::Descriptor socket, const net::SocketAddress&) {
                                         accept_outside(std::move(socket));
                                     }));

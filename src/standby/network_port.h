@@ -21,7 +21,7 @@ class NetworkPort {
         std::string gate;  // datagram socket that the promoted VM sends to
         std::string vm;    // the promoted VM's own
     };
-    static Result<std::unique_ptr<NetworkPort>> make(Loop& loop, const Options& options,
+    static Result<std::unique_ptr<NetworkPort>> make(Loop& loop, const Options::Net& options,
                                                      std::shared_ptr<net::TlsContext> tls,
                                                      Files files);
     ~NetworkPort();
@@ -49,7 +49,7 @@ class NetworkPort {
 
   private:
     NetworkPort(Loop& loop, std::shared_ptr<net::TlsContext> tls, Files files);
-    Result<> listen(const Options& options);
+    Result<> listen(const Options::Net& options);
     Result<> open_udp();
     void read_udp();
     void accept_primary(net::Descriptor socket);

@@ -16,9 +16,9 @@ namespace {
 
 std::unique_ptr<NetworkPort> open(net::TestLoop& loop, const TestFolder& folder,
                                   const std::string& datagrams = {}) {
-    Options options;
-    options.network = Options::Net{{}, datagrams};
-    options.network_out = folder.file("out.sock");
+    Options::Net options;
+    options.datagram_path = datagrams;
+    options.out = folder.file("out.sock");
     return NetworkPort::make(*loop, options, nullptr,
                              {folder.file("gate.sock"), folder.file("vm.sock")})
         .value();

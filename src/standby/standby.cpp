@@ -70,11 +70,10 @@ Places Standby::places() const {
     Places places;
     places.operator_qmp = state_.file("qmp.sock");
     places.own_qmp = state_.file("own-qmp.sock");
-    places.network_vm = state_.file("vm-net.sock");
-    places.network_gate = state_.file("gate-net.sock");
-    places.disk = state_.file("disk.sock");
-    places.with_network = options_.network.has_value();
-    places.with_disk = options_.disk.has_value();
+    for (std::size_t card = 0; card < options_.networks.size(); ++card)
+        places.networks.push_back({socket("vm-net", card), socket("gate-net", card)});
+    for (std::size_t disk = 0; disk < options_.disks.size(); ++disk)
+        places.disks.push_back(socket("disk", disk));
     places.image_path = [this](std::string_view block) { return store_->image_path(block); };
     return places;
 }
@@ -99,30 +98,43 @@ Result<> Standby::prepare_vm() {
     return options_.prestart ? vm_->start() : Result<>();
 }
 
-Result<> Standby::open_disk(std::shared_ptr<net::TlsContext> tls) {
-    if (!options_.disk) return {};
+std::string Standby::socket(std::string_view name, std::size_t number) const {
+    return state_.file(number == 0 ? fmt::format("{}.sock", name)
+                                   : fmt::format("{}{}.sock", name, number));
+}
+
+Result<> Standby::open_disks(const std::shared_ptr<net::TlsContext>& tls) {
+    if (options_.disks.empty()) return {};
     const bool promoted = state_.facts().promoted;
     const bool held = store_->content() == StoreRecord::Content::committed;
     const std::uint64_t epoch = promoted ? state_.facts().epoch
                                 : held   ? store_->epoch()
                                          : DiskEpochs::kAllSealed;
-    auto disk = TRY(DiskEpochs::open(options_.disk->image, state_.path(), epoch));
-    if (promoted) TRY(disk->discard(epoch));
-    if (!promoted && !held) TRY(disk->end_epochs());
     worker_ = std::make_unique<Worker>(loop_);
-    disk_ = TRY(DiskPort::make(loop_, *worker_, std::move(disk), options_.disk->address,
-                               state_.file("disk.sock"), std::move(tls)));
-    if (promoted) disk_->serve_vm();
+    for (std::size_t number = 0; number < options_.disks.size(); ++number) {
+        const Options::Disk& wanted = options_.disks[number];
+        // Each has a log of its own; the page store's record commits all of them at once.
+        std::string log = state_.path();
+        if (number != 0) log = TRY(state_.make_directory(fmt::format("disk{}", number)));
+        auto disk = TRY(DiskEpochs::open(wanted.image, log, epoch));
+        if (promoted) TRY(disk->discard(epoch));
+        if (!promoted && !held) TRY(disk->end_epochs());
+        disks_.push_back(TRY(DiskPort::make(loop_, *worker_, std::move(disk), wanted.address,
+                                            socket("disk", number), tls)));
+        if (promoted) disks_.back()->serve_vm();
+    }
     return {};
 }
 
-Result<> Standby::open_network(std::shared_ptr<net::TlsContext> tls) {
-    if (!options_.network) return {};
-    network_ = TRY(NetworkPort::make(loop_, options_, std::move(tls),
-                                     {state_.file("gate-net.sock"), state_.file("vm-net.sock")}));
-    if (state_.facts().promoted) network_->serve_vm();
-    // Fail closed: what a held epoch does not know must not leave.
-    if (stale_) network_->hold();
+Result<> Standby::open_networks(const std::shared_ptr<net::TlsContext>& tls) {
+    for (std::size_t card = 0; card < options_.networks.size(); ++card) {
+        networks_.push_back(
+            TRY(NetworkPort::make(loop_, options_.networks[card], tls,
+                                  {socket("gate-net", card), socket("vm-net", card)})));
+        if (state_.facts().promoted) networks_.back()->serve_vm();
+        // Fail closed: what a held epoch does not know must not leave.
+        if (stale_) networks_.back()->hold();
+    }
     return {};
 }
 
@@ -135,8 +147,8 @@ Result<> Standby::listen() {
                                          directory + "/server-key.pem"},
                                         true));
     }
-    TRY(open_disk(tls));
-    TRY(open_network(tls));
+    TRY(open_disks(tls));
+    TRY(open_networks(tls));
     if (!is_over_ && !options_.vm.empty()) TRY(prepare_vm());
     control_ = TRY(ControlSocket::make(loop_, state_.file("control.sock"),
                                        [this](const Json& request, ControlSocket::Reply reply) {
@@ -178,23 +190,18 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
         return true;
     };
     handlers.stream = [this](ByteView bytes) { return take_stream(bytes); };
-    handlers.frames = [this](ByteView frames) -> Result<> {
-        return network_ ? network_->agent_sent(frames) : Result<>();
+    // Frames of a card without a gate here have left at the primary.
+    handlers.frames = [this](std::size_t card, ByteView frames) -> Result<> {
+        return card < networks_.size() ? networks_[card]->agent_sent(frames) : Result<>();
     };
-    const auto inside = [this](std::uint64_t offset, std::uint64_t length) -> Result<> {
-        if (disk_ && offset <= disk_->disk().bytes() && length <= disk_->disk().bytes() - offset) {
-            return {};
-        }
-        return fail(ErrorCode::protocol, "a write of {} bytes at {} lies outside the disk", length,
-                    offset);
+    handlers.write = [this](std::size_t number, std::uint64_t offset, ByteView data) -> Result<> {
+        DiskEpochs* const disk = TRY(disk_with(number, offset, data.size()));
+        return disk->write(offset, data);
     };
-    handlers.write = [this, inside](std::uint64_t offset, ByteView data) -> Result<> {
-        TRY(inside(offset, data.size()));
-        return disk_->disk().write(offset, data);
-    };
-    handlers.zero = [this, inside](std::uint64_t offset, std::uint64_t length) -> Result<> {
-        TRY(inside(offset, length));
-        return disk_->disk().zero(offset, length);
+    handlers.zero = [this](std::size_t number, std::uint64_t offset,
+                           std::uint64_t length) -> Result<> {
+        DiskEpochs* const disk = TRY(disk_with(number, offset, length));
+        return disk->zero(offset, length);
     };
     handlers.is_committing = [this] {
         return session_->state() == colo::Secondary::committing ||
@@ -213,10 +220,23 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
             Heartbeat::listen(loop_, agent_->local(), options_.agent_key,
                               [this](BeatJudge::Verdict verdict) { agent_in_trouble(verdict); }));
     }
-    if (network_) {
-        network_->set_agent([this](ByteView frames) { agent_->send_frames(frames); });
+    for (std::size_t card = 0; card < networks_.size(); ++card) {
+        networks_[card]->set_agent(
+            [this, card](ByteView frames) { agent_->send_frames(card, frames); });
     }
     return {};
+}
+
+// The disk that holds all of this range.
+Result<DiskEpochs*> Standby::disk_with(std::size_t number, std::uint64_t offset,
+                                       std::uint64_t length) {
+    if (number >= disks_.size()) {
+        return fail(ErrorCode::protocol, "a write to disk {} of {}", number, disks_.size());
+    }
+    DiskEpochs& disk = disks_[number]->disk();
+    if (offset <= disk.bytes() && length <= disk.bytes() - offset) return &disk;
+    return fail(ErrorCode::protocol, "a write of {} bytes at {} lies outside disk {}", length,
+                offset, number);
 }
 
 void Standby::agent_in_trouble(BeatJudge::Verdict verdict) {
@@ -295,27 +315,37 @@ Result<> Standby::check_head(const StreamHead& head) {
 }
 
 void Standby::pass_output() {
-    if (network_) network_->pass();
-    if (!disk_) return;
-    const auto ended = disk_->disk().end_epochs();
-    if (!ended) fail_session(ended.error());
+    for (const auto& network : networks_)
+        network->pass();
+    for (const auto& disk : disks_) {
+        const auto ended = disk->disk().end_epochs();
+        if (!ended) return fail_session(ended.error());
+    }
 }
 
 void Standby::hold_output() {
-    if (network_) network_->hold();
-    if (!disk_) return;
-    const auto begun = disk_->disk().begin_epochs();
-    if (!begun) fail_session(begun.error());
+    for (const auto& network : networks_)
+        network->hold();
+    for (const auto& disk : disks_) {
+        const auto begun = disk->disk().begin_epochs();
+        if (!begun) return fail_session(begun.error());
+    }
 }
 
 // The primary has drained its block layer: what it wrote is here. Syncing runs beside the pages.
 void Standby::seal_output() {
-    if (!disk_) return;
-    const auto sealed = disk_->disk().seal(store_->epoch() + 1);
-    if (!sealed) return fail_session(sealed.error());
-    if (!disk_->disk().needs_sync()) return;
+    for (const auto& port : disks_) {
+        const auto sealed = port->disk().seal(store_->epoch() + 1);
+        if (!sealed) return fail_session(sealed.error());
+    }
+    for (const auto& port : disks_) {
+        if (port->disk().needs_sync()) sync(port->disk());
+    }
+}
+
+void Standby::sync(const DiskEpochs& disk) {
     disk_syncs_ += 1;
-    worker_->run(disk_->disk().sync_job(), [this](const Result<>& synced) {
+    worker_->run(disk.sync_job(), [this](const Result<>& synced) {
         disk_syncs_ -= 1;
         if (!synced) {
             commit_waits_ = false;
@@ -327,7 +357,8 @@ void Standby::seal_output() {
 
 void Standby::begin_commit(std::uint64_t epoch) {
     commit_began_ = loop_.now();
-    if (network_) network_->seal(epoch);
+    for (const auto& network : networks_)
+        network->seal(epoch);
     commit_if_durable();
 }
 
@@ -339,13 +370,15 @@ void Standby::commit_if_durable() {
 }
 
 void Standby::release_output(std::uint64_t epoch) {
-    if (network_) network_->release(epoch);
-    if (!disk_) return;
-    auto cleanup = disk_->disk().commit(epoch);
-    if (!cleanup) return fail_session(cleanup.error());
-    worker_->run(std::move(*cleanup), [this](const Result<>& done) {
-        if (!done) print_error(done.error().message);
-    });
+    for (const auto& network : networks_)
+        network->release(epoch);
+    for (const auto& disk : disks_) {
+        auto cleanup = disk->disk().commit(epoch);
+        if (!cleanup) return fail_session(cleanup.error());
+        worker_->run(std::move(*cleanup), [this](const Result<>& done) {
+            if (!done) print_error(done.error().message);
+        });
+    }
 }
 
 // From inside the session: it must return first.

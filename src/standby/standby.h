@@ -30,8 +30,11 @@ class Standby final : private SecondarySession::Owner {
     Standby(RunLoop& loop, Options options, StateDirectory state);
     Result<> open();
     Result<> listen();
-    Result<> open_disk(std::shared_ptr<net::TlsContext> tls);
-    Result<> open_network(std::shared_ptr<net::TlsContext> tls);
+    Result<> open_disks(const std::shared_ptr<net::TlsContext>& tls);
+    Result<> open_networks(const std::shared_ptr<net::TlsContext>& tls);
+    Result<DiskEpochs*> disk_with(std::size_t number, std::uint64_t offset, std::uint64_t length);
+    // "disk.sock", "disk1.sock", and so on.
+    std::string socket(std::string_view name, std::size_t number) const;
     Result<> prepare_vm();
     Result<> listen_to_primary(std::shared_ptr<net::TlsContext> tls);
     Result<> listen_to_agent(std::shared_ptr<net::TlsContext> tls);
@@ -63,6 +66,7 @@ class Standby final : private SecondarySession::Owner {
 
     void link_ended(const Error& reason, bool at_fault);
     void watch_time();
+    void sync(const DiskEpochs& disk);
     void commit_if_durable();
     void fail_session(const Error& error);
 
@@ -96,8 +100,8 @@ class Standby final : private SecondarySession::Owner {
     // The operator gave it up: nothing is kept for a next process.
     bool ends_ = false;
     std::unique_ptr<Worker> worker_;
-    std::unique_ptr<NetworkPort> network_;
-    std::unique_ptr<DiskPort> disk_;
+    std::vector<std::unique_ptr<NetworkPort>> networks_;
+    std::vector<std::unique_ptr<DiskPort>> disks_;
     std::unique_ptr<ControlSocket> control_;
     std::unique_ptr<StandbyVm> vm_;
     std::unique_ptr<Timer> tick_;

@@ -82,9 +82,14 @@ Json Standby::status() const {
          {"on_loss", options_.on_loss == Options::OnLoss::promote ? "promote" : "hold"}});
     if (state_.facts().lost_at_ms != 0) json.set("lost_at", utc_text(state_.facts().lost_at_ms));
     if (vm_) json.set("prestarted", vm_->is_prepared());
-    if (network_) {
-        json.set("held_frames", network_->held_frames());
-        json.set("dropped_frames", network_->dropped_frames());
+    if (!networks_.empty()) {
+        std::uint64_t held_frames = 0, dropped_frames = 0;
+        for (const auto& network : networks_) {
+            held_frames += network->held_frames();
+            dropped_frames += network->dropped_frames();
+        }
+        json.set("held_frames", held_frames);
+        json.set("dropped_frames", dropped_frames);
     }
     if (options_.witness) json.set("witness", witness_says());
     if (promotion_us_ != 0) {
@@ -95,9 +100,12 @@ Json Standby::status() const {
     if (agent_) json.set("linked", agent_->is_linked());
     if (vm_) json.set("vm_pid", vm_->process());
     json.set("log_bytes", store_->log().size());
-    if (disk_) {
-        json.set("disk", disk_->address());
-        json.set("disk_log_bytes", disk_->disk().logged_bytes());
+    if (!disks_.empty()) {
+        std::uint64_t logged = 0;
+        for (const auto& disk : disks_)
+            logged += disk->disk().logged_bytes();
+        json.set("disk", disks_.front()->address());
+        json.set("disk_log_bytes", logged);
     }
     Json blocks = Json::array();
     if (held) {
@@ -188,14 +196,16 @@ void Standby::promote_vm() {
     }
     // An agent may be linked whose stream has not begun: its disk writes end here.
     drop_primary();
-    if (network_) network_->serve_vm();
-    if (disk_) {
-        const auto back = disk_->disk().discard(store_->epoch());
+    for (const auto& network : networks_)
+        network->serve_vm();
+    for (const auto& disk : disks_) {
+        const auto back = disk->disk().discard(store_->epoch());
         if (!back) {
             return loop_.post([this, back] { promotion_ended(back); });
         }
-        disk_->serve_vm();
     }
+    for (const auto& disk : disks_)
+        disk->serve_vm();
     vm_->promote([this] { return make_stream(); }, [this](bool ran) { return mark_ran(ran); },
                  [this](const Result<>& outcome) { promotion_ended(outcome); });
 }

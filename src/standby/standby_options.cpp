@@ -18,7 +18,8 @@ constexpr std::string_view kByAgent = "agent";
 constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
-    std::string listen, agent, network, network_out, disk, on_loss = "hold", witness;
+    std::string listen, agent, on_loss = "hold", witness;
+    std::vector<std::string> networks, networks_out, disks;
 };
 
 bool starts_with(std::string_view text, std::string_view start) {
@@ -96,6 +97,52 @@ Result<> parse_primary(const Texts& texts, Options& options) {
     return {};
 }
 
+Result<Options::Net> parse_network(const std::string& text, const std::string& out, bool tls) {
+    Options::Net network;
+    if (text == kByAgent) {
+        // Frames come on the agent's connection.
+    } else if (starts_with(text, kDatagram)) {
+        network.datagram_path = text.substr(kDatagram.size());
+    } else {
+        network.stream = TRY(parse_listener("--net", text, tls));
+    }
+    if (starts_with(out, kUdp)) {
+        network.out_udp = TRY(parse_udp(out));
+    } else {
+        network.out = TRY(unix_path("--net-out", out));
+    }
+    return network;
+}
+
+Result<Options::Disk> parse_disk(const std::string& text, bool tls) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals + 1 == text.size()) {
+        return fail(ErrorCode::invalid_argument,
+                    "--disk {}: give unix:PATH=IMAGE or tcp:ADDR:PORT=IMAGE", text);
+    }
+    Options::Disk disk;
+    const std::string where = text.substr(0, equals);
+    if (where != kByAgent) disk.address = TRY(parse_listener("--disk", where, tls));
+    disk.image = std::filesystem::absolute(text.substr(equals + 1)).string();
+    return disk;
+}
+
+// Of a bare QEMU nobody knows which connection is which disk or card.
+Result<> check_counts(const Options& options) {
+    const bool several = options.networks.size() > 1 || options.disks.size() > 1;
+    if (several && !options.agent) {
+        return fail(ErrorCode::invalid_argument,
+                    "several --disk or --net need --agent: of a bare QEMU one each can be kept");
+    }
+    if (options.networks.size() > protect::agent::kCardsMax ||
+        options.disks.size() > protect::agent::kDisksMax) {
+        return fail(ErrorCode::limit_exceeded, "{} --net and {} --disk: at most {} and {}",
+                    options.networks.size(), options.disks.size(),
+                    std::size_t{protect::agent::kCardsMax}, std::size_t{protect::agent::kDisksMax});
+    }
+    return {};
+}
+
 Result<Options> build(const Texts& texts, Options options) {
     const bool tls = !options.tls.empty();
     TRY(parse_primary(texts, options));
@@ -108,39 +155,17 @@ Result<Options> build(const Texts& texts, Options options) {
         options.witness = TRY(parse_witness(texts.witness));
     }
     options.state = std::filesystem::absolute(options.state).lexically_normal().string();
-    if (!texts.network.empty()) {
-        Options::Net network;
-        if (texts.network == kByAgent) {
-            // Frames come on the agent's connection.
-        } else if (starts_with(texts.network, kDatagram)) {
-            network.datagram_path = texts.network.substr(kDatagram.size());
-        } else {
-            network.stream = TRY(parse_listener("--net", texts.network, tls));
-        }
-        options.network = std::move(network);
-        if (texts.network_out.empty()) {
-            return fail(ErrorCode::invalid_argument, "--net needs --net-out unix:PATH");
-        }
-        if (starts_with(texts.network_out, kUdp)) {
-            options.network_out_udp = TRY(parse_udp(texts.network_out));
-        } else {
-            options.network_out = TRY(unix_path("--net-out", texts.network_out));
-        }
-    } else if (!texts.network_out.empty()) {
-        return fail(ErrorCode::invalid_argument, "--net-out needs --net");
+    if (texts.networks.size() != texts.networks_out.size()) {
+        return fail(ErrorCode::invalid_argument,
+                    "--net and --net-out belong together, one of each for a card");
     }
-    if (!texts.disk.empty()) {
-        const std::size_t equals = texts.disk.find('=');
-        if (equals == std::string::npos || equals + 1 == texts.disk.size()) {
-            return fail(ErrorCode::invalid_argument,
-                        "--disk {}: give unix:PATH=IMAGE or tcp:ADDR:PORT=IMAGE", texts.disk);
-        }
-        Options::Disk disk;
-        const std::string where = texts.disk.substr(0, equals);
-        if (where != kByAgent) disk.address = TRY(parse_listener("--disk", where, tls));
-        disk.image = std::filesystem::absolute(texts.disk.substr(equals + 1)).string();
-        options.disk = std::move(disk);
+    for (std::size_t card = 0; card < texts.networks.size(); ++card) {
+        options.networks.push_back(
+            TRY(parse_network(texts.networks[card], texts.networks_out[card], tls)));
     }
+    for (const std::string& disk : texts.disks)
+        options.disks.push_back(TRY(parse_disk(disk, tls)));
+    TRY(check_counts(options));
     return options;
 }
 
@@ -156,12 +181,15 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     app.add_option("--agent", texts.agent,
                    "in place of --listen: its segue-agent connects here (key in SEGUE_AGENT_KEY)");
     app.add_option("--state", options.state, "directory of this standby's own")->required();
-    app.add_option("--net", texts.network,
-                   "unix:PATH, tcp:ADDR:PORT, dgram:PATH or agent: guest's frames");
-    app.add_option("--net-out", texts.network_out,
-                   "unix:PATH or udp:PEER:PORT@LOCAL:PORT: one outside peer");
-    app.add_option("--disk", texts.disk,
-                   "unix:PATH=IMAGE, tcp:ADDR:PORT=IMAGE (NBD) or agent=IMAGE");
+    app.add_option("--net", texts.networks,
+                   "unix:PATH, tcp:ADDR:PORT, dgram:PATH or agent: guest's frames; once a card")
+        ->take_all();
+    app.add_option("--net-out", texts.networks_out,
+                   "unix:PATH or udp:PEER:PORT@LOCAL:PORT: the outside peer of each --net")
+        ->take_all();
+    app.add_option("--disk", texts.disks,
+                   "unix:PATH=IMAGE, tcp:ADDR:PORT=IMAGE (NBD) or agent=IMAGE; once a disk")
+        ->take_all();
     app.add_option("--tls", options.tls, "directory with ca-cert, server-cert and server-key .pem");
     app.add_option("--on-loss", texts.on_loss, "promote or hold (default)")
         ->check(CLI::IsMember({"promote", "hold"}));

@@ -18,25 +18,27 @@ struct Options {
         std::optional<net::Address> address;  // nothing: the agent writes
         std::string image;
     };
+    // An Ethernet-over-UDP peer, QEMU's `-netdev socket,udp=`.
+    struct UdpPeer {
+        net::SocketAddress remote, local;
+    };
     struct Net {
         // At most one of the two: a stream listener, or the path of a datagram socket. None: the
         // agent brings the frames.
         std::optional<net::Address> stream;
         std::string datagram_path;
-    };
-    // The other side of the gate as an Ethernet-over-UDP peer, QEMU's `-netdev socket,udp=`.
-    struct UdpPeer {
-        net::SocketAddress remote, local;
+        // The other side of the gate, one of the two: path of a unix socket, or a peer.
+        std::string out;
+        std::optional<UdpPeer> out_udp;
     };
 
     std::optional<net::Address> listen;  // of a bare QEMU
     std::optional<net::Address> agent;   // or of its agent
     AgentKey agent_key{};
     std::string state;
-    std::optional<Net> network;
-    std::string network_out;  // path of a unix socket
-    std::optional<UdpPeer> network_out_udp;
-    std::optional<Disk> disk;
+    // In the order of the VM's cards and disks; of a bare QEMU at most one each.
+    std::vector<Net> networks;
+    std::vector<Disk> disks;
     std::string tls;  // directory with ca-cert.pem, server-cert.pem, server-key.pem
     OnLoss on_loss = OnLoss::hold;
     std::optional<WitnessOptions> witness;  // who decides when the primary is lost

@@ -91,6 +91,12 @@ std::string StateDirectory::file(std::string_view name) const {
     return fmt::format("{}/{}", path_, name);
 }
 
+Result<std::string> StateDirectory::make_directory(std::string_view name) const {
+    const std::string path = file(name);
+    TRY(make_own_directory(path));
+    return path;
+}
+
 Result<> StateDirectory::save(const Facts& facts) {
     const Json json = Json::object({{"promoted", facts.promoted},
                                     {"ran", facts.ran},

@@ -26,6 +26,8 @@ class StateDirectory {
 
     const std::string& path() const { return path_; }
     std::string file(std::string_view name) const;
+    // Inside it, ours alone; its path. It may be there already.
+    Result<std::string> make_directory(std::string_view name) const;
     // A directory on a tmpfs, ours alone: inside DIR when that is one, else under /dev/shm.
     const std::string& memory() const { return memory_; }
 

@@ -109,8 +109,8 @@ class Rewriter {
             rewrite_serial(value);
         } else if (name == "chardev") {
             rewrite_chardev(value);
-        } else if (places_.with_disk) {
-            add(name, TRY(with_own_disk(value, places_.disk, out_)));
+        } else if (!places_.disks.empty()) {
+            add(name, TRY(with_own_disk(value, places_.disks, out_)));
         } else {
             add(name, value);
         }
@@ -130,17 +130,16 @@ class Rewriter {
     }
 
     Result<> rewrite_netdev(const std::string& value) {
-        if (!places_.with_network || !is_external_network(value)) {
+        if (places_.networks.empty() || !is_external_network(value)) {
             add("netdev", value);
             return {};
         }
-        if (network_set_) {
+        if (networks_set_ == places_.networks.size()) {
             return fail(ErrorCode::config_unsupported,
-                        "-netdev {}: --net carries one network; a second one cannot be promoted",
-                        value);
+                        "-netdev {}: there are {} --net; one more network cannot be promoted",
+                        value, networks_set_);
         }
-        network_set_ = true;
-        const std::string own = own_network(value, places_);
+        const std::string own = own_network(value, places_.networks[networks_set_++]);
         note("-netdev {} became {}", value, own);
         add("netdev", own);
         return {};
@@ -189,7 +188,7 @@ class Rewriter {
     std::vector<std::string> monitors_;
     bool has_backend_ = false;
     bool backend_set_ = false;
-    bool network_set_ = false;
+    std::size_t networks_set_ = 0;
     int serials_ = 0;
 };
 

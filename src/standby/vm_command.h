@@ -16,14 +16,19 @@ namespace segue::standby {
 struct Places {
     std::string operator_qmp;  // for whoever runs the VM afterwards
     std::string own_qmp;       // for the standby
-    std::string network_vm;    // datagram sockets: the VM's, and the gate's that it sends to
-    std::string network_gate;
-    std::string disk;  // NBD
-    bool with_network = false;
-    bool with_disk = false;
+    // Datagram sockets: the VM's, and the gate's that it sends to. None: networks are left alone.
+    struct Network {
+        std::string vm, gate;
+    };
+    std::vector<Network> networks;
+    std::vector<std::string> disks;  // NBD; none: disks are left alone
     // The image file of a RAM block.
     std::function<std::string(std::string_view block)> image_path;
 };
+
+// The path of an NBD server that stands for this disk of the standby; another path, or none, for
+// the first.
+std::string disk_placeholder(std::size_t number);
 
 struct SharedBlock {
     std::string name;  // as the stream names it

@@ -19,10 +19,8 @@ Places places() {
     Places places;
     places.operator_qmp = "/s/qmp.sock";
     places.own_qmp = "/s/own.sock";
-    places.network_vm = "/s/vm.sock";
-    places.network_gate = "/s/gate.sock";
-    places.disk = "/s/disk.sock";
-    places.with_network = places.with_disk = true;
+    places.networks = {{"/s/vm.sock", "/s/gate.sock"}};
+    places.disks = {"/s/disk.sock"};
     places.image_path = [](std::string_view block) { return "/m/" + std::string(block); };
     return places;
 }
@@ -116,7 +114,28 @@ TEST(VmCommand, PointsNetworkAndDiskAtTheStandby) {
     EXPECT_THAT(text, HasSubstr("-drive file=/local.img,format=raw "));
     const auto second =
         promoted_command({"/q", "-netdev", "stream,id=a", "-netdev", "dgram,id=b"}, places());
-    EXPECT_THAT(second.error().message, HasSubstr("a second one cannot be promoted"));
+    EXPECT_THAT(second.error().message, HasSubstr("one more network cannot be promoted"));
+}
+
+TEST(VmCommand, GivesEachCardAndEachDiskItsOwnSocket) {
+    Places several = places();
+    several.networks.push_back({"/s/vm1.sock", "/s/gate1.sock"});
+    several.disks.emplace_back("/s/disk1.sock");
+    const auto disk = [](std::size_t number) {
+        return R"({"driver":"nbd","node-name":"n","server":{"type":"unix","path":")" +
+               disk_placeholder(number) + R"("}})";
+    };
+    const VmCommand command =
+        promoted_command({"/q", "-netdev", "socket,id=a,udp=h:1", "-netdev", "socket,id=b,udp=h:2",
+                          "-blockdev", disk(1), "-blockdev", disk(0)},
+                         several)
+            .value();
+    const std::string text = joined(command);
+    EXPECT_THAT(text, HasSubstr("-netdev dgram,id=a,local.type=unix,local.path=/s/vm.sock,"
+                                "remote.type=unix,remote.path=/s/gate.sock "
+                                "-netdev dgram,id=b,local.type=unix,local.path=/s/vm1.sock,"
+                                "remote.type=unix,remote.path=/s/gate1.sock "));
+    EXPECT_LT(text.find("/s/disk1.sock"), text.find("/s/disk.sock"));
 }
 
 TEST(VmCommand, ContinuesSerialFilesInsteadOfEmptyingThem) {

@@ -41,19 +41,27 @@ Result<std::string> json_memory(const std::string& value, const Places& places, 
     return own.dump();
 }
 
-// Points every {"driver":"nbd"} of a block device's description at `socket`.
-int redirect(Json& node, const std::string& socket) {
+const std::string& socket_for(const Json& node, const std::vector<std::string>& sockets) {
+    const std::string_view path = node["server"].text("path");
+    for (std::size_t number = 0; number < sockets.size(); ++number) {
+        if (path == disk_placeholder(number)) return sockets[number];
+    }
+    return sockets.front();
+}
+
+// Points every {"driver":"nbd"} of a block device's description at its socket.
+int redirect(Json& node, const std::vector<std::string>& sockets) {
     if (!node.is_object()) return 0;
     int count = 0;
     if (node.text("driver") == "nbd") {
-        node.set("server", Json::object({{"type", "unix"}, {"path", socket}}));
+        node.set("server", Json::object({{"type", "unix"}, {"path", socket_for(node, sockets)}}));
         node.set("reconnect-delay", kReconnectSeconds);
         node.erase("tls-creds");
         count += 1;
     }
     for (const auto& member : Json::Object(node.members())) {
         Json child = member.second;
-        const int inside = redirect(child, socket);
+        const int inside = redirect(child, sockets);
         if (inside > 0) node.set(member.first, child);
         count += inside;
     }
@@ -132,7 +140,7 @@ bool is_external_network(const std::string& value) {
 }
 
 // Datagrams survive the end of the gate; a stream netdev of QEMU 7.2 cannot connect again.
-std::string own_network(const std::string& value, const Places& places) {
+std::string own_network(const std::string& value, const Places::Network& network) {
     std::string id;
     if (is_json(value)) {
         const auto json = Json::parse(value);
@@ -143,21 +151,26 @@ std::string own_network(const std::string& value, const Places& places) {
     OptionList list = OptionList::parse("dgram");
     list.set("id", id);
     list.set("local.type", "unix");
-    list.set("local.path", places.network_vm);
+    list.set("local.path", network.vm);
     list.set("remote.type", "unix");
-    list.set("remote.path", places.network_gate);
+    list.set("remote.path", network.gate);
     return list.text();
 }
 
-Result<std::string> with_own_disk(const std::string& value, const std::string& socket,
+std::string disk_placeholder(std::size_t number) {
+    return "standby:" + std::to_string(number);
+}
+
+Result<std::string> with_own_disk(const std::string& value, const std::vector<std::string>& sockets,
                                   VmCommand& out) {
+    const std::string& socket = sockets.front();
     const auto done = [&](const std::string& own) {
         out.notes.push_back("block device " + value + " became " + own);
         return own;
     };
     if (is_json(value)) {
         Json node = TRY(Json::parse(value));
-        return redirect(node, socket) > 0 ? done(node.dump()) : value;
+        return redirect(node, sockets) > 0 ? done(node.dump()) : value;
     }
     OptionList list = OptionList::parse(value);
     const std::string file = list.get("file");

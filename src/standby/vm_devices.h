@@ -17,10 +17,11 @@ std::string shared_memory_object(const std::string& block, std::uint64_t bytes,
 
 // -netdev stream, dgram, socket: those whose other end is a program like us.
 bool is_external_network(const std::string& value);
-std::string own_network(const std::string& value, const Places& places);
+std::string own_network(const std::string& value, const Places::Network& network);
 
-// -drive and -blockdev: an NBD client, at any depth, is pointed at the standby's export.
-Result<std::string> with_own_disk(const std::string& value, const std::string& socket,
+// -drive and -blockdev: an NBD client, at any depth, is pointed at the standby's export of its
+// disk.
+Result<std::string> with_own_disk(const std::string& value, const std::vector<std::string>& sockets,
                                   VmCommand& out);
 
 }  // namespace segue::standby

@@ -23,7 +23,8 @@ SO_RCVBUFFORCE = 33  # Linux
 class UdpOutside:
     """The peer of `-netdev socket,udp=`: answers ARP, collects the guest's numbered datagrams."""
 
-    def __init__(self):
+    def __init__(self, address=OUTSIDE):
+        self.address = socket.inet_aton(address)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         # What comes while this process has no turn must not be lost: as root, beyond the limit.
         for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
@@ -55,11 +56,11 @@ class UdpOutside:
     def frame(self, frame, sender):
         kind = frame[12:14]
         if kind == b"\x08\x06" and frame[20:22] == b"\x00\x01" and \
-                frame[38:42] == socket.inet_aton(OUTSIDE):
+                frame[38:42] == self.address:
             asker, address = frame[22:28], frame[28:32]
             self.socket.sendto(
                 asker + OUTSIDE_MAC + b"\x08\x06" + frame[14:20] + b"\x00\x02" + OUTSIDE_MAC +
-                socket.inet_aton(OUTSIDE) + asker + address, sender)
+                self.address + asker + address, sender)
         found = re.search(rb"seq (\d+)\n", frame) if kind == b"\x08\x00" else None
         if found:
             self.numbers.append(int(found.group(1)))

@@ -33,7 +33,7 @@ DOMAIN = """<domain type='qemu'>
     </interface>
     <serial type='file'><source path='{serial}' append='on'/><target port='0'/></serial>
     <controller type='usb' model='none'/>
-    <memballoon model='none'/>{screen}
+    <memballoon model='none'/>{more}
   </devices>
 </domain>
 """
@@ -41,6 +41,17 @@ DOMAIN = """<domain type='qemu'>
 SCREEN = """
     <graphics type='spice' autoport='yes'/>
     <video><model type='vga'/></video>"""
+
+SECOND = """
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='{disk}'/><target dev='vdb' bus='virtio'/>
+    </disk>
+    <interface type='udp'>
+      <mac address='52:54:00:00:00:03'/>
+      <source address='127.0.0.1' port='{port}'><local address='127.0.0.1' port='{own}'/></source>
+      <model type='virtio'/>
+    </interface>"""
+SECOND_GUEST, SECOND_OUTSIDE = "10.0.1.2", "10.0.1.1"
 
 
 def emulator(folder):
@@ -51,35 +62,49 @@ def emulator(folder):
     return script
 
 
+def empty_disk(path):
+    path.write_bytes(b"")
+    os.truncate(path, DISK_BYTES)
+    return path
+
+
 class ProtectedMachine:
     """The domain's XML, its peer outside, and what it counts."""
 
     def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50",
-                 screen=False):
+                 screen=False, second=False):
         self.name, self.interval = name, interval
         folder = Path(folder)
         folder.chmod(0o755)
         self.outside = UdpOutside()
-        self.disk = folder / "vda.raw"
-        self.disk.write_bytes(b"")
-        os.truncate(self.disk, DISK_BYTES)
+        self.disk = empty_disk(folder / "vda.raw")
         self.serial = folder / "serial"
         self.ticks, self.records = guest.Ticks(self.serial), guest.Ticks(self.serial, "disk")
         words = ["console=ttyS0", "quiet", "tick=100", "no_timer_check",
                  f"load=udp:{OUTSIDE}:9000:100", load, f"net={GUEST}/24"]
+        more = SCREEN if screen else ""
+        self.second = None
+        if second:
+            self.second = UdpOutside(SECOND_OUTSIDE)
+            more += SECOND.format(disk=empty_disk(folder / "vdb.raw"), port=self.second.port,
+                                  own=self.second.guest_port)
+            words[-1] += f",{SECOND_GUEST}/24"
+            words += [f"load=udp:{SECOND_OUTSIDE}:9000:100", "load=disk:/dev/vdb:50"]
         self.uuid = str(uuid_module.uuid4())
         self.path = folder / f"{name}.xml"
         self.path.write_text(DOMAIN.format(
             name=name, uuid=self.uuid, kernel=guest.kernel(),
             initrd=guest.initramfs(), words=" ".join(words), emulator=emulator(folder),
             disk=self.disk, port=self.outside.port, own=self.outside.guest_port,
-            serial=self.serial, screen=SCREEN if screen else ""))
+            serial=self.serial, more=more))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.outside.close()
+        if self.second:
+            self.second.close()
 
     def protect(self, host, standby, *words):
         return host.segue("protect", self.name, "--standby", standby.uri, "--allow-tcg",
@@ -117,6 +142,7 @@ class ProtectedMachine:
 
     def went_on(self, more=40):
         """Outside saw no gap and no repeat; the disk misses nothing and knows no future."""
-        self.outside.wait(self.outside.last() + more)
-        assert self.outside.irregular() == []
+        for outside in filter(None, (self.outside, self.second)):
+            outside.wait(outside.last() + more)
+            assert outside.irregular() == []
         assert b"BAD" not in self.serial.read_bytes()

@@ -8,6 +8,7 @@
 #include "daemon/guest.h"
 #include "daemon/host.h"
 #include "daemon/protection/ask.h"
+#include "daemon/protection/devices.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/qemu_steps.h"
 #include "domain/alias.h"
@@ -21,23 +22,6 @@ constexpr Duration kLook = 100ms;
 constexpr Duration kAgentBound = 15s;
 // The first state of a large guest takes its time; its silence is the agent's to judge.
 constexpr Duration kFirstStateBound = 3600s;
-
-// The one disk that a guest may write.
-Result<std::optional<std::size_t>> writable_disk(const Domain& model) {
-    std::optional<std::size_t> found;
-    for (std::size_t index = 0; index < model.disks.size(); ++index) {
-        const Disk& disk = model.disks[index];
-        if (disk.read_only || disk.kind == DiskKind::cdrom || disk.source.empty()) continue;
-        if (found) {
-            return fail(ErrorCode::operation_unsupported,
-                        "domain '{}' writes to more than one disk ('{}' and '{}'): one can be "
-                        "protected",
-                        model.name, model.disks[*found].target, disk.target);
-        }
-        found = index;
-    }
-    return found;
-}
 
 }  // namespace
 
@@ -79,12 +63,7 @@ Result<> PrimaryProtection::judge() const {
                     "--allow-tcg is for tests with a corrected QEMU",
                     domain->name, major);
     }
-    if (model.interfaces.size() > 1) {
-        return fail(ErrorCode::operation_unsupported,
-                    "domain '{}' has {} network cards: one can be protected", domain->name,
-                    model.interfaces.size());
-    }
-    return writable_disk(model).map([](const auto&) {});
+    return check_protected_devices(model);
 }
 
 void PrimaryProtection::begin(const Services& services, const DomainPointer& domain,
@@ -122,7 +101,7 @@ void PrimaryProtection::set_up(Answer<> answer) {
     secret_ = to_hex(secret.data(), secret.size());
     const Self self = shared_from_this();
     std::vector<Step> steps;
-    steps.push_back([self](Answer<> done) { self->measure_disk(std::move(done)); });
+    steps.push_back([self](Answer<> done) { self->measure_devices(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->open_witness(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->prepare_standby(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->start_agent(std::move(done)); });
@@ -148,30 +127,34 @@ void PrimaryProtection::set_up(Answer<> answer) {
     });
 }
 
-void PrimaryProtection::measure_disk(Answer<> done) {
+void PrimaryProtection::measure_devices(Answer<> done) {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
     if (!guest) return done(tl::unexpected(guest.error()));
     const Domain& model = domain->model();
-    netdev_ = model.interfaces.empty() ? "" : "host" + model.interfaces.front().alias;
-    gate_at_primary_ = wish_.gate_at_primary || model.interfaces.empty() ||
-                       model.interfaces.front().type != InterfaceType::udp;
-    const auto disk = writable_disk(model);
-    if (!disk) return done(tl::unexpected(disk.error()));
-    disk_bytes_ = 0;
-    if (!*disk) return done({});
-    disk_node_ = format_node(model, **disk);
+    netdevs_.clear();
+    for (const Interface& card : model.interfaces)
+        netdevs_.push_back("host" + card.alias);
+    gate_at_primary_ = wish_.gate_at_primary || !can_gate_at_standby(model);
+    disks_.clear();
+    for (const std::size_t index : writable_disks(model))
+        disks_.push_back({format_node(model, index), 0});
+    if (disks_.empty()) return done({});
     (*guest)->execute("query-named-block-nodes", Json::object({{"flat", true}}),
                       [self = shared_from_this(), done](Result<Json> said) {
-                          if (!said) return done(tl::unexpected(said.error()));
-                          for (const Json& node : said->items()) {
-                              if (node.text("node-name") != self->disk_node_) continue;
-                              self->disk_bytes_ = node["image"].u64("virtual-size");
-                          }
-                          if (self->disk_bytes_ != 0) return done({});
-                          done(fail(ErrorCode::operation_failed, "QEMU has no block node '{}'",
-                                    self->disk_node_));
+                          done(said ? self->take_sizes(*said) : tl::unexpected(said.error()));
                       });
+}
+
+Result<> PrimaryProtection::take_sizes(const Json& nodes) {
+    for (MirroredDisk& disk : disks_) {
+        for (const Json& node : nodes.items()) {
+            if (node.text("node-name") == disk.node) disk.bytes = node["image"].u64("virtual-size");
+        }
+        if (disk.bytes != 0) continue;
+        return fail(ErrorCode::operation_failed, "QEMU has no block node '{}'", disk.node);
+    }
+    return {};
 }
 
 // Its key is made of ours: it cannot speak as agent or standby.
@@ -207,13 +190,16 @@ void PrimaryProtection::release_witness() {
 void PrimaryProtection::prepare_standby(Answer<> done) {
     const auto domain = domain_.lock();
     if (!domain || !domain->incarnation) return done(fail(ErrorCode::no_domain, "it is gone"));
+    Json disks = Json::array();
+    for (const MirroredDisk& disk : disks_)
+        disks.push(disk.bytes);
     const Json arguments =
         Json::object({{"key", key_},
                       {"secret", secret_},
                       {"xml", print_domain(domain->incarnation->live,
                                            {.secure = true, .inactive = true, .migratable = true})},
                       {"persistent", domain->is_persistent()},
-                      {"disk_bytes", disk_bytes_},
+                      {"disks", disks},
                       {"gate", gate_at_primary_ ? "primary" : "standby"},
                       {"on_loss", wish_.on_loss()},
                       {"witness", witness_address_},
@@ -249,10 +235,12 @@ void PrimaryProtection::start_agent(Answer<> done) {
                        "--gate",    gate_at_primary_ ? "primary" : "standby",
                        "--on-loss", std::string(wish_.on_loss()),
                        "--qemu",    std::to_string((*guest)->pid())};
-    if (disk_bytes_ != 0) {
-        start.arguments.insert(start.arguments.end(),
-                               {"--disk-bytes", std::to_string(disk_bytes_)});
-    }
+    const auto add = [&start](const char* option, std::uint64_t value) {
+        start.arguments.insert(start.arguments.end(), {option, std::to_string(value)});
+    };
+    add("--cards", netdevs_.size());
+    for (const MirroredDisk& disk : disks_)
+        add("--disk-bytes", disk.bytes);
     if (wish_.has_witness()) {
         start.arguments.insert(start.arguments.end(), {"--witness", witness_address_ + "," + key_});
     }
@@ -298,8 +286,10 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
     std::vector<Step> steps;
     const auto domain = domain_.lock();
     if (!domain || !domain->incarnation) return steps;
-    if (!netdev_.empty()) plug_network(steps, domain, netdev_, directory_);
-    if (disk_bytes_ != 0) plug_disk(steps, services_, domain, disk_node_, directory_);
+    for (std::size_t card = 0; card < netdevs_.size(); ++card)
+        plug_network(steps, domain, {card, netdevs_[card], directory_});
+    for (std::size_t disk = 0; disk < disks_.size(); ++disk)
+        plug_disk(steps, services_, domain, {disk, disks_[disk].node, directory_});
     begin_checkpoints(steps, domain, wish_.interval_ms, is_tcg(), directory_);
     return steps;
 }
@@ -322,8 +312,10 @@ void PrimaryProtection::take_down(Answer<> done) {
     if (domain && domain->incarnation && domain->incarnation->guest) {
         if (agent_is_dead_) yank(steps, domain);
         end_checkpoints(steps, services_, domain);
-        if (!netdev_.empty()) unplug_network(steps, domain);
-        if (disk_bytes_ != 0) unplug_disk(steps, services_, domain);
+        for (std::size_t card = 0; card < netdevs_.size(); ++card)
+            unplug_network(steps, domain, card);
+        for (std::size_t disk = 0; disk < disks_.size(); ++disk)
+            unplug_disk(steps, services_, domain, disk);
         // Emulation was stopped for a first state that may never have come to its end.
         if (is_tcg()) {
             steps.push_back([domain](Answer<> next) {

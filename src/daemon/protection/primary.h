@@ -60,7 +60,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     using Self = std::shared_ptr<PrimaryProtection>;
     Result<> judge() const;
     void set_up(Answer<> answer);
-    void measure_disk(Answer<> done);
+    void measure_devices(Answer<> done);
+    Result<> take_sizes(const Json& nodes);
     void prepare_standby(Answer<> done);
     void open_witness(Answer<> done);
     void start_agent(Answer<> done);
@@ -104,9 +105,13 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     std::string witness_address_, witness_host_;
     bool tls_ = false;
     std::string secret_;
-    std::string disk_node_;
-    std::uint64_t disk_bytes_ = 0;
-    std::string netdev_;
+    // By their numbers (devices.h).
+    struct MirroredDisk {
+        std::string node;
+        std::uint64_t bytes = 0;
+    };
+    std::vector<MirroredDisk> disks_;
+    std::vector<std::string> netdevs_;
     bool gate_at_primary_ = false;
     std::unique_ptr<QemuProcess> agent_;
     std::unique_ptr<Timer> timer_;

@@ -110,9 +110,13 @@ void PrimaryProtection::save() const {
     record.peer = wish_.standby;
     Json settings = wish_.json();
     settings.set("key", key_);
-    settings.set("netdev", netdev_);
-    settings.set("disk_node", disk_node_);
-    settings.set("disk_bytes", disk_bytes_);
+    Json netdevs = Json::array(), disks = Json::array();
+    for (const std::string& netdev : netdevs_)
+        netdevs.push(netdev);
+    for (const MirroredDisk& disk : disks_)
+        disks.push(Json::object({{"node", disk.node}, {"bytes", disk.bytes}}));
+    settings.set("netdevs", netdevs);
+    settings.set("disks", disks);
     settings.set("promotion_us", promotion_us_);
     settings.set("gate_at_primary", gate_at_primary_);
     settings.set("screen", screen_);
@@ -150,9 +154,10 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     if (!wish) return log_error("daemon", "domain '{}': {}", domain->name, wish.error().message);
     const auto self = std::make_shared<PrimaryProtection>(services, domain, std::move(*wish));
     self->key_ = settings->text("key");
-    self->netdev_ = settings->text("netdev");
-    self->disk_node_ = settings->text("disk_node");
-    self->disk_bytes_ = settings->u64("disk_bytes");
+    for (const Json& netdev : (*settings)["netdevs"].items())
+        self->netdevs_.emplace_back(netdev.as_text().value_or(""));
+    for (const Json& disk : (*settings)["disks"].items())
+        self->disks_.push_back({std::string(disk.text("node")), disk.u64("bytes")});
     self->promotion_us_ = settings->i64("promotion_us");
     self->gate_at_primary_ = settings->flag("gate_at_primary");
     self->screen_ = (*settings)["screen"];

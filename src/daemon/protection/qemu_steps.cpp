@@ -2,18 +2,20 @@
 #include "daemon/protection/qemu_steps.h"
 
 #include "base/log.h"
+#include "daemon/protection/devices.h"
 #include "daemon/services.h"
 
 namespace segue {
 namespace {
 
-constexpr const char* kGateFilter = "segue-gate";
-constexpr const char* kInFilter = "segue-in";
-constexpr const char* kCharOut = "segue-net-out";
-constexpr const char* kCharBack = "segue-net-back";
-constexpr const char* kCharIn = "segue-net-in";
-constexpr const char* kDiskNode = "segue-disk0";
-constexpr const char* kMirror = "segue-mirror0";
+// QEMU's names of what belongs to a device: with its number behind.
+constexpr std::string_view kGateFilter = "segue-gate";
+constexpr std::string_view kInFilter = "segue-in";
+constexpr std::string_view kCharOut = "segue-net-out";
+constexpr std::string_view kCharBack = "segue-net-back";
+constexpr std::string_view kCharIn = "segue-net-in";
+constexpr std::string_view kDiskNode = "segue-disk";
+constexpr std::string_view kMirror = "segue-mirror";
 constexpr Duration kFirstLook = 5ms, kLook = 100ms;
 constexpr Duration kYankBound = 1s;
 // A mirror copies the whole disk; what has no bound is watched by whoever waits.
@@ -43,7 +45,11 @@ Step tell_and_ignore(const DomainPointer& domain, std::string command, Json argu
     };
 }
 
-Json unix_chardev(const char* id, const std::string& path) {
+std::string numbered(std::string_view name, std::size_t number) {
+    return fmt::format("{}{}", name, number);
+}
+
+Json unix_chardev(const std::string& id, const std::string& path) {
     const Json address = Json::object({{"type", "unix"}, {"data", Json::object({{"path", path}})}});
     const Json socket = Json::object({{"addr", address}, {"server", false}});
     return Json::object(
@@ -84,71 +90,81 @@ void ask_out_of_band(const DomainPointer& domain, const std::string& command, co
 bool is_ours(const Json& instance) {
     const std::string_view type = instance.text("type");
     if (type == "migration") return true;
-    if (type == "block-node") return instance.text("node-name") == kDiskNode;
-    const std::string_view id = instance.text("id");
-    return type == "chardev" && (id == kCharOut || id == kCharBack || id == kCharIn);
+    const std::string_view name = instance.text(type == "block-node" ? "node-name" : "id");
+    const auto is = [name](std::string_view ours) { return name.substr(0, ours.size()) == ours; };
+    if (type == "block-node") return is(kDiskNode);
+    return type == "chardev" && (is(kCharOut) || is(kCharBack) || is(kCharIn));
 }
 
-const Json* job_of(const Json& jobs) {
+const Json* job_of(const Json& jobs, const std::string& mirror) {
     for (const Json& job : jobs.items()) {
-        if (job.text("device") == kMirror) return &job;
+        if (job.text("device") == mirror) return &job;
     }
     return nullptr;
 }
 
 }  // namespace
 
-void plug_network(Steps& steps, const DomainPointer& domain, const std::string& netdev,
-                  const std::string& directory) {
-    steps.push_back(
-        tell(domain, "chardev-add", unix_chardev(kCharOut, directory + "/net-out.sock")));
-    steps.push_back(
-        tell(domain, "chardev-add", unix_chardev(kCharBack, directory + "/net-back.sock")));
-    steps.push_back(tell(domain, "chardev-add", unix_chardev(kCharIn, directory + "/net-in.sock")));
+void plug_network(Steps& steps, const DomainPointer& domain, const DevicePlug& card) {
+    const auto id = [&card](std::string_view name) { return numbered(name, card.number); };
+    const auto connect = [&](std::string_view name, std::string_view socket) {
+        const std::string path = card.directory + "/" + numbered_socket(socket, card.number);
+        steps.push_back(tell(domain, "chardev-add", unix_chardev(id(name), path)));
+    };
+    connect(kCharOut, "net-out");
+    connect(kCharBack, "net-back");
+    connect(kCharIn, "net-in");
     steps.push_back(tell(domain, "object-add",
                          Json::object({{"qom-type", "filter-redirector"},
-                                       {"id", kInFilter},
-                                       {"netdev", netdev},
+                                       {"id", id(kInFilter)},
+                                       {"netdev", card.name},
                                        {"queue", "tx"},
-                                       {"indev", kCharIn}})));
+                                       {"indev", id(kCharIn)}})));
     // "rx" is what the back end receives: the guest's frames.
     steps.push_back(tell(domain, "object-add",
                          Json::object({{"qom-type", "filter-redirector"},
-                                       {"id", kGateFilter},
-                                       {"netdev", netdev},
+                                       {"id", id(kGateFilter)},
+                                       {"netdev", card.name},
                                        {"queue", "rx"},
-                                       {"indev", kCharBack},
-                                       {"outdev", kCharOut}})));
+                                       {"indev", id(kCharBack)},
+                                       {"outdev", id(kCharOut)}})));
 }
 
-void unplug_network(Steps& steps, const DomainPointer& domain) {
-    for (const char* id : {kGateFilter, kInFilter})
-        steps.push_back(tell_and_ignore(domain, "object-del", Json::object({{"id", id}})));
-    for (const char* id : {kCharOut, kCharBack, kCharIn})
-        steps.push_back(tell_and_ignore(domain, "chardev-remove", Json::object({{"id", id}})));
+void unplug_network(Steps& steps, const DomainPointer& domain, std::size_t number) {
+    for (const std::string_view name : {kGateFilter, kInFilter}) {
+        steps.push_back(
+            tell_and_ignore(domain, "object-del", Json::object({{"id", numbered(name, number)}})));
+    }
+    for (const std::string_view name : {kCharOut, kCharBack, kCharIn}) {
+        steps.push_back(tell_and_ignore(domain, "chardev-remove",
+                                        Json::object({{"id", numbered(name, number)}})));
+    }
 }
 
 void plug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
-               const std::string& node, const std::string& directory) {
-    const Json server = Json::object({{"type", "unix"}, {"path", directory + "/disk.sock"}});
+               const DevicePlug& disk) {
+    const std::string mirror = numbered(kMirror, disk.number);
+    const std::string node = numbered(kDiskNode, disk.number);
+    const Json server = Json::object(
+        {{"type", "unix"}, {"path", disk.directory + "/" + numbered_socket("disk", disk.number)}});
     steps.push_back(
         tell(domain, "blockdev-add",
-             Json::object({{"driver", "nbd"}, {"node-name", kDiskNode}, {"server", server}})));
+             Json::object({{"driver", "nbd"}, {"node-name", node}, {"server", server}})));
     steps.push_back(tell(domain, "blockdev-mirror",
-                         Json::object({{"job-id", kMirror},
-                                       {"device", node},
-                                       {"target", kDiskNode},
+                         Json::object({{"job-id", mirror},
+                                       {"device", disk.name},
+                                       {"target", node},
                                        {"sync", "full"},
                                        {"copy-mode", "write-blocking"},
                                        {"on-target-error", "report"}})));
-    steps.push_back([&services, domain](Answer<> done) {
+    steps.push_back([&services, domain, mirror](Answer<> done) {
         ask_until(
             services, domain, "query-block-jobs",
-            [](const Json& said) -> std::optional<Result<>> {
-                const Json* job = job_of(said);
+            [mirror](const Json& said) -> std::optional<Result<>> {
+                const Json* job = job_of(said, mirror);
                 if (job == nullptr) {
                     return Result<>(fail(ErrorCode::operation_failed,
-                                         "the disk could not be copied to the standby: see QEMU's "
+                                         "a disk could not be copied to the standby: see QEMU's "
                                          "log"));
                 }
                 if (job->flag("ready")) return Result<>();
@@ -158,20 +174,22 @@ void plug_disk(Steps& steps, const Services& services, const DomainPointer& doma
     });
 }
 
-void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain) {
+void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
+                 std::size_t number) {
+    const std::string mirror = numbered(kMirror, number);
     steps.push_back(tell_and_ignore(domain, "block-job-cancel",
-                                    Json::object({{"device", kMirror}, {"force", true}})));
-    steps.push_back([&services, domain](Answer<> done) {
+                                    Json::object({{"device", mirror}, {"force", true}})));
+    steps.push_back([&services, domain, mirror](Answer<> done) {
         ask_until(
             services, domain, "query-block-jobs",
-            [](const Json& said) -> std::optional<Result<>> {
-                if (job_of(said) == nullptr) return Result<>();
+            [mirror](const Json& said) -> std::optional<Result<>> {
+                if (job_of(said, mirror) == nullptr) return Result<>();
                 return std::nullopt;
             },
             kLooksUntilEnded, [done](Result<>) { done({}); });
     });
-    steps.push_back(
-        tell_and_ignore(domain, "blockdev-del", Json::object({{"node-name", kDiskNode}})));
+    steps.push_back(tell_and_ignore(domain, "blockdev-del",
+                                    Json::object({{"node-name", numbered(kDiskNode, number)}})));
 }
 
 void yank(Steps& steps, const DomainPointer& domain) {

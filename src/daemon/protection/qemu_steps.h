@@ -12,16 +12,23 @@ namespace segue {
 
 using Steps = std::vector<Step>;
 
-// The NIC's frames go to the agent in `directory` and come back from it, through two filters.
-void plug_network(Steps& steps, const DomainPointer& domain, const std::string& netdev,
-                  const std::string& directory);
-void unplug_network(Steps& steps, const DomainPointer& domain);
+// A device with its number (devices.h), and where its agent's sockets are.
+struct DevicePlug {
+    std::size_t number = 0;
+    std::string name;  // of the netdev, or of the block node
+    std::string directory;
+};
 
-// A mirror of block node `node` to the agent, every write of the guest there at once. Done when the
-// other side has everything.
+// The card's frames go to the agent and come back from it, through two filters.
+void plug_network(Steps& steps, const DomainPointer& domain, const DevicePlug& card);
+void unplug_network(Steps& steps, const DomainPointer& domain, std::size_t number);
+
+// A mirror of the disk to the agent, every write of the guest there at once. Done when the other
+// side has everything.
 void plug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
-               const std::string& node, const std::string& directory);
-void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain);
+               const DevicePlug& disk);
+void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
+                 std::size_t number);
 
 // COLO toward the agent. `stop_first`: emulation's dirty pages are right only from a standstill.
 void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t interval_ms,

@@ -14,6 +14,7 @@
 #include "daemon/life_steps.h"
 #include "daemon/peer_door.h"
 #include "daemon/protection/ask.h"
+#include "daemon/protection/devices.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/promotions.h"
@@ -60,23 +61,17 @@ Result<Domain> read_definition(const Services& services, const Json& arguments) 
     return model;
 }
 
-std::optional<std::size_t> writable_disk(const Domain& model) {
-    for (std::size_t index = 0; index < model.disks.size(); ++index) {
-        const Disk& disk = model.disks[index];
-        if (!disk.read_only && disk.kind != DiskKind::cdrom && !disk.source.empty()) return index;
-    }
-    return std::nullopt;
-}
-
-// The replicated disk of the promoted QEMU is segue-standby's: it writes the socket's path in.
-void serve_disk(std::vector<std::string>& words, const std::string& node) {
+// The replicated disks of the promoted QEMU are segue-standby's: it writes the sockets' paths in.
+void serve_disk(std::vector<std::string>& words, const std::string& node, std::size_t number) {
     for (std::string& word : words) {
         if (word.empty() || word[0] != '{') continue;
         const auto json = Json::parse(word);
         if (!json || json->text("node-name") != node) continue;
-        word = Json::object({{"driver", "nbd"},
-                             {"server", Json::object({{"type", "unix"}, {"path", "standby"}})},
-                             {"node-name", node}})
+        word = Json::object(
+                   {{"driver", "nbd"},
+                    {"server",
+                     Json::object({{"type", "unix"}, {"path", fmt::format("standby:{}", number)}})},
+                    {"node-name", node}})
                    .dump();
     }
 }
@@ -149,7 +144,15 @@ Result<> StandbyProtection::make_domain(const Json& arguments, Domain model) {
     primary_host_ = arguments.text("host");
     witness_uri_ = arguments.text("witness_uri");
     keeps_definition_ = arguments.flag("persistent");
-    if (const auto disk = writable_disk(model)) TRY(make_image(arguments, model.disks[*disk]));
+    const std::vector<std::size_t> disks = writable_disks(model);
+    const auto& sizes = arguments["disks"].items();
+    if (disks.size() != sizes.size()) {
+        return fail(ErrorCode::invalid_argument,
+                    "the definition has {} disks that are written, sizes came for {}", disks.size(),
+                    sizes.size());
+    }
+    for (std::size_t number = 0; number < disks.size(); ++number)
+        TRY(make_image(sizes[number].as_u64().value_or(0), model.disks[disks[number]]));
     if (!domain->persistent) {
         made_definition_ = true;
         domain->persistent = TRY(parse_printed_domain(print_domain(model, {.secure = true})));
@@ -167,8 +170,7 @@ Result<> StandbyProtection::make_domain(const Json& arguments, Domain model) {
 }
 
 // One image for each disk of a domain, for ever the same: after a failover it is its disk here.
-Result<> StandbyProtection::make_image(const Json& arguments, Disk& disk) {
-    const std::uint64_t bytes = arguments.u64("disk_bytes");
+Result<> StandbyProtection::make_image(std::uint64_t bytes, Disk& disk) {
     if (bytes == 0 || bytes > kMaxDisk || bytes % 512 != 0) {
         return fail(ErrorCode::limit_exceeded, "disk '{}' of {} bytes (at most {})", disk.target,
                     bytes, kMaxDisk);
@@ -227,20 +229,23 @@ Result<> StandbyProtection::start(const Json& arguments) {
     if (!witness_uri_.empty()) {
         add("--witness", fmt::format("{},{}", arguments.text("witness"), key_));
     }
-    const auto disk = writable_disk(model);
-    if (disk) {
-        add("--disk", "agent=" + model.disks[*disk].source);
-        serve_disk(line.arguments, storage_node(model, *disk));
+    const std::vector<std::size_t> disks = writable_disks(model);
+    for (std::size_t number = 0; number < disks.size(); ++number) {
+        add("--disk", "agent=" + model.disks[disks[number]].source);
+        serve_disk(line.arguments, storage_node(model, disks[number]), number);
     }
-    const bool has_gate = arguments.text("gate") == "standby" && !model.interfaces.empty() &&
-                          model.interfaces.front().type == InterfaceType::udp;
+    const bool has_gate = arguments.text("gate") == "standby" && can_gate_at_standby(model);
     if (has_gate) {
-        add("--net", "agent");
-        add("--net-out", udp_words(model.interfaces.front()));
+        for (const Interface& card : model.interfaces) {
+            add("--net", "agent");
+            add("--net-out", udp_words(card));
+        }
     }
     // A socket back end of its own would already take the primary's place on the network.
-    const bool is_quiet = has_gate || model.interfaces.empty() ||
-                          model.interfaces.front().type == InterfaceType::user;
+    const bool is_quiet = has_gate || std::all_of(model.interfaces.begin(), model.interfaces.end(),
+                                                  [](const Interface& card) {
+                                                      return card.type == InterfaceType::user;
+                                                  });
     prestarts_ = is_quiet;
     if (is_quiet) start.arguments.emplace_back("--prestart");
     start.arguments.emplace_back("--");

@@ -38,7 +38,7 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
 
   private:
     Result<> make_domain(const Json& arguments, Domain model);
-    Result<> make_image(const Json& arguments, Disk& disk);
+    Result<> make_image(std::uint64_t bytes, Disk& disk);
     Result<> start(const Json& arguments);
     void answer_where(Instant until, Answer<Json> answer);
     Json screen() const;

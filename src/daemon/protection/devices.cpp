@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/protection/devices.h"
+
+#include <algorithm>
+
+#include "protect/agent_link.schema.h"
+
+namespace segue {
+
+std::vector<std::size_t> writable_disks(const Domain& model) {
+    std::vector<std::size_t> found;
+    for (std::size_t index = 0; index < model.disks.size(); ++index) {
+        const Disk& disk = model.disks[index];
+        const bool is_written = !disk.read_only && disk.kind != DiskKind::cdrom;
+        if (is_written && !disk.source.empty()) found.push_back(index);
+    }
+    return found;
+}
+
+bool can_gate_at_standby(const Domain& model) {
+    return !model.interfaces.empty() &&
+           std::all_of(model.interfaces.begin(), model.interfaces.end(),
+                       [](const Interface& card) { return card.type == InterfaceType::udp; });
+}
+
+Result<> check_protected_devices(const Domain& model) {
+    const std::size_t disks = writable_disks(model).size();
+    if (disks > protect::agent::kDisksMax) {
+        return fail(ErrorCode::limit_exceeded,
+                    "domain '{}' writes to {} disks: at most {} can be protected", model.name,
+                    disks, std::size_t{protect::agent::kDisksMax});
+    }
+    if (model.interfaces.size() > protect::agent::kCardsMax) {
+        return fail(ErrorCode::limit_exceeded,
+                    "domain '{}' has {} network cards: at most {} can be protected", model.name,
+                    model.interfaces.size(), std::size_t{protect::agent::kCardsMax});
+    }
+    return {};
+}
+
+std::string numbered_socket(std::string_view name, std::size_t number) {
+    return number == 0 ? fmt::format("{}.sock", name) : fmt::format("{}{}.sock", name, number);
+}
+
+}  // namespace segue

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`segue protect` of a guest with two disks and two network cards: all of them go on from the same
+checkpoint."""
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+import standby as sb
+from hosts import Hosts, wait_until
+from protected import ProtectedMachine
+
+RECORD_BYTES, SLOTS = 4096, 2000
+
+
+def records_of(path):
+    """The numbers of the records that the guest's load has left in the image."""
+    content = Path(path).read_bytes()
+    numbers = []
+    for slot in range(SLOTS):
+        found = re.match(rb"REC (\d+)\n", content[slot * RECORD_BYTES:][:RECORD_BYTES])
+        if found:
+            numbers.append(int(found.group(1)))
+    return sorted(numbers)
+
+
+def images_on(host, machine):
+    return [host.state / "images" / f"{machine.uuid}-{disk}.raw" for disk in ("vda", "vdb")]
+
+
+@pytest.mark.full
+def test_two_disks_and_two_cards_go_on_together(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, second=True) as machine:
+        one.virsh("define", machine.path)
+        one.virsh("start", machine.name)
+        machine.outside.wait(5)
+        machine.second.wait(5)
+        machine.protect(one, two)
+        machine.wait_epochs(one)
+        assert machine.status(one)["gate"] == "standby"
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+
+        machine.protect(two, one)
+        machine.wait_epochs(two)
+        two.segue("failover", machine.name, "--planned", timeout=sb.PATIENCE)
+        wait_until(lambda: one.state_of(machine.name) == "running", sb.PATIENCE, "it is back")
+        machine.went_on()
+        one.virsh("destroy", machine.name)
+        # Written one after the other from 1 on: none is missing.
+        for image in images_on(one, machine):
+            numbers = records_of(image)
+            assert numbers and numbers == list(range(1, numbers[-1] + 1)), image
+
+
+@pytest.mark.full
+def test_frames_of_both_cards_can_be_held_at_the_primary(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, second=True) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.second.wait(5)
+        machine.protect(one, two, "--gate", "primary")
+        machine.wait_epochs(one)
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        for outside in (machine.outside, machine.second):
+            outside.wait(outside.last() + 40)
+            assert outside.backward() == []
+        # Given up over there, and begun again: nothing of the first time is in the way.
+        machine.protect(two, one, "--gate", "primary")
+        machine.wait_epochs(two)
+        two.segue("unprotect", machine.name)
+        machine.protect(two, one)
+        machine.wait_epochs(two)
+        two.virsh("destroy", machine.name)
