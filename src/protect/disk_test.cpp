@@ -176,9 +176,9 @@ TEST(DiskEpochs, AnEpochWhoseCleanUpFailedNeverGoesOverALaterOne) {
     ASSERT_FALSE(third.has_value());
     EXPECT_THAT(third.error().message, HasSubstr("its log is kept"));
     // A kill now: all of it is there, and in its order.
-    std::ofstream(folder.image()) << std::string(8, '?');
+    std::ofstream(folder.image()) << std::string(8, '.');
     disk = open(4);
-    EXPECT_EQ(read_all(*disk), "newer??!");
+    EXPECT_EQ(read_all(*disk), "newer..!");
     // Without one a promotion begins with what was kept, and leaves nothing of it.
     ASSERT_TRUE(disk->discard(4).has_value());
     EXPECT_EQ(folder.segments(), 0U);

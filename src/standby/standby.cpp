@@ -71,7 +71,7 @@ Places Standby::places() const {
     places.operator_qmp = state_.file("qmp.sock");
     places.own_qmp = state_.file("own-qmp.sock");
     for (std::size_t card = 0; card < options_.networks.size(); ++card)
-        places.networks.push_back({socket("vm-net", card), socket("gate-net", card)});
+        places.networks.push_back({socket("nic", card), socket("gate", card)});
     for (std::size_t disk = 0; disk < options_.disks.size(); ++disk)
         places.disks.push_back(socket("disk", disk));
     places.image_path = [this](std::string_view block) { return store_->image_path(block); };
@@ -128,9 +128,8 @@ Result<> Standby::open_disks(const std::shared_ptr<net::TlsContext>& tls) {
 
 Result<> Standby::open_networks(const std::shared_ptr<net::TlsContext>& tls) {
     for (std::size_t card = 0; card < options_.networks.size(); ++card) {
-        networks_.push_back(
-            TRY(NetworkPort::make(loop_, options_.networks[card], tls,
-                                  {socket("gate-net", card), socket("vm-net", card)})));
+        networks_.push_back(TRY(NetworkPort::make(loop_, options_.networks[card], tls,
+                                                  {socket("gate", card), socket("nic", card)})));
         if (state_.facts().promoted) networks_.back()->serve_vm();
         // Fail closed: what a held epoch does not know must not leave.
         if (stale_) networks_.back()->hold();

@@ -174,16 +174,22 @@ TEST(Options, AreReadAsTheManualSays) {
                            "64"};
     const auto parsed = parse_command_line(std::size(words), words);
     ASSERT_TRUE(parsed.options.has_value()) << parsed.text;
-    EXPECT_EQ(parsed.options->network->datagram_path, "/n");
-    EXPECT_EQ(parsed.options->network_out, "/o");
-    ASSERT_TRUE(parsed.options->disk->address.has_value());
-    EXPECT_EQ(parsed.options->disk->address->path, "/d");
-    EXPECT_EQ(parsed.options->disk->image, "/img");
+    ASSERT_EQ(parsed.options->networks.size(), 1U);
+    EXPECT_EQ(parsed.options->networks[0].datagram_path, "/n");
+    EXPECT_EQ(parsed.options->networks[0].out, "/o");
+    ASSERT_EQ(parsed.options->disks.size(), 1U);
+    ASSERT_TRUE(parsed.options->disks[0].address.has_value());
+    EXPECT_EQ(parsed.options->disks[0].address->path, "/d");
+    EXPECT_EQ(parsed.options->disks[0].image, "/img");
     EXPECT_EQ(parsed.options->on_loss, Options::OnLoss::promote);
     EXPECT_THAT(parsed.options->vm, ElementsAre("/q", "-m", "64"));
     const char* open_disk[] = {"x", "--listen", "unix:/l",           "--state",
                                "s", "--disk",   "tcp:0.0.0.0:1=/img"};
     EXPECT_THAT(parse_command_line(std::size(open_disk), open_disk).text, HasSubstr("needs --tls"));
+    const char* several[] = {"x",      "--listen",     "unix:/l", "--state",      "s",
+                             "--disk", "unix:/d=/img", "--disk",  "unix:/e=/img2"};
+    EXPECT_THAT(parse_command_line(std::size(several), several).text,
+                HasSubstr("of a bare QEMU one each can be kept"));
     const char* nobody[] = {"x", "--state", "s"};
     EXPECT_THAT(parse_command_line(std::size(nobody), nobody).text,
                 HasSubstr("give --listen (of a bare QEMU) or --agent"));

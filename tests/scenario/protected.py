@@ -72,7 +72,7 @@ class ProtectedMachine:
     """The domain's XML, its peer outside, and what it counts."""
 
     def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50",
-                 screen=False, second=False):
+                 screen=False, second=False, words=()):
         self.name, self.interval = name, interval
         folder = Path(folder)
         folder.chmod(0o755)
@@ -80,7 +80,7 @@ class ProtectedMachine:
         self.disk = empty_disk(folder / "vda.raw")
         self.serial = folder / "serial"
         self.ticks, self.records = guest.Ticks(self.serial), guest.Ticks(self.serial, "disk")
-        words = ["console=ttyS0", "quiet", "tick=100", "no_timer_check",
+        words = ["console=ttyS0", "quiet", "tick=100", "no_timer_check", *words,
                  f"load=udp:{OUTSIDE}:9000:100", load, f"net={GUEST}/24"]
         more = SCREEN if screen else ""
         self.second = None

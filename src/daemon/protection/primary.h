@@ -129,9 +129,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // From the decision to a guest that nothing of the protection holds up; 0: never yet.
     std::int64_t alone_after_us_ = 0;
     Instant decided_at_{};
-    Json figures_;  // the agent's last answer
-    Json screen_;   // the standby's: host, port, tls_port
-    std::string told_viewers_;
+    Json figures_;                             // the agent's last answer
+    Json screen_;                              // the standby's: host, port, tls_port
+    std::optional<std::string> told_viewers_;  // nothing: nobody was told
 };
 
 std::string_view name_of(PrimaryProtection::State state);

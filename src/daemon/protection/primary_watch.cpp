@@ -82,6 +82,7 @@ void PrimaryProtection::tell_viewers(spice::control::StandbySource source, Answe
                                      {"port", screen_.u64("port")},
                                      {"tls_port", screen_.u64("tls_port")},
                                      {"source", spice::control::name_of(source)}});
+    if (!known && !told_viewers_) return told({});
     if (place.dump() == told_viewers_) return told({});
     told_viewers_ = place.dump();
     ask_helper(
@@ -161,6 +162,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     self->promotion_us_ = settings->i64("promotion_us");
     self->gate_at_primary_ = settings->flag("gate_at_primary");
     self->screen_ = (*settings)["screen"];
+    self->told_viewers_ = "what the daemon before us said";
     self->directory_ = services.settings.state + "/protection/" + self->key_;
     domain->primary = self;
     auto agent = adopt_helper(services, self->directory_);

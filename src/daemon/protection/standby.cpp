@@ -297,7 +297,7 @@ void StandbyProtection::answer_where(Instant until, Answer<Json> answer) {
     if (services_.loop.now() > until) return give_up("was not ready in time");
     ask_helper(services_, file("standby/control.sock"), Json::object({{"cmd", "status"}}),
                [self, until, answer](Result<Json> said) {
-                   const bool ready = said && said->flag("prestarted", true);
+                   const bool ready = said && (!self->prestarts_ || said->flag("prestarted", true));
                    if (!ready) {
                        return self->after(
                            kLook, [self, until, answer] { self->answer_where(until, answer); });

@@ -58,6 +58,8 @@ bool Session::is_source_silent() {
 }
 
 void Session::ask_standby() {
+    log_debug("spice", "the source is silent or lost: asks the standby at {}",
+              standby_->endpoint.text());
     ChannelWire::Handlers handlers;
     handlers.on_linked = [this] {
         // Not from inside a callback of a connection that this closes.
