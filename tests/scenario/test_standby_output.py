@@ -72,7 +72,7 @@ def disk(path):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", ["stream", "dgram"])
+@pytest.mark.parametrize("kind", ["stream", pytest.param("dgram", marks=pytest.mark.soak)])
 def test_no_gap_no_repeat_no_step_back(tmp_path, kind):
     net, out = tmp_path / "net", tmp_path / "out"
     primary = sb.Primary(tmp_path / "p", *guest.linux("no_timer_check",
@@ -97,7 +97,7 @@ def test_no_gap_no_repeat_no_step_back(tmp_path, kind):
             assert standby.control(cmd="status")["state"] == "promoted"
 
 
-@pytest.mark.full
+@pytest.mark.soak
 def test_disk_epochs_are_committed_or_taken_back(tmp_path):
     image, nbd = tmp_path / "image", tmp_path / "nbd"
     image.write_bytes(b"")
