@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "daemon/calls/calls.h"
+#include "daemon/calls/protection.h"
 #include "daemon/domain_list.h"
 #include "daemon/life.h"
 
@@ -33,14 +34,14 @@ void note_boot(const Services& services, const std::string& boot) {
     if (!file.flush()) log_error("daemon", "{}", fail_errno("write", path, errno).value().message);
 }
 
-bool may_start(const DomainObject& domain) {
+bool is_due(const DomainObject& domain) {
     return domain.autostart && domain.persistent && !domain.is_active() && !domain.source &&
-           !domain.destination && domain.unresolved.empty();
+           !domain.destination && domain.unresolved.empty() && may_start(domain);
 }
 
 void start_one(const Services& services, const DomainPointer& domain, const Answer<>& done) {
     // Time has passed since the list was made: a client may have been quicker.
-    if (!may_start(*domain)) return done({});
+    if (!is_due(*domain)) return done({});
     const auto guard = CallGuard::begin(domain, migrate::CallKind::modify, "autostart");
     if (!guard) return done(tl::unexpected(guard.error()));
     start_guest(services, domain, *domain->persistent, StartMode::run, "",
@@ -66,7 +67,7 @@ void autostart_domains(const Services& services) {
     if (!boot.empty() && boot == first_line(marker_path(services))) return;
     std::vector<Step> steps;
     for (const auto& entry : services.domains.all()) {
-        if (may_start(*entry.second)) steps.push_back(step_for(services, entry.second));
+        if (is_due(*entry.second)) steps.push_back(step_for(services, entry.second));
     }
     // Noted at the end: a daemon that dies on the way starts the rest next time.
     run_steps(std::move(steps), [&services, boot](const Result<>&) { note_boot(services, boot); });

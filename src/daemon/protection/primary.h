@@ -139,5 +139,8 @@ std::string_view name_of(PrimaryProtection::State state);
 // A definition whose guest runs at its standby now: it does not start here until somebody says so.
 void mark_taken_over(const Services& services, DomainObject& domain, const std::string& by);
 void forget_taken_over(const Services& services, DomainObject& domain);
+// At which host, while mark_taken_over() stands and nothing else is recorded; empty: at none.
+Result<std::string> taken_over_by(const Services& services, const DomainObject& domain);
+std::string taken_over_text(const DomainObject& domain, const std::string& by);
 
 }  // namespace segue

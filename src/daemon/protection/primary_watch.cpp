@@ -35,10 +35,20 @@ void mark_taken_over(const Services& services, DomainObject& domain, const std::
     record.peer = by;
     record.settings = "{}";
     (void)services.store.commit({record});
-    domain.unresolved = fmt::format(
+    domain.unresolved = taken_over_text(domain, by);
+}
+
+std::string taken_over_text(const DomainObject& domain, const std::string& by) {
+    return fmt::format(
         "domain '{}' was taken over by its standby at {}: starting it here would make a second "
         "copy; `segue unprotect {}` allows it when the other is gone",
         domain.name, by, domain.name);
+}
+
+Result<std::string> taken_over_by(const Services& services, const DomainObject& domain) {
+    for (const storage::ProtectionRecord& record : TRY(services.store.protections()))
+        if (record.domain == domain.uuid && record.role == "former") return record.peer;
+    return std::string();
 }
 
 void forget_taken_over(const Services& services, DomainObject& domain) {

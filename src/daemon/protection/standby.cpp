@@ -121,7 +121,10 @@ void StandbyProtection::prepare(const Services& services, const Json& arguments,
         if (!domain) return answer(tl::unexpected(domain.error()));
         if (const auto free = make_way(**domain); !free)
             return answer(tl::unexpected(free.error()));
+        const auto former_by = taken_over_by(services, **domain);
+        if (!former_by) return answer(tl::unexpected(former_by.error()));
         const auto self = std::make_shared<StandbyProtection>(services, *domain);
+        self->former_by_ = *former_by;
         (*domain)->standby = self;
         const auto started = self->make_domain(arguments, std::move(*whole)).and_then([&] {
             return self->start(arguments);
@@ -130,7 +133,6 @@ void StandbyProtection::prepare(const Services& services, const Json& arguments,
             self->remove();
             return answer(tl::unexpected(started.error()));
         }
-        forget_taken_over(services, **domain);
         self->save();
         self->answer_where(services.loop.now() + kStartBound, answer);
     });

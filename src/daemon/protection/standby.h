@@ -54,6 +54,9 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     State state_ = State::waiting;
     std::string key_, directory_, primary_host_;
     std::string witness_uri_;  // empty: none
+    // The host that took this domain over from here: until it is taken back, only an operator lets
+    // it start here. Empty: it never ran here.
+    std::string former_by_;
     Domain live_;
     std::vector<QmpCommand> after_start_;
     bool made_definition_ = false;

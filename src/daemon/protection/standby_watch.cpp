@@ -52,6 +52,7 @@ storage::ProtectionRecord StandbyProtection::record() const {
                       {"made_definition", made_definition_},
                       {"keeps_definition", keeps_definition_},
                       {"witness_uri", witness_uri_},
+                      {"former_by", former_by_},
                       {"live", print_domain(live_, {.secure = true, .inactive = false})}});
     record.settings = settings.dump();
     return record;
@@ -69,6 +70,8 @@ void StandbyProtection::save() const {
 void StandbyProtection::restore(const Services& services, const DomainPointer& domain,
                                 const storage::ProtectionRecord& record) {
     const auto settings = Json::parse(record.settings);
+    const std::string former_by(settings ? settings->text("former_by") : "");
+    if (!former_by.empty()) domain->unresolved = taken_over_text(*domain, former_by);
     auto live =
         settings ? parse_printed_domain(settings->text("live")) : tl::unexpected(settings.error());
     if (!live) return log_error("daemon", "domain '{}': {}", domain->name, live.error().message);
@@ -79,6 +82,7 @@ void StandbyProtection::restore(const Services& services, const DomainPointer& d
     self->made_definition_ = settings->flag("made_definition");
     self->keeps_definition_ = settings->flag("keeps_definition");
     self->witness_uri_ = settings->text("witness_uri");
+    self->former_by_ = former_by;
     self->live_ = std::move(*live);
     if (record.state == "promoted") self->state_ = State::promoted;
     domain->standby = self;
@@ -147,6 +151,8 @@ void StandbyProtection::take_over(const Json& said) {
     const auto domain = domain_.lock();
     if (!domain || domain->is_active()) return;
     state_ = State::promoted;
+    former_by_.clear();
+    domain->unresolved.clear();
     note_promotion(services_, domain->uuid,
                    {said.i64("promotion_us"), said.flag("was_prestarted")});
     const std::string directory = services_.settings.state + "/domains/" + key_;
@@ -211,7 +217,10 @@ void StandbyProtection::remove() {
     if (agent_port_ != 0) services_.migration_ports.give_back(std::exchange(agent_port_, 0));
     if (domain && domain->standby == self) {
         domain->standby = nullptr;
-        if (!domain->primary && domain->unresolved.empty()) {
+        if (!former_by_.empty()) {
+            // It runs where it went: what stood here before stands again.
+            mark_taken_over(services_, *domain, former_by_);
+        } else if (!domain->primary && domain->unresolved.empty()) {
             (void)services_.store.commit({storage::EraseProtection{domain->uuid}});
         }
         if (made_definition_ && !domain->is_active() && state_ != State::promoted) {
