@@ -88,6 +88,8 @@ class Agent final : private AgentSession::Owner {
 
     void lose(const std::string& reason);
     void go_on_alone();
+    bool may_be_taken_over() const;
+    static tl::unexpected<Error> refusal();
     void say_farewell(AgentLink::Kind kind);
 
     void on_request(const Json& request, ControlSocket::Reply reply);

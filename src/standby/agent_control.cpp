@@ -27,16 +27,25 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
     if (command == "status") return reply(status());
     if (command == "freeze") return freeze(std::move(reply));
     if (command == "thaw") {
-        if (state_ == State::isolated || state_ == State::asking) {
-            go_on_alone();
-        } else {
-            session_.thaw();
-        }
+        if (may_be_taken_over()) return reply(refusal());
+        session_.thaw();
         return reply(Json::object({{"state", name_of(state_)}}));
     }
-    if (command == "end") return end(std::move(reply));
+    if (command == "end") {
+        // Its operator knows that the standby does not run the guest.
+        if (may_be_taken_over() && request.flag("force")) go_on_alone();
+        return end(std::move(reply));
+    }
     reply(
         fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, freeze, thaw, end)", command));
+}
+
+bool Agent::may_be_taken_over() const {
+    return state_ == State::isolated || state_ == State::asking;
+}
+
+tl::unexpected<Error> Agent::refusal() {
+    return fail(ErrorCode::operation_invalid, "the standby may have taken over");
 }
 
 // The median of the last few: what the interval is steered by.
@@ -108,9 +117,7 @@ void Agent::answer_freeze() {
 
 // On purpose: the standby forgets, and QEMU is answered until whoever asked has ended COLO in it.
 void Agent::end(ControlSocket::Reply reply) {
-    if (state_ == State::isolated || state_ == State::asking) {
-        return reply(fail(ErrorCode::operation_invalid, "the standby may have taken over"));
-    }
+    if (may_be_taken_over()) return reply(refusal());
     const bool was_lost = state_ == State::lost;
     say_farewell(AgentLink::Kind::ends);
     if (state_ == State::guarding) session_.standby_lost(true);

@@ -76,6 +76,7 @@ Json Standby::status() const {
     Json json = Json::object(
         {{"state", name},
          {"step", colo::name_of(state)},
+         {"promotion", promotion()},
          {"epoch", epoch},
          {"checkpoints", checkpoints_},
          {"commit_us", last_commit_us_},
@@ -114,6 +115,13 @@ Json Standby::status() const {
     }
     json.set("blocks", std::move(blocks));
     return json;
+}
+
+// "maybe": let go of, and nobody can say from here whether the guest ran.
+std::string_view Standby::promotion() const {
+    if (session_->state() == Secondary::promoted && state_.facts().ran) return "yes";
+    const bool begun = session_->state() == Secondary::promoting || state_.facts().promoted;
+    return begun ? "maybe" : "no";
 }
 
 Result<Json> Standby::dump(const Json& request) {

@@ -54,6 +54,10 @@ def test_planned_takeover_loses_nothing(tmp_path):
         # The link is gone, and the frozen guest does not go on beside the promoted one.
         said = pair.agent.wait(lambda said: said["state"] != "protected")
         assert said["state"] == "isolated"
+        # A daemon that believes that the takeover failed must not let it go on.
+        for word in ("thaw", "end"):
+            assert "taken over" in pair.agent.ask(cmd=word)["error"]
+        assert pair.agent.status()["state"] == "isolated"
         assert pair.primary.qmp("query-status")["running"] is False
         pair.outside.wait(pair.outside.last() + 50)
         assert pair.outside.irregular() == []

@@ -88,12 +88,14 @@ bool protection_command(const Services& services, const std::string& name, const
         StandbyProtection::prepare(services, arguments, answer);
         return true;
     }
-    if (name == "standby-end" || name == "standby-promote") {
+    if (name == "standby-end" || name == "standby-promote" || name == "standby-status") {
         const auto domain = with_key(services, arguments);
         if (!domain) {
             answer(tl::unexpected(domain.error()));
         } else if (name == "standby-promote") {
-            (*domain)->standby->promote(arguments.flag("force"), answer);
+            (*domain)->standby->promote_frozen(answer);
+        } else if (name == "standby-status") {
+            (*domain)->standby->tell_promotion(answer);
         } else {
             answer((*domain)->standby->end().map([] { return Json::object(); }));
         }

@@ -81,7 +81,8 @@ void PrimaryProtection::begin(const Services& services, const DomainPointer& dom
             answer(Json::object({{"outcome", "protected"}, {"standby", self->wish_.standby}}));
             return;
         }
-        self->take_down([self, domain, answer, error = done.error()](Result<>) {
+        self->take_down(Force::no, [self, domain, answer, error = done.error()](Result<>) {
+            if (self->state_ == State::isolated) return answer(tl::unexpected(error));
             if (domain->primary == self) domain->primary = nullptr;
             self->forget_record();
             answer(tl::unexpected(error));
@@ -296,17 +297,24 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
 
 // -- down
 
-void PrimaryProtection::take_down(Answer<> done) {
+void PrimaryProtection::take_down(Force force, Answer<> done) {
     enter(State::taking_down);
     const Self self = shared_from_this();
     std::vector<Step> steps;
     // First: QEMU is answered from here on, and the standby knows that it is over (the agent waits
     // for that, within a bound of its own).
-    steps.push_back([self](Answer<> next) {
+    steps.push_back([self, force](Answer<> next) {
         if (!self->agent_ || self->agent_is_dead_) return next({});
         ask_helper(
-            self->services_, self->agent_file("control.sock"), Json::object({{"cmd", "end"}}),
-            [next](Result<Json>) { next({}); }, 20s);
+            self->services_, self->agent_file("control.sock"),
+            Json::object({{"cmd", "end"}, {"force", force == Force::yes}}),
+            [self, next](Result<Json> said) {
+                if (!is_refused(said)) return next({});
+                self->reason_ = said.error().message;
+                self->stand_still();
+                next(tl::unexpected(said.error()));
+            },
+            20s);
     });
     const auto domain = domain_.lock();
     if (domain && domain->incarnation && domain->incarnation->guest) {
@@ -325,7 +333,9 @@ void PrimaryProtection::take_down(Answer<> done) {
             });
         }
     }
-    run_steps(std::move(steps), [self, done](Result<>) {
+    run_steps(std::move(steps), [self, done](Result<> outcome) {
+        if (self->state_ == State::isolated) return done(std::move(outcome));
+        self->may_have_taken_over_ = false;
         if (self->decided_at_ != Instant{}) {
             self->alone_after_us_ = to_us(self->services_.loop.now() - self->decided_at_);
             self->decided_at_ = {};

@@ -67,12 +67,17 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void start_agent(Answer<> done);
     void wait_for_agent(const std::string& wanted, Instant until, Answer<> done);
     std::vector<Step> qemu_steps();
-    void take_down(Answer<> done);
+    // An agent that refuses, because the standby may have taken over, has the last word: isolated
+    // then, and an error. `force`: an operator has said that the standby does not run the guest.
+    enum class Force { no, yes };
+    void take_down(Force force, Answer<> done);
     void release_standby(Answer<> done);
     void release_witness();
 
     void enter(State state);
     void forget_record() const;
+    void moved(const std::function<void()>& gone);
+    void ask_whether_moved();
     void look();
     void looked(const Json& said);
     void steer(const Json& said);
@@ -98,6 +103,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     ProtectionWish wish_;
     State state_ = State::setting_up;
     std::string reason_;
+    // The guest must not start here by itself when it ends. Outlives the daemon.
+    bool may_have_taken_over_ = false;
     // Of this protection, here and at the standby.
     std::string key_;
     std::string directory_;

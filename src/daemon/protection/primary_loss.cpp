@@ -58,6 +58,7 @@ void PrimaryProtection::stand_still() {
     if (!domain || !domain->incarnation) return;
     log_warning("daemon", "domain '{}' stands still: {}", domain->name, reason_);
     log_event("stands still: " + reason_);
+    may_have_taken_over_ = true;
     enter(State::isolated);
     std::vector<Step> steps;
     if (agent_is_dead_) yank(steps, domain);
@@ -79,7 +80,7 @@ void PrimaryProtection::go_on_alone() {
     log_event("goes on unprotected: " + reason_);
     const bool stood_still = state_ == State::isolated;
     const Self self = shared_from_this();
-    take_down([self, domain, stood_still](Result<>) {
+    take_down(Force::no, [self, domain, stood_still](Result<>) {
         if (self->state_ != State::taking_down) return;
         if (const auto guest = domain->running_guest(); guest && stood_still) {
             (*guest)->execute("cont", [self, domain](Result<> done) {
@@ -98,7 +99,7 @@ void PrimaryProtection::try_again() {
     if (!judge()) return after(kRetry, [self] { self->try_again(); });
     set_up([self](Result<> done) {
         if (done || self->state_ != State::setting_up) return;
-        self->take_down([self](Result<>) {
+        self->take_down(Force::no, [self](Result<>) {
             if (self->state_ != State::taking_down) return;
             self->enter(State::unprotected);
             self->after(kRetry, [self] { self->try_again(); });

@@ -25,6 +25,7 @@ constexpr Duration kAgentBound = 2s;
 constexpr Duration kFarewellBound = 20s;
 // A QEMU whose server does not take a word in this time is busy with worse.
 constexpr Duration kViewersBound = 2s;
+constexpr Duration kAskAgain = 2s;
 
 }  // namespace
 
@@ -131,6 +132,7 @@ void PrimaryProtection::save() const {
     settings.set("promotion_us", promotion_us_);
     settings.set("gate_at_primary", gate_at_primary_);
     settings.set("screen", screen_);
+    settings.set("may_have_taken_over", may_have_taken_over_);
     if (domain->standby) {
         const storage::ProtectionRecord below = domain->standby->record();
         settings.set("runs_on", Json::object({{"state", below.state},
@@ -177,20 +179,30 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     domain->primary = self;
     auto agent = adopt_helper(services, self->directory_);
     if (agent) self->agent_ = std::move(*agent);
-    if (record.state == "isolated") {
+    self->may_have_taken_over_ = settings->flag("may_have_taken_over");
+    const bool moved = record.state == "moving";
+    if (record.state == "isolated" || moved) {
         self->state_ = State::isolated;
+        self->may_have_taken_over_ = true;
         self->reason_ = "the standby may have taken over";
+        self->save();
         // The daemon before us may have ended between its record and this command.
-        if (const auto guest = domain->running_guest()) (*guest)->execute("stop", [](Result<>) {});
+        if (const auto guest = domain->running_guest()) {
+            (*guest)->execute("stop", [](Result<>) {});
+            // A checkpoint that it stands still in is no pause to QEMU.
+            set_status(services, *domain, PausedReason::unknown);
+        }
         self->tell_viewers(spice::control::StandbySource::stands_still);
+        if (moved) self->ask_whether_moved();
         return;
     }
-    if (!self->agent_) return self->agent_is_of_no_use("segue-agent is gone");
-    if (record.state != "protected") {
+    self->state_ = State::guarding;
+    const bool was_alone = record.state == name_of(State::unprotected);
+    if (!self->agent_ && !was_alone) return self->agent_is_of_no_use("segue-agent is gone");
+    if (record.state != name_of(State::guarding)) {
         self->reason_ = "segued was started again";
         return self->go_on_alone();
     }
-    self->state_ = State::guarding;
     log_info("daemon", "domain '{}': its agent is adopted", domain->name);
     self->tell_viewers(spice::control::StandbySource::runs);
     self->look();
@@ -235,6 +247,7 @@ void PrimaryProtection::looked(const Json& said) {
         static_cast<double>(said.u64("bytes"));
     const std::string_view state = said.text("state");
     if (state == "protected") steer(said);
+    if (state == "asking" && !std::exchange(may_have_taken_over_, true)) save();
     if (state != "lost" && state != "isolated") return;
     reason_ = said.text("reason");
     decided_at_ = services_.loop.now();
@@ -262,7 +275,10 @@ void PrimaryProtection::end(Answer<> answer) {
     }
     const Self self = shared_from_this();
     const bool stood_still = state_ == State::isolated;
-    take_down([self, domain, stood_still, answer](Result<>) {
+    // Whoever sees that and says this knows that the standby does not run it.
+    const bool forced = stood_still || figures_.text("state") == "asking";
+    const auto taken_down = [self, domain, stood_still, answer](Result<> done) {
+        if (self->state_ == State::isolated) return answer(std::move(done));
         if (domain->primary == self) domain->primary = nullptr;
         self->forget_record();
         self->services_.metrics.forget("domain", domain->name);
@@ -270,11 +286,12 @@ void PrimaryProtection::end(Answer<> answer) {
                                     : "protection was given up");
         const auto guest = domain->running_guest();
         if (!stood_still || !guest) return answer({});
-        (*guest)->execute("cont", [self, domain, answer](Result<> done) {
-            if (done) set_status(self->services_, *domain, RunningReason::unpaused);
-            answer(std::move(done));
+        (*guest)->execute("cont", [self, domain, answer](Result<> resumed) {
+            if (resumed) set_status(self->services_, *domain, RunningReason::unpaused);
+            answer(std::move(resumed));
         });
-    });
+    };
+    take_down(forced ? Force::yes : Force::no, taken_down);
 }
 
 // Frozen in a state that the standby has; resumed there; and only then ended here.
@@ -288,6 +305,7 @@ void PrimaryProtection::move(Answer<Json> answer) {
     const auto give_up = [self, answer](const Error& error) {
         ask_helper(self->services_, self->agent_file("control.sock"),
                    Json::object({{"cmd", "thaw"}}), [](Result<Json>) {});
+        // An agent that refuses this will say at the next look why.
         self->enter(State::guarding);
         self->look();
         answer(tl::unexpected(error));
@@ -295,30 +313,24 @@ void PrimaryProtection::move(Answer<Json> answer) {
     // Nobody knows whether it runs there: it must not run here.
     const auto stay_still = [self, answer](const Error& error) {
         self->reason_ = error.message;
+        self->may_have_taken_over_ = true;
         self->enter(State::isolated);
+        self->ask_whether_moved();
         answer(fail(ErrorCode::operation_failed,
                     "{}: the standby may run the guest, so that it stands still here; `segue "
                     "status` of both hosts tells, `segue unprotect` lets it go on here",
                     error.message));
     };
-    const auto ended = [self, domain, answer](const Json& said) {
-        self->log_event("moved to the standby at " + self->wish_.standby);
-        if (self->agent_) self->agent_->kill();
-        // Stock viewers, too, while there is somebody who can send them.
-        self->tell_viewers(spice::control::StandbySource::left,
-                           [self, domain, answer, said](Result<>) {
-                               when_gone(*domain, [answer, said] { answer(said); });
-                               end_guest(self->services_, *domain, ShutOffReason::migrated);
-                           });
-    };
     ask_helper(
         services_, agent_file("control.sock"), Json::object({{"cmd", "freeze"}}),
-        [self, give_up, stay_still, ended](Result<Json> still) {
+        [self, give_up, stay_still, answer](Result<Json> still) {
             if (!still) return give_up(still.error());
             ask_daemon(self->services_, self->wish_.standby, "standby-promote",
-                       Json::object({{"key", self->key_}, {"force", true}}),
-                       [give_up, stay_still, ended](Result<Json> said) {
-                           if (said) return ended(*said);
+                       Json::object({{"key", self->key_}}),
+                       [self, give_up, stay_still, answer](Result<Json> said) {
+                           if (said) {
+                               return self->moved([answer, said = *said] { answer(said); });
+                           }
                            const ErrorCode code = said.error().code;
                            const bool refused =
                                code == ErrorCode::operation_invalid || code == ErrorCode::no_domain;
@@ -334,12 +346,42 @@ void PrimaryProtection::move(Answer<Json> answer) {
     }
 }
 
+// It runs at the standby.
+void PrimaryProtection::moved(const std::function<void()>& gone) {
+    const auto domain = domain_.lock();
+    if (!domain) return;
+    log_event("moved to the standby at " + wish_.standby);
+    if (state_ != State::moving) enter(State::moving);
+    if (agent_) agent_->kill();
+    // Stock viewers, too, while there is somebody who can send them.
+    tell_viewers(spice::control::StandbySource::left,
+                 [self = shared_from_this(), domain, gone](Result<>) {
+                     when_gone(*domain, gone);
+                     end_guest(self->services_, *domain, ShutOffReason::migrated);
+                 });
+}
+
+// Behind a failover whose outcome nobody heard: this guest stands still until the standby says that
+// it runs it, or an operator says that it does not.
+void PrimaryProtection::ask_whether_moved() {
+    ask_daemon(services_, wish_.standby, "standby-status", Json::object({{"key", key_}}),
+               [self = shared_from_this()](Result<Json> said) {
+                   if (self->state_ != State::isolated) return;
+                   if (said && said->text("promotion") == "yes") return self->moved([] {});
+                   self->after(kAskAgain, [self] { self->ask_whether_moved(); });
+               });
+}
+
 void PrimaryProtection::let_go(std::function<void()> then) {
     enter(State::taking_down);
     if (!agent_) return then();
     ask_helper(
         services_, agent_file("control.sock"), Json::object({{"cmd", "end"}}),
-        [self = shared_from_this(), then](Result<Json>) { then(); }, kFarewellBound);
+        [self = shared_from_this(), then](Result<Json> said) {
+            if (is_refused(said)) self->may_have_taken_over_ = true;
+            then();
+        },
+        kFarewellBound);
 }
 
 void PrimaryProtection::guest_gone() {
@@ -350,8 +392,9 @@ void PrimaryProtection::guest_gone() {
                                         : "QEMU has ended");
     services_.metrics.forget("domain", domain->name);
     const Self self = shared_from_this();
-    if (state_ == State::taking_down) release_standby([self](Result<>) {});
-    const bool taken_over = state_ == State::guarding || state_ == State::moving;
+    const bool taken_over =
+        state_ == State::guarding || state_ == State::moving || may_have_taken_over_;
+    if (state_ == State::taking_down && !taken_over) release_standby([self](Result<>) {});
     domain->primary = nullptr;
     if (taken_over && domain->is_persistent()) {
         mark_taken_over(services_, *domain, wish_.standby);

@@ -27,6 +27,11 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     State state() const { return state_; }
     // segue-standby decides whether it may, unless `force`.
     void promote(bool force, Answer<Json> answer);
+    // For the primary's daemon, whose guest stands still: it runs here, be it since before this was
+    // asked. Error operation_invalid: it does not and was not let go; any other: nobody knows.
+    void promote_frozen(Answer<Json> answer);
+    // "promotion": whether it runs here: no, maybe or yes.
+    void tell_promotion(Answer<Json> answer);
     // Gives the standby up. A promoted domain runs on its disk and network: refused.
     Result<> end();
     // The promoted QEMU has ended: nothing needs segue-standby any more.

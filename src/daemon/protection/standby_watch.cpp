@@ -134,9 +134,9 @@ void StandbyProtection::promote(bool force, Answer<Json> answer) {
         Json::object({{"cmd", "promote"}, {"force", force}}),
         [self, answer](Result<Json> said) {
             if (!said) {
-                const bool refused = said.error().code == ErrorCode::operation_failed;
-                return answer(fail(refused ? ErrorCode::operation_invalid : said.error().code, "{}",
-                                   said.error().message));
+                return answer(
+                    fail(is_refused(said) ? ErrorCode::operation_invalid : said.error().code, "{}",
+                         said.error().message));
             }
             self->look();
             Json out = *said;
@@ -144,6 +144,35 @@ void StandbyProtection::promote(bool force, Answer<Json> answer) {
             answer(out);
         },
         90s);
+}
+
+void StandbyProtection::tell_promotion(Answer<Json> answer) {
+    if (state_ == State::promoted) return answer(Json::object({{"promotion", "yes"}}));
+    ask_helper(services_, file("standby/control.sock"), Json::object({{"cmd", "status"}}),
+               [answer](Result<Json> said) {
+                   answer(said.map([](const Json& status) {
+                       return Json::object({{"promotion", status.text("promotion")}});
+                   }));
+               });
+}
+
+void StandbyProtection::promote_frozen(Answer<Json> answer) {
+    const auto self = shared_from_this();
+    promote(true, [self, answer](Result<Json> promoted) {
+        if (promoted || promoted.error().code != ErrorCode::operation_invalid) {
+            return answer(std::move(promoted));
+        }
+        // Refused, or begun by itself a moment before.
+        self->tell_promotion([self, answer, why = promoted.error()](Result<Json> said) {
+            const std::string_view promotion = said ? said->text("promotion") : "maybe";
+            if (promotion == "no") return answer(tl::unexpected(why));
+            if (promotion != "yes") {
+                return answer(fail(ErrorCode::operation_failed, "{}", why.message));
+            }
+            self->look();
+            answer(Json::object({{"outcome", "the standby runs already"}}));
+        });
+    });
 }
 
 // The QEMU runs already; it becomes a domain of this host.

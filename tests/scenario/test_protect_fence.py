@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One copy runs, whoever is started again in between: each fence outlives what it was built for."""
+import os
+import signal
+import subprocess
+
+import pytest
+import standby as sb
+from hosts import BIN, Failed, Hosts, wait_until
+from protected import ProtectedMachine
+
+
+def stays_shut_off(host, machine):
+    assert host.state_of(machine.name) == "shut off"
+    with pytest.raises(Failed, match="taken over"):
+        host.virsh("start", machine.name)
+
+
+@pytest.mark.full
+def test_a_former_primary_that_was_a_standby_is_still_one(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("define", machine.path)
+        one.virsh("start", machine.name)
+        one.virsh("autostart", machine.name)
+        machine.outside.wait(5)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        wait_until(lambda: one.state_of(machine.name) == "shut off", 60, "the old host knows")
+
+        # The old host is its standby, and is given up as one.
+        machine.protect(two, one)
+        machine.wait_epochs(two, 3)
+        two.segue("unprotect", machine.name)
+        wait_until(lambda: machine.status(one)["role"] == "none", 60, "no standby any more")
+        stays_shut_off(one, machine)
+        # It is one again, and boots.
+        machine.protect(two, one)
+        machine.wait_epochs(two, 3)
+        one.kill()
+        os.kill(machine.helper(one, "segue-standby"), signal.SIGKILL)
+        machine.wait(two, lambda said: said["state"] == "unprotected" and said["reason"])
+        two.virsh("destroy", machine.name, code=None)
+        (one.state / "autostarted-boot").write_text("another boot\n")
+        one.start()
+        stays_shut_off(one, machine)
+        assert "may start" in one.segue("unprotect", machine.name)
+        one.virsh("start", machine.name)
+
+
+@pytest.mark.full
+def test_a_daemon_that_dies_in_a_planned_failover_lets_one_copy_run(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("define", machine.path)
+        one.virsh("start", machine.name)
+        machine.outside.wait(5)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        # Whoever is asked to let it run there does not answer.
+        two.process.send_signal(signal.SIGSTOP)
+        with subprocess.Popen([str(BIN / "segue"), "-c", one.local_uri, "failover", machine.name,
+                               "--planned"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as moving:
+            machine.wait(one, lambda said: said["detail"] == "moving")
+            one.kill()
+            assert moving.wait(60) != 0
+        two.process.send_signal(signal.SIGCONT)
+        one.start()
+        # Nobody knows yet where it runs: not here.
+        machine.wait(one, lambda said: said["detail"] == "isolated")
+        wait_until(lambda: one.state_of(machine.name) == "paused", 60, "it stands still")
+        two.segue("failover", machine.name, "--force", timeout=sb.PATIENCE)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+        wait_until(lambda: one.state_of(machine.name) == "shut off", 60, "the old host knows")
+        stays_shut_off(one, machine)
+
+
+@pytest.mark.full
+def test_an_isolated_guest_that_is_destroyed_does_not_start_again(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("define", machine.path)
+        one.virsh("start", machine.name)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--on-loss", "promote")
+        machine.wait_epochs(one, 3)
+        # The standby's host is lost: it may have taken over.
+        two.kill()
+        os.kill(machine.helper(two, "segue-standby"), signal.SIGKILL)
+        machine.wait(one, lambda said: said["detail"] == "isolated")
+        one.virsh("destroy", machine.name)
+        stays_shut_off(one, machine)
+        one.kill()
+        one.start()
+        stays_shut_off(one, machine)
