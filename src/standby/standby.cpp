@@ -168,8 +168,9 @@ Result<> Standby::listen_to_primary(std::shared_ptr<net::TlsContext> tls) {
     MigrationPort::Handlers handlers;
     handlers.connected = [this] { return take_primary(); };
     handlers.space = [this] { return session_->space(); };
-    handlers.received = [this](std::size_t bytes) {
+    handlers.received = [this](std::size_t bytes) -> Result<> {
         last_progress_ = loop_.now();
+        TRY(is_whole());
         return session_->received(bytes);
     };
     handlers.lost = [this](const Error& reason, bool at_fault) { link_ended(reason, at_fault); };
@@ -229,6 +230,7 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
 // The disk that holds all of this range.
 Result<DiskEpochs*> Standby::disk_with(std::size_t number, std::uint64_t offset,
                                        std::uint64_t length) {
+    TRY(is_whole());
     if (number >= disks_.size()) {
         return fail(ErrorCode::protocol, "a write to disk {} of {}", number, disks_.size());
     }
@@ -255,6 +257,7 @@ Result<> Standby::take_stream(ByteView bytes) {
                     colo::name_of(session_->state()));
     }
     while (!bytes.empty()) {
+        TRY(is_whole());
         const auto room = TRY(session_->space());
         const std::size_t now = std::min(room.size(), bytes.size());
         std::memcpy(room.data(), bytes.data(), now);
@@ -363,7 +366,7 @@ void Standby::begin_commit(std::uint64_t epoch) {
 
 void Standby::commit_if_durable() {
     commit_waits_ = disk_syncs_ > 0;
-    if (commit_waits_) return;
+    if (commit_waits_ || failed_) return;
     const auto committed = session_->committed();
     if (!committed) fail_session(committed.error());
 }
@@ -380,8 +383,14 @@ void Standby::release_output(std::uint64_t epoch) {
     }
 }
 
-// From inside the session: it must return first.
+Result<> Standby::is_whole() const {
+    if (failed_) return tl::make_unexpected(*failed_);
+    return {};
+}
+
+// From inside the session: it must return first. What it has in hand may be a whole checkpoint.
 void Standby::fail_session(const Error& error) {
+    if (std::exchange(failed_, error)) return;
     loop_.post([this, error] {
         drop_primary();
         link_ended(error, false);
@@ -389,6 +398,7 @@ void Standby::fail_session(const Error& error) {
         if (session_->state() == colo::Secondary::committing_lost) {
             session_->commit_failed(error.message);
         }
+        failed_.reset();
     });
 }
 

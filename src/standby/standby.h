@@ -69,6 +69,8 @@ class Standby final : private SecondarySession::Owner {
     void sync(const DiskEpochs& disk);
     void commit_if_durable();
     void fail_session(const Error& error);
+    // Error: what was asked of a disk has failed. Nothing more is taken, and nothing is committed.
+    Result<> is_whole() const;
 
     void on_request(const Json& request, ControlSocket::Reply reply);
     Json status() const;
@@ -117,6 +119,8 @@ class Standby final : private SecondarySession::Owner {
     // Sealed disk epochs that are being synced; a commit waits for all of them.
     std::size_t disk_syncs_ = 0;
     bool commit_waits_ = false;
+    // Until the session has been told.
+    std::optional<Error> failed_;
     Instant promotion_began_{};
     bool was_prestarted_ = false;
     std::int64_t promotion_us_ = 0;

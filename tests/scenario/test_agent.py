@@ -65,6 +65,18 @@ def test_planned_takeover_loses_nothing(tmp_path):
 
 
 @pytest.mark.full
+def test_an_epoch_whose_disk_log_fails_is_not_committed(tmp_path):
+    with Pair(tmp_path, "standby", on_loss="promote") as pair:
+        logs = [int(path.name[5:]) for path in pair.standby.state.glob("disk-*")]
+        # One of the next epochs cannot be sealed.
+        (pair.standby.state / f"disk-{max(logs) + 8}").symlink_to("/nonexistent/disk")
+        pair.standby.wait("promoted")
+        pair.outside.wait(pair.outside.last() + 50)
+        assert pair.outside.irregular() == []
+        disk_went_on(pair)
+
+
+@pytest.mark.full
 def test_lost_standby_hold_goes_on(tmp_path):
     with Pair(tmp_path, "standby") as pair:
         pair.standby.kill()
