@@ -50,11 +50,12 @@ Result<Body> parse(ByteView bytes, std::size_t size, std::string_view name,
 }
 
 bool agent_says(Kind kind) {
-    return kind != Kind::welcome && kind != Kind::word && kind != Kind::taken;
+    return kind != Kind::welcome && kind != Kind::word && kind != Kind::taken &&
+           kind != Kind::given_up;
 }
 bool standby_says(Kind kind) {
     return kind == Kind::welcome || kind == Kind::word || kind == Kind::frames ||
-           kind == Kind::taken;
+           kind == Kind::taken || kind == Kind::given_up;
 }
 
 Result<std::uint32_t> device_within(std::uint32_t number, std::size_t most, std::string_view what) {
@@ -109,6 +110,7 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
         case Kind::dead:
         case Kind::ends:
         case Kind::taken:
+        case Kind::given_up:
             if (body.empty()) return {};
             return fail(ErrorCode::protocol, "agent link: a '{}' of {} bytes (it has none)",
                         wire::name_of(kind), body.size());

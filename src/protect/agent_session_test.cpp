@@ -229,6 +229,23 @@ TEST(AgentLink, WhatDoesNotFitIsRefused) {
     EXPECT_THAT(refusal(AgentLink::End::agent, longer), HasSubstr("'welcome' of 1 bytes"));
 }
 
+TEST(AgentLink, OnlyTheStandbyIsGivenUp) {
+    const auto last_of = [](AgentLink::End own, const Bytes& greeting) {
+        Bytes all = greeting;
+        const Bytes word = AgentLink::tell(AgentLink::Kind::given_up);
+        all.insert(all.end(), word.begin(), word.end());
+        AgentLink link(own);
+        AgentLink::Message message;
+        const std::size_t used = link.next(all, message).value();
+        const auto taken = link.next(ByteView(all).subspan(used), message);
+        return taken ? std::string(protect::agent::name_of(message.kind)) : taken.error().message;
+    };
+    EXPECT_EQ(last_of(AgentLink::End::agent, AgentLink::tell(AgentLink::Kind::welcome)),
+              "given_up");
+    EXPECT_THAT(last_of(AgentLink::End::standby, AgentLink::hello(AgentKey{7})),
+                HasSubstr("wrong end"));
+}
+
 TEST(AgentLink, KeysAreHexadecimal) {
     const auto key = parse_agent_key("00112233445566778899aabbccddeeff");
     ASSERT_TRUE(key);

@@ -224,6 +224,10 @@ Result<> Agent::take(const AgentLink::Message& message) {
         case AgentLink::Kind::taken:
             taken_ = true;
             return fail(ErrorCode::operation_invalid, "it takes over, by order of its operator");
+        case AgentLink::Kind::given_up:
+            given_up_ = true;
+            session_.thaw();
+            return fail(ErrorCode::operation_invalid, "it was given up, by order of its operator");
         default: return {};
     }
 }
@@ -456,7 +460,8 @@ void Agent::lose(const std::string& reason) {
         return;
     }
     if (state_ == State::dead) return quit_->start(1s);
-    const bool standby_wins = options_.on_loss == AgentOptions::OnLoss::promote || witness_;
+    const bool standby_wins =
+        !given_up_ && (options_.on_loss == AgentOptions::OnLoss::promote || witness_);
     // A whole first state may be committed there by now, though its word was lost with the link.
     const bool was_guarding =
         state_ == State::guarding ||

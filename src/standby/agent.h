@@ -116,6 +116,8 @@ class Agent final : private AgentSession::Owner {
     std::unique_ptr<WitnessLine> witness_;
     // The standby said so: by order of its operator.
     bool taken_ = false;
+    // The same, of the contrary: it never will.
+    bool given_up_ = false;
 
     std::unique_ptr<net::Listener> qemu_listener_;
     std::unique_ptr<net::Connection> qemu_;

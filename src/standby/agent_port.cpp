@@ -28,6 +28,7 @@ AgentPort::AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsCo
     hello_bound_ = loop.make_timer([this] {
         if (!linked_) drop();
     });
+    given_up_bound_ = loop.make_timer([this] { drop(); });
 }
 
 void AgentPort::accept(net::Descriptor socket) {
@@ -105,18 +106,19 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::ends: handlers_.farewell(message.kind); return {};
         case Kind::welcome:
         case Kind::taken:
+        case Kind::given_up:
         case Kind::word: break;
     }
     return {};
 }
 
 void AgentPort::send(ColoMessage message) {
-    if (connection_ && linked_) connection_->send(AgentLink::word(message));
+    if (may_send()) connection_->send(AgentLink::word(message));
 }
 
 // Frames toward a guest whose agent does not read are dropped, as a full switch port does.
 void AgentPort::send_frames(std::size_t card, ByteView frames) {
-    if (!connection_ || !linked_ || connection_->output_waiting() > kMaxWaiting / 2) return;
+    if (!may_send() || connection_->output_waiting() > kMaxWaiting / 2) return;
     connection_->send(AgentLink::frames(card, frames));
 }
 
@@ -134,10 +136,20 @@ void AgentPort::hear_farewell() {
 }
 
 void AgentPort::say_taken() {
-    if (connection_ && linked_) connection_->send(AgentLink::tell(Kind::taken));
+    if (may_send()) connection_->send(AgentLink::tell(Kind::taken));
+}
+
+// The agent closes when it has heard, and its words until then must not reset the link.
+void AgentPort::give_up(std::function<void()> heard) {
+    if (!connection_ || !linked_) return heard();
+    heard_given_up_ = std::move(heard);
+    connection_->send(AgentLink::tell(Kind::given_up));
+    connection_->end_output();
+    given_up_bound_->start(kGivenUpBound);
 }
 
 void AgentPort::drop() {
+    if (heard_given_up_) loop_.post(std::exchange(heard_given_up_, nullptr));
     if (linked_) hear_farewell();
     ++number_;
     linked_ = false;

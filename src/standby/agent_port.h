@@ -41,6 +41,8 @@ class AgentPort {
     void send_frames(std::size_t card, ByteView frames);
     // This side takes over though the agent is linked: it hears so before the link is dropped.
     void say_taken();
+    // This side will never take over. `heard` when the agent has closed the link, or is late.
+    void give_up(std::function<void()> heard);
     // Looks at what waits: the commit is over.
     void resume();
     // Closes the link without telling `lost`. A farewell in what waits is still told: it says
@@ -55,11 +57,14 @@ class AgentPort {
     // Input that waits for a commit; beyond, the agent's connection is not read.
     static constexpr std::size_t kMaxWaiting = 64U << 20;
     static constexpr Duration kHelloBound = 5s;
+    static constexpr Duration kGivenUpBound = 2s;
 
   private:
     AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsContext> tls,
               Handlers handlers);
     void accept(net::Descriptor socket);
+    // Its output has not ended.
+    bool may_send() const { return connection_ && linked_ && !heard_given_up_; }
     void on_input(ByteView bytes);
     void look();
     void hear_farewell();
@@ -73,6 +78,8 @@ class AgentPort {
     std::unique_ptr<net::Listener> listener_;
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<Timer> hello_bound_;
+    std::unique_ptr<Timer> given_up_bound_;
+    std::function<void()> heard_given_up_;
     AgentLink link_{AgentLink::End::standby};
     Bytes input_;
     std::size_t looked_at_ = 0;  // bytes of the input

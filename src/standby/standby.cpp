@@ -183,7 +183,8 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     AgentPort::Handlers handlers;
     handlers.connected = [this] {
         // What the one before said still counts while its last epoch is committed.
-        if (state_.facts().promoted || session_->state() == colo::Secondary::committing_lost) {
+        if (ends_ || state_.facts().promoted ||
+            session_->state() == colo::Secondary::committing_lost) {
             return false;
         }
         primary_is_dead_ = protection_ended_ = stream_began_ = false;

@@ -75,6 +75,7 @@ class Standby final : private SecondarySession::Owner {
     void on_request(const Json& request, ControlSocket::Reply reply);
     Json status() const;
     std::string_view promotion() const;
+    void give_up(const ControlSocket::Reply& reply);
     Result<Json> dump(const Json& request);
     void ask_promotion(bool force, ControlSocket::Reply reply);
     Result<> may_promote(bool force) const;

@@ -45,11 +45,7 @@ void Standby::on_request(const Json& request, ControlSocket::Reply reply) {
     if (command == "status") return reply(status());
     if (command == "dump") return reply(dump(request));
     if (command == "promote") return ask_promotion(request.flag("force"), std::move(reply));
-    if (command == "end") {
-        ends_ = true;
-        reply(Json::object({{"state", "ended"}}));
-        return loop_.stop();
-    }
+    if (command == "end") return give_up(reply);
     if (command == "checkpoint") {
         return reply(fail(ErrorCode::operation_unsupported,
                           "no agent is connected: a bare QEMU takes a checkpoint at once when its "
@@ -117,6 +113,16 @@ Json Standby::status() const {
     return json;
 }
 
+// The agent hears that nobody takes over: to it the end of the link alone would be a loss.
+void Standby::give_up(const ControlSocket::Reply& reply) {
+    ends_ = protection_ended_ = true;
+    const auto end = [this, reply] {
+        reply(Json::object({{"state", "ended"}}));
+        loop_.stop();
+    };
+    agent_&& promotion() == "no" ? agent_->give_up(end) : end();
+}
+
 // "maybe": let go of, and nobody can say from here whether the guest ran.
 std::string_view Standby::promotion() const {
     if (session_->state() == Secondary::promoted && state_.facts().ran) return "yes";
@@ -150,6 +156,7 @@ Result<> Standby::may_promote(bool force) const {
         return fail(ErrorCode::operation_invalid,
                     "no QEMU command line was given after --: nothing can be promoted");
     }
+    if (ends_) return fail(ErrorCode::operation_invalid, "this standby was given up");
     const std::uint64_t epoch = store_->epoch();
     if (state_.facts().ran && session_->state() != Secondary::promoted) {
         return fail(ErrorCode::operation_invalid,

@@ -94,3 +94,21 @@ def test_an_isolated_guest_that_is_destroyed_does_not_start_again(tmp_path):
         one.kill()
         one.start()
         stays_shut_off(one, machine)
+
+
+@pytest.mark.full
+def test_a_standby_that_is_given_up_at_its_host_stops_no_guest(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--on-loss", "promote")
+        machine.wait_epochs(one, 3)
+        assert "given up" in two.segue("unprotect", machine.name)
+        machine.wait(one, lambda said: "given up" in said.get("reason", ""))
+        machine.outside.wait(machine.outside.last() + 30)
+        assert one.state_of(machine.name) == "running"
+        # It is asked for again, like one that was lost.
+        machine.wait(one, lambda said: said["state"] == "protected")
+        machine.wait_epochs(one, 3)
+        assert machine.outside.backward() == []
+        assert "stands still" not in one.log() and "took over" not in two.log()

@@ -257,7 +257,8 @@ void StandbyProtection::remove() {
         }
         services_.domains.forget_if_nothing_is_left(*domain);
     }
-    if (!witness_uri_.empty()) {
+    // Before that it is the primary's to say that nobody needs its witness.
+    if (!witness_uri_.empty() && state_ == State::promoted) {
         ask_daemon(services_, witness_uri_, "witness-end", Json::object({{"key", key_}}),
                    [](Result<Json>) {});
     }
