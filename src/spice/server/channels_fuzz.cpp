@@ -42,6 +42,8 @@ class NoInput final : public InputSink {
     void tablet_wheel(int, std::uint32_t) override {}
     void tablet_buttons(std::uint32_t) override {}
     bool absolute_pointer() const override { return true; }
+    MachineState machine() const override { return MachineState::runs; }
+    Instant now() const override { return {}; }
 };
 
 class NoSession final : public MainEvents {
