@@ -229,7 +229,9 @@ Result<> Session::on_wire_message(ChannelKey key, const wire::IncomingMessage& m
     const auto channel = channels_.find(key);
     if (channel == channels_.end()) return {};
     TRY(channel->second->receive(message));
-    if (channel->second->is_overwhelmed()) wires_.at(key)->set_reading(false);
+    // What was received may have taken the channel away.
+    const auto still = channels_.find(key);
+    if (still != channels_.end() && still->second->is_overwhelmed()) set_stream_reading(key, false);
     resume_waiting_channels();
     return {};
 }

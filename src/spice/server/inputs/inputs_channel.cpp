@@ -95,6 +95,7 @@ void InputsChannel::start() {
 
 Result<> InputsChannel::handle(std::uint16_t number, const wire::SharedBytes& body) {
     if (is_between_hosts()) return keep(number, body);
+    has_arrived_ = has_arrived_ || sink_.machine() == MachineState::runs;
     return inputs::dispatch_from_client(number, body, Handler{*this});
 }
 
@@ -122,7 +123,7 @@ Result<> InputsChannel::keep(std::uint16_t number, const wire::SharedBytes& body
 
 void InputsChannel::machine_runs() {
     has_arrived_ = true;
-    // What broke the protocol would have ended the channel when it came.
+    // A message that breaks the protocol ends the replay; the client's next one ends the channel.
     [[maybe_unused]] const Result<> done = replay();
 }
 

@@ -140,6 +140,14 @@ TEST_F(InputsChannelTest, APausedMachineForgetsAsQemuDoes) {
     EXPECT_THAT(here_.take(), ElementsAre(0x1e)) << "QEMU decides";
 }
 
+TEST_F(InputsChannelTest, AMachineThatIsPausedBehindItsArrivalForgetsToo) {
+    auto channel = link(there_, true);
+    key(*channel, 0x1e);
+    there_.state = MachineState::stands;
+    key(*channel, 0x9e);
+    EXPECT_THAT(there_.take(), ElementsAre(0x1e, 0x9e)) << "QEMU decides";
+}
+
 // Nothing was kept: the state is what stock's servers write and read, byte for byte.
 TEST_F(InputsChannelTest, TheStateOfAQuietClientIsStocks) {
     auto source = link(here_);
