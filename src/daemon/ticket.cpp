@@ -31,12 +31,24 @@ std::optional<std::string> valid_to(std::string_view time, std::int64_t now) {
     return text_of(relative ? now + number : number);
 }
 
+// The words of a line of QEMU's human monitor: one may stand in double quotes, where a backslash
+// stands before a quote, a backslash, or the n or r of an end of line (get_str, monitor/hmp.c).
 std::vector<std::string> words_of(std::string_view line) {
     std::vector<std::string> words;
-    while (!line.empty()) {
-        const std::size_t end = std::min(line.find(' '), line.size());
-        if (end != 0) words.emplace_back(line.substr(0, end));
-        line.remove_prefix(std::min(end + 1, line.size()));
+    for (std::size_t at = 0; at < line.size();) {
+        if (line[at] == ' ') {
+            ++at;
+            continue;
+        }
+        const bool quoted = line[at] == '"';
+        std::string word;
+        for (at += quoted; at < line.size() && line[at] != (quoted ? '"' : ' '); ++at) {
+            const bool escaped = quoted && line[at] == '\\' && at + 1 < line.size();
+            const char letter = escaped ? line[++at] : line[at];
+            word += escaped && letter == 'n' ? '\n' : escaped && letter == 'r' ? '\r' : letter;
+        }
+        at += quoted;
+        words.push_back(std::move(word));
     }
     return words;
 }

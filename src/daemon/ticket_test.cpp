@@ -35,6 +35,10 @@ TEST(Ticket, ChangedOverTheMonitorIsInTheLiveDefinition) {
     EXPECT_EQ(expires("99999999999999999"), std::nullopt);
     EXPECT_TRUE(note_ticket(live, "set_password spice  newer keep", kNow));
     EXPECT_EQ(screen.password, "newer");
+    EXPECT_TRUE(note_ticket(live, R"(set_password spice "two words \"\\" fail)", kNow));
+    EXPECT_EQ(screen.password, R"(two words "\)");
+    EXPECT_TRUE(note_ticket(live, R"(set_password spice "not closed)", kNow));
+    EXPECT_EQ(screen.password, "not closed");
     EXPECT_TRUE(note_ticket(live, "expire_password spice +1", kNow));
     EXPECT_EQ(screen.password_valid_to, "2026-11-22T02:20:01");
 }
