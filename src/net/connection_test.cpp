@@ -3,12 +3,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 
 #include "net/connect.h"
 #include "net/listen.h"
+#include "net/socket.h"
 #include "net/test_loop.h"
 
 namespace segue::net {
@@ -281,6 +284,25 @@ TEST_F(ListenTest, AConnectorThatIsGoneNeverCallsBack) {
     }
     loop.run_for(20ms);
     EXPECT_FALSE(called);
+}
+
+// What stands between a user and two hours of a still picture.
+TEST(DeadHost, IsAskedForAndBounded) {
+    const Descriptor socket = make_socket(AF_INET).value();
+    const auto option = [&](int name) {
+        int value = 0;
+        socklen_t size = sizeof value;
+        EXPECT_EQ(getsockopt(socket.get(), IPPROTO_TCP, name, &value, &size), 0);
+        return value;
+    };
+    notice_dead_host(socket.get(), false);
+    EXPECT_EQ(option(TCP_KEEPIDLE), 5);
+    EXPECT_EQ(option(TCP_KEEPINTVL), 2);
+    EXPECT_EQ(option(TCP_KEEPCNT), 3);
+    EXPECT_EQ(option(TCP_USER_TIMEOUT), 0) << "a device may be held up by its guest for long";
+    notice_dead_host(socket.get(), true);
+    EXPECT_EQ(option(TCP_USER_TIMEOUT), 15000);
+    notice_dead_host(make_socket(AF_UNIX).value().get(), true);
 }
 
 }  // namespace
