@@ -10,6 +10,7 @@
 #include "spice/wire/playback.schema.h"
 #include "spice/wire/record.schema.h"
 #include "spice/wire/spicevmc.schema.h"
+#include "spice/wire/standby.schema.h"
 
 namespace segue::viewer {
 namespace {
@@ -61,7 +62,8 @@ void mask(spice::client::Settings& settings, ChannelType channel, Capability one
 
 void apply_masks(spice::client::Settings& settings) {
     auto& masks = settings.masked_capabilities;
-    masks[ChannelType::main] |= masked<wire::main::Capability>("SPICE_MAIN_CAP_");
+    masks[ChannelType::main] |= masked<wire::main::Capability>("SPICE_MAIN_CAP_") |
+                                masked<wire::standby::Capability>("SPICE_MAIN_CAP_");
     masks[ChannelType::display] |= masked<wire::display::Capability>("SPICE_DISPLAY_CAP_");
     masks[ChannelType::playback] |= masked<wire::playback::Capability>("SPICE_PLAYBACK_CAP_");
     masks[ChannelType::record] |= masked<wire::record::Capability>("SPICE_RECORD_CAP_");

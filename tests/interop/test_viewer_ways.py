@@ -135,13 +135,16 @@ def test_a_unix_socket(tmp_path):
         see_a_picture(tmp_path / "view", f"spice+unix://{path}")
 
 
-# What a link message offers: common capabilities, and the channel's own.
-MASKS = [({}, 0b1111, 0b1111),
+# What a link message offers: common capabilities, and the channel's own. Segue's own bit says that
+# the viewer follows to a standby (standby.schema).
+KNOWS_STANDBY = 1 << 24
+MASKS = [({}, 0b1111, 0b1111 | KNOWS_STANDBY),
          ({"SPICE_COMMON_CAP_MINI_HEADER": "0", "SPICE_MAIN_CAP_SEAMLESS_MIGRATE": "0"}, 0b0111,
-          0b0111),
+          0b0111 | KNOWS_STANDBY),
+         ({"SPICE_MAIN_CAP_KNOWS_STANDBY": "0"}, 0b1111, 0b1111),
          ({"SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION": "0", "SPICE_COMMON_CAP_AUTH_SASL": "0",
            "SPICE_MAIN_CAP_NAME_AND_UUID": "0", "SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS": "1"},
-          0b1010, 0b1101)]
+          0b1010, 0b1101 | KNOWS_STANDBY)]
 
 
 @pytest.mark.full
