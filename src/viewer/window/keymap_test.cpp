@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "viewer/keymap.h"
+#include "viewer/window/keymap.h"
 
 #include <gtest/gtest.h>
 

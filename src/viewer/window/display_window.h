@@ -10,7 +10,7 @@
 
 #include "spice/canvas/image.h"
 #include "spice/client/settings.h"
-#include "viewer/overlay.h"
+#include "viewer/window/overlay.h"
 
 namespace segue::viewer {
 

@@ -9,9 +9,9 @@
 #include <set>
 
 #include "spice/client/inputs_channel.h"
-#include "viewer/display_window.h"
 #include "viewer/hotkeys.h"
 #include "viewer/options.h"
+#include "viewer/window/display_window.h"
 
 namespace segue::viewer {
 

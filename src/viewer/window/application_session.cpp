@@ -3,7 +3,7 @@
 #include <SDL.h>
 
 #include "base/log.h"
-#include "viewer/application.h"
+#include "viewer/window/application.h"
 
 namespace segue::viewer {
 namespace {

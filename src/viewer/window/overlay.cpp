@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "viewer/overlay.h"
+#include "viewer/window/overlay.h"
 
 #include <backends/imgui_impl_sdl.h>
 #include <imgui.h>

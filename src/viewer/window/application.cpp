@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Windows and the user; what the session says stands in application_session.cpp.
-#include "viewer/application.h"
+#include "viewer/window/application.h"
 
 #include <SDL.h>
 
@@ -62,6 +62,9 @@ Application::~Application() = default;
 
 bool Application::open() {
     SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
+    // What desktops match with segue-view.desktop; otherwise it is this program's name.
+    SDL_setenv("SDL_VIDEO_X11_WMCLASS", "segue-view", 0);
+    SDL_setenv("SDL_VIDEO_WAYLAND_WMCLASS", "segue-view", 0);
     // Closing the window and the release key must work, whatever is grabbed.
     SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "0");
     if (SDL_Init(SDL_INIT_VIDEO) != 0) return failed();

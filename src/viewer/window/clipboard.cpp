@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "viewer/clipboard.h"
+#include "viewer/window/clipboard.h"
 
 #include <SDL.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "viewer/sound_device.h"
+#include "viewer/window/sound_device.h"
 
 #include <SDL.h>
 

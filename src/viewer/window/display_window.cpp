@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "viewer/display_window.h"
+#include "viewer/window/display_window.h"
 
 #include <algorithm>
 #include <string_view>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "viewer/input.h"
+#include "viewer/window/input.h"
 
 #include <algorithm>
 
-#include "viewer/keymap.h"
+#include "viewer/window/keymap.h"
 
 namespace segue::viewer {
 

@@ -5,13 +5,13 @@
 #include <map>
 
 #include "spice/client/session.h"
-#include "viewer/clipboard.h"
-#include "viewer/display_window.h"
 #include "viewer/file_sender.h"
-#include "viewer/input.h"
 #include "viewer/options.h"
 #include "viewer/shared_devices.h"
-#include "viewer/sound_device.h"
+#include "viewer/window/clipboard.h"
+#include "viewer/window/display_window.h"
+#include "viewer/window/input.h"
+#include "viewer/window/sound_device.h"
 
 namespace segue::viewer {
 

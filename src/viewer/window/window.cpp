@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "viewer/window.h"
+#include "viewer/window/window.h"
 
 #include <SDL.h>
 
-#include "viewer/application.h"
+#include "viewer/window/application.h"
 
 namespace segue::viewer {
 
