@@ -36,7 +36,7 @@ void Image::Free::operator()(void* memory) const {
     std::free(memory);
 }
 
-Result<Image> Image::create(Format format, std::int64_t width, std::int64_t height) {
+Result<Image> Image::shape(Format format, std::int64_t width, std::int64_t height) {
     if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide ||
         width * height > kMaxPixels) {
         return fail(ErrorCode::limit_exceeded,
@@ -48,13 +48,40 @@ Result<Image> Image::create(Format format, std::int64_t width, std::int64_t heig
     image.width_ = static_cast<std::int32_t>(width);
     image.height_ = static_cast<std::int32_t>(height);
     image.stride_ = static_cast<std::int32_t>((width * bits_per_pixel(format) + 31) / 32 * 4);
-    image.memory_.reset(
-        static_cast<std::uint8_t*>(std::calloc(static_cast<std::size_t>(height), image.stride_)));
+    image.capacity_ = static_cast<std::size_t>(height) * static_cast<std::size_t>(image.stride_);
+    return image;
+}
+
+Result<Image> Image::create(Format format, std::int64_t width, std::int64_t height) {
+    Image image = TRY(shape(format, width, height));
+    image.memory_.reset(static_cast<std::uint8_t*>(std::calloc(1, image.capacity_)));
     if (!image.memory_) {
         return fail(ErrorCode::no_memory, "no memory for a picture of {}x{} pixels", width, height);
     }
     image.top_line_ = image.memory_.get();
     return image;
+}
+
+Result<Image> Image::create_unfilled(Format format, std::int64_t width, std::int64_t height,
+                                     Image old) {
+    Image image = TRY(shape(format, width, height));
+    if (old.memory_ && old.capacity_ >= image.capacity_) {
+        image.memory_ = std::move(old.memory_);
+        image.capacity_ = old.capacity_;
+    } else {
+        old = {};  // never both
+        image.memory_.reset(static_cast<std::uint8_t*>(std::malloc(image.capacity_)));
+    }
+    if (!image.memory_) {
+        return fail(ErrorCode::no_memory, "no memory for a picture of {}x{} pixels", width, height);
+    }
+    image.top_line_ = image.memory_.get();
+    return image;
+}
+
+bool Image::is_alike(const Image& other) const {
+    return memory_ && other.memory_ && format_ == other.format_ && width_ == other.width_ &&
+           height_ == other.height_ && stride_ == other.stride_ && capacity_ == other.capacity_;
 }
 
 Image Image::wrap(Format format, std::int32_t width, std::int32_t height, std::int32_t stride,

@@ -27,6 +27,11 @@ class Image {
     Image() = default;
     // Zeroed pixels. Errors: limit_exceeded for a side or an area beyond the bounds above.
     static Result<Image> create(Format format, std::int64_t width, std::int64_t height);
+    // For who writes every pixel: they are of any value at first. Takes the memory of `old` where
+    // that is enough, since fresh memory of the system costs more than most pictures that are
+    // decoded into it. Errors as of create().
+    static Result<Image> create_unfilled(Format format, std::int64_t width, std::int64_t height,
+                                         Image old);
     // Memory of somebody else, who keeps it alive. `top_line` is the first byte of the topmost
     // line; the stride, in bytes, is a multiple of 4 and may be negative.
     static Image wrap(Format format, std::int32_t width, std::int32_t height, std::int32_t stride,
@@ -46,6 +51,10 @@ class Image {
     }
     // Bytes that one line's pixels take, without padding.
     std::size_t line_bytes() const;
+    // Bytes of memory of its own; 0 for what was wrapped.
+    std::size_t capacity() const { return capacity_; }
+    // The other one, with memory of its own, can take this one's place: only the pixels differ.
+    bool is_alike(const Image& other) const;
 
     // A picture of its own with the same pixels.
     Result<Image> copy() const;
@@ -58,6 +67,8 @@ class Image {
     struct Free {
         void operator()(void* memory) const;
     };
+    // Without memory yet.
+    static Result<Image> shape(Format format, std::int64_t width, std::int64_t height);
 
     Format format_ = Format::xrgb32;
     std::int32_t width_ = 0;
@@ -65,6 +76,7 @@ class Image {
     std::int32_t stride_ = 0;
     std::uint8_t* top_line_ = nullptr;
     std::unique_ptr<std::uint8_t, Free> memory_;
+    std::size_t capacity_ = 0;
 };
 
 using SharedImage = std::shared_ptr<const Image>;

@@ -140,11 +140,16 @@ class GlzWindow {
     std::shared_ptr<const GlzPicture> find(std::uint64_t id) const;
 
   private:
-    Result<> add(std::shared_ptr<const GlzPicture> picture);
+    Result<> add(std::shared_ptr<GlzPicture> picture);
+    PixelBuffer take_buffer(std::size_t size);
+    void drop_first();
 
     std::size_t max_pixels_;
     std::size_t kept_pixels_ = 0;
-    std::map<std::uint64_t, std::shared_ptr<const GlzPicture>> pictures_;
+    std::map<std::uint64_t, std::shared_ptr<GlzPicture>> pictures_;
+    // Of the last picture that left: the next one is often as large, and fresh memory of the
+    // system costs as much as decoding into it.
+    PixelBuffer spare_;
     // All pictures below this one have come.
     std::uint64_t tail_ = 0;
     bool has_tail_ = false;

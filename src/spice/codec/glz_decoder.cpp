@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <utility>
 
 #include "spice/codec/glz.h"
 #include "spice/codec/lz_match.h"
@@ -251,7 +252,7 @@ Result<GlzDecoded> GlzWindow::decode(ByteView data) {
     picture->header = TRY(glz_read_header(data));
     const GlzHeader& header = picture->header;
     if (pictures_.count(header.id) != 0) return broken("its id was used before");
-    picture->pixels = PixelBuffer(row_size(header.format(), header.width) * header.height);
+    picture->pixels = take_buffer(row_size(header.format(), header.width) * header.height);
 
     const std::uint8_t* in = data.data() + kGlzHeaderSize;
     const std::uint8_t* const end = data.data() + data.size();
@@ -279,7 +280,19 @@ Result<GlzDecoded> GlzWindow::decode(ByteView data) {
     return GlzDecoded{std::move(picture), std::nullopt};
 }
 
-Result<> GlzWindow::add(std::shared_ptr<const GlzPicture> picture) {
+PixelBuffer GlzWindow::take_buffer(std::size_t size) {
+    if (spare_.size() == size) return std::exchange(spare_, {});
+    return PixelBuffer(size);
+}
+
+void GlzWindow::drop_first() {
+    const auto first = pictures_.begin();
+    kept_pixels_ -= first->second->header.pixels();
+    if (first->second.use_count() == 1) spare_ = std::move(first->second->pixels);
+    pictures_.erase(first);
+}
+
+Result<> GlzWindow::add(std::shared_ptr<GlzPicture> picture) {
     const std::uint64_t id = picture->header.id;
     if (!has_tail_) {
         tail_ = id;
@@ -296,10 +309,8 @@ Result<> GlzWindow::add(std::shared_ptr<const GlzPicture> picture) {
     }
     if (last != pictures_.end()) {
         const std::uint64_t head = last->first - last->second->header.head_distance;
-        while (pictures_.begin()->first < head) {
-            kept_pixels_ -= pictures_.begin()->second->header.pixels();
-            pictures_.erase(pictures_.begin());
-        }
+        while (pictures_.begin()->first < head)
+            drop_first();
     }
     if (kept_pixels_ - newest > max_pixels_) {
         return fail(ErrorCode::limit_exceeded,
@@ -311,6 +322,7 @@ Result<> GlzWindow::add(std::shared_ptr<const GlzPicture> picture) {
 
 void GlzWindow::clear() {
     pictures_.clear();
+    spare_ = {};
     kept_pixels_ = 0;
     has_tail_ = false;
     tail_ = 0;

@@ -50,11 +50,13 @@ struct Shape {
 // through a buffer.
 template <class Decode>
 Result<canvas::Image> decode_shape(const Shape& shape, std::span<const std::uint32_t> palette,
-                                   canvas::Format palette_format, const Decode& decode) {
+                                   canvas::Format palette_format, canvas::Image old,
+                                   const Decode& decode) {
     if (shape.format == PixelFormat::bgrx32 || shape.format == PixelFormat::bgra32) {
-        canvas::Image image = TRY(canvas::Image::create(
+        // A decoder that succeeds has written all pixels.
+        canvas::Image image = TRY(canvas::Image::create_unfilled(
             shape.format == PixelFormat::bgra32 ? canvas::Format::argb32 : canvas::Format::xrgb32,
-            shape.width, shape.height));
+            shape.width, shape.height, std::move(old)));
         const std::size_t size = image.line_bytes() * shape.height;
         TRY(decode(std::span<std::uint8_t>(image.line(0), size)));
         if (!shape.top_down) turn_over(image);
@@ -71,23 +73,28 @@ Result<canvas::Image> decode_shape(const Shape& shape, std::span<const std::uint
 }  // namespace
 
 Result<canvas::Image> decode_lz(ByteView data, std::span<const std::uint32_t> palette,
-                                canvas::Format palette_format) {
+                                canvas::Format palette_format, canvas::Image old) {
     const codec::LzHeader header = TRY(codec::lz_read_header(data));
     const Shape shape{header.format(), header.width, header.height, header.top_down};
-    return decode_shape(shape, palette, palette_format, [&](std::span<std::uint8_t> pixels) {
-        return codec::lz_decode(data, pixels);
-    });
+    return decode_shape(shape, palette, palette_format, std::move(old),
+                        [&](std::span<std::uint8_t> pixels) {
+                            // The one type that leaves most of each pixel as it is.
+                            if (header.type == codec::LzType::alpha_only)
+                                std::fill(pixels.begin(), pixels.end(), 0);
+                            return codec::lz_decode(data, pixels);
+                        });
 }
 
-Result<canvas::Image> decode_jpeg(ByteView data, bool top_down) {
+Result<canvas::Image> decode_jpeg(ByteView data, bool top_down, canvas::Image old) {
     const codec::JpegHeader header = TRY(codec::jpeg_read_header(data));
     const Shape shape{PixelFormat::bgrx32, header.width, header.height, top_down};
-    return decode_shape(shape, {}, canvas::Format::xrgb32, [&](std::span<std::uint8_t> pixels) {
-        return codec::jpeg_decode(data, pixels);
-    });
+    return decode_shape(
+        shape, {}, canvas::Format::xrgb32, std::move(old),
+        [&](std::span<std::uint8_t> pixels) { return codec::jpeg_decode(data, pixels); });
 }
 
-Result<canvas::Image> decode_jpeg_alpha(ByteView data, std::size_t jpeg_size, bool top_down) {
+Result<canvas::Image> decode_jpeg_alpha(ByteView data, std::size_t jpeg_size, bool top_down,
+                                        canvas::Image old) {
     if (jpeg_size > data.size()) {
         return fail(ErrorCode::protocol, "a JPEG of {} bytes in {} bytes of data", jpeg_size,
                     data.size());
@@ -101,28 +108,29 @@ Result<canvas::Image> decode_jpeg_alpha(ByteView data, std::size_t jpeg_size, bo
                     plane.width, plane.height, static_cast<int>(plane.type));
     }
     const Shape shape{PixelFormat::bgra32, header.width, header.height, top_down};
-    return decode_shape(shape, {}, canvas::Format::xrgb32,
+    return decode_shape(shape, {}, canvas::Format::xrgb32, std::move(old),
                         [&](std::span<std::uint8_t> pixels) -> Result<> {
                             TRY(codec::jpeg_decode(jpeg, pixels));
                             return codec::lz_decode(alpha, pixels);
                         });
 }
 
-Result<canvas::Image> decode_quic(ByteView data) {
+Result<canvas::Image> decode_quic(ByteView data, canvas::Image old) {
     const codec::QuicHeader header = TRY(codec::quic_read_header(data));
     const Shape shape{header.format(), header.width, header.height, true};
-    return decode_shape(shape, {}, canvas::Format::xrgb32, [&](std::span<std::uint8_t> pixels) {
-        return codec::quic_decode(data, pixels);
-    });
+    return decode_shape(
+        shape, {}, canvas::Format::xrgb32, std::move(old),
+        [&](std::span<std::uint8_t> pixels) { return codec::quic_decode(data, pixels); });
 }
 
-Result<canvas::Image> decode_lz4(ByteView data, std::uint32_t width, std::uint32_t height) {
+Result<canvas::Image> decode_lz4(ByteView data, std::uint32_t width, std::uint32_t height,
+                                 canvas::Image old) {
     const codec::Lz4Header header = TRY(codec::lz4_read_header(data));
     TRY(codec::check_size("LZ4", header.format, width, height));
     const Shape shape{header.format, width, height, header.top_down};
-    return decode_shape(shape, {}, canvas::Format::xrgb32, [&](std::span<std::uint8_t> pixels) {
-        return codec::lz4_decode(data, pixels);
-    });
+    return decode_shape(
+        shape, {}, canvas::Format::xrgb32, std::move(old),
+        [&](std::span<std::uint8_t> pixels) { return codec::lz4_decode(data, pixels); });
 }
 
 Result<canvas::SharedImage> image_of_glz(const std::shared_ptr<const codec::GlzPicture>& picture) {

@@ -14,19 +14,17 @@ using wire::has;
 
 namespace {
 
-canvas::SharedImage shared_image(canvas::Image image) {
-    return std::make_shared<const canvas::Image>(std::move(image));
-}
-
 // The flag says that the unused byte of each pixel is all ones: the picture has alpha then.
-Result<canvas::SharedImage> with_high_bits(const canvas::Image& image) {
-    canvas::Image copy = TRY(image.copy());
-    for (std::int32_t y = 0; y < copy.height() && copy.format() == canvas::Format::xrgb32; ++y) {
-        auto* line = reinterpret_cast<std::uint32_t*>(copy.line(y));
-        for (std::int32_t x = 0; x < copy.width(); ++x)
+Result<ImageHolder> with_high_bits(ImageHolder holder) {
+    // Others have the picture as it came.
+    if (holder.own() == nullptr) holder = ImageHolder(TRY(holder.get()->copy()));
+    canvas::Image& image = *holder.own();
+    for (std::int32_t y = 0; y < image.height() && image.format() == canvas::Format::xrgb32; ++y) {
+        auto* line = reinterpret_cast<std::uint32_t*>(image.line(y));
+        for (std::int32_t x = 0; x < image.width(); ++x)
             line[x] |= 0xff000000;
     }
-    return shared_image(std::move(copy));
+    return holder;
 }
 
 canvas::Bitmap bitmap_of(const display::BitmapData& data, ByteView pixels,
@@ -52,12 +50,15 @@ Result<ImageHolder> ImageSource::get(const display::Image& image, const canvas::
     const bool cached =
         has(image.flags, ImageFlags::cache_me) || has(image.flags, ImageFlags::cache_replace_me);
     const bool sixteen_bits = canvas::bits_per_pixel(target.format()) == 16;
-    canvas::SharedImage shared =
-        TRY(decode(image, sixteen_bits && !cached ? target.format() : canvas::Format::xrgb32));
+    // The spare memory is for what is given back soon.
+    ImageHolder holder =
+        TRY(decode(image, sixteen_bits && !cached ? target.format() : canvas::Format::xrgb32,
+                   cached ? canvas::Image() : take_spare()));
     last_codec_ = name_of(image.type);
-    if (has(image.flags, ImageFlags::high_bits_set)) shared = TRY(with_high_bits(*shared));
-    if (cached) TRY(shared_.images.put(image.id, shared));
-    return ImageHolder(std::move(shared));
+    if (has(image.flags, ImageFlags::high_bits_set))
+        holder = TRY(with_high_bits(std::move(holder)));
+    if (cached) TRY(shared_.images.put(image.id, holder.share()));
+    return holder;
 }
 
 Result<ImageHolder> ImageSource::get_mask(const display::Image& image) {
@@ -101,7 +102,7 @@ Result<ImageSource::Entries> ImageSource::palette_of(
     return palette->entries;
 }
 
-Result<canvas::SharedImage> ImageSource::decode_glz(ByteView data) {
+Result<ImageHolder> ImageSource::decode_glz(ByteView data) {
     const codec::GlzDecoded decoded = TRY(shared_.glz.decode(data));
     if (!decoded.picture) {
         shared_.glz_waits_for = decoded.waits_for;
@@ -109,32 +110,34 @@ Result<canvas::SharedImage> ImageSource::decode_glz(ByteView data) {
                     decoded.waits_for.value_or(0));
     }
     ++shared_.glz_decoded;
-    return image_of_glz(decoded.picture);
+    return ImageHolder(TRY(image_of_glz(decoded.picture)));
 }
 
-Result<canvas::SharedImage> ImageSource::decode(const display::Image& image,
-                                                canvas::Format palette_format) {
+Result<ImageHolder> ImageSource::decode(const display::Image& image, canvas::Format palette_format,
+                                        canvas::Image old) {
     if (const auto* data = std::get_if<display::BitmapData>(&image.data)) {
         const Entries palette = TRY(palette_of(data->flags, data->palette_id, data->palette));
         const wire::SharedBytes bytes = data->data.contiguous();
-        return shared_image(
+        return ImageHolder(
             TRY(canvas::image_of(bitmap_of(*data, bytes.view(), palette), palette_format)));
     }
     if (const auto* data = std::get_if<display::LzPaletteData>(&image.data)) {
         const Entries palette = TRY(palette_of(data->flags, data->palette_id, data->palette));
         const wire::SharedBytes bytes = data->data.contiguous();
-        return shared_image(TRY(decode_lz(bytes.view(), palette, palette_format)));
+        return ImageHolder(TRY(decode_lz(bytes.view(), palette, palette_format, std::move(old))));
     }
     if (const auto* data = std::get_if<display::BinaryData>(&image.data)) {
         const wire::SharedBytes bytes = data->data.contiguous();
         if (image.type == ImageType::lz_rgb)
-            return shared_image(TRY(decode_lz(bytes.view(), {}, palette_format)));
-        if (image.type == ImageType::quic) return shared_image(TRY(decode_quic(bytes.view())));
+            return ImageHolder(TRY(decode_lz(bytes.view(), {}, palette_format, std::move(old))));
+        if (image.type == ImageType::quic)
+            return ImageHolder(TRY(decode_quic(bytes.view(), std::move(old))));
         if (image.type == ImageType::glz_rgb) return decode_glz(bytes.view());
         if (image.type == ImageType::jpeg)
-            return shared_image(TRY(decode_jpeg(bytes.view(), true)));
+            return ImageHolder(TRY(decode_jpeg(bytes.view(), true, std::move(old))));
         if (image.type == ImageType::lz4)
-            return shared_image(TRY(decode_lz4(bytes.view(), image.width, image.height)));
+            return ImageHolder(
+                TRY(decode_lz4(bytes.view(), image.width, image.height, std::move(old))));
     }
     if (const auto* data = std::get_if<display::ZlibGlzData>(&image.data)) {
         const wire::SharedBytes bytes = data->data.contiguous();
@@ -144,7 +147,8 @@ Result<canvas::SharedImage> ImageSource::decode(const display::Image& image,
     if (const auto* data = std::get_if<display::JpegAlphaData>(&image.data)) {
         const wire::SharedBytes bytes = data->data.contiguous();
         const bool top_down = has(data->flags, display::JpegAlphaFlags::top_down);
-        return shared_image(TRY(decode_jpeg_alpha(bytes.view(), data->jpeg_size, top_down)));
+        return ImageHolder(
+            TRY(decode_jpeg_alpha(bytes.view(), data->jpeg_size, top_down, std::move(old))));
     }
     return fail(ErrorCode::no_support, "image {:#x} is of type {}, which is not decoded here",
                 image.id, static_cast<int>(image.type));

@@ -12,18 +12,28 @@
 
 namespace segue::spice::client {
 
-// Pixels for one command: shared ones, or a surface's own.
+// Pixels for one command: shared ones, those of a surface, or some that nobody else knows.
 class ImageHolder {
   public:
     ImageHolder() = default;
     explicit ImageHolder(canvas::SharedImage shared)
         : shared_(std::move(shared)), image_(shared_.get()) {}
     explicit ImageHolder(const canvas::Image* surface) : image_(surface) {}
+    explicit ImageHolder(canvas::Image own)
+        : own_(std::make_unique<canvas::Image>(std::move(own))), image_(own_.get()) {}
 
     const canvas::Image* get() const { return image_; }
+    // Null where others may see the picture.
+    canvas::Image* own() { return own_.get(); }
+    // From now on others may; not for a surface.
+    canvas::SharedImage share() {
+        if (own_) shared_ = std::move(own_);
+        return shared_;
+    }
 
   private:
     canvas::SharedImage shared_;
+    std::unique_ptr<canvas::Image> own_;
     const canvas::Image* image_ = nullptr;
 };
 
@@ -37,6 +47,13 @@ class ImageSource {
     Result<ImageHolder> get(const wire::display::Image& image, const canvas::Image& target);
     // One bit a pixel.
     Result<ImageHolder> get_mask(const wire::display::Image& image);
+    // A picture that is no longer needed; its memory serves for the next one.
+    void give_back(canvas::Image image) {
+        if (image.capacity() <= kMaxSpare && image.capacity() > spare_.capacity())
+            spare_ = std::move(image);
+    }
+    canvas::Image take_spare() { return std::exchange(spare_, {}); }
+    void drop_spare() { spare_ = {}; }
 
     void forget_palette(std::uint64_t id) { palettes_.erase(id); }
     void forget_palettes() { palettes_.clear(); }
@@ -47,20 +64,23 @@ class ImageSource {
   private:
     using Entries = std::vector<std::uint32_t>;
 
-    Result<canvas::SharedImage> decode(const wire::display::Image& image,
-                                       canvas::Format palette_format);
-    Result<canvas::SharedImage> decode_glz(ByteView data);
+    // `old` as in decode.h.
+    Result<ImageHolder> decode(const wire::display::Image& image, canvas::Format palette_format,
+                               canvas::Image old);
+    Result<ImageHolder> decode_glz(ByteView data);
     // Finds the palette that the image carries or names, and keeps it if that is wanted.
     Result<Entries> palette_of(wire::display::BitmapFlags flags, std::uint64_t id,
                                const std::optional<wire::display::Palette>& palette);
 
     // Stock servers keep 128 for a client.
     static constexpr std::size_t kMaxPalettes = 1024;
+    static constexpr std::size_t kMaxSpare = std::size_t{64} << 20;
 
     SharedCaches& shared_;
     SurfaceStore& surfaces_;
     std::map<std::uint64_t, Entries> palettes_;
     std::string_view last_codec_;
+    canvas::Image spare_;
 };
 
 }  // namespace segue::spice::client

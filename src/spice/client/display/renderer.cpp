@@ -35,6 +35,7 @@ Result<> Renderer::handle(std::uint16_t number, const wire::SharedBytes& body) {
 void Renderer::reset(bool keep_picture) {
     surfaces_.clear(keep_picture);
     images_.forget_palettes();
+    images_.drop_spare();
     streams_.clear();
 }
 
@@ -60,6 +61,8 @@ Result<> Renderer::on(const display::SurfaceCreate& message) {
 }
 
 Result<> Renderer::on(const display::SurfaceDestroy& message) {
+    // The next one may be much smaller.
+    if (surfaces_.is_primary(message.surface_id)) images_.drop_spare();
     return surfaces_.destroy(message.surface_id);
 }
 

@@ -91,6 +91,8 @@ class Renderer {
         ImageHolder tile;
     };
     Result<HeldBrush> brush_of(const wire::display::Brush& brush, const canvas::Image& target);
+    static bool is_whole_surface(const Drawing& drawing, const canvas::Image* picture,
+                                 const canvas::Rect& area, canvas::Rop rop);
     void finish(const wire::display::DrawBase& base, const Drawing& drawing);
     Result<> fill_with(const wire::display::DrawBase& base, const wire::display::Mask& mask,
                        canvas::Rop rop);

@@ -73,12 +73,20 @@ Result<Renderer::HeldBrush> Renderer::brush_of(const display::Brush& brush,
     held.brush.kind = canvas::Brush::Kind::pattern;
     held.tile = TRY(images_.get(brush.pattern.image, target));
     if (bits_per_pixel(held.tile.get()->format()) != bits_per_pixel(target.format())) {
-        held.tile = ImageHolder(std::make_shared<const canvas::Image>(
-            TRY(held.tile.get()->converted(target.format()))));
+        held.tile = ImageHolder(TRY(held.tile.get()->converted(target.format())));
     }
-    held.brush.tile = held.tile.get();
+    held.brush.tile = held.tile.get();  // it stays there when the holder moves
     held.brush.tile_origin = to_canvas(brush.pattern.position);
     return held;
+}
+
+// A picture that covers all of its surface takes its place; the surface's memory is that of the
+// next picture then, and nothing is copied.
+bool Renderer::is_whole_surface(const Drawing& drawing, const canvas::Image* picture,
+                                const canvas::Rect& area, Rop rop) {
+    const canvas::Rect whole = drawing.target->bounds();
+    return picture != nullptr && rop == Rop::copy && area == whole && drawing.box == whole &&
+           picture->is_alike(*drawing.target) && drawing.region.covers(whole);
 }
 
 void Renderer::finish(const display::DrawBase& base, const Drawing& drawing) {
@@ -126,12 +134,20 @@ Result<> Renderer::on(const display::DrawInvers& message) {
 template <class Message>
 Result<> Renderer::copy_picture(const Message& message) {
     const Drawing drawing = TRY(begin(message.base, &message.mask));
-    const ImageHolder image = TRY(images_.get(message.source, *drawing.target));
-    const auto lock = surfaces_.hold();
-    TRY(canvas::copy(*drawing.target, drawing.region, drawing.box,
-                     {image.get(), to_canvas(message.source_area), to_canvas(message.scale_mode)},
-                     rop_of(message.rop, RopInput::source, RopInput::destination)));
-    finish(message.base, drawing);
+    ImageHolder image = TRY(images_.get(message.source, *drawing.target));
+    const canvas::Rect area = to_canvas(message.source_area);
+    const Rop rop = rop_of(message.rop, RopInput::source, RopInput::destination);
+    {
+        const auto lock = surfaces_.hold();
+        if (is_whole_surface(drawing, image.own(), area, rop)) {
+            std::swap(*drawing.target, *image.own());
+        } else {
+            TRY(canvas::copy(*drawing.target, drawing.region, drawing.box,
+                             {image.get(), area, to_canvas(message.scale_mode)}, rop));
+        }
+        finish(message.base, drawing);
+    }
+    if (image.own() != nullptr) images_.give_back(std::move(*image.own()));
     return {};
 }
 
@@ -278,14 +294,17 @@ Result<> Renderer::on(const display::DrawText& message) {
 
 Result<> Renderer::show_frame(Stream& stream, ByteView data, const canvas::Rect& where) {
     canvas::Image* target = TRY(surfaces_.find(stream.surface_id));
-    const canvas::Image frame = TRY(decode_jpeg(data, stream.top_down));
+    canvas::Image frame = TRY(decode_jpeg(data, stream.top_down, images_.take_spare()));
     const std::span<const canvas::Rect> clip(stream.clip);
     const canvas::Region region =
         canvas::draw_region(*target, where, clip_pointer(clip, stream.clipped));
-    const auto lock = surfaces_.hold();
-    TRY(canvas::copy(*target, region, where, {&frame, frame.bounds(), canvas::ScaleMode::nearest},
-                     Rop::copy));
-    if (surfaces_.is_primary(stream.surface_id)) surfaces_.drawn(region);
+    {
+        const auto lock = surfaces_.hold();
+        TRY(canvas::copy(*target, region, where,
+                         {&frame, frame.bounds(), canvas::ScaleMode::nearest}, Rop::copy));
+        if (surfaces_.is_primary(stream.surface_id)) surfaces_.drawn(region);
+    }
+    images_.give_back(std::move(frame));
     return {};
 }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "spice/codec/lz.h"
+
 namespace segue::spice::client {
 namespace {
 
@@ -57,6 +59,25 @@ class RendererTest : public testing::Test {
         return message;
     }
 
+    // The same for a picture of `side` x `side` in LZ.
+    display::DrawCopy copy_picture(std::uint32_t color, int side) {
+        display::DrawCopy message = copy_pixel(color, {}, 0);
+        message.base.box = message.source_area = {0, 0, side, side};
+        message.source.type = display::ImageType::lz_rgb;
+        message.source.width = message.source.height = static_cast<std::uint32_t>(side);
+        const std::vector<std::uint32_t> pixels(static_cast<std::size_t>(side * side), color);
+        codec::PictureView picture;
+        picture.width = picture.height = static_cast<std::uint32_t>(side);
+        picture.rows = reinterpret_cast<const std::uint8_t*>(pixels.data());
+        picture.stride = 4 * side;
+        Bytes packed;
+        EXPECT_TRUE(codec::LzEncoder().encode(picture, packed));
+        display::BinaryData data;
+        data.data.append(wire::SharedBytes::take(std::move(packed)));
+        message.source.data = data;
+        return message;
+    }
+
     SharedCaches shared_{kCachePixels, 1 << 16};
     Renderer renderer_{shared_};
 };
@@ -84,6 +105,63 @@ TEST_F(RendererTest, OtherSurfacesAreDrawnOnAndFrom) {
     EXPECT_EQ(shown_pixel(3, 3), 0x123456u);
     ASSERT_TRUE(feed(display::SurfaceDestroy{7}));
     EXPECT_FALSE(feed(copy));
+}
+
+// Such a picture takes the place of the surface's memory, which then serves for the next one.
+TEST_F(RendererTest, PicturesOfAWholeSurfaceAreShownLikeOthers) {
+    ASSERT_TRUE(create(0, 4, 4, true));
+    for (const std::uint32_t color : {0x111111u, 0x222222u, 0x333333u}) {
+        ASSERT_TRUE(feed(copy_picture(color, 4)));
+        EXPECT_EQ(shown_pixel(0, 0), color);
+        EXPECT_EQ(shown_pixel(3, 3), color);
+        EXPECT_EQ(renderer_.surfaces().take_damage().extents(), (canvas::Rect{0, 0, 4, 4}));
+    }
+    ASSERT_TRUE(feed(copy_picture(0x444444, 2)));
+    EXPECT_EQ(shown_pixel(1, 1), 0x444444u);
+    EXPECT_EQ(shown_pixel(2, 2), 0x333333u);
+    // All of the picture, and not all of the surface.
+    display::DrawCopy clipped = copy_picture(0x555555, 4);
+    clipped.base.clip.type = display::ClipType::rects;
+    clipped.base.clip.rects = {{0, 0, 1, 4}};  // top, left, bottom, right
+    ASSERT_TRUE(feed(clipped));
+    EXPECT_EQ(shown_pixel(3, 0), 0x555555u);
+    EXPECT_EQ(shown_pixel(3, 1), 0x333333u);
+    ASSERT_TRUE(feed(copy_picture(0x666666, 4)));
+    ASSERT_TRUE(feed(copy_picture(0x777777, 4)));
+    EXPECT_EQ(shown_pixel(2, 1), 0x777777u);
+}
+
+TEST_F(RendererTest, ACachedPictureOfAWholeSurfaceStaysInTheCache) {
+    ASSERT_TRUE(create(0, 1, 1, true));
+    ASSERT_TRUE(feed(copy_pixel(0x123456, display::ImageFlags::cache_me, 9)));
+    ASSERT_TRUE(feed(copy_pixel(0xabcdef, {}, 10)));
+    ASSERT_TRUE(feed(fill(0, {0, 0, 1, 1}, 0)));
+    display::DrawCopy again = copy_pixel(0, {}, 9);
+    again.source.type = display::ImageType::from_cache;
+    again.source.data = std::monostate{};
+    ASSERT_TRUE(feed(again));
+    EXPECT_EQ(shown_pixel(0, 0), 0x123456u);
+}
+
+// The type of a JPEG's alpha plane, sent alone: colours that nobody sent are black.
+TEST_F(RendererTest, AnAlphaPlaneAloneHasNoColours) {
+    ASSERT_TRUE(create(0, 4, 4, true));
+    ASSERT_TRUE(feed(copy_picture(0x999999, 4)));
+    ASSERT_TRUE(feed(copy_picture(0x888888, 4)));  // its place is taken by what comes next
+    const std::vector<std::uint32_t> pixels(16, 0xff000000);
+    codec::PictureView picture;
+    picture.format = codec::PixelFormat::bgra32;
+    picture.width = picture.height = 4;
+    picture.rows = reinterpret_cast<const std::uint8_t*>(pixels.data());
+    picture.stride = 16;
+    Bytes packed;
+    ASSERT_TRUE(codec::LzEncoder().encode_alpha(picture, packed));
+    display::DrawCopy message = copy_picture(0, 4);
+    display::BinaryData data;
+    data.data.append(wire::SharedBytes::take(std::move(packed)));
+    message.source.data = data;
+    ASSERT_TRUE(feed(message));
+    EXPECT_EQ(shown_pixel(2, 2) & 0xffffff, 0u);
 }
 
 TEST_F(RendererTest, UnknownAndDoubleSurfacesAreErrors) {
