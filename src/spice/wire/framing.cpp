@@ -2,19 +2,39 @@
 #include "spice/wire/framing.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/check.h"
 #include "base/log.h"
 
 namespace segue::spice::wire {
 
+void ArrivingBytes::grow(std::size_t size) {
+    auto* grown = static_cast<std::uint8_t*>(std::realloc(memory_.get(), size));
+    if (grown == nullptr) throw std::bad_alloc();
+    static_cast<void>(memory_.release());
+    memory_.reset(grown);
+    size_ = size;
+}
+
+SharedBytes ArrivingBytes::take(std::size_t size) {
+    size_ = 0;
+    if (size == 0) {
+        memory_.reset();
+        return {};
+    }
+    const ByteView view(memory_.get(), size);
+    return SharedBytes::owned(std::shared_ptr<const std::uint8_t>(std::move(memory_)), view);
+}
+
 std::span<std::uint8_t> MessageReader::space() {
     if (has_header_ && parsed_ == filled_) {
         // The rest of a body goes straight to its place.
         if (body_filled_ == body_.size()) {
-            body_.resize(std::min(body_size_, std::max(kChunk, 2 * body_.size())));
+            body_.grow(std::min(body_size_, std::max(kChunk, 2 * body_.size())));
         }
-        if (body_filled_ < body_.size()) return std::span(body_).subspan(body_filled_);
+        if (body_filled_ < body_.size())
+            return {body_.data() + body_filled_, body_.size() - body_filled_};
     }
     if (parsed_ == filled_) parsed_ = filled_ = 0;
     if (filled_ == input_.size()) {
@@ -72,7 +92,7 @@ void MessageReader::start_body() {
     const std::size_t size = std::min(body_size_ - body_filled_, filled_ - parsed_);
     if (size == 0) return;
     if (body_filled_ + size > body_.size()) {
-        body_.resize(std::min(body_size_, std::max(body_filled_ + size, 2 * body_.size())));
+        body_.grow(std::min(body_size_, std::max(body_filled_ + size, 2 * body_.size())));
     }
     std::memcpy(body_.data() + body_filled_, input_.data() + parsed_, size);
     parsed_ += size;
@@ -85,9 +105,7 @@ Result<std::optional<IncomingMessage>> MessageReader::next() {
         start_body();
         if (body_filled_ < body_size_) return std::nullopt;
         has_header_ = false;
-        body_.resize(body_size_);
-        current_.body = SharedBytes::take(std::move(body_));
-        body_ = {};
+        current_.body = body_.take(body_size_);
         if (current_list_ != 0) {
             const Result<> expanded = expand(current_, current_list_);
             if (!expanded) return tl::unexpected(expanded.error());

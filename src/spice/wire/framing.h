@@ -11,7 +11,9 @@
 //   writer.frame(encode_from_server(display::Mark{}), pieces);       // pieces go to writev
 #pragma once
 
+#include <cstdlib>
 #include <deque>
+#include <memory>
 
 #include "spice/wire/encoding.h"
 
@@ -29,6 +31,28 @@ struct IncomingMessage {
     std::uint16_t number = 0;
     std::uint64_t serial = 0;
     SharedBytes body;
+};
+
+// Memory for bytes that arrive: it is not cleared first, and a large block grows where it is.
+class ArrivingBytes {
+  public:
+    std::uint8_t* data() { return memory_.get(); }
+    std::size_t size() const { return size_; }
+    void clear() {
+        memory_.reset();
+        size_ = 0;
+    }
+    // Not less than now. What was there stays.
+    void grow(std::size_t size);
+    // Its first `size` bytes; it is empty then.
+    SharedBytes take(std::size_t size);
+
+  private:
+    struct Free {
+        void operator()(std::uint8_t* memory) const { std::free(memory); }
+    };
+    std::unique_ptr<std::uint8_t, Free> memory_;
+    std::size_t size_ = 0;
 };
 
 class MessageReader {
@@ -71,7 +95,7 @@ class MessageReader {
     IncomingMessage current_;
     std::uint32_t current_list_ = 0;
     std::size_t body_size_ = 0;
-    Bytes body_;
+    ArrivingBytes body_;
     std::size_t body_filled_ = 0;
     std::deque<IncomingMessage> ready_;
 };
