@@ -9,6 +9,7 @@ take turns.
 spice-gtk is spicy-stats (a session without a screen) where nothing but the session counts,
 spicy-screenshot for the first picture, and its GObject binding where single drawings count (move).
 """
+import itertools
 import os
 import random
 import shutil
@@ -185,25 +186,28 @@ def calm(session):
 # --- PONG beside a picture ------------------------------------------------------------------------
 
 def pong(runs):
-    """How long a PING waits that comes right behind a picture of 3840 x 2160."""
+    """How long a PING waits that comes right behind a picture of 3840 x 2160, or while it is
+    decoded."""
     with tempfile.TemporaryDirectory(prefix="vb-") as folder:
         path = Path(folder) / "large.rec"
         film(path, 4, 3840, 2160, 0.5)
         times = recordings.times(path, path.with_suffix(".times"))
-        for mode in ("quic", "lz"):
-            def measure(peer):
+        for mode, when_read in itertools.product(("quic", "lz"), (True, False)):
+            def measure(peer, mode=mode, when_read=when_read):
                 replay = Replay("stock", path, times, compression=COMPRESSIONS[mode])
                 port = free_port()
                 process = replay.start(port)
                 try:
-                    with Meter(port, ping_behind=1 << 20) as meter, Session(peer, meter.port):
+                    with Meter(port, ping_behind=1 << 20, when_read=when_read) as meter, \
+                            Session(peer, meter.port):
                         wait(lambda: meter.pongs, "no PONG")
                         return meter.pongs[0] * 1000
                 finally:
                     process.kill()
                     process.communicate()
             got = in_turns(runs, measure)
-            report(f"PONG behind a 4K picture in {mode}", *got.values(), "ms", 2)
+            when = "while it is decoded" if when_read else "right behind it"
+            report(f"PONG for a 4K picture in {mode}, {when}", *got.values(), "ms", 2)
 
 
 # --- Moves ----------------------------------------------------------------------------------------

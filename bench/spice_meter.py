@@ -6,6 +6,7 @@ import asyncio
 import struct
 import threading
 import time
+from pathlib import Path
 
 DISPLAY = 2
 PING, PONG = 4, 3
@@ -47,15 +48,32 @@ class Messages:
         return 6 + size, number
 
 
+def unread(writer):
+    """Whether some of what was written is still in a buffer, ours or one of the kernel's."""
+    if writer.transport.get_write_buffer_size():
+        return True
+    ours, theirs = (writer.get_extra_info(name)[1] for name in ("sockname", "peername"))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues = line.split()[:5]
+        ports = int(local.split(":")[1], 16), int(remote.split(":")[1], 16)
+        sent, received = (int(part, 16) for part in queues.split(":"))
+        if (ports == (ours, theirs) and sent) or (ports == (theirs, ours) and received):
+            return True
+    return False
+
+
 class Meter:
     """Listens on `port`; a context manager. Half of `rtt_ms` passes each way, and a client's bytes
     leave no sooner than a whole one behind its connection: that is its TCP handshake.
 
     `opened`: seconds from the first connection to each link's result, as its client sees them.
-    `pongs`: seconds that a PING waited which was sent behind a picture of `ping_behind` bytes."""
+    `pongs`: seconds that a PING waited which was sent behind a picture of `ping_behind` bytes: at
+    once, when much of the picture is still on its way, or with `when_read` as soon as the client has
+    taken all of it from its socket, which is when it decodes."""
 
-    def __init__(self, target, rtt_ms=0, ping_behind=None):
+    def __init__(self, target, rtt_ms=0, ping_behind=None, when_read=False):
         self.target, self.half, self.ping_behind = target, rtt_ms / 2000, ping_behind
+        self.when_read = when_read
         self.opened, self.pongs, self.began = [], [], None
         self.loop = asyncio.new_event_loop()
         self.server = None
@@ -91,7 +109,7 @@ class Meter:
         if self.began is None:
             self.began = time.monotonic()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.target, limit=1 << 20)
-        link = {"channel": None, "pinged": None}
+        link = {"channel": None, "pinged": None, "due": False}
         connected = time.monotonic() + 2 * self.half
         toward = self.carry(client_reader, writer, connected, self.from_client, link)
         back = self.carry(reader, client_writer, 0, self.from_server, link)
@@ -115,6 +133,9 @@ class Meter:
                 await writer.drain()
                 for tell in told:
                     tell()
+                if link["due"] and look == self.from_server:
+                    link["due"] = False
+                    await self.ping(writer, link)
             writer.close()
         sender = self.loop.create_task(send())
         while data := await reader.read(1 << 20):
@@ -123,6 +144,12 @@ class Meter:
             queue.put_nowait((due, passed, told))
         queue.put_nowait(None)
         await sender
+
+    async def ping(self, writer, link):
+        while self.when_read and unread(writer):
+            await asyncio.sleep(0.0002)
+        link["pinged"] = time.monotonic()
+        writer.write(struct.pack("<HIIQ", PING, 12, PING_ID, 0))
 
     def from_client(self, cutter, data, link):
         passed = bytearray() if self.ping_behind else data
@@ -146,6 +173,5 @@ class Meter:
                 continue
             passed += part
             if link["channel"] == DISPLAY and len(part) > self.ping_behind and not link["pinged"]:
-                passed += struct.pack("<HIIQ", PING, 12, PING_ID, 0)
-                told.append(lambda: link.update(pinged=time.monotonic()))
+                told.append(lambda: link.update(due=True))
         return passed, told
