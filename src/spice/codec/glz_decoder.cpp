@@ -104,6 +104,7 @@ class Pass {
     using Kind = LzUnit<Unit>;
     static constexpr std::size_t kStride = kUnitStride<Unit>;
     static constexpr std::size_t kStep = 16 / sizeof(Unit);
+    static constexpr std::size_t kBlock = 4 * kStep;
 
     static Unit* first(std::uint8_t* pixels) {
         return reinterpret_cast<Unit*>(pixels) + (kStride - 1);
@@ -120,6 +121,18 @@ class Pass {
         if (count > count_ - at_) return wrong("more literals than pixels");
         if (count * Kind::kLiteral > static_cast<std::size_t>(in_end_ - in_)) {
             return wrong(kEndsEarly);
+        }
+        if constexpr (sizeof(Unit) == 4) {
+            // Four bytes are read for three, but never behind the end.
+            if (count * 3 < static_cast<std::size_t>(in_end_ - in_)) {
+                Unit* const to = out_ + at_;
+                const std::uint8_t* const in = in_;
+                for (std::size_t i = 0; i < count; ++i)
+                    to[i] = load<ByteOrder::little, Unit>(in + 3 * i) & 0xffffff;
+                in_ += count * 3;
+                at_ += count;
+                return Outcome::done;
+            }
         }
         for (std::size_t i = 0; i < count; ++i, in_ += Kind::kLiteral) {
             Unit& unit = out_[(at_ + i) * kStride];
@@ -167,7 +180,7 @@ class Pass {
         const Unit* const from = to - distance * kStride;
         at_ += length;
         if constexpr (kStride == 1) {
-            if (distance >= kStep && count_ - at_ >= kStep) return copy_steps(to, from, length);
+            if (distance >= kStep && count_ - at_ >= kBlock) return copy_blocks(to, from, length);
             if (distance == 1) {
                 std::fill_n(to, length, *from);
                 return;
@@ -186,16 +199,22 @@ class Pass {
                 std::memcpy(to, from, length * sizeof(Unit));
                 return;
             }
-            if (left - length >= kStep && count_ - at_ >= kStep)
-                return copy_steps(to, from, length);
+            if (left - length >= kBlock && count_ - at_ >= kBlock)
+                return copy_blocks(to, from, length);
         }
         for (std::size_t i = 0; i < length; ++i)
             to[i * kStride] = from[i * kStride];
     }
 
-    // Up to 15 bytes too many are read and written; the callers know that there is room.
-    static void copy_steps(Unit* to, const Unit* from, std::size_t length) {
-        for (std::size_t i = 0; i < length; i += kStep)
+    // Up to 63 bytes too many are read and written; the callers know that there is room. Most
+    // matches end within the first block: no loop to guess wrong.
+    static void copy_blocks(Unit* to, const Unit* from, std::size_t length) {
+        copy_block(to, from);
+        for (std::size_t i = kBlock; i < length; i += kBlock)
+            copy_block(to + i, from + i);
+    }
+    static void copy_block(Unit* to, const Unit* from) {
+        for (std::size_t i = 0; i < kBlock; i += kStep)
             std::memcpy(to + i, from + i, 16);
     }
 

@@ -34,9 +34,10 @@ class Pass {
 
   private:
     using Kind = LzUnit<Unit>;
-    // Copies go in steps of 16 bytes where so much room is left; what they write too much is
-    // overwritten later.
+    // Copies go in blocks of 64 bytes where so much room is left, a step of 16 at a time; what they
+    // write too much is overwritten later.
     static constexpr std::size_t kStep = 16 / sizeof(Unit);
+    static constexpr std::size_t kBlock = 4 * kStep;
     std::size_t room() const { return static_cast<std::size_t>(out_end_ - out_); }
     std::size_t left() const { return static_cast<std::size_t>(in_end_ - in_); }
 
@@ -98,23 +99,35 @@ class Pass {
     }
 
     void copy(std::size_t distance, std::size_t length) {
-        const Unit* from = out_ - distance;
+        const Unit* const from = out_ - distance;
         Unit* const to = out_;
         out_ += length;
-        if (room() < kStep) {
+        if (room() < kBlock || (distance < kStep && kStep % distance != 0)) {
             for (std::size_t i = 0; i < length; ++i)
                 to[i] = from[i];
-        } else if (distance >= kStep) {
-            for (std::size_t i = 0; i < length; i += kStep)
-                std::memcpy(to + i, from + i, 16);
-        } else if (distance == 1) {
-            Unit step[kStep];
-            std::fill_n(step, kStep, *from);
-            for (std::size_t i = 0; i < length; i += kStep)
-                std::memcpy(to + i, step, 16);
+        } else if (distance < kStep) {
+            repeat(to, from, distance, length);
         } else {
-            for (std::size_t i = 0; i < length; ++i)
-                to[i] = from[i];
+            // Most matches end within the first block: no loop to guess wrong.
+            copy_block(to, from);
+            for (std::size_t i = kBlock; i < length; i += kBlock)
+                copy_block(to + i, from + i);
+        }
+    }
+
+    static void copy_block(Unit* to, const Unit* from) {
+        for (std::size_t i = 0; i < kBlock; i += kStep)
+            std::memcpy(to + i, from + i, 16);
+    }
+
+    // `distance` units again and again; a step holds a whole number of them.
+    static void repeat(Unit* to, const Unit* from, std::size_t distance, std::size_t length) {
+        Unit step[kStep];
+        for (std::size_t i = 0; i < kStep; ++i)
+            step[i] = from[i % distance];
+        for (std::size_t at = 0; at < length; at += kBlock) {
+            for (std::size_t i = 0; i < kBlock; i += kStep)
+                std::memcpy(to + at + i, step, 16);
         }
     }
 
