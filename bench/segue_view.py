@@ -66,6 +66,11 @@ class Session:
             total += int((task / "schedstat").read_text().split()[0])
         return total / 1e6
 
+    def answering_cpu_ms(self):
+        """Of the thread that answers the server, in both the first one."""
+        pid = self.process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e6
+
     def settled_cpu_ms(self):
         """When it has had nothing to do for half a second."""
         before, since = self.cpu_ms(), time.monotonic()
@@ -193,14 +198,18 @@ def pong(runs):
         film(path, 4, 3840, 2160, 0.5)
         times = recordings.times(path, path.with_suffix(".times"))
         for mode, when_read in itertools.product(("quic", "lz"), (True, False)):
-            def measure(peer, mode=mode, when_read=when_read):
+            ran = {peer: [] for peer in PEERS}
+
+            def measure(peer, mode=mode, when_read=when_read, ran=ran):
                 replay = Replay("stock", path, times, compression=COMPRESSIONS[mode])
                 port = free_port()
                 process = replay.start(port)
                 try:
                     with Meter(port, ping_behind=1 << 20, when_read=when_read) as meter, \
-                            Session(peer, meter.port):
+                            Session(peer, meter.port) as session:
+                        meter.watch = session.answering_cpu_ms
                         wait(lambda: meter.pongs, "no PONG")
+                        ran[peer].append(meter.watched[0])
                         return meter.pongs[0] * 1000
                 finally:
                     process.kill()
@@ -208,6 +217,7 @@ def pong(runs):
             got = in_turns(runs, measure)
             when = "while it is decoded" if when_read else "right behind it"
             report(f"PONG for a 4K picture in {mode}, {when}", *got.values(), "ms", 2)
+            report("of it the answering thread ran", *ran.values(), "ms", 2)
 
 
 # --- Moves ----------------------------------------------------------------------------------------

@@ -68,12 +68,14 @@ class Meter:
 
     `opened`: seconds from the first connection to each link's result, as its client sees them.
     `pongs`: seconds that a PING waited which was sent behind a picture of `ping_behind` bytes: at
-    once, when much of the picture is still on its way, or with `when_read` as soon as the client has
-    taken all of it from its socket, which is when it decodes."""
+    once, when much of the picture is still on its way, or with `when_read` as soon as the client
+    has taken all of it from its socket, which is when it decodes. `watch()` is asked at each PING
+    and PONG; `watched` is by how much it grew between."""
 
     def __init__(self, target, rtt_ms=0, ping_behind=None, when_read=False):
         self.target, self.half, self.ping_behind = target, rtt_ms / 2000, ping_behind
         self.when_read = when_read
+        self.watch, self.watched = lambda: 0, []
         self.opened, self.pongs, self.began = [], [], None
         self.loop = asyncio.new_event_loop()
         self.server = None
@@ -148,7 +150,7 @@ class Meter:
     async def ping(self, writer, link):
         while self.when_read and unread(writer):
             await asyncio.sleep(0.0002)
-        link["pinged"] = time.monotonic()
+        link["before"], link["pinged"] = self.watch(), time.monotonic()
         writer.write(struct.pack("<HIIQ", PING, 12, PING_ID, 0))
 
     def from_client(self, cutter, data, link):
@@ -158,6 +160,7 @@ class Meter:
                 link["channel"] = part[20]
             mine = kind == PONG and part[6:10] == struct.pack("<I", PING_ID)
             if mine and link["pinged"]:
+                self.watched.append(self.watch() - link["before"])
                 self.pongs.append(time.monotonic() - link["pinged"])
                 link["pinged"] = None
             elif self.ping_behind:
