@@ -38,8 +38,12 @@ def last_picture(view, path):
 
 def replay(tmp_path, library, streaming):
     """(last picture, codecs seen) of the film in the recordings."""
-    name = f"streaming-{streaming}"
     played = Replay(library, *scene("video", tmp_path, 3), compression=2, streaming=streaming)
+    return watch(played, tmp_path, f"streaming-{streaming}")
+
+
+def watch(played, tmp_path, name):
+    """(last picture, codecs seen) of a replay."""
     port = free_port()
     process = played.start(port)
     try:
