@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "protect/memory_room.h"
 #include "protect/page_sinks.h"
 #include "protect/stored_head.h"
 
@@ -99,6 +100,7 @@ std::string PageStore::state_path(std::uint64_t epoch) const {
 }
 
 Result<> PageStore::prepare_image(std::string_view block, std::uint64_t length) {
+    TRY(check_room(TRY(measure_room(directory_)), length, directory_));
     TRY(MemoryFile::make(image_path(block), length, true));
     return {};
 }
@@ -127,6 +129,11 @@ Result<> PageStore::open_log() {
     TRY(log_.reserve_to(std::min(kLeastReady, log_.view().size())));
     log_.populate(0, kLeastReady);
     return {};
+}
+
+// The log holds at least what stands in it, and its first reserve.
+Result<> PageStore::may_hold(const StreamHead& head) const {
+    return check_room(TRY(measure_room(directory_)), head.ram_bytes() + kLeastReady, directory_);
 }
 
 Result<> PageStore::begin(const StreamHead& head) {

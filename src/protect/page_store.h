@@ -37,6 +37,9 @@ class PageStore {
 
     // Gives up what is held; a next process finds nothing.
     void forget() { record_.put({}); }
+    // Whether this host has the memory that a stream claims; nothing is taken or given up. Error
+    // no_memory.
+    Result<> may_hold(const StreamHead& head) const;
     // Makes the images of a new session, after forget(). Errors leave nothing held.
     Result<> begin(const StreamHead& head);
     // Where the pages of the first state go: at once into the images.

@@ -137,6 +137,7 @@ Result<> SecondarySession::begin_store() {
                     "off");
     }
     TRY(owner_.check_head(reader_.head()));
+    TRY(store_.may_hold(reader_.head()));
     // Before the disk, which goes beyond the image's epoch now: both count, or neither.
     store_.forget();
     TRY(tell(Event::head_read));

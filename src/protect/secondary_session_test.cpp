@@ -384,6 +384,55 @@ TEST(SecondarySession, NamesWhatIsWrongWithAPrimary) {
     EXPECT_THAT(standby.take(twice, 1U << 20).error().message, HasSubstr("bytes behind the state"));
 }
 
+// Configuration, "enable COLO" and the list of one RAM block (docs of QEMU's stream: qemu/).
+Bytes head_that_claims(std::uint64_t bytes) {
+    BigWriter out;
+    const auto name = [&out](std::string_view text) {
+        out.u8(static_cast<std::uint8_t>(text.size()));
+        out.bytes(as_bytes(text));
+    };
+    constexpr std::string_view kMachine = "microvm";
+    out.bytes(as_bytes("QEVM"));
+    out.u32(3);
+    out.u8(7);
+    out.u32(kMachine.size());
+    out.bytes(as_bytes(kMachine));
+    for (const std::uint8_t byte : {8, 0, 8, 0, 0})
+        out.u8(byte);
+    out.u8(1);
+    out.u32(2);
+    name("ram");
+    out.u32(0);
+    out.u32(4);
+    out.u64(bytes | 4);
+    name("pc.ram");
+    out.u64(bytes);
+    out.u64(0x10);
+    return out.take();
+}
+
+// A stream may claim what it likes: its size is judged before a byte is taken, or given up.
+TEST(SecondarySession, AStreamThatClaimsMoreMemoryThanThereIsIsRefused) {
+    constexpr std::uint64_t kClaimed = 8ULL << 40;
+    SharedFolder folder;
+    Standby standby(folder.path());
+    standby.protect();
+    standby.session.link_lost("gone");
+    ASSERT_TRUE(standby.session.connected());
+
+    const int counter = standby.counter();
+    const auto taken = standby.take(head_that_claims(kClaimed), 1U << 20);
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, ErrorCode::no_memory);
+    EXPECT_THAT(taken.error().message, HasSubstr("8388624 MiB"));
+    EXPECT_THAT(taken.error().message, HasSubstr("the limit is"));
+    // The image that is held is worth more than a claim.
+    standby.session.link_lost(taken.error().message);
+    EXPECT_EQ(standby.store->content(), StoreRecord::Content::committed);
+    EXPECT_EQ(standby.counter(), counter);
+    EXPECT_FALSE(std::filesystem::exists(standby.store->image_path("pc.ram")));
+}
+
 TEST(SecondarySession, EndsAWaitThatTakesTooLong) {
     SharedFolder folder;
     Standby standby(folder.path());
