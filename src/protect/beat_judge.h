@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What the beats of a peer say about it: alive, silent (its host is gone, or the way to it), or
-// hung (its heart beats, and its work stands still). Counts the judge's own periods, so that a host
-// which was itself not scheduled for a while accuses nobody. No clock, no I/O.
+// What the beats of a peer say about it: alive, silent (its host is gone, or the way to it), hung
+// (its heart beats, and its work stands still), or unheard (no beat ever came: beats have no way
+// between the hosts, though the link has one). Counts the judge's own periods, so that a host which
+// was itself not scheduled for a while accuses nobody. No clock, no I/O.
 #pragma once
 
 #include <cstdint>
@@ -16,27 +17,41 @@ class BeatJudge {
     struct Limits {
         Duration period = 50ms;
         Duration silence = 300ms;
+        // The first beat: its sender may still be starting.
+        Duration first = 5s;
         Duration hang = 5s;
     };
-    enum class Verdict { alive, silent, hung };
+    enum class Verdict { alive, silent, hung, unheard };
 
     explicit BeatJudge(Limits limits) : limits_(limits) {}
     BeatJudge() : BeatJudge(Limits()) {}
 
+    // A peer is linked: its beats are due from now on, and are counted anew.
+    void expect() {
+        is_due_ = true;
+        heard_ = false;
+        periods_silent_ = periods_hung_ = 0;
+    }
+    bool has_heard() const { return heard_; }
     // A genuine beat: its number, and how far the work of the peer has come. Old ones are ignored.
     void heard(std::uint64_t number, std::uint64_t work) {
         if (heard_ && number <= number_) return;
+        if (!heard_) periods_hung_ = 0;
         heard_ = true;
         number_ = number;
         periods_silent_ = 0;
         if (work != work_) periods_hung_ = 0;
         work_ = work;
     }
-    // One of our own periods is over. A peer that was never heard is not judged.
+    // One of our own periods is over. Nobody is judged whose beats are not due.
     Verdict period() {
-        if (!heard_) return Verdict::alive;
+        if (!is_due_) return Verdict::alive;
         periods_silent_ += 1;
         periods_hung_ += 1;
+        if (!heard_) {
+            return periods_silent_ * limits_.period < limits_.first ? Verdict::alive
+                                                                    : Verdict::unheard;
+        }
         if (periods_silent_ * limits_.period >= limits_.silence) return Verdict::silent;
         if (periods_hung_ * limits_.period > limits_.hang) return Verdict::hung;
         return Verdict::alive;
@@ -44,6 +59,7 @@ class BeatJudge {
 
   private:
     Limits limits_;
+    bool is_due_ = false;
     bool heard_ = false;
     std::uint64_t number_ = 0;
     std::uint64_t work_ = 0;

@@ -15,14 +15,48 @@ int periods_until(BeatJudge& judge, Verdict wanted) {
     return -1;
 }
 
-TEST(BeatJudge, NobodyIsAccusedBeforeItWasHeard) {
+TEST(BeatJudge, NobodyIsAccusedWhoseBeatsAreNotDue) {
     BeatJudge judge;
+    for (int count = 0; count < 1000; ++count)
+        EXPECT_EQ(judge.period(), Verdict::alive);
+    // A stray beat makes nobody's due.
+    judge.heard(1, 1);
     for (int count = 0; count < 1000; ++count)
         EXPECT_EQ(judge.period(), Verdict::alive);
 }
 
+TEST(BeatJudge, AFirstBeatThatNeverComesIsMissed) {
+    BeatJudge judge;
+    judge.expect();
+    EXPECT_EQ(periods_until(judge, Verdict::unheard), 100);  // 5 s
+    EXPECT_EQ(judge.period(), Verdict::unheard);
+}
+
+TEST(BeatJudge, AFirstBeatMayBeLate) {
+    BeatJudge judge;
+    judge.expect();
+    for (int count = 0; count < 99; ++count)
+        ASSERT_EQ(judge.period(), Verdict::alive);
+    judge.heard(1, 1);
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 6);
+}
+
+TEST(BeatJudge, TheNextPeerCountsFromItsOwnFirstBeat) {
+    BeatJudge judge;
+    judge.expect();
+    judge.heard(1000, 7);
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 6);
+    judge.expect();
+    EXPECT_EQ(judge.period(), Verdict::alive);
+    judge.heard(1, 7);
+    for (int count = 0; count < 5; ++count)
+        EXPECT_EQ(judge.period(), Verdict::alive);
+    EXPECT_EQ(judge.period(), Verdict::silent);
+}
+
 TEST(BeatJudge, SilenceIsCountedInOwnPeriods) {
     BeatJudge judge;
+    judge.expect();
     judge.heard(1, 1);
     EXPECT_EQ(periods_until(judge, Verdict::silent), 6);  // 300 ms
     judge.heard(2, 1);
@@ -31,6 +65,7 @@ TEST(BeatJudge, SilenceIsCountedInOwnPeriods) {
 
 TEST(BeatJudge, ABeatingHeartWithoutWorkIsHung) {
     BeatJudge judge;
+    judge.expect();
     std::uint64_t number = 0;
     int periods = 0;
     do {
@@ -44,6 +79,7 @@ TEST(BeatJudge, ABeatingHeartWithoutWorkIsHung) {
 
 TEST(BeatJudge, AnOldBeatCountsForNothing) {
     BeatJudge judge;
+    judge.expect();
     judge.heard(10, 1);
     for (int count = 0; count < 5; ++count)
         (void)judge.period();

@@ -99,6 +99,13 @@ struct DiskEpochs::Kept {
     }
 };
 
+// What the image has and the disk below it may not.
+struct DiskEpochs::Settling {
+    std::atomic<int> running = 0;
+    // Whoever had the image before us may not have synced it.
+    std::atomic<bool> unsure = true;
+};
+
 DiskEpochs::~DiskEpochs() = default;
 
 Result<> DiskEpochs::sync_image(int descriptor) {
@@ -111,6 +118,7 @@ Result<std::unique_ptr<DiskEpochs>> DiskEpochs::open(const std::string& image,
     std::unique_ptr<DiskEpochs> disk(new DiskEpochs);
     disk->sync_ = std::move(sync);
     disk->kept_ = std::make_shared<Kept>();
+    disk->settling_ = std::make_shared<Settling>();
     disk->directory_ = directory;
     const int number = ::open(image.c_str(), O_RDWR | O_CLOEXEC);
     if (number < 0) return fail_errno("open", image, errno);
@@ -199,12 +207,18 @@ Result<> DiskEpochs::read(std::uint64_t offset, std::span<std::uint8_t> into) co
 }
 
 Result<> DiskEpochs::write(std::uint64_t offset, ByteView data) {
-    if (!logging_) return write_at(*image_, offset, data);
+    if (!logging_) {
+        unsettled_ += data.size();
+        return write_at(*image_, offset, data);
+    }
     return append(DiskRecord::kWrite, offset, data.size(), data);
 }
 
 Result<> DiskEpochs::zero(std::uint64_t offset, std::uint64_t length) {
-    if (!logging_) return zero_at(*image_, offset, length);
+    if (!logging_) {
+        unsettled_ += length;
+        return zero_at(*image_, offset, length);
+    }
     return append(DiskRecord::kZero, offset, length, {});
 }
 
@@ -245,9 +259,30 @@ DiskEpochs::Job DiskEpochs::flush_job() const {
     return [image = image_, sync = sync_] { return sync(*image); };
 }
 
+// Doubt is taken away before the sync, so that a failure of another one meanwhile stays.
+DiskEpochs::Job DiskEpochs::settle_job() {
+    unsettled_ = 0;
+    settling_->running += 1;
+    return [image = image_, sync = sync_, settling = settling_]() -> Result<> {
+        settling->unsure = false;
+        const Result<> synced = sync(*image);
+        if (!synced) settling->unsure = true;
+        settling->running -= 1;
+        return synced;
+    };
+}
+
+bool DiskEpochs::must_settle() const {
+    return !logging_ && (unsettled_ > 0 || settling_->running > 0 || settling_->unsure);
+}
+
 Result<> DiskEpochs::begin_epochs() {
     if (logging_) return {};
-    TRY(sync_(*image_));
+    if (must_settle()) {
+        TRY(sync_(*image_));
+        settling_->unsure = false;
+        unsettled_ = 0;
+    }
     TRY(open_segment());
     logging_ = true;
     return sync_directory(directory_);
@@ -363,6 +398,9 @@ Result<> DiskEpochs::discard(std::uint64_t committed_epoch) {
     extents_.clear();
     segments_.clear();
     logging_ = false;
+    // All of it is durable.
+    unsettled_ = 0;
+    settling_->unsure = false;
     return {};
 }
 

@@ -50,7 +50,15 @@ class DiskEpochs {
     // Makes finished writes durable where they count at once; under epochs there is nothing to do.
     Job flush_job() const;
 
-    // From here on writes are logged.
+    // Bytes that went straight to the image since the last settle_job() was made.
+    std::uint64_t unsettled_bytes() const { return unsettled_; }
+    // Makes what was written to the image so far durable, beside whoever writes on.
+    Job settle_job();
+    // Whether begin_epochs() would have to sync the image itself.
+    bool must_settle() const;
+
+    // From here on writes are logged. What is in the image is durable then: at once where the
+    // settle jobs are done and nothing came behind them.
     Result<> begin_epochs();
     // Everything logged counts: into the image, and on without a log.
     Result<> end_epochs();
@@ -92,10 +100,13 @@ class DiskEpochs {
 
     // Shared with the jobs, which run in the order in which they were made.
     struct Kept;
+    struct Settling;
 
     std::string directory_;
     Sync sync_;
     std::shared_ptr<Kept> kept_;
+    std::shared_ptr<Settling> settling_;
+    std::uint64_t unsettled_ = 0;
     std::shared_ptr<int> image_;  // descriptor, closed with its last owner
     std::uint64_t bytes_ = 0;
     bool logging_ = false;

@@ -216,6 +216,62 @@ TEST(DiskEpochs, APromotionBeginsWithWhatAFailedCleanUpKept) {
     EXPECT_EQ(folder.content(), "Oeweriii");
 }
 
+// A copied image is large, and whoever begins epochs must not wait for its disk then.
+TEST(DiskEpochs, ASettledImageIsNotSyncedAgain) {
+    Folder folder(16);
+    int syncs = 0;
+    bool fails = false;
+    const auto disk = DiskEpochs::open(folder.image(), folder.path + "/log", DiskEpochs::kAllSealed,
+                                       [&](int) -> Result<> {
+                                           ++syncs;
+                                           if (fails) return fail(ErrorCode::system, "EIO");
+                                           return {};
+                                       })
+                          .value();
+    // Nobody knows what whoever had it before has left.
+    EXPECT_TRUE(disk->must_settle());
+    write(*disk, 0, "copied");
+    EXPECT_EQ(disk->unsettled_bytes(), 6U);
+    const DiskEpochs::Job first = disk->settle_job();
+    EXPECT_EQ(disk->unsettled_bytes(), 0U);
+    EXPECT_TRUE(disk->must_settle());
+    ASSERT_TRUE(first());
+    EXPECT_FALSE(disk->must_settle());
+
+    // Behind a step that failed everything is in doubt again.
+    fails = true;
+    EXPECT_FALSE(disk->settle_job()());
+    EXPECT_TRUE(disk->must_settle());
+    fails = false;
+    ASSERT_TRUE(disk->settle_job()());
+    write(*disk, 0, "COP");
+    EXPECT_TRUE(disk->must_settle());
+    ASSERT_TRUE(disk->settle_job()());
+    EXPECT_EQ(syncs, 4);
+
+    ASSERT_TRUE(disk->begin_epochs());
+    EXPECT_EQ(syncs, 4);
+    EXPECT_FALSE(disk->must_settle());
+    write(*disk, 0, "epoch");
+    EXPECT_EQ(disk->unsettled_bytes(), 0U);
+}
+
+TEST(DiskEpochs, WhatNobodySettledIsSyncedBeforeEpochsBegin) {
+    Folder folder(16);
+    int syncs = 0;
+    const auto disk = DiskEpochs::open(folder.image(), folder.path + "/log", DiskEpochs::kAllSealed,
+                                       [&](int) -> Result<> {
+                                           ++syncs;
+                                           return {};
+                                       })
+                          .value();
+    // On its way is not there.
+    const DiskEpochs::Job late = disk->settle_job();
+    ASSERT_TRUE(disk->begin_epochs());
+    EXPECT_EQ(syncs, 1);
+    ASSERT_TRUE(late());
+}
+
 TEST(DiskEpochs, WithoutAMemoryImageEverythingSealedCounts) {
     Folder folder(8);
     {

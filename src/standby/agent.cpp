@@ -210,8 +210,7 @@ void Agent::link_input(ByteView bytes) {
 Result<> Agent::take(const AgentLink::Message& message) {
     switch (message.kind) {
         case AgentLink::Kind::welcome:
-            if (state_ == State::linking) state_ = State::ready;
-            begin_heartbeat();
+            if (state_ == State::linking && !heartbeat_) begin_heartbeat();
             return {};
         case AgentLink::Kind::frames:
             if (message.device >= cards_.size()) {
@@ -232,17 +231,33 @@ Result<> Agent::take(const AgentLink::Message& message) {
     }
 }
 
+// Without beats nobody would notice the end of a host. Nothing is promised before they have come
+// both ways: the standby answers what it hears.
 void Agent::begin_heartbeat() {
+    const auto be_ready = [this] {
+        if (state_ == State::linking) state_ = State::ready;
+    };
     const net::SocketAddress& peer = connection_->peer();
-    if (peer.family() == AF_UNIX) return;
-    auto made = Heartbeat::dial(loop_, peer, options_.key, [this](BeatJudge::Verdict verdict) {
-        if (state_ == State::dead || state_ == State::ended) return;
-        lose(verdict == BeatJudge::Verdict::hung ? "segue-standby hangs: its host beats, its work "
-                                                   "stands still"
-                                                 : "the standby's host is silent");
-    });
-    if (!made) return log_error("agent", "no heartbeat: {}", made.error().message);
+    if (peer.family() == AF_UNIX) return be_ready();
+    auto made = Heartbeat::dial(
+        loop_, peer, options_.key,
+        {[this](BeatJudge::Verdict verdict) { standby_in_trouble(verdict); }, be_ready});
+    if (!made) return lose("no heartbeat: " + made.error().message);
     heartbeat_ = std::move(*made);
+}
+
+void Agent::standby_in_trouble(BeatJudge::Verdict verdict) {
+    if (state_ == State::dead || state_ == State::ended) return;
+    switch (verdict) {
+        case BeatJudge::Verdict::alive: return;
+        case BeatJudge::Verdict::silent: return lose("the standby's host is silent");
+        case BeatJudge::Verdict::hung:
+            return lose("segue-standby hangs: its host beats, its work stands still");
+        case BeatJudge::Verdict::unheard:
+            return lose(fmt::format(
+                "no heartbeat came back from {}: let UDP through to that port, beside TCP",
+                connection_ ? connection_->peer().text() : "the standby"));
+    }
 }
 
 void Agent::send(Bytes frame) {

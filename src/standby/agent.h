@@ -69,6 +69,7 @@ class Agent final : private AgentSession::Owner {
     void send(Bytes frame);
     void watch_backlog();
     void begin_heartbeat();
+    void standby_in_trouble(BeatJudge::Verdict verdict);
 
     void accept_qemu(net::Descriptor socket);
     void qemu_input(ByteView bytes);

@@ -66,7 +66,7 @@ void AgentPort::look() {
     looking_ = true;
     const std::uint64_t number = number_;
     Result<> outcome;
-    while (number == number_ && connection_ && !handlers_.is_committing()) {
+    while (number == number_ && connection_ && !handlers_.must_wait()) {
         AgentLink::Message message;
         const auto now = link_.next(ByteView(input_).subspan(looked_at_), message);
         outcome = now ? Result<>() : tl::make_unexpected(now.error());

@@ -24,8 +24,9 @@ class AgentPort {
         std::function<Result<>(std::size_t card, ByteView)> frames;
         std::function<Result<>(std::size_t disk, std::uint64_t offset, ByteView data)> write;
         std::function<Result<>(std::size_t disk, std::uint64_t offset, std::uint64_t length)> zero;
-        // A checkpoint is whole and not committed: what follows must wait for resume().
-        std::function<bool()> is_committing;
+        // A checkpoint is whole and not committed, or a disk is slow: what follows must wait for
+        // resume().
+        std::function<bool()> must_wait;
         // The agent says how it ends: dead or ends. `lost` follows.
         std::function<void(AgentLink::Kind)> farewell;
         // The link is closed already; `at_fault` when the agent sent something wrong.

@@ -31,7 +31,7 @@ struct AgentPortTest : ::testing::Test {
             return {};
         };
         handlers.frames = [](std::size_t, ByteView) -> Result<> { return {}; };
-        handlers.is_committing = [this] { return committing; };
+        handlers.must_wait = [this] { return committing; };
         handlers.farewell = [this](Kind kind) {
             told.emplace_back(kind == Kind::ends ? "ends" : "dead");
         };

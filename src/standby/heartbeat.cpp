@@ -43,25 +43,30 @@ void become_urgent() {
 }  // namespace
 
 Result<std::unique_ptr<Heartbeat>> Heartbeat::listen(Loop& loop, const net::SocketAddress& local,
-                                                     const AgentKey& key, OnTrouble on_trouble) {
+                                                     const AgentKey& key, Handlers handlers,
+                                                     BeatJudge::Limits limits) {
     return std::unique_ptr<Heartbeat>(
-        new Heartbeat(loop, TRY(make_udp(local, false)), key, false, std::move(on_trouble)));
+        new Heartbeat(loop, TRY(make_udp(local, false)), key, false, std::move(handlers), limits));
 }
 
 Result<std::unique_ptr<Heartbeat>> Heartbeat::dial(Loop& loop, const net::SocketAddress& remote,
-                                                   const AgentKey& key, OnTrouble on_trouble) {
+                                                   const AgentKey& key, Handlers handlers,
+                                                   BeatJudge::Limits limits) {
     return std::unique_ptr<Heartbeat>(
-        new Heartbeat(loop, TRY(make_udp(remote, true)), key, true, std::move(on_trouble)));
+        new Heartbeat(loop, TRY(make_udp(remote, true)), key, true, std::move(handlers), limits));
 }
 
 Heartbeat::Heartbeat(Loop& loop, net::Descriptor socket, const AgentKey& key, bool dials,
-                     OnTrouble on_trouble)
+                     Handlers handlers, BeatJudge::Limits limits)
     : loop_(loop),
       socket_(std::move(socket)),
       stop_(::eventfd(0, EFD_CLOEXEC)),
       key_(key),
       dials_(dials),
-      on_trouble_(std::move(on_trouble)) {
+      handlers_(std::move(handlers)),
+      limits_(limits),
+      judge_(limits) {
+    if (dials_) judge_.expect();
     tick_ = loop_.make_timer([this] {
         ++work_;
         tick_->start(kTick);
@@ -76,6 +81,13 @@ Heartbeat::~Heartbeat() {
         log_warning("standby", "the heartbeat could not be stopped");
     }
     thread_.join();
+}
+
+void Heartbeat::expect() {
+    const std::lock_guard lock(judging_);
+    judge_.expect();
+    last_ = BeatJudge::Verdict::alive;
+    turn_ += 1;
 }
 
 void Heartbeat::run() {
@@ -93,7 +105,7 @@ void Heartbeat::run() {
         if (clock.now() < next) continue;
         next = clock.now() + limits_.period;
         send();
-        tell(judge_.period());
+        judge();
     }
 }
 
@@ -126,17 +138,27 @@ void Heartbeat::receive() {
         const bool known = in.u32() == kMagic && in.u32() == (dials_ ? kFromStandby : kFromAgent);
         if (!known || !net::same_code(net::message_code(key_, plain), code)) continue;
         const std::uint64_t number = in.u64();
+        const std::lock_guard lock(judging_);
+        const bool is_first = !judge_.has_heard();
         judge_.heard(number, in.u64());
+        if (is_first && handlers_.heard) post(handlers_.heard);
         if (!dials_) peer_ = sender;
     }
 }
 
-void Heartbeat::tell(BeatJudge::Verdict verdict) {
+void Heartbeat::judge() {
+    const std::lock_guard lock(judging_);
+    const BeatJudge::Verdict verdict = judge_.period();
     if (verdict == last_) return;
     last_ = verdict;
     if (verdict == BeatJudge::Verdict::alive) return;
-    loop_.post([this, verdict, alive = std::weak_ptr<bool>(alive_)] {
-        if (!alive.expired()) on_trouble_(verdict);
+    post([this, verdict] { handlers_.trouble(verdict); });
+}
+
+// Not what was found of a peer before this one.
+void Heartbeat::post(std::function<void()> what) {
+    loop_.post([this, what = std::move(what), turn = turn_, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired() && turn == turn_) what();
     });
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "base/loop.h"
@@ -18,34 +19,48 @@ namespace segue::standby {
 
 class Heartbeat {
   public:
-    // On the loop, once for each change for the worse.
-    using OnTrouble = std::function<void(BeatJudge::Verdict)>;
+    struct Handlers {
+        // On the loop, once for each change for the worse.
+        std::function<void(BeatJudge::Verdict)> trouble;
+        // On the loop: the first beat of the peer. May be empty.
+        std::function<void()> heard;
+    };
 
-    // Waits for a peer at `local`, and answers it.
+    // Waits for a peer at `local`, and answers it. Nobody is missed before expect().
     static Result<std::unique_ptr<Heartbeat>> listen(Loop& loop, const net::SocketAddress& local,
-                                                     const AgentKey& key, OnTrouble on_trouble);
+                                                     const AgentKey& key, Handlers handlers,
+                                                     BeatJudge::Limits limits = {});
+    // The peer is linked already: its beats are due.
     static Result<std::unique_ptr<Heartbeat>> dial(Loop& loop, const net::SocketAddress& remote,
-                                                   const AgentKey& key, OnTrouble on_trouble);
+                                                   const AgentKey& key, Handlers handlers,
+                                                   BeatJudge::Limits limits = {});
     ~Heartbeat();
     Heartbeat(const Heartbeat&) = delete;
     Heartbeat& operator=(const Heartbeat&) = delete;
 
+    // A peer has linked: what was told of the one before is over.
+    void expect();
+
   private:
     Heartbeat(Loop& loop, net::Descriptor socket, const AgentKey& key, bool dials,
-              OnTrouble on_trouble);
+              Handlers handlers, BeatJudge::Limits limits);
     void run();
     void send();
     void receive();
-    void tell(BeatJudge::Verdict verdict);
+    void judge();
+    void post(std::function<void()> what);
 
     Loop& loop_;
     net::Descriptor socket_, stop_;
     AgentKey key_;
     bool dials_;
-    OnTrouble on_trouble_;
+    Handlers handlers_;
     BeatJudge::Limits limits_;
-    BeatJudge judge_{limits_};
+    // Of the judge, and of what was told last and to whose peer it belongs.
+    std::mutex judging_;
+    BeatJudge judge_;
     BeatJudge::Verdict last_ = BeatJudge::Verdict::alive;
+    std::uint64_t turn_ = 0;
     net::SocketAddress peer_;
     std::uint64_t number_ = 0;
     // How often the loop came by: what "hung" is judged by at the other end.

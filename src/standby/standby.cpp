@@ -12,6 +12,23 @@ namespace segue::standby {
 namespace {
 
 constexpr Duration kTick = 100ms;
+// A copied image goes to its disk in steps of this size while it comes, so that little is left to
+// wait for when the guest stands still for its first state.
+constexpr std::uint64_t kSettleStep = 64U << 20;
+// An image that is this far ahead of its disk waits for it.
+constexpr std::uint64_t kSettleLimit = 256U << 20;
+
+std::string_view said_of_agent(BeatJudge::Verdict verdict) {
+    switch (verdict) {
+        case BeatJudge::Verdict::hung: return "segue-agent hangs on the primary's host";
+        case BeatJudge::Verdict::unheard:
+            return "no heartbeat of the primary's host ever came: let UDP through to the port of "
+                   "the agent's link, too";
+        case BeatJudge::Verdict::alive:
+        case BeatJudge::Verdict::silent: break;
+    }
+    return "the primary's host is silent";
+}
 
 }  // namespace
 
@@ -188,6 +205,7 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
             return false;
         }
         primary_is_dead_ = protection_ended_ = stream_began_ = false;
+        if (heartbeat_) heartbeat_->expect();
         return true;
     };
     handlers.stream = [this](ByteView bytes) { return take_stream(bytes); };
@@ -197,16 +215,20 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     };
     handlers.write = [this](std::size_t number, std::uint64_t offset, ByteView data) -> Result<> {
         DiskEpochs* const disk = TRY(disk_with(number, offset, data.size()));
-        return disk->write(offset, data);
+        TRY(disk->write(offset, data));
+        settle(*disk);
+        return {};
     };
     handlers.zero = [this](std::size_t number, std::uint64_t offset,
                            std::uint64_t length) -> Result<> {
         DiskEpochs* const disk = TRY(disk_with(number, offset, length));
-        return disk->zero(offset, length);
+        TRY(disk->zero(offset, length));
+        settle(*disk);
+        return {};
     };
-    handlers.is_committing = [this] {
+    handlers.must_wait = [this] {
         return session_->state() == colo::Secondary::committing ||
-               session_->state() == colo::Secondary::committing_first;
+               session_->state() == colo::Secondary::committing_first || is_behind();
     };
     handlers.farewell = [this](AgentLink::Kind kind) {
         primary_is_dead_ = kind == AgentLink::Kind::dead;
@@ -217,9 +239,9 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     agent_ = TRY(AgentPort::make(loop_, *options_.agent, options_.agent_key, std::move(tls),
                                  std::move(handlers)));
     if (options_.agent->transport != net::Transport::unix_socket) {
-        heartbeat_ = TRY(
-            Heartbeat::listen(loop_, agent_->local(), options_.agent_key,
-                              [this](BeatJudge::Verdict verdict) { agent_in_trouble(verdict); }));
+        heartbeat_ = TRY(Heartbeat::listen(
+            loop_, agent_->local(), options_.agent_key,
+            {[this](BeatJudge::Verdict verdict) { agent_in_trouble(verdict); }, nullptr}));
     }
     for (std::size_t card = 0; card < networks_.size(); ++card) {
         networks_[card]->set_agent(
@@ -244,10 +266,7 @@ Result<DiskEpochs*> Standby::disk_with(std::size_t number, std::uint64_t offset,
 void Standby::agent_in_trouble(BeatJudge::Verdict verdict) {
     if (!agent_->is_linked()) return;
     drop_primary();
-    link_ended({ErrorCode::connection_lost, verdict == BeatJudge::Verdict::hung
-                                                ? "segue-agent hangs on the primary's host"
-                                                : "the primary's host is silent"},
-               false);
+    link_ended({ErrorCode::connection_lost, std::string(said_of_agent(verdict))}, false);
 }
 
 Result<> Standby::take_stream(ByteView bytes) {
@@ -342,13 +361,31 @@ void Standby::seal_output() {
         if (!sealed) return fail_session(sealed.error());
     }
     for (const auto& port : disks_) {
-        if (port->disk().needs_sync()) sync(port->disk());
+        if (port->disk().needs_sync()) sync(port->disk().sync_job());
     }
 }
 
-void Standby::sync(const DiskEpochs& disk) {
+// Whoever copies an image is not held up by its disk, and neither is this loop, by whose turns it
+// is judged.
+void Standby::settle(DiskEpochs& disk) {
+    if (disk.is_logging() || settling_ || disk.unsettled_bytes() < kSettleStep) return;
+    settling_ = true;
+    worker_->run(disk.settle_job(), [this](const Result<>& settled) {
+        settling_ = false;
+        if (!settled) return fail_session(settled.error());
+        if (agent_) agent_->resume();
+    });
+}
+
+bool Standby::is_behind() const {
+    return settling_ && std::any_of(disks_.begin(), disks_.end(), [](const auto& port) {
+               return port->disk().unsettled_bytes() > kSettleLimit;
+           });
+}
+
+void Standby::sync(DiskEpochs::Job job) {
     disk_syncs_ += 1;
-    worker_->run(disk.sync_job(), [this](const Result<>& synced) {
+    worker_->run(std::move(job), [this](const Result<>& synced) {
         disk_syncs_ -= 1;
         if (!synced) {
             commit_waits_ = false;
@@ -362,6 +399,10 @@ void Standby::begin_commit(std::uint64_t epoch) {
     commit_began_ = loop_.now();
     for (const auto& network : networks_)
         network->seal(epoch);
+    // The first one: what was copied belongs to it.
+    for (const auto& port : disks_) {
+        if (port->disk().must_settle()) sync(port->disk().settle_job());
+    }
     commit_if_durable();
 }
 
@@ -482,6 +523,9 @@ void Standby::link_ended(const Error& reason, bool at_fault) {
         print_error("the primary's link ended before its first whole state: " + reason.message);
     }
     session_->link_lost(reason.message);
+    // A first state that nobody waits for any more; what was whole is committed without its
+    // primary.
+    if (session_->state() != colo::Secondary::committing_lost) commit_waits_ = false;
 }
 
 // One coarse look instead of a timer for each wait: a checkpoint must not pay for it.
@@ -490,6 +534,8 @@ void Standby::watch_time() {
         watched_state_ = session_->state();
         last_progress_ = loop_.now();
     }
+    // Not silent: we do not listen.
+    if (is_behind()) last_progress_ = loop_.now();
     const auto limit = session_->limit(limits_);
     if (limit && loop_.now() - last_progress_ > *limit) {
         if (session_->state() == colo::Secondary::promoting) {

@@ -66,7 +66,9 @@ class Standby final : private SecondarySession::Owner {
 
     void link_ended(const Error& reason, bool at_fault);
     void watch_time();
-    void sync(const DiskEpochs& disk);
+    void settle(DiskEpochs& disk);
+    bool is_behind() const;
+    void sync(DiskEpochs::Job job);
     void commit_if_durable();
     void fail_session(const Error& error);
     // Error: what was asked of a disk has failed. Nothing more is taken, and nothing is committed.
@@ -120,6 +122,8 @@ class Standby final : private SecondarySession::Owner {
     // Sealed disk epochs that are being synced; a commit waits for all of them.
     std::size_t disk_syncs_ = 0;
     bool commit_waits_ = false;
+    // A step of a copied image is on its way to its disk.
+    bool settling_ = false;
     // Until the session has been told.
     std::optional<Error> failed_;
     Instant promotion_began_{};
