@@ -76,6 +76,7 @@ void on_event(const Services& services, const DomainPointer& domain, const QmpEv
     if (name.starts_with("SPICE_") || name.starts_with("VNC_")) {
         if (event.data.find("client") != nullptr) publish_graphics(services, *domain, event);
     }
+    if (const auto primary = domain->primary) primary->qemu_event(event);
     // A conduct may end its job, and with it its own place in the domain.
     if (const auto source = domain->source) source->qemu_event(event);
     if (const auto destination = domain->destination) destination->qemu_event(event);

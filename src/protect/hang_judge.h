@@ -29,6 +29,8 @@ class HangJudge {
     // The monitor's thread answered an out-of-band question; the main loop one in its turn.
     void process_answered() { process_periods_ = 0; }
     void work_answered() { work_periods_ = 0; }
+    // The main loop may be waiting for something of ours, which is judged by others.
+    void work_excused() { work_periods_ = 0; }
 
     // One of our own periods is over, and both were asked.
     Verdict period() {

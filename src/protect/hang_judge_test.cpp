@@ -38,6 +38,28 @@ TEST(HangJudge, AMainLoopWithoutAnswerStandsStillWhileTheMonitorLives) {
     EXPECT_EQ(periods_until(judge, Verdict::hung, true, false), -1);
 }
 
+TEST(HangJudge, AMainLoopThatWaitsForTheStandbyIsNotAccused) {
+    HangJudge judge;
+    for (int count = 0; count < 1000; ++count) {
+        judge.process_answered();
+        judge.work_excused();
+        ASSERT_EQ(judge.period(), Verdict::well);
+    }
+    judge.work_excused();
+    // Let go, it has as long as any other.
+    EXPECT_EQ(periods_until(judge, Verdict::stands_still, true, false), 76);
+}
+
+TEST(HangJudge, AnExcuseSaysNothingAboutTheProcess) {
+    HangJudge judge;
+    int periods = 0;
+    do {
+        judge.work_excused();
+        ++periods;
+    } while (judge.period() != Verdict::hung && periods < 1000);
+    EXPECT_EQ(periods, 26);
+}
+
 TEST(HangJudge, ALateAnswerIsForgiven) {
     HangJudge judge;
     (void)periods_until(judge, Verdict::slow, false, false);

@@ -63,22 +63,25 @@ Json Agent::status() const {
     std::uint64_t dropped = 0;
     for (const auto& card : cards_)
         dropped += card->network->dropped();
-    Json json = Json::object({{"state", name_of(state_)},
-                              {"step", colo::name_of(session_.state())},
-                              {"epoch", session_.committed_epoch()},
-                              {"local_epoch", session_.local_epoch()},
-                              {"checkpoints", checkpoints_},
-                              {"pages", pages_},
-                              {"bytes", bytes_},
-                              {"pause_us", percentiles(pauses_us_)},
-                              {"recent_pause_us", recent_pause_us()},
-                              {"commit_lag_us", percentiles(lags_us_)},
-                              {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
-                              {"held_frames", held_frames()},
-                              {"dropped_frames", dropped},
-                              {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},
-                              {"waits_for_standby", session_.is_waiting()},
-                              {"still", session_.is_still()}});
+    Json json =
+        Json::object({{"state", name_of(state_)},
+                      {"step", colo::name_of(session_.state())},
+                      {"epoch", session_.committed_epoch()},
+                      {"local_epoch", session_.local_epoch()},
+                      {"checkpoints", checkpoints_},
+                      {"pages", pages_},
+                      {"bytes", bytes_},
+                      {"pause_us", percentiles(pauses_us_)},
+                      {"recent_pause_us", recent_pause_us()},
+                      {"commit_lag_us", percentiles(lags_us_)},
+                      {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
+                      {"held_frames", held_frames()},
+                      {"dropped_frames", dropped},
+                      {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},
+                      {"waits_for_standby", session_.is_waiting()},
+                      // Its writes or its checkpoint wait for us: QEMU's main loop may, too.
+                      {"holds_qemu", full_ || session_.is_waiting()},
+                      {"still", session_.is_still()}});
     if (state_ == State::guarding && committed_state_at_ != Instant{}) {
         // What a failover now would lose: everything after this state.
         json.set("rpo_us", to_us(loop_.now() - committed_state_at_));

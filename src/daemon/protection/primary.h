@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/domain_object.h"
+#include "daemon/protection/qemu_steps.h"
 #include "daemon/protection/wish.h"
 #include "daemon/services.h"
 #include "protect/hang_judge.h"
@@ -45,6 +46,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void let_go(std::function<void()> then);
     // QEMU has ended. The agent has told the standby.
     void guest_gone();
+    void qemu_event(const QmpEvent& event);
 
     State state() const { return state_; }
     // Stops and resumes of the processors are COLO's, not the user's.
@@ -87,6 +89,10 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void stand_still();
     void go_on_alone();
     void probe_qemu();
+    void work_answered(const Json& said);
+    void mirror_ended(const EndedMirror& mirror);
+    // `answer`, which guest_gone() gives where QEMU takes the answer of a step along.
+    Answer<> not_lost(Answer<> answer);
     void qemu_hangs(HangJudge::Verdict verdict);
     Json expected_rto() const;
     // Where the standby is, while it can take over or may have done so.

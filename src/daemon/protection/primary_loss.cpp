@@ -7,6 +7,7 @@
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/protection/ask.h"
+#include "daemon/protection/devices.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/qemu_steps.h"
 
@@ -109,23 +110,29 @@ void PrimaryProtection::try_again() {
 
 // -- QEMU itself
 
-// Each look asks both: the monitor's own thread, and the main loop in its turn.
+// Each look asks both: the monitor's own thread, and the main loop in its turn. What that answers
+// is of use where disks are copied: a daemon that was started again has heard no events.
 void PrimaryProtection::probe_qemu() {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
     if (!guest) return;
     const Self self = shared_from_this();
     const auto ask = [&](const char* question, bool out_of_band, bool PrimaryProtection::*asked,
-                         void (HangJudge::*answered)()) {
+                         std::function<void(const Json&)> answered) {
         if (std::exchange(this->*asked, true)) return;
-        (*guest)->monitor().execute(QmpCommand{.name = question, .out_of_band = out_of_band},
-                                    [self, asked, answered](Result<Json> said) {
-                                        (*self).*asked = false;
-                                        if (said) (self->judge_.*answered)();
-                                    });
+        (*guest)->monitor().execute(
+            QmpCommand{.name = question, .out_of_band = out_of_band},
+            [self, asked, answered = std::move(answered)](Result<Json> said) {
+                (*self).*asked = false;
+                if (said) answered(*said);
+            });
     };
-    ask("query-yank", true, &PrimaryProtection::process_asked_, &HangJudge::process_answered);
-    ask("query-status", false, &PrimaryProtection::work_asked_, &HangJudge::work_answered);
+    ask("query-yank", true, &PrimaryProtection::process_asked_,
+        [this](const Json&) { judge_.process_answered(); });
+    ask(disks_.empty() ? "query-status" : "query-block-jobs", false,
+        &PrimaryProtection::work_asked_, [this](const Json& said) { work_answered(said); });
+    // A slow disk of the standby is no hung QEMU: what is owed to it is the standby's to judge.
+    if (figures_.flag("holds_qemu")) judge_.work_excused();
     const HangJudge::Verdict verdict = judge_.period();
     if (verdict == verdict_) return;
     verdict_ = verdict;
@@ -133,6 +140,32 @@ void PrimaryProtection::probe_qemu() {
     if (verdict == HangJudge::Verdict::hung || verdict == HangJudge::Verdict::stands_still) {
         qemu_hangs(verdict);
     }
+}
+
+void PrimaryProtection::work_answered(const Json& said) {
+    judge_.work_answered();
+    if (state_ != State::guarding || disks_.empty()) return;
+    if (const auto missing = missing_mirror(said, disks_.size())) mirror_ended(*missing);
+}
+
+void PrimaryProtection::qemu_event(const QmpEvent& event) {
+    if (state_ != State::guarding) return;
+    if (const auto ended = ended_mirror(event)) mirror_ended(*ended);
+}
+
+// From here on the standby misses what is written: an epoch of its is worth nothing. The guest is
+// alive and here, whatever the bias says about one that is not heard.
+void PrimaryProtection::mirror_ended(const EndedMirror& mirror) {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation || mirror.disk >= disks_.size()) return;
+    const Domain& live = domain->incarnation->live;
+    const auto written = writable_disks(live);
+    const std::string& target =
+        mirror.disk < written.size() ? live.disks[written[mirror.disk]].target : live.name;
+    reason_ =
+        fmt::format("the copy of disk '{}' to the standby has ended: {}", target, mirror.cause);
+    decided_at_ = services_.loop.now();
+    go_on_alone();
 }
 
 // Its guest serves nobody, and the standby can. Ended for certain, it is no partition: the agent

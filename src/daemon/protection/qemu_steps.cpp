@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/protection/devices.h"
 #include "daemon/services.h"
+#include "protect/agent_link.h"
 
 namespace segue {
 namespace {
@@ -190,6 +191,30 @@ void unplug_disk(Steps& steps, const Services& services, const DomainPointer& do
     });
     steps.push_back(tell_and_ignore(domain, "blockdev-del",
                                     Json::object({{"node-name", numbered(kDiskNode, number)}})));
+}
+
+std::optional<EndedMirror> ended_mirror(const QmpEvent& event) {
+    const bool completed = event.name == "BLOCK_JOB_COMPLETED";
+    const bool cancelled = event.name == "BLOCK_JOB_CANCELLED";
+    if (!completed && !cancelled && event.name != "BLOCK_JOB_ERROR") return std::nullopt;
+    const std::string_view device = event.data.text("device");
+    for (std::size_t number = 0; number < protect::agent::kDisksMax; ++number) {
+        if (device != numbered(kMirror, number)) continue;
+        if (cancelled) return EndedMirror{number, "somebody has cancelled it"};
+        const std::string_view error = event.data.text("error");
+        if (completed) return EndedMirror{number, std::string(error.empty() ? "done" : error)};
+        return EndedMirror{number, fmt::format("QEMU could not {}", event.data.text("operation"))};
+    }
+    return std::nullopt;
+}
+
+std::optional<EndedMirror> missing_mirror(const Json& jobs, std::size_t disks) {
+    for (std::size_t number = 0; number < disks; ++number) {
+        if (job_of(jobs, numbered(kMirror, number)) == nullptr) {
+            return EndedMirror{number, "QEMU does not know it any more"};
+        }
+    }
+    return std::nullopt;
 }
 
 void yank(Steps& steps, const DomainPointer& domain) {

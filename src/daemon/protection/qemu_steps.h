@@ -30,6 +30,16 @@ void plug_disk(Steps& steps, const Services& services, const DomainPointer& doma
 void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
                  std::size_t number);
 
+// A mirror that has come to its end by itself: from there on the standby misses what is written.
+struct EndedMirror {
+    std::size_t disk = 0;  // its number
+    std::string cause;
+};
+// Nothing: the event is about something else.
+std::optional<EndedMirror> ended_mirror(const QmpEvent& event);
+// The first of so many disks that is not among the jobs (query-block-jobs).
+std::optional<EndedMirror> missing_mirror(const Json& jobs, std::size_t disks);
+
 // COLO toward the agent. `stop_first`: emulation's dirty pages are right only from a standstill.
 void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t interval_ms,
                        bool stop_first, const std::string& directory);
@@ -37,7 +47,8 @@ void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t 
 // the guest's writes. For an agent that is hung or dead; before any step that QEMU does in turn.
 void yank(Steps& steps, const DomainPointer& domain);
 
-// Ends COLO, in whatever state it is; the guest runs on.
+// Ends COLO, in whatever state it is; the guest runs on. Behind it nothing of a checkpoint is at
+// work in QEMU any more: devices may go.
 void end_checkpoints(Steps& steps, const Services& services, const DomainPointer& domain);
 
 }  // namespace segue
