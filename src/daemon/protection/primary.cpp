@@ -76,18 +76,30 @@ void PrimaryProtection::begin(const Services& services, const DomainPointer& dom
     const auto self = std::make_shared<PrimaryProtection>(services, domain, std::move(wish));
     if (const auto judged = self->judge(); !judged) return answer(tl::unexpected(judged.error()));
     domain->primary = self;
-    self->set_up([&services, self, domain, answer](Result<> done) {
-        if (done) {
-            answer(Json::object({{"outcome", "protected"}, {"standby", self->wish_.standby}}));
-            return;
-        }
-        self->take_down(Force::no, [self, domain, answer, error = done.error()](Result<>) {
-            if (self->state_ == State::isolated) return answer(tl::unexpected(error));
-            if (domain->primary == self) domain->primary = nullptr;
-            self->forget_record();
-            answer(tl::unexpected(error));
+    const auto answered = self->not_lost([self, answer](Result<> done) {
+        answer(done.map([&] {
+            return Json::object({{"outcome", "protected"}, {"standby", self->wish_.standby}});
+        }));
+    });
+    self->set_up([self, domain, answered](Result<> done) {
+        if (done) return answered({});
+        self->take_down(Force::no, [self, domain, answered, error = done.error()](Result<>) {
+            // guest_gone() has left a record of its own.
+            if (self->state_ != State::isolated && domain->primary == self) {
+                domain->primary = nullptr;
+                self->forget_record();
+            }
+            answered(tl::unexpected(error));
         });
     });
+}
+
+// Answered once, whoever comes first.
+Answer<> PrimaryProtection::not_lost(Answer<> answer) {
+    waiting_ = [answer = std::make_shared<Answer<>>(std::move(answer))](Result<> done) {
+        if (*answer) std::exchange(*answer, nullptr)(std::move(done));
+    };
+    return waiting_;
 }
 
 // -- up

@@ -128,6 +128,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     bool gate_at_primary_ = false;
     std::unique_ptr<QemuProcess> agent_;
     std::unique_ptr<Timer> timer_;
+    Answer<> waiting_;  // not_lost(): whoever asked, until it is answered
     bool looking_ = false;
     // Killed by us, or dead: it is not asked to end in peace.
     bool agent_is_dead_ = false;

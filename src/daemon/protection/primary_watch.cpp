@@ -277,18 +277,21 @@ void PrimaryProtection::end(Answer<> answer) {
     const bool stood_still = state_ == State::isolated;
     // Whoever sees that and says this knows that the standby does not run it.
     const bool forced = stood_still || figures_.text("state") == "asking";
-    const auto taken_down = [self, domain, stood_still, answer](Result<> done) {
-        if (self->state_ == State::isolated) return answer(std::move(done));
-        if (domain->primary == self) domain->primary = nullptr;
+    const auto answered = not_lost(std::move(answer));
+    const auto taken_down = [self, domain, stood_still, answered](Result<> done) {
+        if (self->state_ == State::isolated) return answered(std::move(done));
+        // guest_gone() has answered, and left a record of its own.
+        if (domain->primary != self) return;
+        domain->primary = nullptr;
         self->forget_record();
         self->services_.metrics.forget("domain", domain->name);
         self->log_event(stood_still ? "protection was given up: the guest goes on here"
                                     : "protection was given up");
         const auto guest = domain->running_guest();
-        if (!stood_still || !guest) return answer({});
-        (*guest)->execute("cont", [self, domain, answer](Result<> resumed) {
+        if (!stood_still || !guest) return answered({});
+        (*guest)->execute("cont", [self, domain, answered](Result<> resumed) {
             if (resumed) set_status(self->services_, *domain, RunningReason::unpaused);
-            answer(std::move(resumed));
+            answered(std::move(resumed));
         });
     };
     take_down(forced ? Force::yes : Force::no, taken_down);
@@ -394,12 +397,25 @@ void PrimaryProtection::guest_gone() {
     const Self self = shared_from_this();
     const bool taken_over =
         state_ == State::guarding || state_ == State::moving || may_have_taken_over_;
-    if (state_ == State::taking_down && !taken_over) release_standby([self](Result<>) {});
+    if (state_ == State::taking_down && !taken_over) {
+        release_witness();
+        release_standby([self](Result<>) {});
+    }
+    const bool was_setting_up = state_ == State::setting_up;
     domain->primary = nullptr;
     if (taken_over && domain->is_persistent()) {
         mark_taken_over(services_, *domain, wish_.standby);
     } else {
         forget_record();
+    }
+    // What QEMU was asked last is not answered any more.
+    if (const Answer<> waiting = std::exchange(waiting_, nullptr)) {
+        waiting(fail(ErrorCode::operation_failed,
+                     "QEMU of domain '{}' ended while its protection was {}: the domain is {}, {}",
+                     domain->name, was_setting_up ? "set up" : "given up",
+                     name_of(domain->status.state),
+                     taken_over ? "and its standby at " + wish_.standby + " may run it"
+                                : std::string("and no standby is kept of it")));
     }
     // The agent is to say its last words; then its files go.
     self->after(10s, [self] {

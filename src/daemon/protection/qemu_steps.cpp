@@ -21,6 +21,10 @@ constexpr Duration kFirstLook = 5ms, kLook = 100ms;
 constexpr Duration kYankBound = 1s;
 // A mirror copies the whole disk; what has no bound is watched by whoever waits.
 constexpr int kLooksUntilEnded = 300;
+// For a checkpoint thread that is only starting: about a second.
+constexpr int kLooksUntilBegun = 15;
+// No checkpoint is due before everything is over.
+constexpr std::uint32_t kNoCheckpointMs = 3600 * 1000;
 
 // A QEMU may end between two steps.
 void ask(const DomainPointer& domain, const std::string& command, const Json& arguments,
@@ -257,25 +261,47 @@ void begin_checkpoints(Steps& steps, const DomainPointer& domain, std::uint32_t 
         tell(domain, "migrate", Json::object({{"uri", "unix:" + directory + "/colo.sock"}})));
 }
 
+// QEMU 7.2 says "completed" before its checkpoint thread has come to its end, and that thread frees
+// a timer which fires on the main loop: one that is set again at that moment corrupts the heap
+// (migration/colo.c: colo_checkpoint_notify() beside the end of colo_process_checkpoint()). So the
+// timer is moved far away first; that is safe as soon as the thread has made it, which is before
+// the guest leaves "finish-migrate". Its end is over when the migration's yank instance is gone.
 void end_checkpoints(Steps& steps, const Services& services, const DomainPointer& domain) {
-    steps.push_back([domain](Answer<> done) {
-        ask(domain, "query-migrate", {}, [domain, done](Result<Json> said) {
-            const std::string status(said ? said->text("status") : "");
-            const bool is_colo = status == "colo";
-            const bool is_first = status == "active" || status == "setup" || status == "device";
-            if (!is_colo && !is_first) return done({});
-            ask(domain, is_colo ? "x-colo-lost-heartbeat" : "migrate_cancel", {},
-                [done](Result<Json>) { done({}); });
+    const auto status = std::make_shared<std::string>();
+    steps.push_back([domain, status](Answer<> done) {
+        ask(domain, "query-migrate", {}, [status, done](Result<Json> said) {
+            *status = said ? said->text("status") : "";
+            done({});
         });
+    });
+    steps.push_back([&services, domain, status](Answer<> done) {
+        if (*status != "colo") return done({});
+        ask_until(
+            services, domain, "query-status",
+            [](const Json& said) -> std::optional<Result<>> {
+                if (said.text("status") == "finish-migrate") return std::nullopt;
+                return Result<>();
+            },
+            kLooksUntilBegun, [done](Result<>) { done({}); });
+    });
+    steps.push_back([domain, status](Answer<> done) {
+        if (*status != "colo") return done({});
+        ask(domain, "migrate-set-parameters",
+            Json::object({{"x-checkpoint-delay", kNoCheckpointMs}}),
+            [done](Result<Json>) { done({}); });
+    });
+    steps.push_back([domain, status](Answer<> done) {
+        const bool is_first = *status == "active" || *status == "setup" || *status == "device";
+        if (*status != "colo" && !is_first) return done({});
+        ask(domain, is_first ? "migrate_cancel" : "x-colo-lost-heartbeat", {},
+            [done](Result<Json>) { done({}); });
     });
     steps.push_back([&services, domain](Answer<> done) {
         ask_until(
-            services, domain, "query-migrate",
+            services, domain, "query-yank",
             [](const Json& said) -> std::optional<Result<>> {
-                const std::string_view status = said.text("status");
-                if (status == "colo" || status == "active" || status == "setup" ||
-                    status == "cancelling" || status == "device") {
-                    return std::nullopt;
+                for (const Json& instance : said.items()) {
+                    if (instance.text("type") == "migration") return std::nullopt;
                 }
                 return Result<>();
             },
