@@ -14,6 +14,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
+#include "domain/alias.h"
 
 namespace segue {
 namespace {
@@ -45,6 +46,8 @@ Result<> recover_domain(const Services& services, const storage::DomainRecord& r
     // A definition's id means nothing; that of our own record is the running domain's.
     if (const auto id = root.attribute("id")) live.id = std::atoi(std::string(*id).c_str());
     if (live.id) services.domains.note_id(*live.id);
+    // A definition's aliases are not its own to say, and the QEMU that runs has them.
+    assign_aliases(live);
     ++recovery->waiting;
     adopt_guest(services, domain, std::move(live), record.incarnation,
                 [recovery](Result<>) { recovery->one_less(); });
