@@ -5,11 +5,16 @@ import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 import standby as sb
 from hosts import BIN, Hosts, wait_until
 from protected import ProtectedMachine
+
+
+def is_stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
 
 def tell_qemu(host, command):
@@ -55,7 +60,7 @@ def test_a_mirror_that_ends_is_no_protection(tmp_path, heard):
         machine.outside.wait(machine.outside.last() + 20)
         assert one.state_of(machine.name) == "running"
         # Everything is copied again.
-        machine.wait(one, lambda now: now["state"] == "protected", 40)
+        machine.wait(one, lambda now: now["state"] == "protected")
         machine.wait_epochs(one, 3)
         os.kill(machine.qemu(one), signal.SIGKILL)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
@@ -66,22 +71,21 @@ def test_a_mirror_that_ends_is_no_protection(tmp_path, heard):
 @pytest.mark.full
 def test_unprotect_answers_when_qemu_dies_meanwhile(tmp_path):
     with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.kill()
+        one.start({"SEGUE_FAULT": "primary.unplug.before"})
         one.virsh("create", machine.path)
         machine.outside.wait(5)
         machine.protect(one, two)
         machine.wait_epochs(one, 3)
-        qemu = machine.qemu(one)
-        # It has a question that it will not answer.
-        os.kill(qemu, signal.SIGSTOP)
         with subprocess.Popen([str(BIN / "segue"), "-c", one.local_uri, "unprotect",
                                machine.name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True) as asked:
-            machine.wait(one, lambda now: now["role"] == "primary"
-                         and now["state"] == "unprotected")
-            os.kill(qemu, signal.SIGKILL)
-            said, _ = asked.communicate(timeout=60)
+            wait_until(lambda: is_stopped(one.process.pid), sb.PATIENCE, "the agent has ended")
+            # Whatever QEMU is asked from here on it takes along.
+            os.kill(machine.qemu(one), signal.SIGKILL)
+            one.process.send_signal(signal.SIGCONT)
+            said, _ = asked.communicate(timeout=sb.PATIENCE)
             assert asked.returncode != 0
-        assert "ended while its protection was given up" in said and "shut off" in said
-        assert "no standby is kept" in said
+        assert "ended while its protection was given up" in said, said
         wait_until(lambda: one.state_of(machine.name) == "absent", 60, "it is gone")
         wait_until(lambda: two.state_of(machine.name) == "absent", 60, "the standby is gone")

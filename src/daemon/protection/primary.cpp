@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "daemon/fault.h"
 #include "daemon/guest.h"
 #include "daemon/host.h"
 #include "daemon/protection/ask.h"
@@ -330,6 +331,10 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
     });
     const auto domain = domain_.lock();
     if (domain && domain->incarnation && domain->incarnation->guest) {
+        steps.push_back([](Answer<> next) {
+            fault_point({"primary", "unplug", "before"});
+            next({});
+        });
         if (agent_is_dead_) yank(steps, domain);
         end_checkpoints(steps, services_, domain);
         for (std::size_t card = 0; card < netdevs_.size(); ++card)

@@ -278,8 +278,7 @@ void PrimaryProtection::end(Answer<> answer) {
     // Whoever sees that and says this knows that the standby does not run it.
     const bool forced = stood_still || figures_.text("state") == "asking";
     const auto answered = not_lost(std::move(answer));
-    const auto taken_down = [self, domain, stood_still, answered](Result<> done) {
-        if (self->state_ == State::isolated) return answered(std::move(done));
+    const auto finish = [self, domain, stood_still, answered](Result<> outcome) {
         // guest_gone() has answered, and left a record of its own.
         if (domain->primary != self) return;
         domain->primary = nullptr;
@@ -287,12 +286,25 @@ void PrimaryProtection::end(Answer<> answer) {
         self->services_.metrics.forget("domain", domain->name);
         self->log_event(stood_still ? "protection was given up: the guest goes on here"
                                     : "protection was given up");
+        answered(std::move(outcome));
+    };
+    const auto taken_down = [self, domain, stood_still, answered, finish](Result<> done) {
+        if (self->state_ == State::isolated) return answered(std::move(done));
         const auto guest = domain->running_guest();
-        if (!stood_still || !guest) return answered({});
-        (*guest)->execute("cont", [self, domain, answered](Result<> resumed) {
-            if (resumed) set_status(self->services_, *domain, RunningReason::unpaused);
-            answered(std::move(resumed));
-        });
+        if (!guest || domain->primary != self) return finish({});
+        // The steps bear with a QEMU that answers nothing: it must live, or whoever asked hears.
+        (*guest)->execute(
+            stood_still ? "cont" : "query-status", {},
+            [self, domain, stood_still, finish](Result<Json> said) {
+                if (said && stood_still) {
+                    set_status(self->services_, *domain, RunningReason::unpaused);
+                }
+                if (said || stood_still) return finish(said.map([](const Json&) {}));
+                finish(fail(said.error().code,
+                            "domain '{}' is no longer protected, and its QEMU ended while its "
+                            "protection was given up: {}",
+                            domain->name, said.error().message));
+            });
     };
     take_down(forced ? Force::yes : Force::no, taken_down);
 }
