@@ -254,10 +254,14 @@ Result<> PageStore::save_state(ByteView state, std::uint64_t epoch) const {
     return save_bytes(state_path(epoch), state);
 }
 
-void PageStore::remove_files() {
+// What begins with a dot is the directory's own.
+void PageStore::remove_files(const std::string& directory) {
     std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored))
-        std::filesystem::remove(entry.path(), ignored);
+    for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+        if (entry.path().filename().string().front() != '.') {
+            std::filesystem::remove(entry.path(), ignored);
+        }
+    }
 }
 
 }  // namespace segue

@@ -69,7 +69,8 @@ class PageStore {
     Result<> apply();
 
     // Removes every file: after a promotion, whose QEMU maps the images itself.
-    void remove_files();
+    void remove_files() { remove_files(directory_); }
+    static void remove_files(const std::string& directory);
 
   private:
     explicit PageStore(std::string directory);

@@ -51,7 +51,7 @@ Standby::Standby(RunLoop& loop, Options options, StateDirectory state)
 Standby::~Standby() {
     // What is held stays for the next process; a half state is of no use to anybody.
     const bool held = store_ && store_->content() == StoreRecord::Content::committed;
-    if (store_ && (!held || ends_)) store_->remove_files();
+    if (store_ && (!held || ends_)) state_.memory().remove();
 }
 
 std::int64_t Standby::wall_ms() const {
@@ -61,8 +61,15 @@ std::int64_t Standby::wall_ms() const {
 }
 
 Result<> Standby::open() {
-    if (!state_.facts().ran) StandbyVm::end_leftover(vm_files());
-    store_ = TRY(PageStore::open(state_.memory()));
+    const int swept = sweep_memory(::geteuid());
+    if (swept > 0) log_info("standby", "removed the memory that {} killed standbys left", swept);
+    if (!state_.facts().ran) {
+        StandbyVm::end_leftover(vm_files());
+    } else {
+        // The guest has them mapped, and its memory is no longer that of an epoch.
+        PageStore::remove_files(state_.memory().path());
+    }
+    store_ = TRY(PageStore::open(state_.memory().path()));
     SecondarySession::Owner& owner = *this;
     session_ = std::make_unique<SecondarySession>(*store_, owner, [this] { return wall_ms(); });
     const bool held = store_->content() == StoreRecord::Content::committed;

@@ -95,7 +95,8 @@ Json Standby::status() const {
     }
     json.set("listen", primary_address());
     if (agent_) json.set("linked", agent_->is_linked());
-    if (vm_) json.set("vm_pid", vm_->process());
+    json.set("vm_pid", vm_ ? vm_->process() : StandbyVm::living(vm_files()));
+    json.set("ran", state_.facts().ran);
     json.set("log_bytes", store_->log().size());
     if (!disks_.empty()) {
         std::uint64_t logged = 0;

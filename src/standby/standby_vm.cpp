@@ -242,16 +242,21 @@ void StandbyVm::forget_process() {
     if (qmp_) loop_.post([gone = std::shared_ptr<QmpConnection>(std::move(qmp_))] {});
 }
 
-void StandbyVm::end_leftover(const Files& files) {
+pid_t StandbyVm::living(const Files& files) {
     std::ifstream pid_file(files.pid);
     long process = 0;
-    if (!(pid_file >> process) || process <= 1) return;
+    if (!(pid_file >> process) || process <= 1) return 0;
     std::ifstream command(fmt::format("/proc/{}/cmdline", process), std::ios::binary);
     const std::string words{std::istreambuf_iterator<char>(command),
                             std::istreambuf_iterator<char>()};
-    if (words.find(files.own_qmp) != std::string::npos) {
+    const bool is_ours = words.find(files.own_qmp) != std::string::npos;
+    return is_ours ? static_cast<pid_t>(process) : 0;
+}
+
+void StandbyVm::end_leftover(const Files& files) {
+    if (const pid_t process = living(files); process != 0) {
         log_warning("standby", "ending QEMU {} that an earlier standby started", process);
-        (void)::kill(static_cast<pid_t>(process), SIGKILL);
+        (void)::kill(process, SIGKILL);
     }
     (void)::unlink(files.pid.c_str());
 }

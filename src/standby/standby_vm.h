@@ -49,7 +49,8 @@ class StandbyVm {
     // May be called from any callback of ours.
     void stop();
 
-    // Ends a process that an earlier standby left in the pid file, if it is still the same.
+    // The process that an earlier standby left in the pid file, if it is still the same; or 0.
+    static pid_t living(const Files& files);
     static void end_leftover(const Files& files);
 
   private:

@@ -2,10 +2,8 @@
 #include "standby/state_directory.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,25 +30,6 @@ Result<> make_own_directory(const std::string& path) {
     return {};
 }
 
-// A name that stays the same for the same state directory.
-std::uint64_t hash_of(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (const char letter : text)
-        hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
-    return hash;
-}
-
-Result<std::string> make_memory_directory(const std::string& state) {
-    struct statfs system {};
-    if (::statfs(state.c_str(), &system) != 0) return fail_errno("look at", state, errno);
-    const std::string path =
-        system.f_type == TMPFS_MAGIC
-            ? state + "/memory"
-            : fmt::format("/dev/shm/segue-standby-{}-{:016x}", ::geteuid(), hash_of(state));
-    TRY(make_own_directory(path));
-    return path;
-}
-
 Result<> sync_file(const std::string& path) {
     const net::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file || ::fsync(file.get()) != 0) return fail_errno("sync", path, errno);
@@ -72,7 +51,7 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
         return fail(ErrorCode::exists, "'{}' belongs to another segue-standby that runs",
                     state.path_);
     }
-    state.memory_ = TRY(make_memory_directory(state.path_));
+    state.memory_ = TRY(MemoryDirectory::open(state.path_));
 
     std::ifstream file(state.file("state.json"), std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};

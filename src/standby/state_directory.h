@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "net/descriptor.h"
+#include "protect/memory_directory.h"
 
 namespace segue::standby {
 
@@ -28,15 +29,14 @@ class StateDirectory {
     std::string file(std::string_view name) const;
     // Inside it, ours alone; its path. It may be there already.
     Result<std::string> make_directory(std::string_view name) const;
-    // A directory on a tmpfs, ours alone: inside DIR when that is one, else under /dev/shm.
-    const std::string& memory() const { return memory_; }
+    MemoryDirectory& memory() { return memory_; }
 
     const Facts& facts() const { return facts_; }
     Result<> save(const Facts& facts);
 
   private:
     std::string path_;
-    std::string memory_;
+    MemoryDirectory memory_;
     net::Descriptor lock_;
     Facts facts_;
 };

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/domain_list.h"
+#include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/standby.h"
 #include "daemon/protection/witness.h"
@@ -126,6 +127,7 @@ Result<> may_start(const DomainObject& domain) {
 }
 
 void restore_protections(const Services& services) {
+    sweep_memory_of_standbys(services);
     const auto records = services.store.protections();
     if (!records) return log_error("daemon", "{}", records.error().message);
     for (const storage::ProtectionRecord& record : *records) {

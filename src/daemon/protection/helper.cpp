@@ -5,7 +5,9 @@
 
 #include <filesystem>
 
+#include "base/log.h"
 #include "daemon/life_steps.h"
+#include "protect/memory_directory.h"
 
 namespace segue {
 namespace {
@@ -43,6 +45,13 @@ Result<std::unique_ptr<QemuProcess>> start_helper(const Services& services,
 Result<std::unique_ptr<QemuProcess>> adopt_helper(const Services& services,
                                                   const std::string& directory) {
     return QemuProcess::adopt(services.loop, TRY(read_pid_file(directory + "/pid")));
+}
+
+void sweep_memory_of_standbys(const Services& services) {
+    const auto user = qemu_user(services.settings);
+    if (!user) return;
+    const int count = sweep_memory(*user ? (*user)->uid : ::geteuid());
+    if (count > 0) log_info("daemon", "removed the memory that {} killed standbys left", count);
 }
 
 }  // namespace segue

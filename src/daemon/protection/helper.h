@@ -22,4 +22,7 @@ Result<std::unique_ptr<QemuProcess>> start_helper(const Services& services,
 Result<std::unique_ptr<QemuProcess>> adopt_helper(const Services& services,
                                                   const std::string& directory);
 
+// What killed standbys of this host have left in shared memory.
+void sweep_memory_of_standbys(const Services& services);
+
 }  // namespace segue
