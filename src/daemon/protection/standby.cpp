@@ -198,19 +198,25 @@ Result<> StandbyProtection::make_image(std::uint64_t bytes, Disk& disk) {
     return {};
 }
 
-Result<> StandbyProtection::start(const Json& arguments) {
+CommandLineOptions StandbyProtection::command_line_options() const {
     CommandLineOptions options;
     options.directory = directory_;
     options.x509_directory = services_.settings.tls_directory;
     options.incoming = true;
     options.sandbox = services_.settings.sandbox;
+    return options;
+}
+
+Result<> StandbyProtection::start(const Json& arguments) {
+    started_with_ = Json::object({{"on_loss", arguments.text("on_loss")},
+                                  {"gate", arguments.text("gate")},
+                                  {"witness", arguments.text("witness")}});
     Domain model = live_;
     // What the primary wrote is continued.
     for (Serial& serial : model.serials) {
         if (serial.chardev.type == ChardevType::file) serial.chardev.append = true;
     }
-    CommandLine line = TRY(build_command_line(model, options));
-    after_start_ = line.after_start;
+    CommandLine line = TRY(build_command_line(model, command_line_options()));
 
     const std::string& address = services_.peer_door.address();
     const std::uint16_t port = TRY(services_.migration_ports.take(address));

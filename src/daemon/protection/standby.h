@@ -5,6 +5,7 @@
 
 #include "daemon/domain_object.h"
 #include "daemon/services.h"
+#include "qemu/command_line.h"
 #include "qemu/qmp.h"
 #include "store/records.h"
 
@@ -44,7 +45,16 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
   private:
     Result<> make_domain(const Json& arguments, Domain model);
     Result<> make_image(std::uint64_t bytes, Disk& disk);
+    CommandLineOptions command_line_options() const;
     Result<> start(const Json& arguments);
+    // segue-standby's process is gone: what becomes of the standby (standby_rescue.cpp).
+    void helper_ended();
+    void start_again();
+    void ran_and_ended();
+    Json facts() const;
+    bool guest_lives() const;
+    void end_prestarted();
+    bool fold_disks() const;
     void answer_where(Instant until, Answer<Json> answer);
     Json screen() const;
     void look();
@@ -63,7 +73,9 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     // it start here. Empty: it never ran here.
     std::string former_by_;
     Domain live_;
-    std::vector<QmpCommand> after_start_;
+    // What segue-standby was started with, for the next one: on_loss, gate, witness.
+    Json started_with_;
+    int rescues_ = 0;
     bool made_definition_ = false;
     bool keeps_definition_ = false;
     bool tls_ = false;

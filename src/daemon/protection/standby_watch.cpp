@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A standby while it stands by: segue-standby's state, and what follows from it.
-#include <signal.h>
-
 #include <filesystem>
-#include <fstream>
 
 #include "base/log.h"
 #include "daemon/domain_events.h"
@@ -16,22 +13,14 @@
 #include "daemon/protection/promotions.h"
 #include "daemon/protection/standby.h"
 #include "daemon/spice_line.h"
+#include "domain/alias.h"
 
 namespace segue {
 namespace {
 
 constexpr Duration kLook = 200ms;
-
-// A QEMU that was started ahead for a promotion outlives a segue-standby that is killed.
-void end_prestarted(const std::string& directory) {
-    std::ifstream file(directory + "/standby/qemu.pid");
-    std::int32_t pid = 0;
-    if (!(file >> pid) || pid <= 1) return;
-    std::ifstream command(fmt::format("/proc/{}/cmdline", pid), std::ios::binary);
-    const std::string words{std::istreambuf_iterator<char>(command),
-                            std::istreambuf_iterator<char>()};
-    if (words.find(directory) != std::string::npos) ::kill(pid, SIGKILL);
-}
+// A guest that runs on what segue-standby serves.
+constexpr Duration kLookAtServer = 1s;
 
 }  // namespace
 
@@ -53,6 +42,7 @@ storage::ProtectionRecord StandbyProtection::record() const {
                       {"keeps_definition", keeps_definition_},
                       {"witness_uri", witness_uri_},
                       {"former_by", former_by_},
+                      {"started_with", started_with_},
                       {"live", print_domain(live_, {.secure = true, .inactive = false})}});
     record.settings = settings.dump();
     return record;
@@ -83,35 +73,31 @@ void StandbyProtection::restore(const Services& services, const DomainPointer& d
     self->keeps_definition_ = settings->flag("keeps_definition");
     self->witness_uri_ = settings->text("witness_uri");
     self->former_by_ = former_by;
+    self->started_with_ = (*settings)["started_with"];
     self->live_ = std::move(*live);
+    assign_aliases(self->live_);
     if (record.state == "promoted") self->state_ = State::promoted;
     domain->standby = self;
-    auto helper = adopt_helper(services, self->directory_);
-    if (!helper) {
-        log_error("daemon", "domain '{}': its segue-standby is gone", domain->name);
-        if (self->state_ != State::promoted) self->remove();
-        return;
+    if (auto helper = adopt_helper(services, self->directory_)) {
+        self->helper_ = std::move(*helper);
+        log_info("daemon", "domain '{}': its segue-standby is adopted", domain->name);
     }
-    self->helper_ = std::move(*helper);
-    log_info("daemon", "domain '{}': its segue-standby is adopted", domain->name);
     self->look();
 }
 
 void StandbyProtection::look() {
     const auto domain = domain_.lock();
-    if (!domain || domain->standby.get() != this || state_ == State::promoted) return;
+    if (!domain || domain->standby.get() != this) return;
     const auto self = shared_from_this();
-    if (!helper_ || !helper_->running()) {
-        log_error("daemon", "domain '{}': segue-standby has ended: {}", domain->name,
-                  log_tail(file("log")));
-        services_.event_log.add(services_.wall_ms(), "protection", domain->name,
-                                "segue-standby has ended: no standby is kept");
-        return remove();
-    }
+    // Its guest ended while nobody looked.
+    if (state_ == State::promoted && !domain->is_active()) return remove();
+    if (!helper_ || !helper_->running()) return helper_ended();
+    if (state_ == State::promoted) return after(kLookAtServer, [self] { self->look(); });
     ask_helper(services_, file("standby/control.sock"), Json::object({{"cmd", "status"}}),
-               [self](Result<Json> said) {
+               [self, domain](Result<Json> said) {
+                   if (domain->standby != self) return;
                    if (said) self->looked(*said);
-                   if (self->state_ == State::promoted) return;
+                   if (domain->standby != self) return;
                    self->after(kLook, [self] { self->look(); });
                });
 }
@@ -119,7 +105,9 @@ void StandbyProtection::look() {
 void StandbyProtection::looked(const Json& said) {
     figures_ = said;
     const std::string_view state = said.text("state");
-    if (state == "promoted" && state_ != State::promoted) return take_over(said);
+    if (state == "promoted" && state_ != State::promoted) {
+        return guest_lives() ? take_over(said) : ran_and_ended();
+    }
     if (state_ == State::promoting) return;
     state_ = said.flag("linked") ? State::standing_by : State::waiting;
 }
@@ -182,8 +170,10 @@ void StandbyProtection::take_over(const Json& said) {
     state_ = State::promoted;
     former_by_.clear();
     domain->unresolved.clear();
-    note_promotion(services_, domain->uuid,
-                   {said.i64("promotion_us"), said.flag("was_prestarted")});
+    if (said.find("promotion_us") != nullptr) {
+        note_promotion(services_, domain->uuid,
+                       {said.i64("promotion_us"), said.flag("was_prestarted")});
+    }
     const std::string directory = services_.settings.state + "/domains/" + key_;
     std::error_code code;
     std::filesystem::create_directories(directory, code);
@@ -204,7 +194,10 @@ void StandbyProtection::take_over(const Json& said) {
         if (!adopted) {
             return log_error("daemon", "domain '{}': {}", domain->name, adopted.error().message);
         }
-        for (const QmpCommand& command : self->after_start_) {
+        // Passwords: not of the command line's own, so that they are there behind a restart, too.
+        const auto line = build_command_line(self->live_, self->command_line_options());
+        if (!line) log_error("daemon", "domain '{}': {}", domain->name, line.error().message);
+        for (const QmpCommand& command : line ? line->after_start : std::vector<QmpCommand>()) {
             domain->incarnation->guest->run(command.name, command.arguments, [](Result<>) {});
         }
         set_status(self->services_, *domain, RunningReason::migrated);
@@ -227,6 +220,11 @@ Result<> StandbyProtection::end() {
         return fail(ErrorCode::operation_invalid,
                     "domain '{}' runs on what its standby holds: it has no standby to give up",
                     domain->name);
+    }
+    // It decides by itself, and may have done so a moment ago.
+    if (state_ != State::promoted && facts().flag("promoted") && domain && guest_lives()) {
+        return fail(ErrorCode::operation_invalid,
+                    "domain '{}' is being taken over by its standby at this host", domain->name);
     }
     remove();
     return {};
@@ -266,13 +264,18 @@ void StandbyProtection::remove() {
     const auto finish = [self](Result<Json>) {
         if (self->helper_) self->helper_->terminate(2s);
         self->after(3s, [self] {
-            if (self->state_ != State::promoted) end_prestarted(self->directory_);
+            self->end_prestarted();
             std::error_code code;
             std::filesystem::remove_all(self->directory_, code);
+            sweep_memory_of_standbys(self->services_);
             self->services_.loop.post([self] { self->timer_.reset(); });
         });
     };
-    if (!helper_) return finish(Json());
+    if (!helper_ || !helper_->running()) {
+        // Before another standby copies over it.
+        if (!fold_disks()) return end_prestarted();
+        return finish(Json());
+    }
     ask_helper(services_, file("standby/control.sock"), Json::object({{"cmd", "end"}}), finish, 5s);
 }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A standby whose segue-standby is gone, by itself or with its host. What it wrote down before
+// (state.json, on disk before each step of a promotion) says what that means:
+//
+//   promoted  guest ran  QEMU lives
+//   no        -          -           nothing was promised: the log is folded, the standby ends
+//   yes       no         -           begun, and nobody runs: started again, an operator decides
+//   yes       yes        yes         it is started again and serves the guest's disks and cards
+//   yes       yes        no          the guest is this host's, and has ended
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/log.h"
+#include "daemon/domain_list.h"
+#include "daemon/life_steps.h"
+#include "daemon/protection/devices.h"
+#include "daemon/protection/helper.h"
+#include "daemon/protection/standby.h"
+#include "protect/disk_epochs.h"
+
+namespace segue {
+namespace {
+
+constexpr Duration kSoon = 200ms;
+// Behind the first few: it does not help, and costs little.
+constexpr Duration kLater = 5s;
+constexpr int kRescues = 3;
+
+Json read_json(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    auto json = Json::parse(text);
+    return json && json->is_object() ? std::move(*json) : Json::object();
+}
+
+// The QEMU that segue-standby in this directory has started, or 0.
+std::int32_t living_qemu(const std::string& directory) {
+    std::ifstream file(directory + "/standby/qemu.pid");
+    std::int32_t pid = 0;
+    if (!(file >> pid) || pid <= 1) return 0;
+    std::ifstream command(fmt::format("/proc/{}/cmdline", pid), std::ios::binary);
+    const std::string words{std::istreambuf_iterator<char>(command),
+                            std::istreambuf_iterator<char>()};
+    return words.find(directory) != std::string::npos ? pid : 0;
+}
+
+}  // namespace
+
+Json StandbyProtection::facts() const {
+    return read_json(file("standby/state.json"));
+}
+
+bool StandbyProtection::guest_lives() const {
+    return facts().flag("ran") && living_qemu(directory_) != 0;
+}
+
+// One that was started ahead for a promotion outlives a segue-standby that is killed. A guest that
+// was let go is never ended here.
+void StandbyProtection::end_prestarted() {
+    const std::int32_t qemu = living_qemu(directory_);
+    if (qemu != 0 && state_ != State::promoted && !facts().flag("ran")) ::kill(qemu, SIGKILL);
+}
+
+void StandbyProtection::helper_ended() {
+    const auto domain = domain_.lock();
+    const Json known = facts();
+    const bool ran = known.flag("ran") || state_ == State::promoted;
+    const bool lives = guest_lives();
+    log_error("daemon", "domain '{}': segue-standby has ended: {}", domain->name,
+              log_tail(file("log")));
+    if (ran && !lives) return ran_and_ended();
+    if (!known.flag("promoted") || (!ran && rescues_ >= kRescues)) {
+        services_.event_log.add(services_.wall_ms(), "protection", domain->name,
+                                "segue-standby has ended: no standby is kept");
+        return remove();
+    }
+    start_again();
+}
+
+void StandbyProtection::start_again() {
+    const auto domain = domain_.lock();
+    const auto self = shared_from_this();
+    const Duration wait = rescues_ < kRescues ? kSoon : kLater;
+    rescues_ += 1;
+    // No agent is let in any more, and none shall have the key of the one before.
+    Bytes secret(16);
+    services_.random.fill(secret);
+    Json arguments = started_with_.is_object() ? started_with_ : Json::object();
+    arguments.set("secret", to_hex(secret.data(), secret.size()));
+    if (agent_port_ != 0) services_.migration_ports.give_back(std::exchange(agent_port_, 0));
+    if (const auto started = start(arguments); !started) {
+        log_error("daemon", "domain '{}': {}", domain->name, started.error().message);
+    } else {
+        services_.event_log.add(services_.wall_ms(), "protection", domain->name,
+                                "segue-standby ended behind its promotion: it is started again");
+    }
+    after(wait, [self] { self->look(); });
+}
+
+// With its host, or before it became a domain: its disks and its definition are here.
+void StandbyProtection::ran_and_ended() {
+    const auto domain = domain_.lock();
+    if (!domain || domain->is_active()) return;
+    state_ = State::promoted;
+    former_by_.clear();
+    domain->unresolved.clear();
+    if (made_definition_ && !keeps_definition_) domain->persistent.reset();
+    if (keeps_definition_) {
+        auto kept = parse_printed_domain(print_domain(live_, {.secure = true}));
+        if (kept) domain->persistent = std::move(*kept);
+    }
+    if (const auto saved = services_.domains.save(*domain); !saved) {
+        log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
+    }
+    const std::string text = "took over, and has ended since";
+    log_warning("daemon", "domain '{}': {}", domain->name, text);
+    services_.event_log.add(services_.wall_ms(), "protection", domain->name, text);
+    remove();
+}
+
+// A log that nobody has brought into its image: the last epochs, whole or begun. False: it could
+// not be done, and is kept.
+bool StandbyProtection::fold_disks() const {
+    const std::vector<std::size_t> disks = writable_disks(live_);
+    for (std::size_t number = 0; number < disks.size(); ++number) {
+        const std::string log =
+            file(number == 0 ? "standby" : fmt::format("standby/disk{}", number));
+        std::error_code code;
+        if (!std::filesystem::exists(log, code)) continue;
+        auto disk =
+            DiskEpochs::open(live_.disks[disks[number]].source, log, DiskEpochs::kAllSealed);
+        const Result<> ended = disk ? (*disk)->end_epochs() : tl::unexpected(disk.error());
+        if (ended) continue;
+        log_error("daemon", "domain '{}': the log of its standby's disk '{}' is kept in '{}': {}",
+                  live_.name, live_.disks[disks[number]].target, log, ended.error().message);
+        return false;
+    }
+    return true;
+}
+
+}  // namespace segue
