@@ -17,6 +17,11 @@ constexpr std::size_t kReadSize = 64u << 10;
 // Other connections get their turn after this many reads in a row.
 constexpr int kReadsAtOnce = 4;
 constexpr std::size_t kIovecs = 64;
+// A peer that is told the end has this long, and this much to say, before it is cut off.
+constexpr Duration kLingerTime = 2s;
+constexpr std::size_t kMaxLingerBytes = 1u << 20;
+// Of a last word that nobody asked for: a TLS alert.
+constexpr Duration kAlertPatience = 2s;
 
 std::string name_of_peer(const SocketAddress& peer) {
     const std::string text = peer.text();
@@ -74,6 +79,7 @@ void Connection::on_ready(Loop::Ready ready) {
 }
 
 void Connection::read_some() {
+    if (lingering_) return discard_some();
     std::array<std::uint8_t, kReadSize> buffer;  // not cleared: only what was read is looked at
     const auto alive = alive_;
     for (int round = 0; round < kReadsAtOnce && reading_ && !closing_ && !input_ended_; ++round) {
@@ -142,9 +148,7 @@ void Connection::deliver(ByteView bytes) {
         if (*alive && socket_ && !plain.empty()) handlers_.on_input(plain);
         if (*alive && socket_ && !received) {
             in_input_ = false;
-            write_some();  // the alert that explains it
-            if (*alive && socket_) fail_with(received.error());
-            return;
+            return end_with(received.error(), kAlertPatience);  // the alert that explains it
         }
         if (*alive && socket_ && filter_->closed_by_peer()) {
             in_input_ = false;
@@ -159,7 +163,7 @@ void Connection::deliver(ByteView bytes) {
 }
 
 void Connection::send(Bytes bytes) {
-    if (!socket_ || bytes.empty()) return;
+    if (!socket_ || closing_ || bytes.empty()) return;
     Chunk chunk;
     if (filter_) {
         if (const auto sent = filter_->send(bytes, chunk.owned); !sent) {
@@ -176,7 +180,7 @@ void Connection::send(Bytes bytes) {
 }
 
 void Connection::send(SharedBytes bytes) {
-    if (!socket_ || bytes->empty()) return;
+    if (!socket_ || closing_ || bytes->empty()) return;
     if (filter_) return send(Bytes(*bytes));
     Chunk chunk;
     chunk.shared = std::move(bytes);
@@ -189,7 +193,7 @@ void Connection::send_copy(ByteView bytes) {
 }
 
 void Connection::send_with_descriptors(Bytes bytes, std::vector<Descriptor> descriptors) {
-    if (!socket_) return;
+    if (!socket_ || closing_) return;
     ENSURE(!filter_);
     Chunk head;
     head.owned = std::move(bytes);
@@ -302,11 +306,7 @@ void Connection::after_write() {
         ending_ = false;
         ::shutdown(socket_.get(), SHUT_WR);
     }
-    if (output_.empty() && closing_) {
-        loop_.post([this, alive = alive_] {
-            if (*alive && socket_) fail_with(lost(peer_, "closed after the last output"));
-        });
-    }
+    if (output_.empty() && closing_ && !lingering_) linger();
     update_interest();
     if (above_low_water_ && waiting_ <= kLowWater) {
         above_low_water_ = false;
@@ -324,7 +324,7 @@ void Connection::set_reading(bool reading) {
 
 void Connection::update_interest() {
     if (!watch_) return;
-    const bool read = reading_ && !closing_ && !input_ended_;
+    const bool read = lingering_ || (reading_ && !closing_ && !input_ended_);
     const bool write = !output_.empty();
     if (read == want_read_ && write == want_write_) return;
     want_read_ = read;
@@ -333,7 +333,7 @@ void Connection::update_interest() {
 }
 
 void Connection::end_output() {
-    if (!socket_) return;
+    if (!socket_ || closing_) return;
     if (filter_) {
         Chunk last;
         filter_->close(last.owned);
@@ -370,11 +370,40 @@ void Connection::close_after_output(Duration patience) {
         filter_->close(last.owned);
         queue(std::move(last));
     }
+    end_with(lost(peer_, "closed after the last output"), patience);
+}
+
+void Connection::end_with(Error reason, Duration patience) {
     closing_ = true;
-    closing_timer_ = loop_.make_timer(
-        [this] { fail_with(lost(peer_, "closed: the peer did not read the last output")); });
+    end_reason_ = std::move(reason);
+    closing_timer_ = loop_.make_timer([this] {
+        fail_with(lingering_ ? end_reason_
+                             : lost(peer_, "closed: the peer did not read the last output"));
+    });
     closing_timer_->start(patience);
     if (!in_input_) write_some();
+}
+
+// A socket that is closed while the peer still speaks answers it with a reset, which can overtake
+// and destroy the last output. So the peer is told the end, and heard until it says its own.
+void Connection::linger() {
+    lingering_ = ::shutdown(socket_.get(), SHUT_WR) == 0 && !input_ended_;
+    if (lingering_) return closing_timer_->start(kLingerTime);
+    // Through the loop: the user may be inside close_after_output().
+    loop_.post([this, alive = alive_] {
+        if (*alive && socket_) fail_with(end_reason_);
+    });
+}
+
+void Connection::discard_some() {
+    std::array<std::uint8_t, kReadSize> buffer;
+    for (int round = 0; round < kReadsAtOnce; ++round) {
+        const ssize_t size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 0 && errno == EAGAIN) return;
+        discarded_ += size > 0 ? static_cast<std::size_t>(size) : 0;
+        if (size <= 0 || discarded_ > kMaxLingerBytes) return fail_with(end_reason_);
+    }
 }
 
 void Connection::fail_with(Error reason) {

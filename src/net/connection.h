@@ -76,8 +76,10 @@ class Connection {
     void end_output();
     // Closes now; what is queued is lost. No handler runs any more.
     void close();
-    // Sends what is queued (for at most `patience`), then closes. No handler runs any more, except
-    // on_closed at the end.
+    // Sends what is queued (for at most `patience`), says end of stream, and closes when the peer
+    // has ended too, or after 2 s or 1 MiB of what it still says, which is discarded. No handler
+    // runs any more, except on_closed at the end. A filter that fails ends the connection in the
+    // same way, so that its alert arrives.
     void close_after_output(Duration patience = 5s);
     bool is_closed() const { return !socket_; }
 
@@ -107,6 +109,9 @@ class Connection {
     void written(std::size_t size);
     void after_write();
     void end_of_input();
+    void end_with(Error reason, Duration patience);
+    void linger();
+    void discard_some();
     void fail_with(Error reason);
     void update_interest();
 
@@ -128,7 +133,10 @@ class Connection {
     bool above_low_water_ = false;
     bool in_input_ = false;
     bool ending_ = false;
-    bool closing_ = false;
+    bool closing_ = false;    // output is written, then the peer's end awaited
+    bool lingering_ = false;  // the second of them
+    std::size_t discarded_ = 0;
+    Error end_reason_;
     bool input_ended_ = false;
     bool filter_was_open_ = false;
     bool want_read_ = false;

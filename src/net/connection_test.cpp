@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -97,6 +98,34 @@ TEST_F(ConnectionTest, CloseAfterOutputGivesUpOnADeafPeer) {
     left.connection->close_after_output(30ms);
     EXPECT_TRUE(loop.run_until([&] { return left.closed.has_value(); }));
     EXPECT_NE(left.closed->message.find("did not read"), std::string::npos);
+}
+
+TEST_F(ConnectionTest, APeerThatNeverEndsIsClosed) {
+    auto pair = make_socket_pair();
+    ASSERT_TRUE(pair);
+    left.open(*loop, std::move((*pair)[0]));
+    left.connection->start();
+    left.connection->send(pattern(100));
+    left.connection->close_after_output();
+    EXPECT_TRUE(loop.run_until([&] { return left.closed.has_value(); }));
+    EXPECT_NE(left.closed->message.find("after the last output"), std::string::npos);
+}
+
+TEST_F(ConnectionTest, APeerThatSpeaksOnIsCutOff) {
+    start();
+    left.connection->close_after_output();
+    right.connection->send(pattern(4 << 20));
+    EXPECT_TRUE(loop.run_until([&] { return left.closed && right.closed; }));
+    EXPECT_TRUE(left.input.empty());
+}
+
+TEST_F(ConnectionTest, NothingIsSentBehindTheLastOutput) {
+    start();
+    left.connection->send(pattern(100));
+    left.connection->close_after_output();
+    left.connection->send(pattern(100));
+    EXPECT_TRUE(loop.run_until([&] { return right.closed && left.closed; }));
+    EXPECT_EQ(right.input.size(), 100u);
 }
 
 TEST_F(ConnectionTest, PausedReadingHoldsThePeer) {
@@ -257,6 +286,40 @@ TEST_F(ListenTest, ServesBothFamiliesOfTcp) {
         EXPECT_TRUE(loop.run_until([&] { return seen.size != 0; }));
         EXPECT_TRUE(seen.is_loopback());
     }
+}
+
+// What a peer says while it is closed must not turn its last word into "connection reset".
+TEST_F(ListenTest, TheLastWordReachesAPeerThatStillSpeaks) {
+    Descriptor accepted;
+    auto listener = Listener::make(
+        *loop, Address::of_tcp("127.0.0.1", 0), {},
+        [&](Descriptor socket, const SocketAddress&) { accepted = std::move(socket); });
+    ASSERT_TRUE(listener) << listener.error().message;
+    const auto peer = connect(Address::of_tcp("127.0.0.1", (*listener)->local().port()));
+    ASSERT_TRUE(peer);
+    ASSERT_TRUE(loop.run_until([&] { return static_cast<bool>(accepted); }));
+    End server;
+    server.open(*loop, std::move(accepted));
+    server.connection->set_reading(false);
+    server.connection->start();
+    const Bytes words = pattern(20'000);
+    ASSERT_EQ(::send(peer->get(), words.data(), words.size(), MSG_NOSIGNAL), 20'000);
+    server.connection->send(pattern(100));
+    server.connection->close_after_output();
+    Bytes heard(1000);
+    ssize_t size = 0;
+    const auto hear = [&] {
+        size = ::recv(peer->get(), heard.data(), heard.size(), 0);
+        return size >= 0 || errno != EAGAIN;
+    };
+    ASSERT_TRUE(loop.run_until(hear));
+    EXPECT_EQ(size, 100);
+    ASSERT_EQ(::send(peer->get(), words.data(), words.size(), MSG_NOSIGNAL), 20'000);
+    ASSERT_TRUE(loop.run_until(hear));
+    EXPECT_EQ(size, 0) << "the end, and no reset";
+    EXPECT_FALSE(server.closed);
+    ASSERT_EQ(::shutdown(peer->get(), SHUT_WR), 0);
+    EXPECT_TRUE(loop.run_until([&] { return server.closed.has_value(); }));
 }
 
 TEST_F(ListenTest, ConnectNamesWhatFailed) {

@@ -11,6 +11,13 @@ constexpr std::uint8_t kWelcome = 1;
 // and streams.
 constexpr std::size_t kOutputLimit = 48u << 20;
 
+Error refused(std::string_view how) {
+    return {ErrorCode::auth_failed,
+            fmt::format("the server refused our TLS certificate ({}): install one that its "
+                        "authority signed",
+                        how)};
+}
+
 }  // namespace
 
 NetLink::NetLink(Loop& loop, net::Descriptor socket, std::optional<Tls> tls) {
@@ -18,7 +25,10 @@ NetLink::NetLink(Loop& loop, net::Descriptor socket, std::optional<Tls> tls) {
     handlers.on_input = [this](ByteView bytes) { on_input(bytes); };
     handlers.on_closed = [this](const Error& reason) {
         const auto on_closed = std::move(handlers_.on_closed);
-        if (on_closed) on_closed(reason);
+        // In TLS 1.3 the server judges our certificate when our handshake is over.
+        const bool judged = awaits_welcome_ && connection_->filter()->is_open() &&
+                            reason.code == ErrorCode::protocol;
+        if (on_closed) on_closed(judged ? refused(reason.message) : reason);
     };
     handlers.on_drained = [this] {
         if (handlers_.on_drained) handlers_.on_drained();
@@ -48,9 +58,7 @@ void NetLink::on_input(ByteView bytes) {
         if (bytes.front() != kWelcome) {
             connection_->close();
             const auto on_closed = std::move(handlers_.on_closed);
-            return on_closed({ErrorCode::auth_failed,
-                              "the server refused our TLS certificate: install one that its "
-                              "authority signed"});
+            return on_closed(refused("no welcome"));
         }
         awaits_welcome_ = false;
         bytes = bytes.subspan(1);

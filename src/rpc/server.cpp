@@ -12,6 +12,8 @@ namespace {
 
 // No question is longer; what a crowd of strangers can make us keep is this much each.
 constexpr std::size_t kMaxReadOnlyMessage = 256u << 10;
+// Connections beyond the limit that may ask why; the oldest of more is cut off.
+constexpr std::size_t kMaxRefused = 64;
 
 }  // namespace
 
@@ -27,6 +29,7 @@ Server::Server(Loop& loop, Dispatcher& calls, ServerOptions options)
       read_only_options_(options_.session) {
     read_only_options_.read_only = true;
     read_only_options_.max_message = kMaxReadOnlyMessage;
+    refusal_options_ = read_only_options_;
     add_connection_calls(calls_);
     silence_timer_ = loop_.make_timer([this] { end_silent_ones(); });
 }
@@ -105,32 +108,52 @@ bool Server::is_full(const Kind& kind) const {
 }
 
 void Server::accept(const Kind& kind, net::Descriptor descriptor, const net::SocketAddress& peer) {
-    if (is_full(kind)) return refuse(std::move(descriptor), peer);
-    refusing_ = false;
     std::optional<NetLink::Tls> tls;
     if (kind.tls) {
         auto filter = kind.tls->make_filter({});
         if (!filter) return log_warning("rpc", "{}: {}", peer.text(), filter.error().message);
         tls = NetLink::Tls{std::move(*filter), true};
     }
-    add(std::make_unique<NetLink>(loop_, std::move(descriptor), std::move(tls)), *kind.options);
+    auto link = std::make_unique<NetLink>(loop_, std::move(descriptor), std::move(tls));
+    if (is_full(kind)) return refuse(std::move(link), peer);
+    refusing_ = false;
+    add(std::move(link), *kind.options);
 }
 
-// The client sees its connection end; the log says why, once for each time the limit is reached.
-void Server::refuse(net::Descriptor descriptor, const net::SocketAddress& peer) {
-    descriptor.reset();
+// The log says it once for each time that the limit is reached.
+void Server::refuse(std::unique_ptr<Link> link, const net::SocketAddress& peer) {
+    if (refused_.size() >= kMaxRefused) {
+        const auto oldest = refused_.begin()->second;
+        refused_.erase(refused_.begin());
+        oldest->close({ErrorCode::connection_lost, "refused, and others came after it"});
+    }
+    refusal_options_.refusal = Error{
+        ErrorCode::limit_exceeded,
+        fmt::format("there are {} connections, which is the limit; close some, or give the daemon "
+                    "more descriptors (LimitNOFILE)",
+                    sessions_.size())};
+    const std::uint64_t id = next_id_++;
+    auto session = std::make_shared<Session>(loop_, std::move(link), calls_, refusal_options_, id);
+    refused_[id] = session;
+    watch_silence();
+    session->start([this, id] {
+        loop_.post([this, alive = alive_, id] {
+            if (*alive) refused_.erase(id);
+        });
+    });
     if (std::exchange(refusing_, true)) return;
-    log_warning(
-        "rpc",
-        "{}: refused: there are {} connections, which is the limit; close some, or give the "
-        "daemon more descriptors (LimitNOFILE)",
-        peer.text().empty() ? "unix" : peer.text(), sessions_.size());
+    log_warning("rpc", "{}: refused: {}", peer.text().empty() ? "unix" : peer.text(),
+                refusal_options_.refusal->message);
 }
 
 // The timer runs only while somebody has not spoken yet.
 void Server::end_silent_ones() {
     watches_silence_ = false;
-    const auto sessions = sessions_;
+    end_silent_ones(Sessions(sessions_));
+    end_silent_ones(Sessions(refused_));
+}
+
+void Server::end_silent_ones(const Sessions& sessions) {
     for (const auto& [id, session] : sessions) {
         if (session->has_spoken() || session->is_closed()) continue;
         if (loop_.now() - session->started_at() < options_.max_silence) {
@@ -176,6 +199,7 @@ std::shared_ptr<Session> Server::find(std::uint64_t id) const {
 
 void Server::stop(std::int32_t close_reason) {
     listeners_.clear();
+    refused_.clear();
     const auto sessions = sessions_;
     for (const auto& [id, session] : sessions) {
         if (session->wants_close_notice()) {

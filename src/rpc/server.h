@@ -21,7 +21,7 @@ namespace segue::rpc {
 struct ServerOptions {
     SessionOptions session;
     // Read-only sockets, which every user may have, get at most half of it: a crowd there keeps no
-    // administrator out.
+    // administrator out. Who comes when it is full is told so in answer to the first call.
     std::size_t max_connections = 10'000;
     // A connection that brings no whole message by then (a TLS handshake that never ends, a port
     // scanner) gives its place back.
@@ -69,8 +69,11 @@ class Server {
     void accept(const Kind& kind, net::Descriptor descriptor, const net::SocketAddress& peer);
     std::shared_ptr<Session> add(std::unique_ptr<Link> link, const SessionOptions& options);
     bool is_full(const Kind& kind) const;
-    void refuse(net::Descriptor descriptor, const net::SocketAddress& peer);
+    void refuse(std::unique_ptr<Link> link, const net::SocketAddress& peer);
+    using Sessions = std::map<std::uint64_t, std::shared_ptr<Session>>;
+
     void end_silent_ones();
+    void end_silent_ones(const Sessions& sessions);
     void watch_silence();
 
     Loop& loop_;
@@ -79,7 +82,10 @@ class Server {
     SessionOptions read_only_options_;
     std::vector<std::unique_ptr<Kind>> kinds_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
-    std::map<std::uint64_t, std::shared_ptr<Session>> sessions_;
+    Sessions sessions_;
+    // Those that are told why they are not served; beside the limit, and few.
+    SessionOptions refusal_options_;
+    Sessions refused_;
     std::size_t read_only_sessions_ = 0;  // of read-only sockets
     std::uint64_t next_id_ = 1;
     bool refusing_ = false;

@@ -296,7 +296,9 @@ TEST_F(ServerTest, AReadOnlyCrowdKeepsNoAdministratorOut) {
     add(0);
     ASSERT_TRUE(loop.run_until([&] { return own.connections() == 2; }));
     RawPeer& third = add(0);
+    third.call(remote::kProgram, remote::AuthList::kNumber, 1);
     EXPECT_TRUE(loop.run_until([&] { return third.closed.has_value(); }));
+    EXPECT_EQ(third.outcome(1), 9);
     RawPeer& administrator = add(1);
     administrator.call(remote::kProgram, remote::AuthList::kNumber, 1);
     EXPECT_TRUE(loop.run_until([&] { return administrator.outcome(1) == 0; }));
@@ -562,13 +564,21 @@ TEST_F(ServerTest, TheLimitOfConnectionsHolds) {
     add();
     ASSERT_TRUE(loop.run_until([&] { return own.connections() == 2; }));
     add();
+    peers[2]->call(remote::kProgram, remote::AuthList::kNumber, 1);
     EXPECT_TRUE(loop.run_until([&] { return peers[2]->closed.has_value(); }));
+    EXPECT_EQ(peers[2]->outcome(1), 9) << "it is told that there are too many";
     EXPECT_FALSE(peers[0]->closed);
     peers[0].reset();
     ASSERT_TRUE(loop.run_until([&] { return own.connections() == 1; }));
     add();
     EXPECT_TRUE(loop.run_until([&] { return own.connections() == 2; }));
     EXPECT_FALSE(peers[3]->closed);
+    // Those who are told are bounded too: the oldest of 65 goes, though it never asked.
+    for (int count = 0; count < 65; ++count)
+        add();
+    EXPECT_TRUE(loop.run_until([&] { return peers[4]->closed.has_value(); }));
+    EXPECT_FALSE(peers[5]->closed);
+    EXPECT_EQ(own.connections(), 2u);
 }
 
 }  // namespace

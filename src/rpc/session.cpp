@@ -64,6 +64,11 @@ Result<> Session::on_packet(const Packet& packet) {
     const Dispatcher::Entry* const entry = calls_.find(header.program, header.procedure);
     const std::string_view name = entry == nullptr ? "unknown procedure" : entry->info.name;
     PendingCall pending(weak_from_this(), header, name, std::move(descriptors));
+    if (options_.refusal) {
+        pending.answer_error(*options_.refusal);
+        endpoint_.close_after_output();
+        return {};
+    }
     if (header.version != kProgramVersion || !calls_.knows_program(header.program)) {
         pending.answer_error({ErrorCode::protocol, fmt::format("Cannot find program {} version {}",
                                                                header.program, header.version)});

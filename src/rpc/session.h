@@ -19,6 +19,8 @@ struct SessionOptions {
     bool read_only = false;
     // The longest message of a client, in bytes; 0: the protocol's own limit of 32 MiB.
     std::size_t max_message = 0;
+    // The answer to whatever a client asks first; the connection ends behind it.
+    std::optional<Error> refusal;
     // Which of libvirt's features the daemon has (see Feature in libvirt.schema): the ones of the
     // connection itself (keepalive, callbacks, descriptors) need not be answered.
     std::function<bool(std::int32_t feature)> has_feature;

@@ -55,7 +55,10 @@ TEST_F(TlsLinkTest, ServesAClientWithACertificate) {
 }
 
 TEST_F(TlsLinkTest, RefusesAClientWithout) {
-    EXPECT_FALSE(ask(authority.authority_only()));
+    const auto refused = ask(authority.authority_only());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::auth_failed);
+    EXPECT_NE(refused.error().message.find("alert"), std::string::npos) << refused.error().message;
     EXPECT_TRUE(loop.run_until([&] { return server->connections() == 0; }));
 }
 

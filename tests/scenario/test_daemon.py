@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """segued as the host's service: reload, sockets of the service manager, domains that start with
 the host."""
+import re
 import signal
 import sqlite3
 import subprocess
@@ -70,6 +71,37 @@ def test_a_reload_renews_the_certificates(tmp_path):
         reload(host, (host.folder / "segue.toml").read_text(), "was read again")
         assert host.virsh("hostname", uri=uri(second)).strip() == "hosta"
         assert refused(first)
+
+
+@pytest.mark.quick
+def test_a_refused_client_is_told_why(tmp_path):
+    """Over TLS with a wrong certificate, and with none: virsh names the step, and no reset."""
+    right = make_certificates(tmp_path / "right", "127.0.0.1")
+    wrong = make_certificates(tmp_path / "wrong", "127.0.0.1")
+    foreign, bare = tmp_path / "foreign", tmp_path / "bare"
+    for place in (foreign, bare):
+        place.mkdir()
+        # virsh looks at its own certificate first: it trusts either authority.
+        (place / "cacert.pem").write_text((right / "ca-cert.pem").read_text()
+                                          + (wrong / "ca-cert.pem").read_text())
+    for name in ("clientcert.pem", "clientkey.pem"):
+        (foreign / name).symlink_to(wrong / name)
+    port = free_port()
+    with Hosts(1, config=f'[tls]\ndirectory = "{right}"\n',
+               options=["--listen", f"tls:127.0.0.1:{port}"]) as (host,):
+        base = f"127.0.0.1:{port}/system?pkipath="
+        for place, why in ((foreign, "certificate"), (bare, "peer did not return a certificate")):
+            for _ in range(3):
+                said = host.virsh("hostname", uri=f"qemu+tls://{base}{place}", code=1)
+                assert "Unable to read TLS confirmation" in said, said
+                assert "reset" not in said, said
+            assert re.search(f"TLS handshake: .*{why}", host.log()), host.log()
+            # Our own client hears the server's alert.
+            done = subprocess.run([BIN / "segue", "-c", f"qemu+tls://{base}{place}", "list"],
+                                  capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode != 0
+            assert re.search("refused our TLS certificate .*alert", done.stderr), done.stderr
+        assert host.virsh("hostname", uri=f"qemu+tls://{base}{right}").strip() == host.name
 
 
 ACTIVATE = """
