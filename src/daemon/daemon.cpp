@@ -110,6 +110,7 @@ void Daemon::add_calls() {
     add_connection_calls(calls_, *services_);
     add_list_calls(calls_, *services_);
     add_define_calls(calls_, *services_);
+    add_device_calls(calls_, *services_);
     add_life_calls(calls_, *services_);
     add_query_calls(calls_, *services_);
     add_metadata_calls(calls_, *services_);

@@ -119,6 +119,19 @@ TEST(CommandLine, NothingSecretStandsOnIt) {
     EXPECT_EQ(line->after_start[3].name, "qom-set");
 }
 
+// As stock: an empty ticket is no open door.
+TEST(CommandLine, AnEmptyTicketLetsNobodyIn) {
+    Domain domain = running(file("full.in.xml"));
+    ASSERT_FALSE(domain.graphics.empty());
+    domain.graphics[0].password = "";
+    const auto line = build_command_line(domain, {.directory = "/d", .x509_directory = "/pki"});
+    ASSERT_EQ(line->after_start.size(), 4U);
+    EXPECT_EQ(line->after_start[1].arguments.dump(), R"({"protocol":"spice","password":""})");
+    EXPECT_EQ(line->after_start[2].arguments.dump(), R"({"protocol":"spice","time":"now"})");
+    for (const std::string& word : line->arguments)
+        EXPECT_EQ(word.find("disable-ticketing"), std::string::npos) << word;
+}
+
 TEST(CommandLine, SaysWhatIsInherited) {
     const Domain domain = running(file("full.in.xml"));
     const auto line = build_command_line(domain, {.directory = "/d", .x509_directory = "/pki"});

@@ -46,6 +46,7 @@ constexpr Known kKnown[] = {
     {ErrorCode::operation_unsupported, 84, kFromQemu, "Operation not supported"},
     {kCpuIncompatible, 91, kFromQemu, "the CPU is incompatible with host CPU"},
     {ErrorCode::migrate_finish_ok, 93, kFromQemu, "migration successfully aborted"},
+    {kDeviceMissing, 99, kFromQemu, "device not found"},
     {ErrorCode::exists, 9, kFromQemu, "operation failed"},
     {ErrorCode::connection_lost, 39, kFromRpc, ""},
     {ErrorCode::limit_exceeded, 9, kFromQemu, "operation failed"},

@@ -11,6 +11,9 @@ namespace segue::rpc {
 // reacts to it.
 inline constexpr auto kNoDomainMetadata = static_cast<ErrorCode>(80);
 
+// VIR_ERR_DEVICE_MISSING: the domain has no device like the one that is to change.
+inline constexpr auto kDeviceMissing = static_cast<ErrorCode>(99);
+
 // Code and domain as libvirt numbers them, the message led by libvirt's words for the code ("Domain
 // not found: …"), so that users of virsh read what they know.
 RemoteError to_remote(const Error& error);

@@ -91,6 +91,64 @@ def test_a_ticket_that_was_changed_goes_along(tmp_path):
 
 
 @pytest.mark.full
+def test_a_ticket_is_renewed_as_libvirt_does_it(tmp_path):
+    """virsh update-device: live and stored, carried along; whatever else differs is refused."""
+    with Hosts(2) as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, password="first", tick_ms=20)
+        one.virsh("define", machine.path)
+        one.virsh("start", "s")
+
+        def update(*flags, code=0, **changes):
+            xml = one.virsh("dumpxml", "--security-info", "s")
+            screen = re.search("<graphics .*?</graphics>", xml, re.S)[0]
+            for key, value in changes.items():
+                screen = re.sub(f" {key}='[^']*'", "", screen)
+                if value is not None:
+                    screen = screen.replace("<graphics ", f"<graphics {key}='{value}' ", 1)
+            (tmp_path / "screen.xml").write_text(screen)
+            return one.virsh("update-device", "s", tmp_path / "screen.xml", *flags, code=code)
+
+        def enters(host, ticket, expected):
+            with Viewer(tmp_path / f"{host.name}-{ticket}-{expected}", screen_of(host, "s"),
+                        environment={"SEGUE_VIEW_PASSWORD": ticket}) as viewer:
+                viewer.wait(expected, timeout=60)
+
+        assert "updated successfully" in update(passwd="second")
+        enters(one, "second", "connected")
+        enters(one, "first", "error")
+        assert "passwd='first'" in one.virsh("dumpxml", "--inactive", "--security-info", "s")
+        update("--config", passwd="later")
+        assert "passwd='second'" in one.virsh("dumpxml", "--security-info", "s")
+        assert "passwd='later'" in one.virsh("dumpxml", "--inactive", "--security-info", "s")
+        # An order that QEMU or we refuse changes nothing.
+        for changes in ({"keymap": "de"}, {"autoport": "no"}, {"type": "vnc"}):
+            said = update(code=1, passwd="never", **changes)
+            assert "cannot " in said, said
+        (tmp_path / "disk.xml").write_text("<disk type='file' device='disk'><target dev='hda'/>"
+                                           "</disk>")
+        assert "live update of device 'disk' is not supported" in one.virsh(
+            "update-device", "s", tmp_path / "disk.xml", code=1)
+        assert "passwd='second'" in one.virsh("dumpxml", "--security-info", "s")
+
+        update("--live", passwdValidTo="2100-01-01T00:00:00")
+        one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
+        enters(two, "second", "connected")
+        enters(two, "first", "error")
+        xml = two.virsh("dumpxml", "--security-info", "s")
+        assert "passwd='second' passwdValidTo='2100-01-01T00:00:00'" in xml
+        # A ticket that is over, and none: nobody comes in, and the way back carries that too.
+        one, two = two, one
+        update(passwdValidTo="2001-01-01T00:00:00")
+        enters(one, "second", "error")
+        update(passwd=None, passwdValidTo=None)
+        enters(one, "second", "error")
+        one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
+        enters(two, "second", "error")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("stock", [0, 1], ids=["from stock", "to stock"])
 def test_a_stock_library_on_one_side(tmp_path, stock):
     """The channels are counted at the target, or the state goes through the client."""

@@ -12,6 +12,7 @@ namespace segue {
 void add_connection_calls(rpc::Dispatcher& calls, const Services& services);
 void add_list_calls(rpc::Dispatcher& calls, const Services& services);
 void add_define_calls(rpc::Dispatcher& calls, const Services& services);
+void add_device_calls(rpc::Dispatcher& calls, const Services& services);
 void add_life_calls(rpc::Dispatcher& calls, const Services& services);
 void add_query_calls(rpc::Dispatcher& calls, const Services& services);
 void add_metadata_calls(rpc::Dispatcher& calls, const Services& services);

@@ -250,4 +250,41 @@ XmlElement format_graphics(const Graphics& graphics, const FormatOptions& option
     return out;
 }
 
+Result<> check_update(const Graphics& running, const Graphics& wanted) {
+    const bool same_ports =
+        running.autoport || (running.port == wanted.port && running.tls_port == wanted.tls_port);
+    const auto stays = [](const auto& now, const auto& then) { return !then || then == now; };
+    const bool same_address = wanted.address.empty() || wanted.address == running.listen_address();
+    const bool same_modes =
+        wanted.channel_modes.empty() || wanted.channel_modes == running.channel_modes;
+    const struct {
+        std::string_view what;
+        bool same;
+    } parts[] = {
+        {"type of listen address", wanted.listen == running.listen},
+        {"listen address", wanted.listen != ListenType::address || same_address},
+        {"listen socket", wanted.socket.empty() || wanted.socket == running.socket},
+        {"port", wanted.autoport == running.autoport && same_ports},
+        {"keymap", wanted.keymap == running.keymap},
+        {"defaultMode", stays(running.default_mode, wanted.default_mode)},
+        {"channel mode", same_modes},
+        {"image compression", stays(running.image, wanted.image)},
+        {"jpeg compression", stays(running.jpeg, wanted.jpeg)},
+        {"zlib compression", stays(running.zlib, wanted.zlib)},
+        {"playback compression", stays(running.playback, wanted.playback)},
+        {"streaming mode", stays(running.streaming, wanted.streaming)},
+        {"mouse mode", stays(running.mouse, wanted.mouse)},
+        {"clipboard", stays(running.clipboard, wanted.clipboard)},
+        {"filetransfer", stays(running.file_transfer, wanted.file_transfer)},
+        {"sharePolicy", stays(running.share_policy, wanted.share_policy)},
+        {"powerControl", stays(running.power_control, wanted.power_control)},
+    };
+    for (const auto& part : parts) {
+        if (part.same) continue;
+        return fail(ErrorCode::operation_unsupported, "cannot change {} settings on {} graphics",
+                    part.what, name_of(running.type));
+    }
+    return {};
+}
+
 }  // namespace segue

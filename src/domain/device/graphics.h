@@ -21,7 +21,8 @@ struct Graphics {
     std::string host_address;  // that default, of a running domain; never part of the definition
     std::string socket;
 
-    // Never in a log, and in XML only with FormatOptions::secure.
+    // Never in a log, and in XML only with FormatOptions::secure. An empty one lets nobody in; none
+    // lets everybody in.
     std::optional<std::string> password;
     std::optional<std::string> password_valid_to;  // "2030-01-01T00:00:00", UTC
     std::optional<std::string> connected;          // keep, disconnect, fail
@@ -39,7 +40,6 @@ struct Graphics {
 
     XmlElement unknown;
 
-    bool has_password() const { return password && !password->empty(); }
     const std::string& listen_address() const { return address.empty() ? host_address : address; }
 };
 
@@ -47,5 +47,9 @@ std::string_view name_of(GraphicsType type);
 
 Result<Graphics> parse_graphics(XmlCursor& from);
 XmlElement format_graphics(const Graphics& graphics, const FormatOptions& options);
+
+// Of a running machine only the ticket may change: password, validity, and who may stay connected.
+// Error operation_unsupported names what else differs. What `wanted` leaves out stays as it is.
+Result<> check_update(const Graphics& running, const Graphics& wanted);
 
 }  // namespace segue

@@ -10,7 +10,8 @@ constexpr std::int32_t kFirstVncPort = 5900;
 // What QMP calls "connected" when a password is set.
 QmpCommand password_command(const Graphics& graphics) {
     Json arguments = Json::object();
-    arguments.set("protocol", name_of(graphics.type)).set("password", graphics.password.value());
+    arguments.set("protocol", name_of(graphics.type))
+        .set("password", graphics.password.value_or(""));
     if (graphics.connected) arguments.set("connected", *graphics.connected);
     return {.name = "set_password", .arguments = std::move(arguments)};
 }
@@ -28,16 +29,6 @@ std::string expiry_of(const std::string& text) {
         year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     const long long days = era * 146097 + day_of_era - 719468;
     return std::to_string(days * 86400 + part(11, 2) * 3600 + part(14, 2) * 60 + part(17, 2));
-}
-
-void add_password(CommandLineBuilder& builder, const Graphics& graphics) {
-    if (!graphics.has_password()) return;
-    builder.after_start(password_command(graphics));
-    const std::string time =
-        graphics.password_valid_to ? expiry_of(*graphics.password_valid_to) : "never";
-    builder.after_start(
-        {.name = "expire_password",
-         .arguments = Json::object({{"protocol", name_of(graphics.type)}, {"time", time}})});
 }
 
 std::string spice_ports(const Graphics& graphics) {
@@ -84,7 +75,7 @@ Result<> add_spice(CommandLineBuilder& builder, const Graphics& graphics) {
     if (graphics.mouse) {
         out += fmt::format(",agent-mouse={}", *graphics.mouse == "client" ? "on" : "off");
     }
-    if (!graphics.has_password()) out += ",disable-ticketing=on";
+    if (!graphics.password) out += ",disable-ticketing=on";
     if (graphics.tls_port > 0) {
         if (builder.options().x509_directory.empty()) {
             return fail(ErrorCode::config_unsupported,
@@ -114,7 +105,7 @@ Result<> add_vnc(CommandLineBuilder& builder, const Graphics& graphics) {
                           graphics.port - kFirstVncPort);
     }
     if (graphics.share_policy) out += fmt::format(",share={}", *graphics.share_policy);
-    if (graphics.has_password()) out += ",password=on";
+    if (graphics.password) out += ",password=on";
     if (graphics.power_control) {
         out += fmt::format(",power-control={}", *graphics.power_control ? "on" : "off");
     }
@@ -135,9 +126,21 @@ Result<> add_graphics(CommandLineBuilder& builder) {
             TRY(add_vnc(builder, graphics));
         }
         if (graphics.keymap) builder.add("-k", escape_commas(*graphics.keymap));
-        add_password(builder, graphics);
+        if (!graphics.password) continue;
+        for (QmpCommand& command : ticket_commands(graphics))
+            builder.after_start(std::move(command));
     }
     return {};
+}
+
+// An empty ticket lets nobody in: VNC would take an empty answer for right, so it has expired too.
+std::vector<QmpCommand> ticket_commands(const Graphics& graphics) {
+    std::string time = "never";
+    if (graphics.password_valid_to) time = expiry_of(*graphics.password_valid_to);
+    if (graphics.password.value_or("").empty()) time = "now";
+    return {password_command(graphics),
+            {.name = "expire_password",
+             .arguments = Json::object({{"protocol", name_of(graphics.type)}, {"time", time}})}};
 }
 
 Result<> fill_ports(Domain& domain, const GraphicsPorts& ports) {
