@@ -59,9 +59,18 @@ def one_move(source, destination, name, mode):
     start = time.monotonic()
     source.virsh("migrate", "--live", "--unsafe", *mode, name, destination.uri)
     wall = (time.monotonic() - start) * 1000
-    figures = wait_until(lambda: qemu_figures(source, mark), 10, "QEMU's figures in the log")
+    figures = figures_of(source, mark)
     time.sleep(1.0)  # a viewer has followed, and what ended is gone
     return (wall, *figures, screen_wait(source.log()[mark:]))
+
+
+def figures_of(source, mark):
+    """qemu_figures, when they are there; else an error that shows what the log says instead."""
+    try:
+        return wait_until(lambda: qemu_figures(source, mark), 60, "QEMU's figures in the log")
+    except Exception:
+        print(f"--- log of {source.name}\n{source.log()[mark:][-8000:]}", file=sys.stderr)
+        raise
 
 
 def measure(pairs, runs):
