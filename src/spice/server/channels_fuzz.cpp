@@ -56,8 +56,8 @@ class NoSession final : public MainEvents {
     Result<> migrate_linked(Linked) override { return {}; }
     Result<> migrate_end() override { return {}; }
     Result<> migrate_do_seamless(std::uint32_t) override { return {}; }
-    Result<> restore_main(const wire::migration::Main&) override { return {}; }
-    wire::migration::Main main_state() override { return {}; }
+    Result<> restore_main(const MainState&) override { return {}; }
+    MainState main_state() override { return {}; }
     void round_trip(Duration) override {}
 };
 

@@ -449,8 +449,9 @@ void Client::main_migrates() {
     server_.devices().agent().before_migrate(id_);
 }
 
-wire::migration::Main Client::main_state() {
-    return server_.devices().agent().capture(id_);
+MainState Client::main_state() {
+    Agent::Carried carried = server_.devices().agent().capture(id_);
+    return {std::move(carried.state), std::move(carried.more)};
 }
 
 // --- Target of a hand-over ----------------------------------------------------------------------
@@ -505,14 +506,17 @@ Result<> Client::migrate_end() {
     return {};
 }
 
-Result<> Client::restore_main(const wire::migration::Main& state) {
+Result<> Client::restore_main(const MainState& state) {
     if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
     overtaken_ = server_.admission().links_on_their_way(connection_id_);
     const bool is_late = target_->state() == MigrationTarget::State::settled;
     perform(TRY(target_->state_came()));
     server_.machine_is_here();
+    server_.give_state(*this);
     // The agent has talked without its client since: what stood in the middle then is of no use.
-    server_.devices().agent().restore(id_, *this, is_late ? wire::migration::Main{} : state);
+    Agent::Carried carried;
+    if (!is_late) carried = {state.blob, state.agent};
+    server_.devices().agent().restore(id_, *this, carried);
     main_wire::MultiMediaTime time;
     time.time = server_.session().multi_media_time;
     main_->say(time);

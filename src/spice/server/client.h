@@ -112,8 +112,8 @@ class Client final : private MainEvents, private Agent::User {
     Result<> migrate_linked(Linked linked) override;
     Result<> migrate_end() override;
     Result<> migrate_do_seamless(std::uint32_t source_version) override;
-    Result<> restore_main(const wire::migration::Main& state) override;
-    wire::migration::Main main_state() override;
+    Result<> restore_main(const MainState& state) override;
+    MainState main_state() override;
     void round_trip(Duration time) override { round_trip_ = time; }
 
     void perform(const MigrationTarget::Actions& actions);

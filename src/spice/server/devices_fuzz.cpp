@@ -8,6 +8,7 @@
 #include "spice/server/agent/agent.h"
 #include "spice/server/chardev/fake_char_device.h"
 #include "spice/server/link/websocket.h"
+#include "spice/server/main/main_channel.h"
 #include "spice/server/smartcard/smartcard_channel.h"
 #include "spice/server/sound/sound_devices.h"
 #include "spice/server/stream/stream_device.h"
@@ -75,9 +76,8 @@ void talk_to_agent(const Input& input, Loop& loop, FakeGuest& guest) {
     agent.set_running(true);
     if ((input.choice & 0x10) != 0) {
         // The state of another server, through the client.
-        if (const auto state =
-                wire::parse<wire::migration::Main>(wire::SharedBytes::borrow(input.client)))
-            agent.restore(1, one, *state);
+        if (const auto state = read_main_state(wire::SharedBytes::borrow(input.client)))
+            agent.restore(1, one, {state->blob, state->agent});
     } else {
         agent.join(1, one);
     }
@@ -93,7 +93,10 @@ void talk_to_agent(const Input& input, Loop& loop, FakeGuest& guest) {
         rest = rest.subspan(2 + size);
     }
     agent.before_migrate(1);
-    [[maybe_unused]] const auto state = agent.capture(1);
+    for (const ClientId id : {2, 1}) {
+        const Agent::Carried carried = agent.capture(id);
+        [[maybe_unused]] const Bytes bytes = write_main_state({carried.state, carried.more});
+    }
     agent.leave(1);
     agent.detach();
 }

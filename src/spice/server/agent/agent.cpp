@@ -35,15 +35,7 @@ Bytes own_message(std::uint32_t type, ByteView data) {
 }  // namespace
 
 Agent::Agent(Loop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)) {
-    patience_ = loop_.make_timer([this] {
-        if (!pending_) return;
-        pending_.reset();
-        if (Session* session = find(pending_of_)) {
-            reset(*session);
-            session->knows = false;
-            session->user->agent_disconnected();
-        }
-    });
+    patience_ = loop_.make_timer([this] { give_up_arrived(); });
 }
 
 Agent::~Agent() = default;
@@ -61,11 +53,8 @@ Result<> Agent::attach(std::unique_ptr<CharDevice> device) {
     wants_graphics_devices_ = false;
     port_->device().set_connected(true);
     port_->set_held(!expected_.empty());
-    if (pending_) {
-        const wire::migration::Main state = *std::exchange(pending_, std::nullopt);
-        patience_->cancel();
-        apply(pending_of_, state);
-    }
+    patience_->cancel();
+    take_arrived();
     for (auto& [id, session] : sessions_) {
         if (session.knows) continue;
         reset(session);
@@ -101,7 +90,10 @@ void Agent::broken(const std::string& why) {
 
 void Agent::set_running(bool running) {
     running_ = running;
-    if (running && pending_) patience_->start(kAttachPatience);
+    captures_ = 0;
+    // Of a move that ended here after all: whose message it was has gone.
+    if (running && speaker_ != 0 && find(speaker_) == nullptr) end_unfinished(speaker_);
+    if (running && !port_ && !arrived_.empty()) patience_->start(kAttachPatience);
     if (port_) port_->set_running(running);
 }
 
@@ -121,7 +113,7 @@ bool Agent::somebody_takes() const {
             return true;
     }
     // For nobody it is read, too, and dropped: the agent must not hang.
-    return !any && !pending_;
+    return !any && arrived_.empty();
 }
 
 void Agent::device_readable() {
@@ -229,24 +221,31 @@ void Agent::leave(ClientId id) {
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return;
     const bool was_started = found->second.started;
+    const bool has_moved_on = found->second.leaves;
     sessions_.erase(found);
-    if (pending_ && pending_of_ == id) pending_.reset();
-    if (!port_) return;
+    // It took along what it had here, and goes on elsewhere.
+    if (has_moved_on || !port_ || arrived_.count(id) != 0) return;
     port_->forget(id);
-    const bool others = std::any_of(sessions_.begin(), sessions_.end(),
-                                    [](const auto& entry) { return entry.second.started; });
-    // The agent forgets what it has of an unfinished message, too.
-    const bool unfinished = speaker_ == id;
-    if (unfinished) speaker_ = 0;
-    if (unfinished || (was_started && !others)) write_own(VD_AGENT_CLIENT_DISCONNECTED, {});
+    if (speaker_ == id || (was_started && !anyone_started())) end_unfinished(id);
     [[maybe_unused]] const auto done = pass_on_held();
     if (port_) port_->wakeup();
+}
+
+bool Agent::anyone_started() const {
+    return std::any_of(sessions_.begin(), sessions_.end(),
+                       [](const auto& entry) { return entry.second.started; });
+}
+
+// The agent forgets what it has of an unfinished message.
+void Agent::end_unfinished(ClientId id) {
+    if (speaker_ == id) speaker_ = 0;
+    write_own(VD_AGENT_CLIENT_DISCONNECTED, {});
 }
 
 Result<> Agent::start(ClientId id, std::uint32_t tokens) {
     Session* session = find(id);
     // Also what a client says before it knows that the agent has gone.
-    if (session == nullptr || (!port_ && !pending_)) return {};
+    if (session == nullptr || (!port_ && arrived_.empty())) return {};
     session->started = true;
     session->account.set_granted_by_client(tokens);
     if (port_) port_->wakeup();
@@ -275,7 +274,8 @@ Result<> Agent::data(ClientId id, const SharedBytes& piece) {
         return fail(ErrorCode::protocol, "an agent message beyond the {} that were granted",
                     TokenAccount::kWindow);
     }
-    if (!port_ || (speaker_ != 0 && speaker_ != id) || !session->to_agent.empty()) {
+    const bool is_held = !port_ || !expected_.empty() || (speaker_ != 0 && speaker_ != id);
+    if (is_held || !session->to_agent.empty()) {
         session->to_agent.push_back(SharedBytes::copy(piece.view()));
         return {};
     }
@@ -300,7 +300,7 @@ Result<> Agent::pass_on(ClientId id, Session& session, const SharedBytes& piece)
 
 // The messages that waited for another client's.
 Result<> Agent::pass_on_held() {
-    for (bool again = true; again && port_;) {
+    for (bool again = true; again && port_ && expected_.empty();) {
         again = false;
         for (auto& [id, session] : sessions_) {
             if ((speaker_ != 0 && speaker_ != id) || session.to_agent.empty()) continue;
@@ -395,110 +395,6 @@ void Agent::send_graphics_devices() {
     if (!port_ || !wants_graphics_devices_) return;
     const Bytes devices = hooks_.graphics_devices();
     if (!devices.empty()) write_own(VD_AGENT_GRAPHICS_DEVICE_INFO, devices);
-}
-
-// --- Hand-over ----------------------------------------------------------------------------------
-
-void Agent::before_migrate(ClientId id) {
-    Session* session = find(id);
-    if (session == nullptr) return;
-    session->leaves = true;
-    if (port_) {
-        // At the beginning of a message no less than its header can go; the rest moves as state.
-        const std::size_t least = from_agent_.in_message() ? 0 : sizeof(VDAgentMessage) - 1;
-        if (auto piece = reader_.cut(least)) {
-            if (const Result<> done = deliver(std::move(*piece)); !done)
-                return broken(done.error().message);
-        }
-    }
-    // What was read is with the client; it will not count tokens of this server any more.
-    for (const SharedBytes& piece : session->to_client)
-        session->user->agent_says(piece);
-    session->to_client.clear();
-}
-
-wire::migration::Main Agent::capture(ClientId id) const {
-    wire::migration::Main state;
-    const auto found = sessions_.find(id);
-    if (found == sessions_.end()) return state;
-    if (pending_ && pending_of_ == id) return *pending_;
-    if (!port_) return state;
-    const Session& session = found->second;
-    state.agent_device.connected = true;
-    session.account.capture(state.agent_device);
-    DevicePort::Unwritten unwritten = port_->capture(id);
-    for (const SharedBytes& piece : session.to_agent) {
-        const Bytes held = chunk(VDP_CLIENT_PORT, piece.view());
-        unwritten.bytes.insert(unwritten.bytes.end(), held.begin(), held.end());
-        ++unwritten.tokens;
-    }
-    state.agent_device.write_client_tokens = unwritten.tokens;
-    state.agent_device.write_data = SharedBytes::take(std::move(unwritten.bytes));
-    state.client_agent_started = session.started;
-    reader_.capture(state);
-    // Between two chunks of a message other servers cannot take its rest over; ours reads it here.
-    state.agent_header_done =
-        state.agent_chunk_header_size == sizeof(VDIChunkHeader) && state.agent_header.empty();
-    state.agent_remaining = from_agent_.remaining();
-    state.agent_filter = static_cast<std::uint8_t>(from_agent_.verdict());
-    state.client_remaining = session.filter.remaining();
-    state.client_filter = static_cast<std::uint8_t>(session.filter.verdict());
-    return state;
-}
-
-void Agent::expect(ClientId id) {
-    expected_.insert(id);
-    if (port_) port_->set_held(true);
-}
-
-void Agent::expect_no_more(ClientId id) {
-    if (expected_.erase(id) != 0 && expected_.empty() && port_) port_->set_held(false);
-}
-
-void Agent::restore(ClientId id, User& user, const wire::migration::Main& state) {
-    Session& session = sessions_[id];
-    session.user = &user;
-    session.knows = is_attached();
-    // Released when everything is in its place.
-    struct Arrival {
-        Agent& agent;
-        ClientId id;
-        ~Arrival() { agent.expect_no_more(id); }
-    } arrival{*this, id};
-    if (!state.agent_device.connected) {
-        // There was none at the source: the client learns of one that is here.
-        if (session.knows) user.agent_connected(TokenAccount::kWindow);
-        return;
-    }
-    session.knows = true;
-    session.started = state.client_agent_started;
-    session.account.restore(state.agent_device);
-    session.filter.restore(state.client_remaining, state.client_filter);
-    if (port_) return apply(id, state);
-    pending_ = state;
-    // What stays beyond this function may not borrow.
-    pending_->agent_device.write_data =
-        SharedBytes::copy(state.agent_device.write_data.contiguous().view());
-    pending_of_ = id;
-    if (running_) patience_->start(kAttachPatience);
-}
-
-void Agent::apply(ClientId id, const wire::migration::Main& state) {
-    Session* session = find(id);
-    if (session == nullptr || !port_) return;
-    reader_.restore(state);
-    from_agent_.restore(state.agent_remaining, state.agent_filter);
-    session->receives = session->started;
-    const SharedBytes unwritten = state.agent_device.write_data.contiguous();
-    port_->restore({Bytes(unwritten.view().begin(), unwritten.view().end()),
-                    state.agent_device.write_client_tokens},
-                   id);
-    if (session->filter.in_message() && session->filter.verdict() == Verdict::pass) speaker_ = id;
-    // What the former server could not say any more.
-    pay_back(*session, 0);
-    if (const Result<> done = pass_on_held(); !done)
-        log_warning("spice", "client {}: {}", id, done.error().message);
-    if (port_) port_->wakeup();
 }
 
 }  // namespace segue::spice::server

@@ -14,6 +14,7 @@
 #include "spice/server/agent/agent_reader.h"
 #include "spice/server/chardev/device_port.h"
 #include "spice/server/chardev/token_account.h"
+#include "spice/server/migration/extension.schema.h"
 #include "spice/server/migration/source.h"
 
 namespace segue::spice::server {
@@ -76,14 +77,20 @@ class Agent final : private DevicePort::Owner {
     // --- Hand-over -------------------------------------------------------------------------------
     // The last words to the client, before its MIGRATE.
     void before_migrate(ClientId id);
-    wire::migration::Main capture(ClientId id) const;
+    // What the client takes along, once: of several clients each brings a part of what waits for
+    // the agent. `more` is of use where there are several.
+    struct Carried {
+        wire::migration::Main state;
+        wire::extension::AgentState more;
+    };
+    Carried capture(ClientId id);
     // The client will bring the state of its former server: until restore(), join() or leave() the
     // device is held, so that nothing is read for nobody, and nothing of ours gets into the middle
     // of what that server had begun to write.
     void expect(ClientId id);
     void expect_no_more(ClientId id);
     // In place of join(), for a client with the state of its former server.
-    void restore(ClientId id, User& user, const wire::migration::Main& state);
+    void restore(ClientId id, User& user, const Carried& carried);
 
   private:
     struct Session {
@@ -118,7 +125,11 @@ class Agent final : private DevicePort::Owner {
     Result<> pass_on_held();
     Result<> collect_monitors(Session& session, ByteView piece);
     void pay_back(Session& session, std::uint32_t tokens);
-    void apply(ClientId id, const wire::migration::Main& state);
+    bool anyone_started() const;
+    void end_unfinished(ClientId id);
+    void take_arrived();
+    void apply(ClientId id, const Carried& carried);
+    void give_up_arrived();
     void write_own(std::uint32_t type, ByteView data);
     void send_mouse();
     void send_graphics_devices();
@@ -139,10 +150,10 @@ class Agent final : private DevicePort::Owner {
     bool mouse_under_way_ = false;
     std::deque<AgentMouse> mice_;
     std::set<ClientId> expected_;
-    // The state of the client that brought it, until the port opens.
-    std::optional<wire::migration::Main> pending_;
-    ClientId pending_of_ = 0;
+    // What clients brought, until the others are here, too, and the port opens.
+    std::map<ClientId, Carried> arrived_;
     std::unique_ptr<Timer> patience_;
+    std::uint32_t captures_ = 0;  // of the move under way
 };
 
 }  // namespace segue::spice::server

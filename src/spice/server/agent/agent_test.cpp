@@ -41,6 +41,14 @@ std::vector<Bytes> pieces_of(const Bytes& whole) {
     return pieces;
 }
 
+// Through the client, and back.
+Agent::Carried carried_over(const Agent::Carried& carried) {
+    const Bytes blob = wire::encode(0, carried.state).body();
+    const Bytes more = wire::encode(0, carried.more).body();
+    return {wire::parse<wire::migration::Main>(SharedBytes::copy(blob)).value(),
+            wire::parse<wire::extension::AgentState>(SharedBytes::copy(more)).value()};
+}
+
 class FakeUser final : public Agent::User {
   public:
     void agent_connected(std::uint32_t tokens) override {
@@ -322,8 +330,7 @@ TEST_F(AgentTest, AMoveAtEveryByteLosesNothing) {
         ASSERT_TRUE(source->data(1, SharedBytes::copy(up[0])));
         source->set_running(false);
         source->before_migrate(1);
-        const Bytes blob = wire::encode(0, source->capture(1)).body();
-        const auto state = wire::parse<wire::migration::Main>(SharedBytes::borrow(blob)).value();
+        const Agent::Carried state = carried_over(source->capture(1));
 
         auto target = make();
         target->set_running(false);
@@ -372,9 +379,7 @@ TEST_F(AgentTest, NothingIsReadOrWrittenBeforeTheStateHasCome) {
     ASSERT_TRUE(source->data(1, SharedBytes::copy(clipboard)));
     source->set_running(false);
     source->before_migrate(1);
-    const Bytes blob = wire::encode(0, source->capture(1)).body();
-    agent_->restore(1, user_,
-                    wire::parse<wire::migration::Main>(SharedBytes::borrow(blob)).value());
+    agent_->restore(1, user_, carried_over(source->capture(1)));
     EXPECT_EQ(user_.heard, clipboard);
     Bytes rest(whole.begin() + 11, whole.end());
     ASSERT_GT(guest_.taken.size(), rest.size()) << "the pointer's position, behind it";
@@ -408,20 +413,138 @@ TEST_F(AgentTest, TokensFreedWhileTheClientLeavesAreGrantedAtTheTarget) {
     agent_->wakeup();
     EXPECT_EQ(user_.may_send, 2u);
     agent_->set_running(false);
-    const Bytes blob = wire::encode(0, agent_->capture(1)).body();
+    const Agent::Carried state = carried_over(agent_->capture(1));
     auto target = make();
     attach(*target);
-    target->restore(1, user_,
-                    wire::parse<wire::migration::Main>(SharedBytes::borrow(blob)).value());
+    target->restore(1, user_, state);
     EXPECT_EQ(user_.may_send, TokenAccount::kWindow);
 }
 
 TEST_F(AgentTest, AfterAMoveWithoutItsAgentTheClientIsTold) {
-    wire::migration::Main state;
-    state.agent_device.connected = true;
-    state.client_agent_started = true;
-    agent_->restore(1, user_, state);
+    Agent::Carried carried;
+    carried.state.agent_device.connected = true;
+    carried.state.client_agent_started = true;
+    agent_->restore(1, user_, carried);
     EXPECT_TRUE(loop_.run_until([&] { return user_.disconnected == 1; }, 20s));
+}
+
+// Of what waits for the agent each client takes along what the one before did not; and none is
+// heard at the target before all have brought theirs.
+class SeveralMove : public AgentTest {
+  protected:
+    SeveralMove() {
+        attach(*agent_);
+        guest_.takes = 11;
+        for (const ClientId id : {1, 2}) {
+            agent_->join(id, users_[id]);
+            EXPECT_TRUE(agent_->start(id, ~0u));
+        }
+    }
+    void write(Agent& agent, ClientId id, const Bytes& piece) {
+        ASSERT_GT(users_[id].may_send--, 0u);
+        ASSERT_TRUE(agent.data(id, SharedBytes::copy(piece)));
+    }
+    void leave(ClientId id) {
+        states_[id] = carried_over(agent_->capture(id));
+        agent_->leave(id);
+    }
+    std::unique_ptr<Agent> target() {
+        guest_.takes = SIZE_MAX;
+        auto made = make();
+        made->set_running(false);
+        for (const ClientId id : {1, 2})
+            made->expect(id);
+        attach(*made);
+        made->set_running(true);
+        return made;
+    }
+
+    std::map<ClientId, FakeUser> users_;
+    std::map<ClientId, Agent::Carried> states_;
+};
+
+TEST_F(SeveralMove, NothingIsDoubledOrOutOfOrder) {
+    Bytes expected;
+    const auto say_whole = [&](ClientId id, std::size_t size) {
+        const Bytes whole = message(VD_AGENT_REPLY, numbered(size));
+        write(*agent_, id, whole);
+        append(expected, chunk(VDP_CLIENT_PORT, whole));
+    };
+    for (std::size_t size = 8; size < 12; ++size)
+        say_whole(2, size);
+    say_whole(1, 20);
+    agent_->set_running(false);
+    for (const ClientId id : {1, 2})
+        agent_->before_migrate(id);
+    leave(1);
+    for (std::size_t size = 30; size < 36; ++size)
+        say_whole(2, size);
+    leave(2);
+    EXPECT_EQ(users_[2].may_send, 0u);
+    const Bytes begun = guest_.taken;
+    for (const ClientId first : {1, 2}) {
+        guest_.taken = begun;
+        auto after = target();
+        const FakeUser before = users_[2];
+        after->restore(first, users_[first], states_[first]);
+        EXPECT_EQ(guest_.taken, begun) << "the other one is still on its way";
+        after->restore(3 - first, users_[3 - first], states_[3 - first]);
+        EXPECT_EQ(guest_.taken, expected);
+        EXPECT_EQ(users_[2].may_send, TokenAccount::kWindow);
+        users_[2] = before;
+    }
+}
+
+TEST_F(SeveralMove, AMessageUnderWayIsNotCutIntoByAnothers) {
+    const std::vector<Bytes> pieces = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
+    const Bytes early = message(VD_AGENT_REPLY, Bytes(8));
+    const Bytes late = message(VD_AGENT_REPLY, Bytes(9));
+    write(*agent_, 1, pieces[0]);
+    write(*agent_, 2, early);
+    agent_->set_running(false);
+    for (const ClientId id : {1, 2})
+        agent_->before_migrate(id);
+    leave(1);
+    write(*agent_, 2, late);
+    leave(2);
+    const Bytes begun = guest_.taken;
+    for (const ClientId first : {1, 2}) {
+        guest_.taken = begun;
+        auto after = target();
+        after->restore(first, users_[first], states_[first]);
+        if (first == 1) {
+            ASSERT_TRUE(after->data(1, SharedBytes::copy(pieces[1])));
+        }
+        after->restore(3 - first, users_[3 - first], states_[3 - first]);
+        if (first == 2) {
+            ASSERT_TRUE(after->data(1, SharedBytes::copy(pieces[1])));
+        }
+        Bytes expected;
+        for (const Bytes& piece : {pieces[0], pieces[1], early, late})
+            append(expected, chunk(VDP_CLIENT_PORT, piece));
+        EXPECT_EQ(guest_.taken, expected) << first;
+    }
+}
+
+// What it had begun is ended, and what it took along of the other is not lost.
+TEST_F(SeveralMove, OneThatDiesThereTakesNothingFromTheOther) {
+    const std::vector<Bytes> pieces = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
+    const Bytes other = message(VD_AGENT_REPLY, Bytes(8));
+    write(*agent_, 1, pieces[0]);
+    write(*agent_, 2, other);
+    agent_->set_running(false);
+    for (const ClientId id : {1, 2})
+        agent_->before_migrate(id);
+    leave(1);
+    leave(2);
+    auto after = target();
+    after->restore(1, users_[1], states_[1]);
+    after->leave(1);
+    after->restore(2, users_[2], states_[2]);
+    Bytes expected = chunk(VDP_CLIENT_PORT, pieces[0]);
+    append(expected, chunk(VDP_SERVER_PORT, message(VD_AGENT_CLIENT_DISCONNECTED, {})));
+    append(expected, chunk(VDP_CLIENT_PORT, other));
+    EXPECT_EQ(guest_.taken, expected);
 }
 
 }  // namespace

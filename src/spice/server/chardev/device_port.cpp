@@ -73,6 +73,7 @@ std::size_t DevicePort::read(std::span<std::uint8_t> into) {
 
 void DevicePort::set_running(bool running) {
     running_ = running;
+    captured_ = 0;
     if (moves()) return wakeup();
     if (retry_) retry_->cancel();
 }
@@ -98,24 +99,37 @@ void DevicePort::forget(Payer payer) {
             continue;
         }
         queued_ -= piece.bytes.size();
+        if (index < captured_) --captured_;
         queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(index));
     }
 }
 
-DevicePort::Unwritten DevicePort::capture(Payer payer) const {
+DevicePort::Unwritten DevicePort::capture_from(std::size_t first, Payer payer) const {
     Unwritten state;
     state.bytes.reserve(queued_);
     for (std::size_t index = 0; index < queue_.size(); ++index) {
         const Piece& piece = queue_[index];
+        if (piece.payer == payer) state.tokens += piece.tokens;
+        if (index < first) continue;
         const ByteView rest = piece.bytes.view().subspan(index == 0 ? begun_ : 0);
         state.bytes.insert(state.bytes.end(), rest.begin(), rest.end());
-        if (piece.payer == payer) state.tokens += piece.tokens;
     }
     return state;
 }
 
+DevicePort::Unwritten DevicePort::capture(Payer payer) const {
+    return capture_from(0, payer);
+}
+
+DevicePort::Unwritten DevicePort::capture_rest(Payer payer) {
+    Unwritten state = capture_from(captured_, payer);
+    captured_ = queue_.size();
+    return state;
+}
+
 void DevicePort::restore(Unwritten state, Payer payer) {
-    if (state.bytes.empty()) return;
+    // Tokens of bytes that another payer brought come back when the guest has taken those.
+    if (state.bytes.empty() && state.tokens == 0) return;
     queued_ += state.bytes.size();
     queue_.push_front({wire::SharedBytes::take(std::move(state.bytes)), payer, state.tokens});
     push();

@@ -72,6 +72,9 @@ class DevicePort {
     void forget(Payer payer);
 
     Unwritten capture(Payer payer) const;
+    // Of several payers each takes along what came since the last capture, whoever paid for it, and
+    // all tokens of its own.
+    Unwritten capture_rest(Payer payer);
     // In front of everything queued here.
     void restore(Unwritten state, Payer payer);
 
@@ -81,6 +84,7 @@ class DevicePort {
         Payer payer;
         std::uint32_t tokens;
     };
+    Unwritten capture_from(std::size_t first, Payer payer) const;
     bool moves() const { return running_ && !held_; }
     void push();
     // False: the device takes nothing more, or this port has ended.
@@ -90,7 +94,8 @@ class DevicePort {
     Owner& owner_;
     std::unique_ptr<Timer> retry_;  // none when the device tells
     std::deque<Piece> queue_;
-    std::size_t begun_ = 0;  // bytes of the first piece that the guest has
+    std::size_t begun_ = 0;     // bytes of the first piece that the guest has
+    std::size_t captured_ = 0;  // pieces at the front that went along with a payer already
     std::size_t queued_ = 0;
     bool running_ = false;
     bool held_ = false;

@@ -87,11 +87,34 @@ std::uint32_t MainChannel::migrate_flags() const {
 }
 
 Bytes MainChannel::migrate_data() {
-    return wire::encode(0, events_.main_state()).body();
+    return write_main_state(events_.main_state());
 }
 
 Result<> MainChannel::restore(const wire::SharedBytes& blob) {
-    return events_.restore_main(TRY(wire::parse<wire::migration::Main>(blob)));
+    return events_.restore_main(TRY(read_main_state(blob)));
+}
+
+// --- The state ----------------------------------------------------------------------------------
+
+Bytes write_main_state(const MainState& state) {
+    Bytes bytes = wire::encode(0, state.blob).body();
+    if (state.agent.order == 0 && state.agent.held.empty()) return bytes;
+    const Bytes more = wire::encode(0, state.agent).body();
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    return bytes;
+}
+
+Result<MainState> read_main_state(const wire::SharedBytes& bytes) {
+    MainState state;
+    state.blob = TRY(wire::parse<wire::migration::Main>(bytes));
+    // What its offsets point at stands behind its fixed part, and ours behind that.
+    const std::size_t end = wire::encode(0, state.blob).body().size();
+    const std::string_view magic = "SGAG";
+    if (end > bytes.size() || as_text(bytes.view().subspan(end)).substr(0, 4) != magic)
+        return state;
+    state.agent =
+        TRY(wire::parse<wire::extension::AgentState>(bytes.slice(end, bytes.size() - end)));
+    return state;
 }
 
 }  // namespace segue::spice::server

@@ -6,10 +6,19 @@
 
 #include "base/time.h"
 #include "spice/server/channel.h"
+#include "spice/server/migration/extension.schema.h"
 #include "spice/wire/main.schema.h"
 #include "spice/wire/migration.schema.h"
 
 namespace segue::spice::server {
+
+// What goes along with the client: stock's blob, and ours behind it.
+struct MainState {
+    wire::migration::Main blob;
+    wire::extension::AgentState agent;
+};
+Bytes write_main_state(const MainState& state);
+Result<MainState> read_main_state(const wire::SharedBytes& bytes);
 
 // What the client says; the session answers. An error closes the connection.
 class MainEvents {
@@ -26,8 +35,8 @@ class MainEvents {
     // The client has moved here from another server.
     virtual Result<> migrate_end() = 0;
     virtual Result<> migrate_do_seamless(std::uint32_t source_version) = 0;
-    virtual Result<> restore_main(const wire::migration::Main& state) = 0;
-    virtual wire::migration::Main main_state() = 0;
+    virtual Result<> restore_main(const MainState& state) = 0;
+    virtual MainState main_state() = 0;
     virtual void round_trip(Duration time) = 0;
     // Room has come for more than what must be said.
     virtual void main_room() {}

@@ -22,8 +22,8 @@ class Session final : public MainEvents {
     }
     Result<> migrate_end() override { return {}; }
     Result<> migrate_do_seamless(std::uint32_t) override { return {}; }
-    Result<> restore_main(const wire::migration::Main&) override { return {}; }
-    wire::migration::Main main_state() override { return {}; }
+    Result<> restore_main(const MainState&) override { return {}; }
+    MainState main_state() override { return {}; }
     void round_trip(Duration) override { ++round_trips; }
 
     std::vector<Linked> answers;
@@ -84,6 +84,36 @@ TEST_F(MainChannelTest, AMeasurementIsNotDisturbed) {
     EXPECT_EQ(session.round_trips, 1);
     hear(read_so_far);
     EXPECT_TRUE(channel.is_ping_answered());
+}
+
+TEST(MainState, SaysNothingMoreOfOneClient) {
+    MainState state;
+    state.blob.agent_device.write_data = wire::SharedBytes::copy(Bytes(100));
+    const Bytes bytes = write_main_state(state);
+    EXPECT_EQ(bytes.size(), 65u + 100);
+    EXPECT_TRUE(read_main_state(wire::SharedBytes::borrow(bytes)));
+    // Another server's, with something of its own behind it.
+    Bytes strange = bytes;
+    strange.resize(bytes.size() + 7, 0xaa);
+    EXPECT_TRUE(read_main_state(wire::SharedBytes::borrow(strange)));
+}
+
+TEST(MainState, ComesBackAsItWasAndEveryTruncationIsRefused) {
+    MainState state;
+    state.blob.agent_device.write_data = wire::SharedBytes::copy(Bytes(10, 5));
+    state.agent.order = 3;
+    state.agent.held.emplace_back().data = wire::SharedBytes::copy(Bytes{1, 2, 3});
+    const Bytes bytes = write_main_state(state);
+    const std::size_t stock = 65 + 10;
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        const auto read = read_main_state(wire::SharedBytes::borrow(ByteView(bytes).first(size)));
+        EXPECT_EQ(read.has_value(), size >= stock && size < stock + 4) << size;
+    }
+    const auto read = read_main_state(wire::SharedBytes::borrow(bytes)).value();
+    EXPECT_EQ(read.agent.order, 3u);
+    ASSERT_EQ(read.agent.held.size(), 1u);
+    EXPECT_EQ(read.agent.held[0].data.size(), 3u);
+    EXPECT_EQ(read.blob.agent_device.write_data.size(), 10u);
 }
 
 }  // namespace

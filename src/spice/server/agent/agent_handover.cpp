@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The agent's part of a hand-over: what its clients take along, and bring.
+#include <algorithm>
+
+#include "base/log.h"
+#include "spice/server/agent/agent.h"
+
+namespace segue::spice::server {
+
+using wire::SharedBytes;
+namespace extension = wire::extension;
+
+// --- Source -------------------------------------------------------------------------------------
+
+void Agent::before_migrate(ClientId id) {
+    Session* session = find(id);
+    if (session == nullptr) return;
+    session->leaves = true;
+    if (port_) {
+        // At the beginning of a message no less than its header can go; the rest moves as state.
+        const std::size_t least = from_agent_.in_message() ? 0 : sizeof(VDAgentMessage) - 1;
+        if (auto piece = reader_.cut(least)) {
+            if (const Result<> done = deliver(std::move(*piece)); !done)
+                return broken(done.error().message);
+        }
+    }
+    // What was read is with the client; it will not count tokens of this server any more.
+    for (const SharedBytes& piece : session->to_client)
+        session->user->agent_says(piece);
+    session->to_client.clear();
+}
+
+Agent::Carried Agent::capture(ClientId id) {
+    Carried carried;
+    wire::migration::Main& state = carried.state;
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) return carried;
+    const Session& session = found->second;
+    const auto arrived = arrived_.find(id);
+    if (arrived != arrived_.end()) {
+        carried = arrived->second;
+    } else if (!port_) {
+        return carried;
+    } else {
+        state.agent_device.connected = true;
+        DevicePort::Unwritten unwritten = port_->capture_rest(id);
+        state.agent_device.write_client_tokens = unwritten.tokens;
+        state.agent_device.write_data = SharedBytes::take(std::move(unwritten.bytes));
+        carried.more.order = captures_++;
+        reader_.capture(state);
+        // Between two chunks of a message other servers cannot take its rest over; ours reads it
+        // here.
+        state.agent_header_done =
+            state.agent_chunk_header_size == sizeof(VDIChunkHeader) && state.agent_header.empty();
+        state.agent_remaining = from_agent_.remaining();
+        state.agent_filter = static_cast<std::uint8_t>(from_agent_.verdict());
+    }
+    for (const SharedBytes& piece : session.to_agent) {
+        extension::HeldPiece held;
+        held.data = SharedBytes::copy(piece.view());
+        carried.more.held.push_back(std::move(held));
+        ++state.agent_device.write_client_tokens;
+    }
+    session.account.capture(state.agent_device);
+    state.client_agent_started = session.started;
+    state.client_remaining = session.filter.remaining();
+    state.client_filter = static_cast<std::uint8_t>(session.filter.verdict());
+    return carried;
+}
+
+// --- Target -------------------------------------------------------------------------------------
+
+void Agent::expect(ClientId id) {
+    expected_.insert(id);
+    if (port_) port_->set_held(true);
+}
+
+void Agent::expect_no_more(ClientId id) {
+    if (expected_.erase(id) == 0 || !expected_.empty()) return;
+    take_arrived();
+    if (port_) port_->set_held(false);
+}
+
+void Agent::restore(ClientId id, User& user, const Carried& carried) {
+    Session& session = sessions_[id];
+    session.user = &user;
+    session.knows = is_attached();
+    const wire::migration::Main& state = carried.state;
+    if (state.agent_device.connected) {
+        session.knows = true;
+        session.started = state.client_agent_started;
+        session.account.restore(state.agent_device);
+        session.filter.restore(state.client_remaining, state.client_filter);
+        Carried& kept = arrived_[id] = carried;
+        // What stays beyond this function may not borrow.
+        kept.state.agent_device.write_data =
+            SharedBytes::copy(state.agent_device.write_data.contiguous().view());
+        for (extension::HeldPiece& piece : kept.more.held)
+            piece.data = SharedBytes::copy(piece.data.contiguous().view());
+        if (!port_ && running_) patience_->start(kAttachPatience);
+    } else if (session.knows) {
+        // There was none at the source: the client learns of one that is here.
+        user.agent_connected(TokenAccount::kWindow);
+    }
+    expect_no_more(id);
+    take_arrived();
+}
+
+// When all are here: what one has begun to say another one's bytes may end.
+void Agent::take_arrived() {
+    if (!port_ || !expected_.empty() || arrived_.empty()) return;
+    std::vector<std::pair<ClientId, Carried>> all(arrived_.begin(), arrived_.end());
+    arrived_.clear();
+    std::sort(all.begin(), all.end(), [](const auto& one, const auto& other) {
+        return one.second.more.order > other.second.more.order;
+    });
+    // Each goes in front of the one before.
+    for (const auto& [id, carried] : all)
+        apply(id, carried);
+    if (const Result<> done = pass_on_held(); !done)
+        log_warning("spice", "the guest's agent: {}", done.error().message);
+    if (port_) port_->wakeup();
+}
+
+void Agent::apply(ClientId id, const Carried& carried) {
+    const wire::migration::Main& state = carried.state;
+    reader_.restore(state);
+    from_agent_.restore(state.agent_remaining, state.agent_filter);
+    const auto held = static_cast<std::uint32_t>(carried.more.held.size());
+    const std::uint32_t tokens = state.agent_device.write_client_tokens;
+    const SharedBytes unwritten = state.agent_device.write_data.contiguous();
+    port_->restore(
+        {Bytes(unwritten.view().begin(), unwritten.view().end()), tokens - std::min(held, tokens)},
+        id);
+    Session* session = find(id);
+    if (session == nullptr) {
+        // It has gone already, and what it had begun to say has no end.
+        if (state.client_remaining != 0 || !anyone_started()) end_unfinished(id);
+        return;
+    }
+    session->receives = session->started;
+    for (std::size_t index = held; index-- > 0;)
+        session->to_agent.push_front(carried.more.held[index].data.contiguous());
+    if (session->filter.in_message() && session->filter.verdict() == AgentFilter::Verdict::pass)
+        speaker_ = id;
+    // What the former server could not say any more.
+    pay_back(*session, 0);
+}
+
+// The port has not opened.
+void Agent::give_up_arrived() {
+    for (const auto& [id, carried] : std::exchange(arrived_, {})) {
+        Session* session = find(id);
+        if (session == nullptr) continue;
+        reset(*session);
+        session->knows = false;
+        session->user->agent_disconnected();
+    }
+}
+
+}  // namespace segue::spice::server
