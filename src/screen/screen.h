@@ -44,7 +44,8 @@ enum class Event : std::uint8_t {
     library_lost,    // its control socket is gone: only channel_linked tells now
     viewer_left,     // on the source
     bulk_taken,      // the destination's library has the first state
-    guest_stopped,   // RAM is nearly over there
+    guest_stopped,   // RAM is nearly over there, or something has paused it
+    guest_resumed,   // it was only paused: all is told anew
     state_taken,     // the destination's library has the final state
     switched,        // SPICE_MIGRATE_COMPLETED
     dropped,         // the migration was given up
@@ -129,6 +130,6 @@ std::string_view name_of(Verb verb);
 // What the state means, for the documents.
 std::string_view meaning_of(State state);
 inline constexpr int kStates = 10;
-inline constexpr int kEvents = 15;
+inline constexpr int kEvents = 16;
 
 }  // namespace segue::screen

@@ -77,6 +77,20 @@ TEST(Screen, OurLibraryEndsTheWait) {
     EXPECT_TRUE(has(screen.handle({Event::timer_expired}), Verb::finished));
 }
 
+TEST(Screen, AGuestThatWasOnlyPausedIsOnItsWayAgain) {
+    for (const bool taken : {false, true}) {
+        Screen screen = linking(ours(), 1);
+        screen.handle({Event::clients_linked, 1});
+        screen.handle({Event::bulk_taken});
+        screen.handle({Event::guest_stopped});
+        if (taken) screen.handle({Event::state_taken});
+        EXPECT_TRUE(has(screen.handle({Event::guest_resumed}), Verb::stop_timer));
+        EXPECT_EQ(screen.state(), State::bulk);
+        screen.handle({Event::guest_stopped});
+        EXPECT_EQ(screen.state(), State::difference);
+    }
+}
+
 TEST(Screen, TheLibraryMayBeQuickerThanQemusReply) {
     Screen screen(ours());
     screen.handle({Event::move});

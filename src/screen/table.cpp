@@ -51,10 +51,12 @@ const Row kRows[] = {
     {S::bulk, E::dropped, G::always, S::staying, {V::withdraw}},
 
     {S::difference, E::state_taken, G::always, S::going, {}},
+    {S::difference, E::guest_resumed, G::always, S::bulk, {}},
     {S::difference, E::timer_expired, G::always, S::going, {}},
     {S::difference, E::switched, G::always, S::done, {V::finished}},
     {S::difference, E::dropped, G::always, S::staying, {V::withdraw}},
 
+    {S::going, E::guest_resumed, G::always, S::bulk, {}},
     {S::going, E::switched, G::always, S::done, {V::finished}},
     {S::going, E::timer_expired, G::always, S::done, {V::finished}},
     {S::going, E::dropped, G::always, S::staying, {V::withdraw}},
@@ -86,7 +88,8 @@ constexpr std::string_view kMeanings[] = {
 constexpr std::string_view kEventNames[] = {
     "move",           "viewers_none",   "viewers_some", "announced",   "announce_failed",
     "channel_linked", "clients_linked", "library_lost", "viewer_left", "bulk_taken",
-    "guest_stopped",  "state_taken",    "switched",     "dropped",     "timer_expired"};
+    "guest_stopped",  "guest_resumed",  "state_taken",  "switched",    "dropped",
+    "timer_expired"};
 constexpr std::string_view kGuardNames[] = {
     "", "all linked", "nobody", "none follows", "state carried", "no wait"};
 constexpr std::string_view kVerbNames[] = {

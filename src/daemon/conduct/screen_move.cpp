@@ -164,6 +164,10 @@ void ScreenMove::guest_stopped() {
     feed({Event::guest_stopped});
 }
 
+void ScreenMove::guest_resumed() {
+    feed({Event::guest_resumed});
+}
+
 void ScreenMove::switched() {
     feed({Event::switched});
 }

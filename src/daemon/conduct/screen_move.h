@@ -59,6 +59,7 @@ class ScreenMove {
     void target_took(bool last);
     void viewer_left();
     void guest_stopped();
+    void guest_resumed();
     void switched();
     void drop();
 

@@ -120,6 +120,8 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
         feed(SourceEvent::screen_done);
     } else if (event.name == "STOP") {
         screen_.guest_stopped();
+    } else if (event.name == "RESUME") {
+        screen_.guest_resumed();
     } else if (event.name == "SPICE_DISCONNECTED") {
         screen_.viewer_left();
     }

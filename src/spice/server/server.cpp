@@ -211,8 +211,9 @@ void Server::vm_start() {
     if (home_ != nullptr) runs_since_ = home_->now();
     if (links_) links_->open_door();
     source_.machine_runs();
-    // A machine that was paused on the way goes on telling; one that comes back does not leave.
-    if (sender_.step() != StateSender::Step::told) drop_state();
+    take_last_state_back();
+    for (const auto& client : clients_)
+        give_state(*client);
     if (devices_) devices_->set_running(true);
     for (const auto& display : displays_)
         display->start();

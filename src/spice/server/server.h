@@ -162,6 +162,7 @@ class Server final : private InputSink {
     void set_standby(const control::StandbyPlace& place);
     void carry_state();
     void tell_last_state();
+    void take_last_state_back();
     void drop_state();
     void withdraw();
     void state_taken();

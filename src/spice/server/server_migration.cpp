@@ -18,6 +18,8 @@ Result<> Server::migrate_connect(const MigrationDestination& destination) {
         if (migration_observer_) migration_observer_->connect_complete();
         return tl::make_unexpected(actions.error());
     }
+    drop_state();
+    sender_.forget();
     perform(*actions, destination);
     return {};
 }
@@ -116,6 +118,18 @@ void Server::tell_last_state() {
         links_->tell_state(sender_.finish(collect_state(true)));
 }
 
+// A machine that goes on here was only paused on its way (its disk was full, its watchdog struck).
+void Server::take_last_state_back() {
+    const StateSender::Step step = sender_.step();
+    if (step != StateSender::Step::last_told && step != StateSender::Step::taken) return;
+    const MigrationSource::State state = source_.state();
+    if (state != MigrationSource::State::linking && state != MigrationSource::State::linked)
+        return drop_state();
+    for (const auto& client : clients_)
+        client->thaw();
+    links_->tell_state(sender_.begin_again(collect_state(false)));
+}
+
 void Server::drop_state() {
     if (sender_.step() == StateSender::Step::idle) return;
     sender_.drop();
@@ -167,7 +181,8 @@ void Server::wish_came_late(LinkId link, ImageCompression wish) {
 void Server::give_state(Client& client) {
     if (!client.moved_here()) return;
     if (arrived_key_) client.set_state_key(*arrived_key_);
-    client.take_state(arrived_state_);
+    // Until its machine is here, that may still go on over there, and all be told anew.
+    if (running_ || client.is_settled()) client.take_state(arrived_state_);
 }
 
 std::vector<ClientId> Server::present() const {
@@ -195,7 +210,7 @@ void Server::perform(const MigrationSource::Actions& actions,
             const bool carried = migrate->carried && carried_.count(migrate->client) != 0;
             Client* client = find_client(migrate->client);
             if (client == nullptr) continue;
-            if (sender_.step() != StateSender::Step::idle) client->set_state_key(sender_.key());
+            if (sender_.key()) client->set_state_key(*sender_.key());
             client->migrate_channels(carried);
         } else if (const auto* disconnect = std::get_if<Source::Disconnect>(&action)) {
             drop_client(disconnect->client, "it did not follow its machine in time");

@@ -50,15 +50,25 @@ Result<CarriedMessage> read_carried(ByteView bytes) {
 // --- Source -------------------------------------------------------------------------------------
 
 CarriedMessage StateSender::begin(CarriedParts parts, const StateKey& key) {
-    step_ = Step::told;
+    drop();
     key_ = key;
+    return first_state(std::move(parts));
+}
+
+CarriedMessage StateSender::begin_again(CarriedParts parts) {
+    return first_state(std::move(parts));
+}
+
+CarriedMessage StateSender::first_state(CarriedParts parts) {
+    step_ = Step::told;
     told_ = std::move(parts);
-    return {++move_, false, key_, told_};
+    return {++move_, false, *key_, told_};
 }
 
 CarriedMessage StateSender::finish(CarriedParts parts) {
     step_ = Step::last_told;
-    CarriedMessage message{move_, true, key_, {}};
+    ++not_taken_;
+    CarriedMessage message{move_, true, *key_, {}};
     for (auto& [key, data] : parts) {
         const auto told = told_.find(key);
         if (told == told_.end() || told->second != data) message.parts[key] = std::move(data);
@@ -67,15 +77,27 @@ CarriedMessage StateSender::finish(CarriedParts parts) {
     return message;
 }
 
-std::optional<CarriedMessage> StateSender::more(CarriedParts parts) const {
+std::optional<CarriedMessage> StateSender::more(CarriedParts parts) {
     if (step_ != Step::last_told && step_ != Step::taken) return std::nullopt;
-    return CarriedMessage{move_, true, key_, std::move(parts)};
+    ++not_taken_;
+    return CarriedMessage{move_, true, *key_, std::move(parts)};
 }
 
 bool StateSender::taken() {
-    if (step_ != Step::last_told) return false;
+    if (not_taken_ > 0) --not_taken_;
+    if (step_ != Step::last_told || not_taken_ > 0) return false;
     step_ = Step::taken;
     return true;
+}
+
+void StateSender::drop() {
+    step_ = Step::idle;
+    not_taken_ = 0;
+}
+
+void StateSender::forget() {
+    drop();
+    key_.reset();
 }
 
 // --- Target -------------------------------------------------------------------------------------

@@ -45,19 +45,28 @@ class StateSender {
     CarriedMessage begin(CarriedParts parts, const StateKey& key);
     // The machine stands still. Only in `told`.
     CarriedMessage finish(CarriedParts parts);
+    // It was only paused, and goes on: the final state is void, and a first one follows again,
+    // under the same key. Only when finished, or taken.
+    CarriedMessage begin_again(CarriedParts parts);
     // What changed after that. Only when finished, or taken.
-    std::optional<CarriedMessage> more(CarriedParts parts) const;
-    // The target has all of it. False: nobody waits for that.
+    std::optional<CarriedMessage> more(CarriedParts parts);
+    // The target has one final state more. True: it has all of them now, and somebody waits for it.
     bool taken();
-    void drop() { step_ = Step::idle; }
+    void drop();
+    // There is another target, which knows nothing of this.
+    void forget();
 
     Step step() const { return step_; }
-    const StateKey& key() const { return key_; }
+    // Of the move that was begun last: whatever became of the state, its target asks for the seal.
+    const std::optional<StateKey>& key() const { return key_; }
 
   private:
+    CarriedMessage first_state(CarriedParts parts);
+
     Step step_ = Step::idle;
     std::uint32_t move_ = 0;
-    StateKey key_{};
+    std::optional<StateKey> key_;
+    std::size_t not_taken_ = 0;  // final states that the target has not confirmed
     CarriedParts told_;
 };
 

@@ -75,10 +75,48 @@ TEST(CarriedState, WhatIsWishedForLateFollowsTheFinalState) {
     ASSERT_TRUE(more);
     EXPECT_TRUE(keeper.take(read_carried(write_carried(*more)).value()).value());
     EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {1}}, {wish, {6}}}));
+    EXPECT_FALSE(sender.taken()) << "but for the wish";
     EXPECT_TRUE(sender.taken());
     EXPECT_TRUE(sender.more({}));
     sender.drop();
     EXPECT_FALSE(sender.more({}));
+}
+
+// It was paused on its way, and its clients were sent more when it went on.
+TEST(CarriedState, AMachineThatGoesOnIsToldAnew) {
+    StateSender sender;
+    StateKeeper keeper;
+    EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}, {display(2), {1}}}, {7})));
+    EXPECT_TRUE(keeper.take(sender.finish({{display(1), {2}}})).value());
+    const auto again = sender.begin_again({{display(1), {3}}});
+    EXPECT_EQ(again.key, StateKey{7});
+    EXPECT_FALSE(keeper.take(again).value());
+    EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {3}}}));
+    EXPECT_FALSE(sender.taken()) << "the first final state, which is void";
+    EXPECT_TRUE(keeper.take(sender.finish({{display(1), {4}}})).value());
+    EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {4}}}));
+    EXPECT_TRUE(sender.taken());
+}
+
+TEST(CarriedState, TheVoidFinalStateIsNotTakenForTheLast) {
+    StateSender sender;
+    sender.begin({}, {});
+    sender.finish({});
+    sender.begin_again({});
+    sender.finish({});
+    EXPECT_FALSE(sender.taken()) << "the first one";
+    EXPECT_TRUE(sender.taken());
+}
+
+// Its target was told of the key already, and takes nothing through the client without the seal.
+TEST(CarriedState, TheKeyOutlivesAStateThatIsDropped) {
+    StateSender sender;
+    EXPECT_FALSE(sender.key());
+    sender.begin({}, {7});
+    sender.drop();
+    EXPECT_EQ(sender.key(), StateKey{7});
+    sender.forget();
+    EXPECT_FALSE(sender.key());
 }
 
 TEST(CarriedState, PartsOfTwoMovesAreNotMixed) {
