@@ -59,7 +59,8 @@ void Server::connect(int destination) {
     if (!alive_) return;
     std::vector<Source::Candidate> candidates;
     for (const auto& [id, client] : clients_) {
-        const bool arriving = client.target && client.target->state() != Target::State::settled;
+        const bool arriving = client.target ? client.target->state() != Target::State::settled
+                                            : client.channels.size() < kChannels;
         candidates.push_back({id, Source::Ability::seamless, arriving});
     }
     auto actions = source_.connect({fmt::format("{}", destination), 1, -1, ""}, candidates,
@@ -270,8 +271,16 @@ void Server::connect_channel(ClientId id, const LinePointer& line, bool expects)
     if (expects) give_state(id);
     // The machine runs here already: the display waits for so long and no longer.
     if (expects && runs_) patience_.start(kStatePatience);
+    see_login(id);
     for (const Message& message : std::exchange(line->unread, {}))
         hear(line, message);
+}
+
+// One that logs in is told where the machine goes when it has linked all that it is to link.
+void Server::see_login(ClientId id) {
+    const Client& client = clients_.at(id);
+    if (client.target || client.channels.size() < kChannels || !source_.awaits(id)) return;
+    perform(source_.settled(id, Source::Ability::seamless));
 }
 
 void Server::end_session(std::uint32_t session) {

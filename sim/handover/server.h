@@ -98,6 +98,7 @@ class Server {
     void main_arrives(const LinePointer& line, std::uint32_t session, bool fresh);
     void channel_arrives(const LinePointer& line, std::uint32_t session);
     void connect_channel(ClientId id, const LinePointer& line, bool expects);
+    void see_login(ClientId id);
     void data_came(ClientId id, Channel& channel);
     void line_lost(const LinePointer& line);
     void end_session(std::uint32_t session);

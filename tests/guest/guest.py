@@ -119,11 +119,21 @@ def boot_sector(name="boot"):
     return cached(f"{name}.bin", [HERE / f"{name}.s"], make).read_bytes()
 
 
-def echo_disk(path, size=1 << 20):
-    """QEMU arguments that boot the guest which repeats what comes on COM2 and COM3 (echo.s)."""
-    sector = boot_sector("echo")
+def sector_disk(path, name, size=1 << 20):
+    """QEMU arguments that boot another boot sector guest."""
+    sector = boot_sector(name)
     Path(path).write_bytes(sector + bytes(size - len(sector)))
     return ["-drive", f"file={path},format=raw,if=ide"]
+
+
+def echo_disk(path):
+    """The guest which repeats what comes on COM2 and COM3 (echo.s)."""
+    return sector_disk(path, "echo")
+
+
+def keys_disk(path):
+    """The guest which says what its keyboard sends (keys.s)."""
+    return sector_disk(path, "keys")
 
 
 def disc_image(path):

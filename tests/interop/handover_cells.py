@@ -72,9 +72,9 @@ def wait_until(condition, what, timeout=60):
 class StockViewer:
     """spice-gtk's client."""
 
-    def __init__(self, directory, address, manner, authority):
+    def __init__(self, directory, address, manner, authority, *more):
         options = ["--ca", authority] if authority else []
-        self.client = Client(f"spice://{address}", *options, environment=MASKS[manner])
+        self.client = Client(f"spice://{address}", *options, *more, environment=MASKS[manner])
         self.directory = directory
 
     def __enter__(self):
@@ -108,12 +108,12 @@ class StockViewer:
 class OwnViewer:
     """segue-view, headless; its pictures are those that it has shown."""
 
-    def __init__(self, directory, address, manner, authority):
+    def __init__(self, directory, address, manner, authority, *more):
         self.frames = directory / "frames"
         self.frames.mkdir()
         options = ["--spice-secure-channels=all", f"--spice-ca-file={authority}"] * bool(authority)
         self.view = viewer.Viewer(directory / "view", f"spice://{address}", *options,
-                                  f"--frames={self.frames}", environment=MASKS[manner])
+                                  f"--frames={self.frames}", *more, environment=MASKS[manner])
 
     def __enter__(self):
         self.view.__enter__()

@@ -26,6 +26,11 @@ constexpr Duration kStatePatience = 30s;
 constexpr Duration kArrivalBound = 60s;
 // Once main has come, the other channels follow as fast as the line brings what is before MIGRATE.
 constexpr Duration kComeTime = 5s;
+// Whoever logs in opens its channels at once, and not all that there are.
+constexpr Duration kLoginTime = 2s;
+// spice-gtk now and then leaves the main connection open behind it when it has gone. Once nothing
+// else is left of it, and nothing more is to be said, it is given so long to close that itself.
+constexpr Duration kLeftTime = 500ms;
 
 main_wire::Destination destination_of(const MigrationDestination& destination) {
     constexpr std::uint16_t kNone = 0xffff;
@@ -120,23 +125,44 @@ void Client::check_alive() {
 }
 
 Result<> Client::attach_channels() {
+    const std::vector<ChannelKey> keys = server_.session().channels;
+    say_channels(keys);
+    added_meanwhile_.clear();
+    server_.tell_standby(*this);
+    if (target_ || std::exchange(knows_channels_, true)) return {};
+    to_link_.insert(keys.begin(), keys.end());
+    for (const auto& [link, channel] : channels_)
+        to_link_.erase(channel.key);
+    come_timer_ = server_.home().make_timer([this] {
+        to_link_.clear();
+        see_who_came();
+    });
+    come_timer_->start(kLoginTime);
+    see_who_came();
+    return {};
+}
+
+void Client::say_channels(const std::vector<ChannelKey>& keys) {
     main_wire::ChannelsList list;
-    for (const ChannelKey& key : server_.session().channels) {
+    for (const ChannelKey& key : keys) {
         main_wire::ChannelId id;
         id.type = key.type;
         id.id = key.id;
         list.channels.push_back(id);
     }
     main_->say(list);
-    server_.tell_standby(*this);
-    return {};
 }
 
 // --- Channels -----------------------------------------------------------------------------------
 
 void Client::channel_linked(LinkedSocket socket) {
     server_.peer_event(PeerEvent::initialized, *socket.peer);
-    if (!target_) return connect(std::move(socket), false);
+    if (!target_) {
+        const ChannelKey key = socket.setup.key;
+        connect(std::move(socket), false);
+        if (to_link_.erase(key) != 0) see_who_came();
+        return;
+    }
     const bool overtaken = overtaken_.count(socket.id) != 0;
     const auto actions = target_->channel_linked(parked_.size(), overtaken);
     if (!actions) {
@@ -247,6 +273,15 @@ void Client::channel_lost(LinkId link) {
     channels_.erase(found);
     server_.peer_event(PeerEvent::disconnected, *peer);
     channel_came(link);
+    if (!channels_.empty() || !main_->is_migrating()) return;
+    left_timer_ = server_.home().make_timer([this] { see_who_left(); });
+    left_timer_->start(kLeftTime);
+}
+
+// The embedder, and who waits for it, learns that the client has followed when this is closed.
+void Client::see_who_left() {
+    if (main_->has_said_all()) return server_.drop_client(id_, "it has followed its machine");
+    left_timer_->start(kLeftTime);
 }
 
 void Client::leds_changed(std::uint8_t leds) {
@@ -273,16 +308,24 @@ void Client::display_removed(Display* display) {
 }
 
 void Client::channel_added(ChannelKey key) {
-    if (!is_settled()) return;
-    main_wire::ChannelId id;
-    id.type = key.type;
-    id.id = key.id;
-    main_wire::ChannelsList list;
-    list.channels.push_back(id);
-    main_->say(list);
+    added_meanwhile_.insert(key);
+    if (is_settled() && !was_told_to_link_) say_added();
+}
+
+void Client::say_added() {
+    std::set<ChannelKey> keys = std::exchange(added_meanwhile_, {});
+    for (const auto& [link, channel] : channels_)
+        keys.erase(channel.key);
+    if (!keys.empty()) say_channels({keys.begin(), keys.end()});
+}
+
+void Client::move_is_off() {
+    if (std::exchange(was_told_to_link_, false)) say_added();
 }
 
 void Client::channel_gone(ChannelKey key) {
+    added_meanwhile_.erase(key);
+    to_link_.erase(key);
     for (const auto& [link, channel] : channels_) {
         if (channel.key == key) server_.close_channel(link);
     }
@@ -357,6 +400,7 @@ MigrationSource::Ability Client::ability() const {
 }
 
 void Client::send_begin(const MigrationDestination& destination, bool seamless) {
+    was_told_to_link_ = true;
     if (seamless) {
         main_wire::MigrateBeginSeamless begin;
         begin.destination = destination_of(destination);
@@ -503,6 +547,7 @@ Result<> Client::migrate_end() {
         return fail(ErrorCode::protocol, "main: MIGRATE_END from a client that is no migration");
     perform(TRY(target_->migrate_end()));
     server_.machine_is_here();
+    say_added();
     return {};
 }
 
@@ -521,6 +566,7 @@ Result<> Client::restore_main(const MainState& state) {
     time.time = server_.session().multi_media_time;
     main_->say(time);
     mouse_mode_changed();
+    say_added();
     return {};
 }
 
@@ -543,7 +589,7 @@ void Client::see_who_came() {
     if (!has_come() || std::exchange(told_that_it_came_, true)) return;
     come_timer_->cancel();
     server_.client_settled(id_);
-    server_.tell_standby(*this);
+    if (target_) server_.tell_standby(*this);
 }
 
 void Client::perform(const MigrationTarget::Actions& actions) {

@@ -56,8 +56,12 @@ class Client final : private MainEvents, private Agent::User {
     bool is_settled() const {
         return !target_ || target_->state() == MigrationTarget::State::settled;
     }
-    // Of one that moves here: all its channels have left the other server.
-    bool has_come() const { return is_settled() && awaited_.empty() && overtaken_.empty(); }
+    // Of one that moves here: all its channels have left the other server; of one that logs in: it
+    // has linked those that it was told of.
+    bool has_come() const {
+        return is_settled() && (target_ || knows_channels_) && to_link_.empty() &&
+               awaited_.empty() && overtaken_.empty();
+    }
     // It uses a channel.
     void channel_came(LinkId link);
     MigrationSource::Ability ability() const;
@@ -67,6 +71,8 @@ class Client final : private MainEvents, private Agent::User {
     // --- Source of a hand-over ---
     void send_begin(const MigrationDestination& destination, bool seamless);
     void send_cancel() { main_->cancel_migration(); }
+    // The machine stays, whatever this client was told.
+    void move_is_off();
     void send_end() { main_->say(wire::main::MigrateEnd{}); }
     void send_switch_host(const MigrationDestination& destination);
     // Where the machine goes on if this host dies; an empty host: nowhere. Not every client knows
@@ -122,8 +128,11 @@ class Client final : private MainEvents, private Agent::User {
     void connect_device(ClientChannel& channel, LinkedSocket socket);
     void connect_parked(bool expects_data);
     void check_alive();
+    void say_channels(const std::vector<ChannelKey>& keys);
+    void say_added();
     void await(LinkId link, ChannelKey key);
     void see_who_came();
+    void see_who_left();
     void beat();
     void state_is_late();
 
@@ -140,11 +149,19 @@ class Client final : private MainEvents, private Agent::User {
     // Of a client that moves here: linked, but not running yet.
     std::optional<MigrationTarget> target_;
     std::vector<LinkedSocket> parked_;
+    // Of a login: told of its channels, and of which it has not linked yet.
+    bool knows_channels_ = false;
+    std::set<ChannelKey> to_link_;
+    // Channels that were plugged in while it was between two servers: it is told of them when it is
+    // at one, since it could not open them at both.
+    bool was_told_to_link_ = false;
+    std::set<ChannelKey> added_meanwhile_;
     // Linked, but still on their way here when the state came: they are to be restored, too.
     std::set<LinkId> overtaken_;
     // Linked and told of, but not used yet: the client still talks to the other server there.
     std::set<LinkId> awaited_;
     std::unique_ptr<Timer> come_timer_;
+    std::unique_ptr<Timer> left_timer_;
     bool told_that_it_came_ = false;
     std::unique_ptr<Timer> alive_timer_;
     std::unique_ptr<Timer> state_timer_;

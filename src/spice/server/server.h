@@ -165,6 +165,7 @@ class Server final : private InputSink {
     void take_last_state_back();
     void drop_state();
     void withdraw();
+    void moves_are_off();
     void state_taken();
     void state_arrived(CarriedParts parts, const StateKey& key);
     void video_lead_changed(LinkId link, Duration lead);

@@ -36,6 +36,7 @@ bool Server::migrate_end(bool moved) {
     const MigrationSource::Carry carried = carry();
     if (!moved) drop_state();
     perform(source_.end(moved, present(), carried), destination);
+    if (!moved) moves_are_off();
     return knows_where;
 }
 
@@ -89,7 +90,8 @@ void Server::channel_came(LinkId link) {
 
 void Server::client_settled(ClientId id) {
     const Client* client = find_client(id);
-    if (client == nullptr) return;
+    // Who logs in knows already where a machine is that has gone.
+    if (client == nullptr || (!client->moved_here() && !source_.awaits(id))) return;
     const auto destination = source_.destination();
     perform(source_.settled(id, client->ability()), destination);
 }
@@ -141,7 +143,14 @@ void Server::drop_state() {
 // The move was given up before it began: QEMU has no word for that.
 void Server::withdraw() {
     drop_state();
-    if (!source_.is_started()) perform(source_.end(false, present()), source_.destination());
+    if (source_.is_started()) return;
+    perform(source_.end(false, present()), source_.destination());
+    moves_are_off();
+}
+
+void Server::moves_are_off() {
+    for (const auto& client : clients_)
+        client->move_is_off();
 }
 
 void Server::state_taken() {

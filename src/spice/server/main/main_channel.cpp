@@ -87,6 +87,7 @@ std::uint32_t MainChannel::migrate_flags() const {
 }
 
 Bytes MainChannel::migrate_data() {
+    told_state_ = true;
     return write_main_state(events_.main_state());
 }
 

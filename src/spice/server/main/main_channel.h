@@ -67,6 +67,8 @@ class MainChannel final : public Channel {
     void ping();
     bool is_ping_answered() const { return ping_answered_; }
     bool has_room() const { return can_send(); }
+    // Its MIGRATE_DATA has left this process: nothing more will be said to this client.
+    bool has_said_all() const { return told_state_ && waiting() == 0; }
     void on_room() override { events_.main_room(); }
 
   private:
@@ -84,6 +86,7 @@ class MainChannel final : public Channel {
     std::uint32_t ping_id_ = 0;
     bool ping_answered_ = true;
     bool awaits_answer_ = false;  // to MIGRATE_BEGIN
+    bool told_state_ = false;
     // The ping behind a BEGIN that was taken back unanswered; what comes before its pong is old.
     std::optional<std::uint32_t> barrier_;
     std::uint32_t barriers_ = 0;

@@ -121,13 +121,17 @@ Result<> MigrationSource::start() {
     return {};
 }
 
-void MigrationSource::finish_linking(Actions& actions) {
-    state_ = State::linked;
+MigrationSource::ClientsLinked MigrationSource::count_linked() const {
     std::size_t linked = 0;
     for (const auto& [client, progress] : clients_) {
         if (progress == Progress::semi_seamless || progress == Progress::seamless) ++linked;
     }
-    actions.push_back(ClientsLinked{linked, clients_.size() - linked});
+    return {linked, clients_.size() - linked};
+}
+
+void MigrationSource::finish_linking(Actions& actions) {
+    state_ = State::linked;
+    actions.push_back(count_linked());
     if (std::exchange(owes_connect_complete_, false)) actions.push_back(ConnectComplete{});
 }
 
@@ -147,6 +151,9 @@ Result<MigrationSource::Actions> MigrationSource::answered(ClientId client, Answ
     if (state_ == State::linking && !anyone_links()) {
         actions.push_back(StopTimer{});
         finish_linking(actions);
+    } else if (state_ == State::linked) {
+        // Late, but the machine is still here: there may be somebody now whose state can go beside.
+        actions.push_back(count_linked());
     } else if (state_ == State::carrying) {
         tell(client, false, actions);
     } else if (state_ == State::trailing) {
@@ -160,9 +167,14 @@ void MigrationSource::came(ClientId client) {
     if (allows(state_, Event::came)) clients_[client] = Progress::arriving;
 }
 
-// One that comes before the end is among those present then. Later there is nobody else to tell it.
+// One that comes before the end follows as the others do, once it is here with all its channels.
+// Later there is nobody else to tell it.
 MigrationSource::Actions MigrationSource::logged_in(ClientId client) {
     Actions actions;
+    if (state_ == State::linking || state_ == State::linked) {
+        clients_[client] = Progress::arriving;
+        return actions;
+    }
     const bool is_leaving =
         state_ == State::carrying || state_ == State::trailing || state_ == State::leaving;
     if (is_leaving) clients_[client] = Progress::told;
@@ -346,6 +358,11 @@ bool MigrationSource::was_told(Progress progress) {
 
 bool MigrationSource::anyone_links() const {
     return anyone(Progress::linking) || anyone(Progress::arriving);
+}
+
+bool MigrationSource::awaits(ClientId client) const {
+    const auto found = clients_.find(client);
+    return found != clients_.end() && found->second == Progress::arriving;
 }
 
 bool MigrationSource::follows_seamlessly(ClientId client) const {

@@ -104,7 +104,7 @@ class MigrationSource {
     struct Candidate {
         ClientId id;
         Ability ability;
-        // It moves to this server just now: it is told when it has arrived.
+        // It moves to this server just now, or logs in: it is told when it has arrived.
         bool arriving = false;
     };
 
@@ -126,7 +126,7 @@ class MigrationSource {
     void came(ClientId client);
     // A client has begun a session of its own: the machine may have gone already.
     Actions logged_in(ClientId client);
-    // A client that was arriving from another server is here.
+    // A client that was arriving, from another server or from its user, is here with its channels.
     Actions settled(ClientId client, Ability ability);
     // The target has the final state of the clients.
     Actions state_taken();
@@ -143,6 +143,8 @@ class MigrationSource {
     // It runs here (again).
     void machine_runs() { gone_to_.reset(); }
     bool is_started() const { return started_; }
+    // settled() of this client will tell it where to go.
+    bool awaits(ClientId client) const;
     bool has_linked(ClientId client) const;
     bool follows_seamlessly(ClientId client) const;
 
@@ -150,6 +152,7 @@ class MigrationSource {
     enum class Progress : std::uint8_t { arriving, linking, failed, semi_seamless, seamless, told };
 
     void begin_linking(ClientId client, Ability ability, Actions& actions);
+    ClientsLinked count_linked() const;
     void finish_linking(Actions& actions);
     void tell(ClientId client, bool carried, Actions& actions);
     void tell_who_is_ready(Actions& actions);

@@ -282,6 +282,37 @@ TEST(MigrationSource, AClientThatLogsInBehindTheMachineIsSentAfterIt) {
         EXPECT_TRUE(in_state(before).logged_in(9).empty()) << name_of(before);
 }
 
+TEST(MigrationSource, AClientThatLogsInBeforeTheMachineHasGoneFollowsIt) {
+    for (const bool in_time : {true, false}) {
+        Source source;
+        ASSERT_TRUE(source.connect(kThere, {}, true));
+        ASSERT_EQ(source.state(), State::linked);
+        EXPECT_TRUE(source.logged_in(9).empty()) << "its channels are not here yet";
+        EXPECT_TRUE(source.awaits(9));
+        if (!in_time) EXPECT_EQ(count<Source::SendSwitchHost>(source.end(true, {9})), 0);
+        EXPECT_EQ(count<Source::SendBegin>(source.settled(9, Ability::seamless)), 1);
+        EXPECT_FALSE(source.awaits(9));
+        const auto answered = source.answered(9, Answer::seamless);
+        if (in_time) {
+            ASSERT_EQ(count<Source::ClientsLinked>(*answered), 1) << "its state may go beside it";
+            EXPECT_EQ(std::get<Source::ClientsLinked>(answered->front()).linked, 1u);
+            EXPECT_EQ(count<Source::MigrateChannels>(source.end(true, {9})), 1);
+        } else {
+            EXPECT_EQ(count<Source::MigrateChannels>(*answered), 1);
+        }
+        EXPECT_EQ(count<Source::EndComplete>(source.client_left(9)), 1);
+    }
+}
+
+TEST(MigrationSource, AnOrchestratorWaitsForOneThatLogsInMeanwhile) {
+    Source source;
+    ASSERT_TRUE(source.connect(kThere, {{1, Ability::seamless}}, true));
+    EXPECT_TRUE(source.logged_in(9).empty());
+    EXPECT_EQ(count<Source::ClientsLinked>(*source.answered(1, Answer::seamless)), 0);
+    EXPECT_EQ(count<Source::SendBegin>(source.settled(9, Ability::seamless)), 1);
+    EXPECT_EQ(count<Source::ClientsLinked>(*source.answered(9, Answer::seamless)), 1);
+}
+
 TEST(MigrationSource, AClientThatArrivesBehindTheMachineIsSentAfterIt) {
     Source source;
     ASSERT_TRUE(source.connect(kThere, {}, true));
