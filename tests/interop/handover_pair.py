@@ -14,7 +14,7 @@ SLOW = 1 << 14  # bytes a second: memory is not copied before the test says so
 
 class Pair:
     """The source runs our library, the target what `target` says; a context manager. `line`: round
-    trip in ms of the viewers' line to either. `held`: at the target the machine waits for `cont`."""
+    trip in ms of the viewers' line to either. `held`: the machine waits there for `cont`."""
 
     def __init__(self, directory, *devices, target="segue", disk=None, line=0, held=False):
         self.directory, self.line = directory, line

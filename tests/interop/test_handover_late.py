@@ -27,10 +27,10 @@ def test_a_viewer_that_comes_while_the_machine_is_copied(tmp_path, client, targe
             pair.arrives_whole(viewer)
 
 
-@pytest.mark.full
+@pytest.mark.soak
 def test_a_viewer_that_comes_when_the_machine_is_about_to_go(tmp_path):
-    """It has not linked its channels here when the machine has gone: it is waited for."""
-    with Pair(tmp_path, line=200) as pair:
+    """It has not linked its channels here when the machine has gone: it is waited for, for 4 s."""
+    with Pair(tmp_path, line=40) as pair:
         pair.first.wait_frame(2)
         pair.announce()
         pair.begin()

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A client's part of a hand-over: what it is told at the source, and what it brings to the target.
+#include "base/log.h"
+#include "spice/server/client.h"
+#include "spice/server/server.h"
+#include "spice/wire/standby.schema.h"
+
+namespace segue::spice::server {
+namespace {
+
+namespace main_wire = wire::main;
+
+// A client that knows of a standby takes a silent server for a dead one: an idle guest must be
+// heard.
+constexpr Duration kBeat = 500ms;
+// A machine that has run here for so long did not just arrive: who says that it moves here with it
+// would only pass by what is asked of every other client.
+constexpr Duration kArrivalBound = 60s;
+
+main_wire::Destination destination_of(const MigrationDestination& destination) {
+    constexpr std::uint16_t kNone = 0xffff;
+    main_wire::Destination made;
+    made.port = destination.port < 0 ? kNone : static_cast<std::uint16_t>(destination.port);
+    made.secure_port =
+        destination.secure_port < 0 ? kNone : static_cast<std::uint16_t>(destination.secure_port);
+    made.host = destination.host;
+    made.certificate_subject = destination.certificate_subject;
+    return made;
+}
+
+}  // namespace
+
+// --- Source of a hand-over ----------------------------------------------------------------------
+
+MigrationSource::Ability Client::ability() const {
+    const wire::Capabilities& caps = main_->setup().client_caps;
+    if (caps.has(main_wire::Capability::seamless_migrate) &&
+        caps.has(main_wire::Capability::agent_connected_tokens)) {
+        return MigrationSource::Ability::seamless;
+    }
+    return caps.has(main_wire::Capability::semi_seamless_migrate)
+               ? MigrationSource::Ability::semi_seamless
+               : MigrationSource::Ability::switch_host;
+}
+
+void Client::send_begin(const MigrationDestination& destination, bool seamless) {
+    was_told_to_link_ = true;
+    if (seamless) {
+        main_wire::MigrateBeginSeamless begin;
+        begin.destination = destination_of(destination);
+        begin.source_version = MigrationTarget::kProtocolVersion;
+        main_->begin_migration(begin);
+        return;
+    }
+    main_wire::MigrateBegin begin;
+    begin.destination = destination_of(destination);
+    main_->begin_migration(begin);
+}
+
+void Client::send_switch_host(const MigrationDestination& destination) {
+    main_wire::MigrateSwitchHost message;
+    message.destination = destination_of(destination);
+    main_->say(message);
+}
+
+void Client::send_standby(const MigrationDestination& standby, bool machine_runs) {
+    const wire::Capabilities& caps = main_->setup().client_caps;
+    if (!caps.has(wire::standby::Capability::knows_standby)) return;
+    wire::standby::StandbyHost message;
+    message.destination = destination_of(standby);
+    message.source =
+        machine_runs ? wire::standby::SourceState::runs : wire::standby::SourceState::stands_still;
+    main_->say(message);
+    beat_timer_.reset();
+    if (standby.host.empty()) return;
+    beat_timer_ = server_.home().make_timer([this] { beat(); });
+    beat_timer_->start(kBeat);
+}
+
+void Client::beat() {
+    if (!main_->is_migrating()) main_->ping();
+    beat_timer_->start(kBeat);
+}
+
+Result<> Client::migrate_linked(Linked linked) {
+    const auto answer = linked == Linked::seamless        ? MigrationSource::Answer::seamless
+                        : linked == Linked::semi_seamless ? MigrationSource::Answer::semi_seamless
+                                                          : MigrationSource::Answer::failed;
+    server_.client_answered(id_, answer);
+    return {};
+}
+
+void Client::migrate_channels(bool carried) {
+    caches_->freeze();
+    for (auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) {
+            channel.display->migrate(link, carried);
+        } else {
+            channel.driver->channel().migrate();
+        }
+    }
+    main_->migrate();
+}
+
+bool Client::carried_state(bool freeze, CarriedParts& parts) {
+    bool any = false;
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display == nullptr) continue;
+        std::optional<Display::Carried> carried = channel.display->carried_state(link, freeze);
+        if (!carried) continue;
+        parts[{connection_id_, channel.key, CarriedSection::blob}] = std::move(carried->state);
+        if (!carried->shown.empty())
+            parts[{connection_id_, channel.key, CarriedSection::shown}] = std::move(carried->shown);
+        any = true;
+    }
+    return any;
+}
+
+void Client::set_state_key(const StateKey& key) {
+    main_->set_state_key(key);
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) {
+            channel.display->set_state_key(link, key);
+        } else {
+            channel.driver->channel().set_state_key(key);
+        }
+    }
+}
+
+void Client::thaw() {
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) channel.display->thaw();
+    }
+}
+
+void Client::main_migrates() {
+    server_.devices().agent().before_migrate(id_);
+}
+
+MainState Client::main_state() {
+    Agent::Carried carried = server_.devices().agent().capture(id_);
+    return {std::move(carried.state), std::move(carried.more)};
+}
+
+// --- Target of a hand-over ----------------------------------------------------------------------
+
+Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
+    if (!target_)
+        return fail(ErrorCode::protocol, "main: DO_SEAMLESS from a client that is no migration");
+    if (server_.runs_for() > kArrivalBound) {
+        main_->say(main_wire::MigrateDstSeamlessNack{});
+        return {};
+    }
+    perform(TRY(target_->do_seamless(source_version)));
+    return {};
+}
+
+void Client::take_state(CarriedParts& parts) {
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display == nullptr) continue;
+        const auto take = [this, &parts, &key = channel.key](CarriedSection section) {
+            const auto part = parts.find({connection_id_, key, section});
+            if (part == parts.end()) return Bytes{};
+            Bytes bytes = std::move(part->second);
+            parts.erase(part);
+            return bytes;
+        };
+        Display::Carried carried;
+        carried.state = take(CarriedSection::blob);
+        carried.shown = take(CarriedSection::shown);
+        const Bytes wish = take(CarriedSection::wish);
+        if (!wish.empty()) carried.wish = static_cast<ImageCompression>(wish.front());
+        channel.display->take_state(link, std::move(carried));
+    }
+}
+
+// Devices that a client keeps waiting go on: what they had under way is lost.
+void Client::state_is_late() {
+    if (const auto late = target_->late()) perform(*late);
+    server_.devices().agent().expect_no_more(id_);
+    for (const auto& [link, channel] : channels_) {
+        if (!channel.driver || !channel.driver->channel().is_held()) continue;
+        log_warning("spice", "client {} brings no state of {}: it goes on without", id_,
+                    name_of(channel.key));
+        channel.driver->channel().stop_waiting();
+    }
+}
+
+Result<> Client::migrate_end() {
+    if (!target_)
+        return fail(ErrorCode::protocol, "main: MIGRATE_END from a client that is no migration");
+    perform(TRY(target_->migrate_end()));
+    server_.machine_is_here();
+    say_added();
+    return {};
+}
+
+Result<> Client::restore_main(const MainState& state) {
+    if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
+    overtaken_ = server_.admission().links_on_their_way(connection_id_);
+    const bool is_late = target_->state() == MigrationTarget::State::settled;
+    perform(TRY(target_->state_came()));
+    server_.machine_is_here();
+    server_.give_state(*this);
+    // The agent has talked without its client since: what stood in the middle then is of no use.
+    Agent::Carried carried;
+    if (!is_late) carried = {state.blob, state.agent};
+    server_.devices().agent().restore(id_, *this, carried);
+    main_wire::MultiMediaTime time;
+    time.time = server_.session().multi_media_time;
+    main_->say(time);
+    mouse_mode_changed();
+    say_added();
+    return {};
+}
+
+// These say something as soon as they are used here: their state, or what SET_ACK asks for.
+void Client::await(LinkId link, ChannelKey key) {
+    const bool is_sure =
+        key.type == wire::ChannelType::inputs ||
+        ((key.type == wire::ChannelType::display || key.type == wire::ChannelType::cursor) &&
+         server_.display_of(key.id) != nullptr);
+    if (is_sure) awaited_.insert(link);
+}
+
+void Client::channel_came(LinkId link) {
+    if (awaited_.erase(link) != 0) see_who_came();
+}
+
+// One that is told to go on while it still has channels at the server that it came from gives up,
+// and has to log in again.
+void Client::see_who_came() {
+    if (!has_come() || std::exchange(told_that_it_came_, true)) return;
+    come_timer_->cancel();
+    server_.client_settled(id_);
+    if (target_) server_.tell_standby(*this);
+}
+
+}  // namespace segue::spice::server
