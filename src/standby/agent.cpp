@@ -501,12 +501,17 @@ void Agent::lose(const std::string& reason) {
         qemu_->close();
     }
     if (!stands_still) pass_frames();
+    read_on();
+    if (asks) witness_->claim();
+    answer_freeze();
+}
+
+// Nothing of QEMU's waits for the standby any more: its main loop may be waiting for us.
+void Agent::read_on() {
     full_ = false;
     if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(true);
     for (const auto& disk : disks_)
         disk->set_reading(true);
-    if (asks) witness_->claim();
-    answer_freeze();
 }
 
 }  // namespace segue::standby

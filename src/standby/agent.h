@@ -88,6 +88,7 @@ class Agent final : private AgentSession::Owner {
     std::int64_t recent_pause_us() const;
 
     void lose(const std::string& reason);
+    void read_on();
     void go_on_alone();
     bool may_be_taken_over() const;
     static tl::unexpected<Error> refusal();

@@ -127,6 +127,7 @@ void Agent::end(ControlSocket::Reply reply) {
     if (state_ != State::dead) state_ = State::ended;
     if (witness_) witness_->rest();
     pass_frames();
+    read_on();
     // A standby that hangs hears nothing, and would not take over either.
     if (was_lost && connection_) connection_->close();
     end_reply_ = std::move(reply);

@@ -89,3 +89,21 @@ def test_unprotect_answers_when_qemu_dies_meanwhile(tmp_path):
         assert "ended while its protection was given up" in said, said
         wait_until(lambda: one.state_of(machine.name) == "absent", 60, "it is gone")
         wait_until(lambda: two.state_of(machine.name) == "absent", 60, "the standby is gone")
+
+
+@pytest.mark.soak
+def test_twenty_protections_end_and_the_guest_lives(tmp_path):
+    """QEMU 7.2 corrupts its heap where a mirror is cancelled under a guest that writes, and dies of
+    it some commands later."""
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, load="load=disk:/dev/vda:200") as \
+            machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        qemu = machine.qemu(one)
+        for _ in range(20):
+            machine.protect(one, two)
+            machine.wait_epochs(one, 2)
+            one.segue("unprotect", machine.name, timeout=sb.PATIENCE)
+            assert machine.qemu(one) == qemu
+            machine.outside.wait(machine.outside.last() + 5)
+        assert machine.outside.backward() == []

@@ -339,8 +339,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         end_checkpoints(steps, services_, domain);
         for (std::size_t card = 0; card < netdevs_.size(); ++card)
             unplug_network(steps, domain, card);
-        for (std::size_t disk = 0; disk < disks_.size(); ++disk)
-            unplug_disk(steps, services_, domain, disk);
+        unplug_disks(steps, services_, domain, disks_.size());
         // Emulation was stopped for a first state that may never have come to its end.
         if (is_tcg()) {
             steps.push_back([domain](Answer<> next) {

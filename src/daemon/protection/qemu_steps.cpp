@@ -179,6 +179,8 @@ void plug_disk(Steps& steps, const Services& services, const DomainPointer& doma
     });
 }
 
+namespace {
+
 void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
                  std::size_t number) {
     const std::string mirror = numbered(kMirror, number);
@@ -195,6 +197,34 @@ void unplug_disk(Steps& steps, const Services& services, const DomainPointer& do
     });
     steps.push_back(tell_and_ignore(domain, "blockdev-del",
                                     Json::object({{"node-name", numbered(kDiskNode, number)}})));
+}
+
+}  // namespace
+
+// A mirror that is cancelled in QEMU 7.2 frees its map of what is in flight before it has waited
+// for the guest's own writes, each of which clears its bits there when it ends (block/mirror.c:
+// immediate_exit beside active_write_settle()): the heap is corrupted, and QEMU dies some commands
+// later. Stopping the guest waits for them.
+void unplug_disks(Steps& steps, const Services& services, const DomainPointer& domain,
+                  std::size_t count) {
+    if (count == 0) return;
+    const auto runs = std::make_shared<bool>(false);
+    const auto tell_if_running = [&steps, domain, runs](const char* command) {
+        steps.push_back([domain, runs, command](Answer<> done) {
+            if (!*runs) return done({});
+            ask(domain, command, {}, [done](Result<Json>) { done({}); });
+        });
+    };
+    steps.push_back([domain, runs](Answer<> done) {
+        ask(domain, "query-status", {}, [runs, done](Result<Json> said) {
+            *runs = said && said->flag("running");
+            done({});
+        });
+    });
+    tell_if_running("stop");
+    for (std::size_t disk = 0; disk < count; ++disk)
+        unplug_disk(steps, services, domain, disk);
+    tell_if_running("cont");
 }
 
 std::optional<EndedMirror> ended_mirror(const QmpEvent& event) {

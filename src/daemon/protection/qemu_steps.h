@@ -27,8 +27,9 @@ void unplug_network(Steps& steps, const DomainPointer& domain, std::size_t numbe
 // side has everything.
 void plug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
                const DevicePlug& disk);
-void unplug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
-                 std::size_t number);
+// All of so many; a guest that runs stands still meanwhile.
+void unplug_disks(Steps& steps, const Services& services, const DomainPointer& domain,
+                  std::size_t count);
 
 // A mirror that has come to its end by itself: from there on the standby misses what is written.
 struct EndedMirror {
