@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "domain/xml.h"
 
+#include <algorithm>
+
 #include <pugixml.hpp>
 
 namespace segue {
@@ -23,6 +25,7 @@ class Copier {
         to.name = from.name();
         for (const pugi::xml_attribute& attribute : from.attributes())
             to.attributes.emplace_back(attribute.name(), attribute.value());
+        TRY(check_attributes(to));
         for (const pugi::xml_node& node : from.children()) {
             if (node.type() == pugi::node_element) {
                 to.children.emplace_back();
@@ -36,6 +39,18 @@ class Copier {
     }
 
   private:
+    // pugixml takes a name twice, and which of the two counts would depend on who reads it.
+    Result<> check_attributes(const XmlElement& element) const {
+        std::vector<std::string_view> names;
+        for (const auto& [name, value] : element.attributes)
+            names.push_back(name);
+        std::sort(names.begin(), names.end());
+        const auto twice = std::adjacent_find(names.begin(), names.end());
+        if (twice == names.end()) return {};
+        return fail(ErrorCode::xml_invalid, "{}: <{}> has the attribute '{}' twice", what_,
+                    element.name, *twice);
+    }
+
     const XmlLimits& limits_;
     std::string_view what_;
     std::size_t elements_ = 0;

@@ -39,6 +39,13 @@ TEST(Xml, LimitsAreNamed) {
               ErrorCode::limit_exceeded);
 }
 
+// Of two, one counted when it was read and the other when it was read again: found by fuzzing.
+TEST(Xml, AnAttributeTwiceIsRefused) {
+    EXPECT_EQ(parse_xml("<a><b c='1' d='2' c='3'/></a>", "definition").error().message,
+              "definition: <b> has the attribute 'c' twice");
+    EXPECT_TRUE(parse_xml("<a><b c='1' d='2'/><b c='1'/></a>", "definition"));
+}
+
 TEST(Xml, EntitiesAreNotExpanded) {
     const auto parsed =
         parse_xml("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", "test");
