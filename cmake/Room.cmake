@@ -5,10 +5,12 @@
 #   *_fuzz.cpp   one libFuzzer program each (preset fuzz), run for a few seconds by CTest
 #   *_bench.cpp  NAME_bench (Google Benchmark), never a test
 # SUBFOLDERS names folders whose sources belong to this room too. EXCLUDE names main programs.
+# ALONE names files that a unity build leaves by themselves (* for all): a short name of theirs, like
+# State, is another file's too.
 # PRECOMPILE names headers of the room that cost every file much, to be parsed once.
 function(segue_room name)
   cmake_parse_arguments(room "" ""
-    "USES;LIBRARIES;SUBFOLDERS;EXCLUDE;TEST_LIBRARIES;PRECOMPILE" ${ARGN})
+    "USES;LIBRARIES;SUBFOLDERS;EXCLUDE;ALONE;TEST_LIBRARIES;PRECOMPILE" ${ARGN})
   set(patterns "*.cpp")
   foreach(folder ${room_SUBFOLDERS})
     list(APPEND patterns "${folder}/*.cpp")
@@ -30,6 +32,10 @@ function(segue_room name)
     add_library(segue_${name} STATIC ${sources})
     target_link_libraries(segue_${name} PUBLIC segue_flags ${uses} ${room_LIBRARIES})
     segue_precompile(segue_${name} ${room_PRECOMPILE})
+    if(SEGUE_UNITY AND NOT room_ALONE STREQUAL "*")
+      set_target_properties(segue_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+      set_source_files_properties(${room_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    endif()
   else()
     add_library(segue_${name} INTERFACE)
     target_link_libraries(segue_${name} INTERFACE segue_flags ${uses} ${room_LIBRARIES})

@@ -23,4 +23,6 @@ function(segue_schema room)
     DEPENDS ${inputs} ${generator}
     COMMENT "Generating messages of ${folder}" VERBATIM)
   target_sources(segue_${room} PRIVATE ${sources} ${headers})
+  # Each has helpers of the same names, and little to parse.
+  set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()

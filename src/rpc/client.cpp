@@ -5,13 +5,12 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "rpc/connection_features.h"
 #include "rpc/remote_error.h"
 
 namespace segue::rpc {
 namespace {
 
-constexpr std::int32_t kFeatureKeepAlive = 10;
-constexpr std::uint32_t kOpenReadOnly = 1;
 // Calls that wait for their answer on one connection: more is a defect of the caller.
 constexpr std::size_t kMaxWaiting = 4096;
 

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "rpc/connection_calls.h"
 
+#include "rpc/connection_features.h"
 #include "rpc/remote.schema.h"
 #include "rpc/session.h"
 
 namespace segue::rpc {
 namespace {
-
-// Features of the connection (libvirt_internal.h of libvirt 9.0); the others are the daemon's.
-constexpr std::int32_t kFeatureFdPassing = 8;
-constexpr std::int32_t kFeatureTypedParameterStrings = 9;
-constexpr std::int32_t kFeatureKeepAlive = 10;
-constexpr std::int32_t kFeatureEventCallbacks = 14;
-constexpr std::int32_t kFeatureCloseCallback = 15;
-
-// virConnectFlags
-constexpr std::uint32_t kOpenReadOnly = 1;
-constexpr std::uint32_t kOpenNoAliases = 2;
 
 Result<remote::NumberReply> supports_feature(Session& session, std::int32_t feature) {
     switch (feature) {

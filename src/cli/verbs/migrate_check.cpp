@@ -7,6 +7,7 @@
 #include "cli/verbs/verbs.h"
 #include "cli/words.h"
 #include "migrate/options.h"
+#include "rpc/connection_features.h"
 #include "rpc/migration.schema.h"
 #include "rpc/remote.schema.h"
 
@@ -14,8 +15,6 @@ namespace segue::cli {
 namespace {
 
 using namespace rpc::remote;
-
-constexpr std::int32_t kFeatureMigrationParams = 13;
 
 struct Check {
     bool passed = false;
@@ -94,7 +93,8 @@ class Checks {
         add(!here.empty() && !there.empty() && here != there, "two hosts",
             here == there ? "both have the host UUID " + here : here + " → " + there,
             "start one segued with another --host-uuid");
-        const auto params = destination_->call<ConnectSupportsFeature>({kFeatureMigrationParams});
+        const auto params =
+            destination_->call<ConnectSupportsFeature>({rpc::kFeatureMigrationParams});
         add(params && params->value == 1, "protocol",
             params && params->value == 1 ? "version 3 with parameters" : "older",
             "update the destination's daemon");

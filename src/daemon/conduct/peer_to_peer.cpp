@@ -6,6 +6,7 @@
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
 #include "daemon/fault.h"
+#include "rpc/connection_features.h"
 #include "rpc/migration.schema.h"
 
 namespace segue {
@@ -16,8 +17,6 @@ namespace migration = rpc::migration;
 namespace remote = rpc::remote;
 
 namespace {
-
-constexpr std::int32_t kFeatureP2p = 4, kFeatureV3 = 6, kFeatureParams = 13;
 
 // What the destination is not told: abort-on-error and auto-converge are the source's business
 // (libvirt.md 3.1), as is the protection that this daemon itself gives.
@@ -59,18 +58,18 @@ void PeerToPeer::ask_feature(std::int32_t feature, Answer<bool> answer) {
 }
 
 void PeerToPeer::choose_protocol() {
-    ask_feature(kFeatureP2p, [this](Result<bool> p2p) {
+    ask_feature(rpc::kFeatureMigrationP2p, [this](Result<bool> p2p) {
         if (!p2p) return fail_with(p2p.error());
         if (!*p2p) {
             return fail_with({ErrorCode::operation_failed,
                               "Destination libvirt does not support peer-to-peer migration "
                               "protocol"});
         }
-        ask_feature(kFeatureParams, [this](Result<bool> with_parameters) {
+        ask_feature(rpc::kFeatureMigrationParams, [this](Result<bool> with_parameters) {
             if (with_parameters && *with_parameters) {
                 return begin_driving(migrate::Protocol::version3, true);
             }
-            ask_feature(kFeatureV3, [this](Result<bool> version3) {
+            ask_feature(rpc::kFeatureMigrationV3, [this](Result<bool> version3) {
                 if (!version3) return fail_with(version3.error());
                 if (!*version3 && call_.options.has(migrate::kTunnelled)) {
                     return fail_with({ErrorCode::argument_unsupported,

@@ -6,14 +6,14 @@
 namespace segue {
 namespace {
 
-constexpr Choice<ChardevType> kTypes[] = {{"null", ChardevType::null},
-                                          {"pty", ChardevType::pty},
-                                          {"file", ChardevType::file},
-                                          {"unix", ChardevType::unix_socket},
-                                          {"tcp", ChardevType::tcp},
-                                          {"spicevmc", ChardevType::spicevmc},
-                                          {"spiceport", ChardevType::spiceport},
-                                          {"stdio", ChardevType::stdio}};
+constexpr Choice<ChardevType> kChardevTypes[] = {{"null", ChardevType::null},
+                                                 {"pty", ChardevType::pty},
+                                                 {"file", ChardevType::file},
+                                                 {"unix", ChardevType::unix_socket},
+                                                 {"tcp", ChardevType::tcp},
+                                                 {"spicevmc", ChardevType::spicevmc},
+                                                 {"spiceport", ChardevType::spiceport},
+                                                 {"stdio", ChardevType::stdio}};
 constexpr std::size_t kMaxUnixPath = 107;  // sun_path, without its NUL
 
 Result<> check_path(const XmlCursor& from, const std::string& path, bool required) {
@@ -71,12 +71,12 @@ bool is_runtime_path(const Chardev& chardev) {
 }  // namespace
 
 std::string_view name_of(ChardevType type) {
-    return name_in(kTypes, type);
+    return name_in(kChardevTypes, type);
 }
 
 Result<Chardev> parse_chardev(XmlCursor& from) {
     Chardev chardev;
-    chardev.type = TRY(choice(from, "type", kTypes)).value_or(ChardevType::pty);
+    chardev.type = TRY(choice(from, "type", kChardevTypes)).value_or(ChardevType::pty);
     if (XmlCursor* source = from.child("source")) TRY(parse_source(*source, from, chardev));
     if (XmlCursor* protocol = from.child("protocol")) {
         const std::string word = protocol->attribute_or("type", "raw");

@@ -7,7 +7,7 @@
 namespace segue {
 namespace {
 
-constexpr Choice<ControllerType> kTypes[] = {
+constexpr Choice<ControllerType> kControllerTypes[] = {
     {"pci", ControllerType::pci},   {"usb", ControllerType::usb},
     {"ide", ControllerType::ide},   {"fdc", ControllerType::fdc},
     {"sata", ControllerType::sata}, {"virtio-serial", ControllerType::virtio_serial},
@@ -72,7 +72,7 @@ void format_pci(const Controller& controller, XmlElement& out) {
 }  // namespace
 
 std::string_view name_of(ControllerType type) {
-    return name_in(kTypes, type);
+    return name_in(kControllerTypes, type);
 }
 
 std::vector<Controller> in_order(std::vector<Controller> controllers) {
@@ -97,7 +97,7 @@ std::uint32_t usb_ports_of(const Controller& controller) {
 
 Result<Controller> parse_controller(XmlCursor& from) {
     Controller controller;
-    const auto type = TRY(choice(from, "type", kTypes));
+    const auto type = TRY(choice(from, "type", kControllerTypes));
     if (!type) return fail(ErrorCode::xml_invalid, "missing type of controller");
     controller.type = *type;
     controller.index = TRY(small(from, "index", 255)).value_or(0);

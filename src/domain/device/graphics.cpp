@@ -9,13 +9,13 @@
 namespace segue {
 namespace {
 
-constexpr Choice<GraphicsType> kTypes[] = {{"spice", GraphicsType::spice},
-                                           {"vnc", GraphicsType::vnc}};
+constexpr Choice<GraphicsType> kGraphicsTypes[] = {{"spice", GraphicsType::spice},
+                                                   {"vnc", GraphicsType::vnc}};
 constexpr Choice<ListenType> kListens[] = {
     {"address", ListenType::address}, {"socket", ListenType::socket}, {"none", ListenType::none}};
 constexpr std::string_view kChannels[] = {"main",     "display", "inputs",    "cursor",
                                           "playback", "record",  "smartcard", "usbredir"};
-constexpr std::string_view kModes[] = {"any", "secure", "insecure"};
+constexpr std::string_view kChannelModes[] = {"any", "secure", "insecure"};
 constexpr std::string_view kImages[] = {"auto_glz", "auto_lz", "quic", "glz", "lz", "off"};
 constexpr std::string_view kWan[] = {"auto", "never", "always"};
 constexpr std::string_view kSwitch[] = {"on", "off"};
@@ -100,12 +100,12 @@ Result<std::optional<bool>> switched(XmlCursor& from, std::string_view element,
 }
 
 Result<> parse_spice(XmlCursor& from, Graphics& graphics) {
-    graphics.default_mode = TRY(choice(from, "defaultMode", kModes));
+    graphics.default_mode = TRY(choice(from, "defaultMode", kChannelModes));
     if (graphics.default_mode == "any") graphics.default_mode.reset();
     std::vector<std::pair<std::string, std::string>> modes;
     while (XmlCursor* channel = from.child("channel")) {
         const auto name = TRY(choice(*channel, "name", kChannels));
-        const auto mode = TRY(choice(*channel, "mode", kModes));
+        const auto mode = TRY(choice(*channel, "mode", kChannelModes));
         if (!name || !mode) {
             return fail(ErrorCode::xml_invalid, "spice channel needs 'name' and 'mode'");
         }
@@ -205,12 +205,12 @@ void format_spice(const Graphics& graphics, XmlElement& out) {
 }  // namespace
 
 std::string_view name_of(GraphicsType type) {
-    return name_in(kTypes, type);
+    return name_in(kGraphicsTypes, type);
 }
 
 Result<Graphics> parse_graphics(XmlCursor& from) {
     Graphics graphics;
-    const auto type = TRY(choice(from, "type", kTypes));
+    const auto type = TRY(choice(from, "type", kGraphicsTypes));
     if (!type) return fail(ErrorCode::xml_invalid, "missing graphics device type");
     graphics.type = *type;
     TRY(parse_listen(from, graphics));

@@ -6,7 +6,7 @@
 namespace segue {
 namespace {
 
-constexpr Choice<InterfaceType> kTypes[] = {
+constexpr Choice<InterfaceType> kInterfaceTypes[] = {
     {"user", InterfaceType::user},        {"mcast", InterfaceType::multicast},
     {"client", InterfaceType::client},    {"server", InterfaceType::server},
     {"udp", InterfaceType::udp},          {"bridge", InterfaceType::bridge},
@@ -16,17 +16,17 @@ constexpr std::string_view kHostTypes[] = {"network",   "direct",   "hostdev",
                                            "vhostuser", "internal", "vdpa"};
 constexpr std::size_t kMaxDeviceName = 15;  // IFNAMSIZ, without its NUL
 
-constexpr std::string_view kModels[] = {"virtio",
-                                        "virtio-transitional",
-                                        "virtio-non-transitional",
-                                        "e1000",
-                                        "e1000e",
-                                        "rtl8139",
-                                        "ne2k_pci",
-                                        "pcnet",
-                                        "i82550",
-                                        "i82557b",
-                                        "i82559er"};
+constexpr std::string_view kInterfaceModels[] = {"virtio",
+                                                 "virtio-transitional",
+                                                 "virtio-non-transitional",
+                                                 "e1000",
+                                                 "e1000e",
+                                                 "rtl8139",
+                                                 "ne2k_pci",
+                                                 "pcnet",
+                                                 "i82550",
+                                                 "i82557b",
+                                                 "i82559er"};
 
 Result<std::uint16_t> port_of(XmlCursor& from) {
     const auto port = TRY(from.number("port", 65535));
@@ -122,7 +122,7 @@ void format_target(const Interface& interface, XmlElement& out, const FormatOpti
 }  // namespace
 
 std::string_view name_of(InterfaceType type) {
-    return name_in(kTypes, type);
+    return name_in(kInterfaceTypes, type);
 }
 
 Result<Interface> parse_interface(XmlCursor& from) {
@@ -136,7 +136,7 @@ Result<Interface> parse_interface(XmlCursor& from) {
                         type);
         }
     }
-    interface.type = TRY(choice(from, "type", kTypes)).value_or(InterfaceType::user);
+    interface.type = TRY(choice(from, "type", kInterfaceTypes)).value_or(InterfaceType::user);
     if (XmlCursor* mac = from.child("mac")) {
         interface.mac = TRY(parse_mac(mac->attribute_or("address", "")));
     }
@@ -150,7 +150,7 @@ Result<Interface> parse_interface(XmlCursor& from) {
         TRY(parse_source(*source, interface));
     }
     if (XmlCursor* model = from.child("model")) {
-        interface.model = TRY(choice(*model, "type", kModels)).value_or("");
+        interface.model = TRY(choice(*model, "type", kInterfaceModels)).value_or("");
     }
     if (XmlCursor* link = from.child("link")) {
         const std::string state = link->attribute_or("state", "");

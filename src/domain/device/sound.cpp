@@ -6,7 +6,7 @@
 namespace segue {
 namespace {
 
-constexpr std::string_view kModels[] = {"ich6", "ich9", "ac97", "es1370"};
+constexpr std::string_view kSoundModels[] = {"ich6", "ich9", "ac97", "es1370"};
 constexpr std::string_view kCodecs[] = {"duplex", "micro", "output"};
 constexpr std::string_view kAudioTypes[] = {"none", "spice"};
 constexpr std::size_t kMaxCodecs = 15;  // cad of an HDA bus: 4 bits
@@ -15,7 +15,7 @@ constexpr std::size_t kMaxCodecs = 15;  // cad of an HDA bus: 4 bits
 
 Result<Sound> parse_sound(XmlCursor& from) {
     Sound sound;
-    sound.model = TRY(choice(from, "model", kModels)).value_or("");
+    sound.model = TRY(choice(from, "model", kSoundModels)).value_or("");
     if (sound.model.empty()) return fail(ErrorCode::xml_invalid, "missing model of sound device");
     while (XmlCursor* codec = from.child("codec")) {
         const auto type = TRY(choice(*codec, "type", kCodecs));

@@ -8,11 +8,11 @@
 namespace segue {
 namespace {
 
-constexpr Choice<VideoModel> kModels[] = {{"qxl", VideoModel::qxl},
-                                          {"vga", VideoModel::vga},
-                                          {"cirrus", VideoModel::cirrus},
-                                          {"virtio", VideoModel::virtio},
-                                          {"bochs", VideoModel::bochs}};
+constexpr Choice<VideoModel> kVideoModels[] = {{"qxl", VideoModel::qxl},
+                                               {"vga", VideoModel::vga},
+                                               {"cirrus", VideoModel::cirrus},
+                                               {"virtio", VideoModel::virtio},
+                                               {"bochs", VideoModel::bochs}};
 
 constexpr std::uint32_t kDefaultVgaKib = 16 * 1024;
 constexpr std::uint32_t kDefaultQxlKib = 64 * 1024;
@@ -29,14 +29,14 @@ std::uint32_t rounded(std::uint32_t kib, std::uint32_t otherwise) {
 }  // namespace
 
 std::string_view name_of(VideoModel model) {
-    return name_in(kModels, model);
+    return name_in(kVideoModels, model);
 }
 
 Result<Video> parse_video(XmlCursor& from) {
     Video video;
     XmlCursor* model = from.child("model");
     if (!model) return fail(ErrorCode::xml_invalid, "missing model of video device");
-    const auto type = TRY(choice(*model, "type", kModels));
+    const auto type = TRY(choice(*model, "type", kVideoModels));
     if (!type) return fail(ErrorCode::xml_invalid, "missing type of video model");
     video.model = *type;
     if (video.model == VideoModel::qxl) {

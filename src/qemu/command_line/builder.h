@@ -7,6 +7,8 @@
 
 namespace segue {
 
+inline constexpr std::uint64_t kKib = 1024;
+
 // A value inside one of QEMU's comma-separated options: its commas are doubled.
 std::string escape_commas(std::string_view text);
 

@@ -5,8 +5,6 @@
 namespace segue {
 namespace {
 
-constexpr std::uint64_t kKib = 1024;
-
 void set_video_memory(Json& device, const Video& video) {
     switch (video.model) {
         case VideoModel::qxl:

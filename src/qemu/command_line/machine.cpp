@@ -6,8 +6,6 @@
 namespace segue {
 namespace {
 
-constexpr std::uint64_t kKib = 1024;
-
 std::string smp_option(const Domain& domain) {
     std::string option = std::to_string(domain.current_vcpus);
     if (domain.current_vcpus != domain.vcpus) option += fmt::format(",maxcpus={}", domain.vcpus);

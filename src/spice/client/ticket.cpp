@@ -8,7 +8,7 @@
 namespace segue::spice::client {
 namespace {
 
-struct Free {
+struct FreeKey {
     void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
     void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
 };
@@ -25,10 +25,10 @@ Result<Bytes> encrypt_ticket(ByteView public_key, std::string_view password) {
                     kMaxPassword);
     }
     const unsigned char* der = public_key.data();
-    const std::unique_ptr<EVP_PKEY, Free> key(
+    const std::unique_ptr<EVP_PKEY, FreeKey> key(
         d2i_PUBKEY(nullptr, &der, static_cast<long>(public_key.size())));
-    const std::unique_ptr<EVP_PKEY_CTX, Free> context(key ? EVP_PKEY_CTX_new(key.get(), nullptr)
-                                                          : nullptr);
+    const std::unique_ptr<EVP_PKEY_CTX, FreeKey> context(key ? EVP_PKEY_CTX_new(key.get(), nullptr)
+                                                             : nullptr);
     if (!context || EVP_PKEY_encrypt_init(context.get()) <= 0 ||
         EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) <= 0) {
         return fail(ErrorCode::protocol, "the server's ticket key is not an RSA key");
