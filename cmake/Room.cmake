@@ -5,8 +5,8 @@
 #   *_fuzz.cpp   one libFuzzer program each (preset fuzz), run for a few seconds by CTest
 #   *_bench.cpp  NAME_bench (Google Benchmark), never a test
 # SUBFOLDERS names folders whose sources belong to this room too. EXCLUDE names main programs.
-# ALONE names files that a unity build leaves by themselves (* for all): a short name of theirs, like
-# State, is another file's too.
+# ALONE names files that a unity build leaves by themselves (* for all): a short name of theirs,
+# like State, is another file's too.
 # PRECOMPILE names headers of the room that cost every file much, to be parsed once.
 function(segue_room name)
   cmake_parse_arguments(room "" ""

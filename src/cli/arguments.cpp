@@ -28,7 +28,7 @@ std::string default_uri() {
 // What each flag of libvirt does, in a line.
 std::string help_of(const migrate::FlagInfo& flag) {
     static constexpr std::pair<std::uint64_t, const char*> kHelp[] = {
-        {migrate::kLive, "The guest runs on while its memory moves (always so here)"},
+        {migrate::kLive, "The guest runs on while its memory moves (always so with segue)"},
         {migrate::kPeerToPeer, "The daemons drive it (always so here)"},
         {migrate::kTunnelled, "Send the memory through the daemons' own connection"},
         {migrate::kPersistDestination, "Keep the definition on the other host"},

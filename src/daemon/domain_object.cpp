@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/domain_object.h"
 
-#include "base/check.h"
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
 #include "daemon/guest.h"
@@ -12,6 +11,11 @@ namespace segue {
 
 Incarnation::Incarnation() = default;
 Incarnation::~Incarnation() = default;
+DomainObject::DomainObject(Uuid own_uuid, std::string own_name)
+    : uuid(own_uuid), name(std::move(own_name)), jobs(name) {
+    remains.uuid = uuid;
+    remains.name = name;
+}
 DomainObject::~DomainObject() = default;
 
 std::int32_t DomainObject::id() const {
@@ -19,8 +23,13 @@ std::int32_t DomainObject::id() const {
 }
 
 const Domain& DomainObject::model() const {
-    ENSURE(incarnation || persistent);
-    return incarnation ? incarnation->live : *persistent;
+    if (incarnation) return incarnation->live;
+    return persistent ? *persistent : remains;
+}
+
+std::unique_ptr<Incarnation> DomainObject::take_incarnation() {
+    if (incarnation) remains = incarnation->live;
+    return std::exchange(incarnation, nullptr);
 }
 
 Result<Guest*> DomainObject::running_guest() const {

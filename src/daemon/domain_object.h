@@ -62,16 +62,19 @@ struct Incarnation {
 
 class DomainObject : public std::enable_shared_from_this<DomainObject> {
   public:
-    DomainObject(Uuid own_uuid, std::string own_name)
-        : uuid(own_uuid), name(std::move(own_name)), jobs(name) {}
+    DomainObject(Uuid own_uuid, std::string own_name);
     ~DomainObject();
 
     bool is_active() const { return incarnation != nullptr; }
     bool is_persistent() const { return persistent.has_value(); }
     std::int32_t id() const;
     rpc::DomainRef ref() const { return {name, uuid, id()}; }
-    // The running one, else the stored one; never null.
+    // The running one, else the stored one, else what is left of the last that ran: a transient
+    // domain that arrives, or that went before its migration was settled, has neither.
     const Domain& model() const;
+
+    // The incarnation, which is over for this domain; its model remains.
+    std::unique_ptr<Incarnation> take_incarnation();
 
     Result<Guest*> running_guest() const;  // error 55 "domain is not running"
 
@@ -79,6 +82,7 @@ class DomainObject : public std::enable_shared_from_this<DomainObject> {
     const std::string name;
     std::optional<Domain> persistent;
     std::unique_ptr<Incarnation> incarnation;
+    Domain remains;  // its name and uuid at least
     DomainStatus status;
     std::int64_t status_since_ms = 0;
     bool autostart = false;

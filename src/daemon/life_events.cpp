@@ -134,7 +134,7 @@ void attach_guest(const Services& services, const DomainPointer& domain,
 
 void part_from_guest(const Services& services, DomainObject& domain, bool viewers_switch) {
     if (!domain.incarnation) return;
-    auto incarnation = std::exchange(domain.incarnation, nullptr);
+    auto incarnation = domain.take_incarnation();
     if (viewers_switch) {
         incarnation->guest->end_later(services.settings.source_keep);
     } else {
@@ -172,7 +172,7 @@ void shut_off(const Services& services, const DomainPointer& domain) {
     if (why == DomainStatus(ShutOffReason::crashed)) {
         log_error("daemon", "{}", words.message);
     }
-    release(services, std::exchange(domain->incarnation, nullptr));
+    release(services, domain->take_incarnation());
     set_status(services, *domain, why);
     tell_end(services, *domain, why);
     if (const auto primary = domain->primary) primary->guest_gone();
@@ -196,7 +196,7 @@ void abandon(const Services& services, DomainObject& domain) {
         domain.incarnation->ending = DomainStatus(ShutOffReason::failed);
         return domain.incarnation->guest->kill();
     }
-    release(services, std::exchange(domain.incarnation, nullptr));
+    release(services, domain.take_incarnation());
     set_status(services, domain, ShutOffReason::failed);
 }
 

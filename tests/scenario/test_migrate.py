@@ -191,6 +191,26 @@ def test_a_paused_guest_arrives_paused(pair, machine):
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("mode", [[], ["--p2p"]], ids=["managed", "p2p"])
+def test_without_live_the_guest_stands_still_first(pair, machine, mode):
+    one, two = pair
+    one.virsh("migrate-setspeed", "m", "1")
+    moving = one.virsh_process("migrate", "--unsafe", *mode, "m", two.uri)
+    wait_until(lambda: "paused (migrating)" in one.virsh("domstate", "m", "--reason"), 60,
+               "the guest stands still")
+    assert moving.poll() is None and "Unbounded" in one.virsh("domjobinfo", "m")
+    one.virsh("domjobabort", "m")
+    moving.communicate(timeout=60)
+    assert one.virsh("domstate", "m").strip() == "running"
+    counts_on(machine)
+    one.virsh("migrate-setspeed", "m", "0")
+    wait_until(lambda: two.state_of("m") == "absent", 60, "the destination forgets it")
+    one.virsh("migrate", "--unsafe", *mode, "m", two.uri)
+    assert two.state_of("m") == "running"
+    counts_on(machine)
+
+
+@pytest.mark.quick
 def test_offline_moves_only_the_definition(pair, machine):
     one, two = pair
     one.virsh("destroy", "m")

@@ -100,6 +100,25 @@ def test_the_host_there_is_dead_and_it_runs_here(tmp_path, hosts, restarted):
 
 
 @pytest.mark.full
+def test_a_guest_whose_qemu_went_is_still_asked_about(tmp_path, hosts):
+    """A transient domain that waits for a decision, without a QEMU and without a definition: every
+    question has an answer, also behind a restart."""
+    torn = Torn(tmp_path, hosts, BEFORE_IT_TOOK)
+    torn.target_dies()
+    torn.one.virsh("destroy", "r")
+    for _ in range(2):
+        assert "r" in torn.one.virsh("list", "--all", "--title")
+        for question in ("dominfo", "domstats", "dumpxml", "domblklist", "desc", "dommemstat"):
+            torn.one.virsh(question, "r", code=None)
+        assert torn.unresolved()
+        torn.one.kill()
+        torn.one.start()
+        wait_until(torn.unresolved, 60, "it is unresolved again")
+    assert "there" in torn.one.segue("resolve", "r", "--runs-there")
+    wait_until(lambda: torn.one.state_of("r") == "absent", 60, "the guest is forgotten here")
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
 def test_it_runs_there_and_the_daemon_there_is_silent(tmp_path, hosts, restarted):
     torn = Torn(tmp_path, hosts, RUNS_UNHEARD_OF)

@@ -151,7 +151,7 @@ void add_persistent(migrate::Cookie& cookie, const DomainObject& domain,
         cookie.persistent_xml = options.persistent_xml;
         return;
     }
-    const Domain& kept = domain.persistent ? *domain.persistent : domain.incarnation->live;
+    const Domain& kept = domain.persistent ? *domain.persistent : domain.model();
     cookie.persistent_xml =
         print_domain(kept, {.secure = true, .inactive = true, .migratable = true});
 }

@@ -49,6 +49,7 @@ void DestinationConduct::prepare(PrepareRequest request, Domain model,
                                  Answer<PrepareResult> answer) {
     request_ = std::move(request);
     model_ = std::move(model);
+    if (const auto domain = domain_.lock()) domain->remains = *model_;
     migrate::DestinationInput input{.event = Event::prepare_called};
     input.peer.address = migration_host();
     input.peer.port = services_.peer_door.port();

@@ -127,6 +127,9 @@ void TransferOut::configure(Guest& guest, const TransferPlan& plan) {
     std::vector<Step> steps = tls_steps(guest, plan.options, plan.tls_directory, false);
     steps.push_back(step("migrate-set-capabilities", migration_capabilities(plan.options, false)));
     steps.push_back(step("migrate-set-parameters", outgoing_parameters(plan.options, plan.tuning)));
+    // Without --live the guest stands still first: what it dirties cannot keep the transfer up.
+    // What ends the migration lets it run again, here or there.
+    if (!plan.options.has(migrate::kLive)) steps.push_back(step("stop", Json::object()));
     steps.push_back(step("migrate", Json::object({{"uri", plan.uri}})));
     run_steps(std::move(steps), [this, alive, &guest](Result<> started) {
         if (alive.expired() || !running_) return;
