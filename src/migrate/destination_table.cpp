@@ -92,6 +92,13 @@ const R kShared[] = {
     {S::finishing, E::qemu_exited, G::always, S::refusing, {V::write_record}},
     {S::finishing, E::timer_expired, G::always, S::refusing, {V::write_record}},
     {S::finishing, E::client_closed, G::always, S::finishing, {}},
+    // A user resolved it there: the source runs the guest, and Finish comes too late.
+    {S::finishing,
+     E::peer_cancels,
+     G::always,
+     S::ended,
+     {V::kill_incoming, V::reply_error, V::forget_record, V::close_peer, V::end_job,
+      V::end_machine}},
 
     {S::taking, E::record_stored, G::guest_gone, S::refusing, {V::write_record}},
     {S::taking, E::record_stored, G::always, S::resuming, {V::resume_guest}},
@@ -270,7 +277,7 @@ const Late<E> kLate[] = {
     {E::peer_lost, false, kNone, "the source dials anew when it needs to"},
     {E::right_given, false, kNone, "no guest awaits this right"},
     {E::peer_asks, false, kNone, "the answer is about to be stored, and is sent then"},
-    {E::peer_cancels, false, kNone, "the right was given: only the record decides"},
+    {E::peer_cancels, false, kNone, "the right was taken: only the record decides"},
     {E::peer_released, false, kNone, "no promise was made"},
     {E::record_stored, false, kNone, "the state does not wait for it"},
     {E::record_failed, false, kNone, "the state does not wait for it"},

@@ -479,6 +479,52 @@ TEST(Destination, BrokenStorePromisesNothingUntilItIsWell) {
     EXPECT_TRUE(story.has(DV::end_job));
 }
 
+// The link was cut while the right was out; a user resolved it: the guest runs on the source. What
+// is still prepared there must not run it, whether its Finish comes later or came before.
+TEST(RightToRun, WhatRunsHereAgainIsStoppedThere) {
+    for (Protocol protocol : {Protocol::version2, Protocol::version3}) {
+        SourceStory source = given(protocol);
+        if (protocol == Protocol::version3) {
+            source.on({SE::confirm_cancelled});
+        } else {
+            source.on({SE::timer_expired});
+        }
+        source.on({SE::peer_lost});
+        ASSERT_TRUE(source.machine.unresolved());
+        source.on({SE::resolve_here});
+        EXPECT_FALSE(source.has(SV::cancel_peer));  // not before its own record says so
+        source.on({SE::record_stored}).on({SE::guest_resumed});
+        EXPECT_TRUE(source.has(SV::cancel_peer));
+        EXPECT_FALSE(source.has(SV::release_peer));
+    }
+
+    DestinationStory waiting = prepared(true);
+    waiting.on({DE::peer_linked}).on({DE::loaded}).on({DE::peer_lost}).on({DE::peer_linked});
+    waiting.on({DE::peer_cancels});
+    EXPECT_TRUE(waiting.has(DV::kill_incoming) && waiting.has(DV::forget_record));
+    waiting.on(finish_with(GivenRight{kId, kPeer.key, true}));
+    EXPECT_TRUE(waiting.has(DV::reply_error) && waiting.has(DV::end_job));
+    EXPECT_FALSE(waiting.has(DV::resume_guest) || waiting.has(DV::write_record));
+
+    DestinationStory loading = prepared(true);
+    loading.on({DE::peer_linked}).on(finish_with(GivenRight{kId, kPeer.key, true}));
+    ASSERT_EQ(loading.machine.state(), DS::finishing);
+    loading.on({DE::peer_cancels});
+    EXPECT_TRUE(loading.has(DV::kill_incoming) && loading.has(DV::forget_record));
+    EXPECT_EQ(loading.find(DV::reply_error)->error->message, "the source gave the migration up");
+    EXPECT_TRUE(loading.has(DV::end_job) && loading.machine.ended());
+}
+
+// A user said that it runs there, and the source ends its copy: what is prepared there may be the
+// only one, and its Finish still counts.
+TEST(RightToRun, AReleaseNeverEndsAPreparedGuest) {
+    DestinationStory story = prepared(true);
+    story.on({DE::loaded}).on({DE::peer_released});
+    EXPECT_FALSE(story.has(DV::kill_incoming));
+    story.on(finish_with(GivenRight{kId, kPeer.key, true})).on({DE::record_stored});
+    EXPECT_TRUE(story.has(DV::resume_guest));
+}
+
 TEST(Record, PassesThroughTheStore) {
     for (Right right : {Right::none, Right::held, Right::given, Right::taken, Right::refused}) {
         Record record = given(Protocol::version3).machine.record();

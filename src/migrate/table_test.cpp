@@ -3,6 +3,7 @@
 // and in order; every state can be reached and left.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "migrate/migrate.h"
@@ -179,6 +180,33 @@ TEST(Tables, NothingRunsWithoutItsRecord) {
                 }
             }
         }
+    }
+}
+
+// Whichever way the right came back, the destination hears it in a word that stops it from running.
+TEST(Tables, ASourceThatRunsTheGuestAgainCancelsThePeer) {
+    for (const auto& row : source_rows_shared()) {
+        const auto verbs = row.actions();
+        const auto says = [&](SourceVerb verb) {
+            return std::find(verbs.begin(), verbs.end(), verb) != verbs.end();
+        };
+        const bool returns = row.from == SourceState::returning ||
+                             row.from == SourceState::resuming_back ||
+                             row.on == SourceEvent::resolve_here;
+        if (!returns) continue;
+        EXPECT_FALSE(says(SourceVerb::release_peer));
+        EXPECT_EQ(says(SourceVerb::cancel_peer), says(SourceVerb::forget_record));
+    }
+    std::set<DestinationState> stopped;
+    for (const auto& row : destination_rows_shared()) {
+        if (row.on == DestinationEvent::peer_cancels && row.when == DestinationGuard::always) {
+            stopped.insert(row.from);
+        }
+    }
+    for (DestinationState state :
+         {DestinationState::prepared, DestinationState::finishing, DestinationState::refusing,
+          DestinationState::silent, DestinationState::refused, DestinationState::promised}) {
+        EXPECT_TRUE(stopped.contains(state)) << DestinationMachine::step_name(state);
     }
 }
 
