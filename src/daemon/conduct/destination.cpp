@@ -260,7 +260,8 @@ void DestinationConduct::peer_linked(std::unique_ptr<PeerLine> line) {
          .lost =
              [this](const Error&) {
                  const auto self = shared_from_this();
-                 services_.loop.post([self] { self->line_.reset(); });
+                 // In the middle of its own callback; a new line may come before the post does.
+                 services_.loop.post([lost = std::shared_ptr<PeerLine>(std::move(line_))] {});
                  feed(Event::peer_lost);
              }});
     // Viewers that were quicker than the link.
