@@ -273,6 +273,20 @@ TEST(Source, CancelEndsEverywhereBeforeTheRightIsGiven) {
     EXPECT_EQ(out.refused({SE::cancel_asked}).code, ErrorCode::operation_invalid);
 }
 
+// --abort-on-error: who waits for Perform, and the job's report, hear of the disk.
+TEST(Source, ACancelTellsWhatItIsFor) {
+    const Error disk{ErrorCode::operation_failed, "job 'migration out' failed due to I/O error"};
+    SourceStory story = transferring(Protocol::version3);
+    story.on({SE::cancel_asked, disk});
+    EXPECT_TRUE(story.has(SV::cancel_transfer));
+    story.on({SE::transfer_cancelled}).on({SE::guest_resumed});
+    EXPECT_EQ(story.find(SV::reply_error)->error->message, disk.message);
+    EXPECT_EQ(story.find(SV::end_job)->error->message, disk.message);
+    // All of it has left: the guest is not this host's to stop.
+    SourceStory out = given(Protocol::version3);
+    EXPECT_EQ(out.refused({SE::cancel_asked, disk}).code, ErrorCode::operation_invalid);
+}
+
 TEST(Source, ClientDeathMattersOnlyWhereItDrives) {
     SourceStory managed = transferring(Protocol::version3);
     EXPECT_TRUE(managed.on({SE::client_closed}).has(SV::cancel_transfer));

@@ -118,6 +118,8 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
         screen_done_ = true;
         screen_.switched();
         feed(SourceEvent::screen_done);
+    } else if (event.name == "BLOCK_IO_ERROR") {
+        disk_failed(event);
     } else if (event.name == "STOP") {
         screen_.guest_stopped();
     } else if (event.name == "RESUME") {
@@ -125,6 +127,17 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
     } else if (event.name == "SPICE_DISCONNECTED") {
         screen_.viewer_left();
     }
+}
+
+// Only an error that stops the guest: what is told to the guest, or ignored, is its own business.
+void SourceConduct::disk_failed(const QmpEvent& event) {
+    if (!options_.has(migrate::kAbortOnError) || event.data.text("action") != "stop") return;
+    const Error cause{ErrorCode::operation_failed,
+                      fmt::format("job 'migration out' failed due to I/O error: device '{}': {}",
+                                  event.data.text("device"), event.data.text("reason"))};
+    feed({.event = SourceEvent::cancel_asked, .cause = cause}, [](const Error& late) {
+        log_warning("daemon", "an I/O error no longer stops the migration: {}", late.message);
+    });
 }
 
 void SourceConduct::carry_out(const SourceAction& action) {

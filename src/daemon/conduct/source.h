@@ -58,6 +58,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
   private:
     void feed(migrate::SourceInput input, std::function<void(const Error&)> refused = {});
     void feed(migrate::SourceEvent event) { feed(migrate::SourceInput{.event = event}); }
+    void disk_failed(const QmpEvent& event);
     void carry_out(const migrate::SourceAction& action);
     void enter_phase(migrate::Phase phase);
     void reply(const migrate::SourceAction& action);
