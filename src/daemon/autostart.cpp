@@ -41,7 +41,7 @@ bool is_due(const DomainObject& domain) {
 
 void start_one(const Services& services, const DomainPointer& domain, const Answer<>& done) {
     // Time has passed since the list was made: a client may have been quicker.
-    if (!is_due(*domain)) return done({});
+    if (!is_due(*domain) || services.domains.is_blocked(domain->uuid)) return done({});
     const auto guard = CallGuard::begin(domain, migrate::CallKind::modify, "autostart");
     if (!guard) return done(tl::unexpected(guard.error()));
     start_guest(services, domain, *domain->persistent, StartMode::run, "",

@@ -6,7 +6,22 @@
 
 namespace segue {
 
+void DomainList::block(const Uuid& uuid, const std::string& name, const std::string& why) {
+    log_error("daemon", "domain '{}' is blocked: {}", name, why);
+    blocked_[uuid] = {name, why};
+}
+
+Result<> DomainList::check(const std::optional<Uuid>& uuid, const std::string& name) const {
+    for (const auto& [blocked, entry] : blocked_) {
+        if (uuid != blocked && (name.empty() || entry.name != name)) continue;
+        return fail(ErrorCode::operation_failed, "domain '{}' is blocked: {}", entry.name,
+                    entry.why);
+    }
+    return {};
+}
+
 Result<DomainPointer> DomainList::find(const rpc::DomainRef& ref) const {
+    TRY(check(ref.uuid, ""));
     const auto found = by_uuid_.find(ref.uuid);
     if (found == by_uuid_.end()) {
         return fail(ErrorCode::no_domain, "no domain with matching uuid '{}' ({})", ref.uuid.text(),
@@ -16,6 +31,7 @@ Result<DomainPointer> DomainList::find(const rpc::DomainRef& ref) const {
 }
 
 Result<DomainPointer> DomainList::find(const Uuid& uuid) const {
+    TRY(check(uuid, ""));
     const auto found = by_uuid_.find(uuid);
     if (found == by_uuid_.end()) {
         return fail(ErrorCode::no_domain, "no domain with matching uuid '{}'", uuid.text());
@@ -24,6 +40,7 @@ Result<DomainPointer> DomainList::find(const Uuid& uuid) const {
 }
 
 Result<DomainPointer> DomainList::find(const std::string& name) const {
+    TRY(check(std::nullopt, name));
     for (const auto& entry : by_uuid_) {
         if (entry.second->name == name) return entry.second;
     }
@@ -32,12 +49,15 @@ Result<DomainPointer> DomainList::find(const std::string& name) const {
 
 Result<DomainPointer> DomainList::find_id(std::int32_t id) const {
     for (const auto& entry : by_uuid_) {
-        if (id >= 0 && entry.second->id() == id) return entry.second;
+        if (id < 0 || entry.second->id() != id) continue;
+        TRY(check(entry.first, ""));
+        return entry.second;
     }
     return fail(ErrorCode::no_domain, "no domain with matching id {}", id);
 }
 
 Result<DomainPointer> DomainList::obtain(const Uuid& uuid, const std::string& name) {
+    TRY(check(uuid, name));
     const auto found = by_uuid_.find(uuid);
     if (found != by_uuid_.end()) {
         if (found->second->name == name) return found->second;
@@ -73,7 +93,7 @@ Result<> DomainList::save(const DomainObject& domain) {
 }
 
 void DomainList::forget_if_nothing_is_left(const DomainObject& domain) {
-    if (domain.is_active() || domain.is_persistent()) return;
+    if (domain.is_active() || domain.is_persistent() || is_blocked(domain.uuid)) return;
     if (domain.source || domain.destination || domain.primary || domain.standby) return;
     if (const auto erased = store_.commit({storage::EraseDomain{domain.uuid}}); !erased) {
         log_error("daemon", "domain '{}': {}", domain.name, erased.error().message);

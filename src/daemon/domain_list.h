@@ -21,6 +21,11 @@ class DomainList {
     Result<DomainPointer> find_id(std::int32_t id) const;
     const std::map<Uuid, DomainPointer>& all() const { return by_uuid_; }
 
+    // What the store says of this domain was not understood: `why` says where, and the way on. It
+    // is refused to everybody from now on, and nothing of it is started, changed or erased.
+    void block(const Uuid& uuid, const std::string& name, const std::string& why);
+    bool is_blocked(const Uuid& uuid) const { return blocked_.count(uuid) != 0; }
+
     // The domain of this uuid and name, made if there is none. Error operation_failed when one of
     // them belongs to another domain.
     Result<DomainPointer> obtain(const Uuid& uuid, const std::string& name);
@@ -46,7 +51,15 @@ class DomainList {
     const FinishedJob* remembered(const std::string& name) const;
 
   private:
+    struct Blocked {
+        std::string name, why;
+    };
+
+    // Error operation_failed when one of this uuid or name is blocked.
+    Result<> check(const std::optional<Uuid>& uuid, const std::string& name) const;
+
     storage::Store& store_;
+    std::map<Uuid, Blocked> blocked_;
     std::map<std::string, std::unique_ptr<Incarnation>> departing_;
     std::deque<std::pair<std::string, FinishedJob>> remembered_;  // the latest first
     std::map<Uuid, DomainPointer> by_uuid_;

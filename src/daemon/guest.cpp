@@ -1,19 +1,65 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/guest.h"
 
+#include <algorithm>
+
+#include "base/log.h"
+
 namespace segue {
+namespace {
+
+// Doubled each time, while the process lives and its monitor does not answer.
+constexpr Duration kFirstReconnect = 500ms;
+constexpr Duration kMaxReconnect = 16s;
+
+}  // namespace
 
 Guest::Guest(Loop& loop, const std::string& monitor_socket, Handlers handlers)
     : loop_(loop),
+      monitor_socket_(monitor_socket),
       handlers_(std::move(handlers)),
-      monitor_(std::make_unique<QmpConnection>(
-          loop, monitor_socket,
-          QmpConnection::Handlers{
-              .ready = [this](const QmpReady&) { answer_ready({}); },
-              .event = [this](const QmpEvent& event) { on_event(event); },
-              .closed = [this](const Error& error) { answer_ready(tl::unexpected(error)); }})) {}
+      reconnect_delay_(kFirstReconnect) {
+    connect();
+}
 
 Guest::~Guest() = default;
+
+void Guest::connect() {
+    monitor_ = std::make_unique<QmpConnection>(
+        loop_, monitor_socket_,
+        QmpConnection::Handlers{
+            .ready = [this](const QmpReady&) { on_monitor_ready(); },
+            .event = [this](const QmpEvent& event) { on_event(event); },
+            .closed = [this](const Error& error) { on_monitor_closed(error); }});
+}
+
+void Guest::on_monitor_ready() {
+    reconnect_delay_ = kFirstReconnect;
+    const bool returned = std::exchange(lost_, false);
+    if (returned) ready_.reset();
+    const std::weak_ptr<bool> alive = alive_;
+    answer_ready({});
+    if (alive.expired() || !returned) return;
+    log_info("daemon", "QEMU {}: its monitor answers again", pid());
+    if (const auto tell = handlers_.returned) tell();
+}
+
+// A QEMU that stood still, or whose host was busy, is still there to be steered. Where it has ended
+// its end comes before the delay is over.
+void Guest::on_monitor_closed(const Error& error) {
+    const std::weak_ptr<bool> alive = alive_;
+    answer_ready(tl::unexpected(error));
+    if (alive.expired() || !process_) return;
+    reconnect_ = loop_.make_timer([this, error] {
+        if (!std::exchange(lost_, true)) {
+            log_warning("daemon", "QEMU {} lives, and its monitor does not: {}; it is tried again",
+                        pid(), error.message);
+        }
+        connect();
+    });
+    reconnect_->start(reconnect_delay_);
+    reconnect_delay_ = std::min(2 * reconnect_delay_, kMaxReconnect);
+}
 
 void Guest::when_ready(Answer<> answer) {
     if (ready_) return answer(*ready_);

@@ -25,6 +25,8 @@ class Guest {
   public:
     struct Handlers {
         std::function<void(const QmpEvent&)> event;
+        // The monitor answers again after it was lost: what happened meanwhile was not heard.
+        std::function<void()> returned;
         // Once, and last: the process has ended, and its monitor's events were heard.
         std::function<void()> gone;
     };
@@ -37,7 +39,8 @@ class Guest {
 
     // The process whose end is `gone`.
     void set_process(std::unique_ptr<QemuProcess> process);
-    // Once: the monitor is agreed, or will never be.
+    // Once: the monitor is agreed, or was not within its bound. It is tried again as long as the
+    // process lives; Handlers::returned tells.
     void when_ready(Answer<> answer);
 
     // Expires with this object: for timers that would outlive it.
@@ -64,16 +67,23 @@ class Guest {
     void note_viewers(const Json& query_spice_reply);
 
   private:
+    void connect();
+    void on_monitor_ready();
+    void on_monitor_closed(const Error& error);
     void on_event(const QmpEvent& event);
     void on_exit();
     void answer_ready(Result<> ready);
 
     Loop& loop_;
+    std::string monitor_socket_;
     Handlers handlers_;
     std::unique_ptr<QemuProcess> process_;
     std::unique_ptr<QmpConnection> monitor_;
     Viewers viewers_;
     std::unique_ptr<Timer> later_;
+    std::unique_ptr<Timer> reconnect_;
+    Duration reconnect_delay_;
+    bool lost_ = false;  // the monitor, once it was tried again
     std::optional<Result<>> ready_;
     std::vector<Answer<>> ready_waiters_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

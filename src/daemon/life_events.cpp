@@ -122,6 +122,12 @@ void attach_guest(const Services& services, const DomainPointer& domain,
                         services.domains.end_departing(key);
                     }
                 },
+            .returned =
+                [&services, weak, key = domain->incarnation->key] {
+                    const auto still = weak.lock();
+                    const bool now = still && still->incarnation && still->incarnation->key == key;
+                    if (now) look_again(services, still);
+                },
             .gone =
                 [&services, weak, key = domain->incarnation->key] {
                     const auto still = weak.lock();

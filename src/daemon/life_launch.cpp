@@ -50,6 +50,10 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
 
 }  // namespace
 
+void look_again(const Services& services, const DomainPointer& domain) {
+    learn_state(services, domain, [](Result<>) {});
+}
+
 // Nobody in particular where the daemon is not root, or where the packaged user does not exist. One
 // that was named must exist: QEMU never runs with more rights than somebody has asked for.
 Result<std::optional<ProcessUser>> qemu_user(const Settings& settings) {
@@ -118,6 +122,8 @@ void adopt_guest(const Services& services, const DomainPointer& domain, Domain l
             domain->incarnation->ports.push_back(static_cast<std::uint16_t>(port));
         }
     }
+    // Until its QEMU says what it does: it is there, and nobody knows that it runs.
+    domain->status = PausedReason::unknown;
     attach_guest(services, domain, domain->incarnation->directory + "/monitor.sock");
     Guest& guest = *domain->incarnation->guest;
     guest.set_process(std::move(*process));

@@ -20,6 +20,9 @@ Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPoi
 void attach_guest(const Services& services, const DomainPointer& domain,
                   const std::string& monitor_path);
 
+// Asks the emulator what its guest does, and who is linked to the screen.
+void look_again(const Services& services, const DomainPointer& domain);
+
 // What the emulator said last, where it ended before it could be reached.
 Error explain_failure(const DomainObject& domain, const Error& error);
 

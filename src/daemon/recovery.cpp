@@ -34,17 +34,36 @@ struct Recovery {
 };
 using RecoveryPointer = std::shared_ptr<Recovery>;
 
+// What was not understood is nobody's to use or to erase: its guest may be running.
+void block(const Services& services, const Uuid& uuid, const std::string& name,
+           std::string_view table, const Error& error) {
+    services.domains.block(
+        uuid, name,
+        fmt::format("the table '{}' of '{}/segue.db' has a record of it that was not understood "
+                    "({}); nothing of it is touched, and its QEMU goes on; start the segued that "
+                    "wrote it, or, when no QEMU of it is left, delete the record while segued is "
+                    "stopped",
+                    table, services.settings.state, error.message));
+}
+
+// Everything of the record is read before anything is made of it.
 Result<> recover_domain(const Services& services, const storage::DomainRecord& record,
                         const RecoveryPointer& recovery) {
-    const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
-    domain->autostart = record.autostart;
-    if (!record.definition.empty())
-        domain->persistent = TRY(parse_printed_domain(record.definition));
-    if (record.live.empty()) return {};
+    std::optional<Domain> persistent;
+    if (!record.definition.empty()) persistent = TRY(parse_printed_domain(record.definition));
+    if (record.live.empty()) {
+        const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
+        domain->autostart = record.autostart;
+        domain->persistent = std::move(persistent);
+        return {};
+    }
     const XmlElement root = TRY(parse_xml(record.live, "a record of the store", kPrintedXml));
     Domain live = TRY(parse_domain(root));
     // A definition's id means nothing; that of our own record is the running domain's.
     if (const auto id = root.attribute("id")) live.id = std::atoi(std::string(*id).c_str());
+    const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
+    domain->autostart = record.autostart;
+    domain->persistent = std::move(persistent);
     if (live.id) services.domains.note_id(*live.id);
     // A definition's aliases are not its own to say, and the QEMU that runs has them.
     assign_aliases(live);
@@ -142,7 +161,7 @@ std::vector<migrate::Record> read_records(const Services& services,
     for (const storage::MigrationRecord& row : rows) {
         auto record = migrate::from_row(row);
         if (!record) {
-            log_error("daemon", "{}", record.error().message);
+            block(services, row.domain, row.domain_name, "migrations", record.error());
         } else if (is_stale(services, *record, row.changed_ms)) {
             services.migration_records.forget(*record);
         } else {
@@ -173,9 +192,11 @@ void recover(const Services& services, Answer<> done) {
     for (const storage::DomainRecord& record : *domains) {
         known.insert(record.incarnation);
         if (const auto taken = recover_domain(services, record, recovery); !taken) {
-            log_error("daemon", "domain '{}' of the store: {}", record.name, taken.error().message);
+            block(services, record.uuid, record.name, "domains", taken.error());
         }
     }
+    for (const storage::MigrationRecord& row : *migrations)
+        if (!migrate::from_row(row)) known.insert(row.incarnation);
     remove_strays(services, known);
     for (const migrate::Record& record : read_records(services, *migrations))
         recover_migration(services, record, recovery);

@@ -10,8 +10,9 @@ using C = CallKind;
 using A = AsyncKind;
 
 const CallKindInfo kCallKinds_[] = {
-    {C::none, "none", "domstate, dominfo, dumpxml, list, domid, job statistics"},
-    {C::query, "query", "dommemstat, domstats, screenshot, query monitor commands"},
+    {C::none, "none",
+     "domstate, dominfo, dumpxml, list, domid, statistics, questions to the monitor"},
+    {C::query, "query", "screenshot, commands to the monitor"},
     {C::destroy, "destroy", "destroy"},
     {C::suspend, "suspend", "suspend"},
     {C::modify, "modify", "start, resume, reboot, shutdown, reset, setmem, attach, undefine"},

@@ -134,6 +134,8 @@ struct Survey {
 
 void ask(const std::shared_ptr<Survey>& survey, std::size_t at, const char* command,
          Json Said::*where) {
+    // A monitor that is loading a guest's memory is not disturbed.
+    if (survey->domains[at]->destination) return;
     const auto guest = survey->domains[at]->running_guest();
     if (!guest) return;
     ++survey->waiting;

@@ -23,6 +23,14 @@ void keep_ticket(const Services& services, const DomainPointer& domain,
     }
 }
 
+// QEMU names what only answers so. Anything else could let an incoming guest run, whose right is
+// still the source's: it is refused beside a migration that comes in.
+bool is_question(const std::string& text, bool is_human) {
+    if (is_human) return text.starts_with("info ");
+    const auto command = Json::parse(text);
+    return command && command->is_object() && command->text("execute").starts_with("query-");
+}
+
 // Passed on as it is, with QEMU's own answer or error in QMP's form (as libvirt does).
 void machine_command(const Services& services, const DomainPointer& domain, Guest& guest,
                      const std::string& text, Answer<rpc::remote::TextReply> answer) {
@@ -79,8 +87,15 @@ void add_monitor_calls(rpc::Dispatcher& calls, const Services& services) {
             if (!domain) return reply(tl::unexpected(domain.error()));
             const auto guest = (*domain)->running_guest();
             if (!guest) return reply(tl::unexpected(guest.error()));
+            const auto kind = is_question(call.command, (call.flags & kHuman) != 0)
+                                  ? migrate::CallKind::none
+                                  : migrate::CallKind::query;
+            const auto guard = CallGuard::begin(*domain, kind, "qemu-monitor-command");
+            if (!guard) return reply(tl::unexpected(guard.error()));
             log_info("daemon", "domain '{}': a client uses the monitor", (*domain)->name);
-            const auto text = [reply](Result<rpc::remote::TextReply> said) { reply(said); };
+            const auto text = [reply, guard = *guard](Result<rpc::remote::TextReply> said) {
+                reply(std::move(said));
+            };
             if ((call.flags & kHuman) != 0) {
                 return human_command(services, *domain, **guest, call.command, text);
             }

@@ -135,6 +135,7 @@ void restore_protections(const Services& services) {
             services.witness.restore(record);
             continue;
         }
+        if (services.domains.is_blocked(record.domain)) continue;  // and nothing of it is touched
         const auto domain = services.domains.find(record.domain);
         if (!domain) {
             (void)services.store.commit({storage::EraseProtection{record.domain}});

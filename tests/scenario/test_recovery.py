@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a daemon finds when it starts: records that it does not understand, QEMUs that do not
+answer, and guests that are nobody's to let run yet."""
+import os
+import signal
+import sqlite3
+
+import pytest
+
+from hosts import Hosts, wait_until
+from machines import Machine
+
+
+def change(host, *statements):
+    """Changes the store of a daemon that is stopped."""
+    with sqlite3.connect(host.state / "segue.db") as store:
+        for statement in statements:
+            assert store.execute(*statement).rowcount == 1, statement
+    store.close()
+
+
+def refused(host, machine, table):
+    """Everything that would use the domain, or take its name. (virsh keeps the reason of a failed
+    look-up to itself; segue and the log say it.)"""
+    for words in (["start", "m"], ["undefine", "m"], ["suspend", "m"], ["resume", "m"],
+                  ["destroy", "m"], ["dumpxml", "m"]):
+        assert "failed to get domain 'm'" in host.virsh(*words, code=1)
+    said = [host.virsh(verb, machine.path, code=1) for verb in ("define", "create")]
+    said += [host.segue("start", "m", code=None), host.log()]
+    for text in said:
+        assert "domain 'm' is blocked" in text and f"table '{table}'" in text, text
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("column", ["live", "definition"])
+def test_a_record_that_is_not_understood_is_kept(tmp_path, column):
+    """Its guest runs on, nobody starts a second copy, and a record that is mended is taken up."""
+    machine = Machine(tmp_path / "m", name="m", tick_ms=20)
+    other = Machine(tmp_path / "o", name="o", tick_ms=20)
+    with Hosts(1) as (host,):
+        for one in (machine, other):
+            host.virsh("define", one.path)
+            host.virsh("start", one.name)
+        machine.ticks.wait(3)
+        assert host.stop() == 0
+        with sqlite3.connect(host.state / "segue.db") as store:
+            good, = store.execute(f"SELECT {column} FROM domains WHERE name = 'm'").fetchone()
+        store.close()
+        change(host, (f"UPDATE domains SET {column} = '<domain' WHERE name = 'm'",))
+        for _ in range(2):  # what the first start left alone is there for the second one
+            host.start()
+            refused(host, machine, "domains")
+            assert host.state_of("o") == "running"
+            assert len(host.qemus()) == 2
+            machine.ticks.wait(machine.ticks.last() + 3)
+            assert host.stop() == 0
+        change(host, (f"UPDATE domains SET {column} = ? WHERE name = 'm'", (good,)))
+        host.start()
+        assert host.state_of("m") == "running"
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_a_migration_that_is_not_understood_blocks_its_domain(tmp_path):
+    """Whose right it is to run the guest is written there: nobody may guess."""
+    machine = Machine(tmp_path, name="m", tick_ms=20)
+    with Hosts(1) as (host,):
+        host.virsh("define", machine.path)
+        host.virsh("start", "m")
+        host.virsh("autostart", "m")
+        uuid = host.virsh("domuuid", "m").strip()
+        host.virsh("suspend", "m")
+        assert host.stop() == 0
+        row = {"id": "11111111-2222-4333-8444-555555555555", "role": "source", "protocol": 3,
+               "domain": uuid, "domain_name": "m", "incarnation": "", "phase": "later",
+               "run_right": "given", "peer_to_peer": 0, "peer_has_right": 0, "run_guest": 1,
+               "settled": 0, "peer_address": "", "peer_port": 0, "peer_key": "", "peer_host": "",
+               "changed_ms": 0, "flags": 0}
+        change(host, (f"INSERT INTO migrations ({', '.join(row)}) VALUES "
+                      f"({', '.join('?' * len(row))})", tuple(row.values())))
+        host.start()
+        refused(host, machine, "migrations")
+        assert len(host.qemus()) == 1
+        assert host.stop() == 0
+        change(host, ("DELETE FROM migrations",))
+        host.start()
+        host.virsh("resume", "m")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_a_guest_that_answers_late_is_taken_up(tmp_path):
+    """A QEMU that stands still while the daemon starts is there to be steered afterwards."""
+    machine = Machine(tmp_path, name="m", tick_ms=20)
+    with Hosts(1) as (host,):
+        host.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        (pid, _), = host.qemus()
+        assert host.stop() == 0
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            host.start()
+            assert host.state_of("m") == "paused"
+            assert "unknown" in host.virsh("domstate", "--reason", "m")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: host.state_of("m") == "running", 60, "the guest is known to run")
+        host.virsh("suspend", "m")
+        assert host.state_of("m") == "paused"
+        host.virsh("resume", "m")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_no_monitor_command_lets_an_incoming_guest_run(tmp_path):
+    """While it is transferred its right is the source's; domstats leaves its QEMU alone."""
+    machine = Machine(tmp_path, name="m", tick_ms=20, dirty_mb_s=8)
+    with Hosts(2) as (one, two):
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        one.virsh("migrate-setspeed", "m", "1")
+        mover = one.virsh_process("migrate", "--live", "--unsafe", "m", two.uri)
+        try:
+            wait_until(lambda: "Data processed" in one.virsh("domjobinfo", "m", code=None), 60,
+                       "the guest's memory is on its way")
+            for words in (['{"execute":"cont"}'], ["--hmp", "cont"]):
+                said = two.virsh("qemu-monitor-command", "m", *words, code=1)
+                assert "migration in" in said, said
+            assert "state.state=3" in two.virsh("domstats", "m")
+            # A question changes nothing.
+            assert "inmigrate" in two.virsh("qemu-monitor-command", "m", "--hmp", "info status")
+            # The source's own monitor serves on.
+            assert "running" in one.virsh("qemu-monitor-command", "m", "--hmp", "info status")
+            one.virsh("domjobabort", "m")
+        finally:
+            mover.wait(60)
+        wait_until(lambda: not two.qemus(), 60, "the destination gives up")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert one.state_of("m") == "running" and machine.ticks.gaps() == []
