@@ -106,11 +106,17 @@ void Display::expect_start() {
     });
 }
 
+// QEMU waits for the first part only. Whoever asks for a client's state asks the worker, too, and
+// so behind the second.
 void Display::stop() {
-    worker_.call([this] {
-        if (guest_->is_running()) take_last_commands();
+    bool has_run = false;
+    worker_.call([&] {
+        has_run = guest_->is_running();
         guest_->set_running(false);
-        // Everything is drawn already; what clients lack stays in their knowledge.
+    });
+    worker_.post([this, has_run] {
+        if (has_run) take_last_commands();
+        // What clients lack then stays in their knowledge.
         pump();
     });
 }

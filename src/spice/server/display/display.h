@@ -45,7 +45,8 @@ class Display final : private DisplayListener {
     void start();
     // The machine has arrived from another host: it starts soon, or is paused.
     void expect_start();
-    // Returns when the surfaces hold everything that was drawn; never waits for a client.
+    // Returns when the guest's memory is touched no more and holds everything that was drawn; never
+    // waits for a client. What QEMU itself has queued, and what is sent, comes behind it.
     void stop();
 
     // --- What the guest's driver asks for (spice_qxl_*) ------------------------------------------

@@ -45,7 +45,7 @@ class DisplayAtItsEnd : public testing::Test {
   protected:
     // A display whose screen lies in memory of this group; with a command that was not taken yet.
     void make(std::uint32_t group) {
-        auto made = std::make_unique<FakeDevice>(std::size_t{1} << 20);
+        auto made = std::make_unique<SlowDevice>(std::size_t{1} << 20);
         device_ = made.get();
         display_ = Display::make(std::move(made), *home_, {[](LinkId) {}, {}, {}}).value();
         MemorySlot slot = device_->slot();
@@ -70,7 +70,7 @@ class DisplayAtItsEnd : public testing::Test {
     }
 
     net::TestLoop home_;
-    FakeDevice* device_ = nullptr;
+    SlowDevice* device_ = nullptr;
     std::unique_ptr<Display> display_;
 };
 
@@ -84,6 +84,18 @@ TEST_F(DisplayAtItsEnd, WhatQemuDrewForTheMachineIsTakenUntilItsClientsLeave) {
     EXPECT_EQ(commands(), 1U) << "it stands still";
     display_->migrate(LinkId{1}, false);
     EXPECT_TRUE(home_.run_until([&] { return commands() == 2; }));
+}
+
+// Its pause does not become longer by what it has drawn.
+TEST_F(DisplayAtItsEnd, AMachineThatStopsWaitsForNoneOfThat) {
+    make(0);
+    {
+        const std::lock_guard lock(device_->gate);
+        display_->stop();
+    }
+    EXPECT_EQ(commands(), 1U);
+    display_->stop();
+    EXPECT_EQ(commands(), 1U) << "it stood still already";
 }
 
 // It finds them again where it goes.

@@ -224,8 +224,10 @@ void DisplayChannel::empty_images() {
     (void)shared_images().emptied_since(images_generation_);
 }
 
-// Only ours: other displays of the client keep theirs.
+// Only ours: other displays of the client keep theirs. A device is reset before its machine arrives
+// from another host, and the machine goes on with the images that it has.
 void DisplayChannel::image_cache_reset() {
+    if (waits_for_machine_ && !guest_.is_running()) return;
     if (!is_migrating() && !frozen_) forget_images(knowledge_.images.take_all());
 }
 

@@ -180,5 +180,29 @@ TEST_F(DisplayOperationsTest, TheGuestsResetOfItsImagesIsTold) {
     EXPECT_EQ(channel_->knowledge().images.count(), 0u);
 }
 
+TEST_F(DisplayOperationsTest, ADeviceThatIsResetBeforeItsMachineComesForgetsNoImages) {
+    display::Init message;
+    message.pixmap_cache_size = 4096;
+    ASSERT_TRUE(channel_->receive(from_client(message)));
+    const QXLPHYSICAL icon = put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1);
+    copy(icon, 0, 0, 16, 16);
+    output_.messages.clear();
+    guest_->set_running(false);
+    channel_->wait_for_machine();
+    channel_->image_cache_reset();
+    EXPECT_TRUE(output_.messages.empty());
+    EXPECT_EQ(channel_->knowledge().images.count(), 1u);
+    guest_->set_running(true);
+    channel_->machine_arrived();
+    copy(icon, 20, 4, 16, 16);
+    const auto images = take_images();
+    ASSERT_EQ(images.size(), 1u);
+    EXPECT_EQ(images[0].type, display::ImageType::from_cache);
+    // Once it runs, the machine itself may ask for it.
+    channel_->wait_for_machine();
+    channel_->image_cache_reset();
+    EXPECT_EQ(channel_->knowledge().images.count(), 0u);
+}
+
 }  // namespace
 }  // namespace segue::spice::server
