@@ -83,6 +83,15 @@ PictureView view_of(const canvas::Image& image) {
     return view;
 }
 
+PictureView view_of(const canvas::Image& image, const canvas::Rect& rect) {
+    PictureView view = view_of(image);
+    view.rows = image.line(rect.top) +
+                codec::row_size(view.format, 1) * static_cast<std::size_t>(rect.left);
+    view.width = static_cast<std::uint32_t>(rect.width());
+    view.height = static_cast<std::uint32_t>(rect.height());
+    return view;
+}
+
 }  // namespace
 
 Result<ImageEncoder::Snapshot> ImageEncoder::snapshot(const canvas::Image& picture,
@@ -135,11 +144,7 @@ std::vector<canvas::Rect> ImageEncoder::parts(const canvas::Image& picture,
     const bool chooses = options_.compression == ImageCompression::auto_glz ||
                          options_.compression == ImageCompression::auto_lz;
     if (!chooses || !is_on_wire(picture.format())) return {rect};
-    PictureView view = view_of(picture);
-    view.rows = picture.line(rect.top) +
-                codec::row_size(view.format, 1) * static_cast<std::size_t>(rect.left);
-    view.width = static_cast<std::uint32_t>(rect.width());
-    view.height = static_cast<std::uint32_t>(rect.height());
+    const PictureView view = view_of(picture, rect);
     std::vector<canvas::Rect> made;
     std::int32_t top = rect.top;
     for (const std::uint32_t end : ends_of_parts(view)) {
@@ -170,16 +175,17 @@ ImageForm ImageEncoder::form_of(const PictureView& view, bool lossless) {
 
 Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const canvas::Rect& rect,
                                           bool lossless) {
+    ++images_;
+    // Asked first: it is known at once of a photo that it has more colours.
+    if (takes_palettes() && is_on_wire(picture.format())) {
+        if (const PictureView part = view_of(picture, rect); indexer_.index(part)) {
+            raw_bytes_ += part.bytes();
+            return encode_indexed(part);
+        }
+    }
     Snapshot pixels = TRY(snapshot(picture, rect));
     const PictureView& view = pixels.view;
-    ++images_;
     raw_bytes_ += view.bytes();
-    // Asked first: it is known at once of a photo that it has more colours.
-    if (takes_palettes() && indexer_.index(view)) {
-        EncodedImage made = TRY(encode_indexed(view));
-        spare_ = std::move(pixels.pixels);
-        return made;
-    }
     ImageForm form = form_of(view, lossless);
     EncodedImage made;
     Bytes out;

@@ -2,6 +2,7 @@
 // Pictures of few colours as indices into a palette: text needs one bit a pixel.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "spice/codec/picture.h"
@@ -17,7 +18,7 @@ class Indexer {
     static constexpr std::uint64_t kLeastPixels = 1024;
 
     // Whether the picture (bgrx32) has so few colours; palette() and view() are then of it, until
-    // the next call.
+    // the next call. Others may write to the picture meanwhile.
     bool index(const codec::PictureView& picture);
     // 0x00RRGGBB, in ascending order: the same colours are the same palette.
     const std::vector<std::uint32_t>& palette() const { return palette_; }
@@ -27,13 +28,14 @@ class Indexer {
   private:
     bool collect(const codec::PictureView& picture);
     void sort();
-    void pack_bits(std::uint32_t width, std::uint32_t height);
-    void pack_halves(std::uint32_t width, std::uint32_t height);
+    void rank_halves();
+    void pack_bits();
 
     std::vector<std::uint32_t> palette_;
-    std::vector<std::uint8_t> rank_;     // by order of appearance: the place in the palette
-    std::vector<std::uint8_t> indices_;  // a byte each, by order of appearance
+    // By order of appearance: the place in the palette.
+    std::array<std::uint8_t, kMostColors> rank_{};
     std::vector<std::uint8_t> rows_;
+    std::vector<std::uint8_t> bits_;
     codec::PictureView view_;
 };
 
