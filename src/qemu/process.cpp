@@ -16,6 +16,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "qemu/plain_file.h"
+
 namespace segue {
 namespace {
 
@@ -69,7 +71,7 @@ Result<int> listen_at(const std::string& path, const std::optional<ProcessUser>&
         ::close(listener);
         return fail_errno("listen at", path, error);
     }
-    if (user && ::chown(path.c_str(), user->uid, user->gid) != 0) {
+    if (user && ::lchown(path.c_str(), user->uid, user->gid) != 0) {
         const int failed = errno;
         ::close(listener);
         return fail_errno("chown", path, failed);
@@ -207,9 +209,9 @@ tl::unexpected<Error> child_error(const ChildFailure& failure, const ProcessStar
 Result<> open_files(const ProcessStart& start, OpenFiles& files, ChildPlan& plan) {
     const int null =
         TRY(files.keep(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open", "/dev/null"));
-    const int log = TRY(
-        files.keep(::open(start.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
-                   "open", start.log_path));
+    // One of a helper that is started again lies in a directory that is not the daemon's any more.
+    const int opened_log = TRY(open_plain(start.log_path, O_WRONLY | O_CREAT | O_APPEND));
+    const int log = TRY(files.keep(opened_log, "open", start.log_path));
     plan.descriptors = {{null, 0}, {log, 1}, {log, 2}};
     for (const InheritedFile& file : start.line.inherited) {
         const int opened = TRY(open_inherited(file, start.user));

@@ -13,6 +13,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "qemu/plain_file.h"
 #include "qemu/process.h"
 
 namespace segue {
@@ -20,18 +21,6 @@ namespace {
 
 constexpr std::size_t kMaxStatBytes = 4096;
 constexpr std::size_t kMaxPidFileBytes = 64;
-
-// The whole of a small file; nothing when it cannot be read or is larger.
-std::optional<std::string> read_small(const std::string& path, std::size_t most) {
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return std::nullopt;
-    std::string text(most, '\0');
-    const ssize_t size = ::read(file, text.data(), text.size());
-    ::close(file);
-    if (size < 0 || static_cast<std::size_t>(size) == most) return std::nullopt;
-    text.resize(static_cast<std::size_t>(size));
-    return text;
-}
 
 // The next number of `text`, which is shortened; nothing where there is none.
 template <class T>
@@ -66,7 +55,7 @@ Result<> check_owner(const std::string& path, bool is_program) {
 }  // namespace
 
 std::optional<ProcessIdentity> identify(std::int32_t pid) {
-    const auto stat = read_small(fmt::format("/proc/{}/stat", pid), kMaxStatBytes);
+    const auto stat = read_plain(fmt::format("/proc/{}/stat", pid), kMaxStatBytes);
     if (!stat) return std::nullopt;
     // The name, in parentheses, may hold anything: fields count from behind the last one.
     const std::size_t name_end = stat->rfind(") ");
@@ -100,9 +89,8 @@ Result<> write_pid_file(const std::string& path, const ProcessIdentity& identity
 }
 
 Result<ProcessIdentity> read_pid_file(const std::string& path) {
-    const auto text = read_small(path, kMaxPidFileBytes);
-    if (!text) return fail_errno("read pid file", path, errno ? errno : EIO);
-    std::string_view rest = *text;
+    const std::string text = TRY(read_plain(path, kMaxPidFileBytes));
+    std::string_view rest = text;
     const auto pid = take_number<std::int32_t>(rest);
     const auto start = take_number<std::uint64_t>(rest);
     if (!pid || *pid <= 1 || !start || rest != "\n") {
@@ -146,14 +134,7 @@ Result<> check_emulator(const std::string& path) {
 }
 
 std::string log_tail(const std::string& path, std::size_t most) {
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return {};
-    const off_t size = ::lseek(file, 0, SEEK_END);
-    const off_t from = size > static_cast<off_t>(most) ? size - static_cast<off_t>(most) : 0;
-    std::string text(static_cast<std::size_t>(size - from), '\0');
-    const ssize_t got = ::pread(file, text.data(), text.size(), from);
-    ::close(file);
-    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    std::string text = read_plain_tail(path, most);
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
     return text;
