@@ -91,11 +91,24 @@ Result<int> open_inherited(const InheritedFile& file, const std::optional<Proces
         if (copy < 0) return fail_errno("copy the tap device of", file.path, errno);
         return copy;
     }
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
+    // Not blocking: a FIFO that nobody reads would hold the starter up until somebody does.
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     if (file.kind == InheritedFile::Kind::append) flags |= O_APPEND;
     if (file.kind == InheritedFile::Kind::truncate) flags |= O_TRUNC;
     const int opened = ::open(file.path.c_str(), flags, 0600);
+    if (opened < 0 && errno == ENXIO) {
+        return fail(ErrorCode::config_unsupported,
+                    "'{}' is a FIFO that nobody reads, or no file at all: start its reader first",
+                    file.path);
+    }
     if (opened < 0) return fail_errno("open", file.path, errno);
+    // QEMU expects one that waits until it has taken everything.
+    const int kept = ::fcntl(opened, F_GETFL);
+    if (kept < 0 || ::fcntl(opened, F_SETFL, kept & ~O_NONBLOCK) != 0) {
+        const int failed = errno;
+        ::close(opened);
+        return fail_errno("prepare", file.path, failed);
+    }
     return opened;
 }
 

@@ -114,6 +114,31 @@ TEST_F(ProcessTest, InheritsSocketsAndFilesUnderTheirNumbers) {
     EXPECT_EQ(wait(**process).text(), "killed by signal 9");
 }
 
+TEST_F(ProcessTest, AFifoIsNotWaitedFor) {
+    const std::string fifo = scratch_ + "/fifo";
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    for (const auto kind :
+         {InheritedFile::Kind::append, InheritedFile::Kind::truncate, InheritedFile::Kind::keep}) {
+        ProcessStart start = shell("grep flags /proc/self/fdinfo/3; echo tick >&3");
+        start.line.inherited = {{kind, fifo, 3}};
+        const auto alone = QemuProcess::start(*loop_, start);
+        ASSERT_FALSE(alone);
+        EXPECT_EQ(alone.error().code, ErrorCode::config_unsupported);
+        EXPECT_NE(alone.error().message.find(fifo), std::string::npos);
+
+        const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        auto process = QemuProcess::start(*loop_, start);
+        ASSERT_TRUE(process) << process.error().message;
+        EXPECT_EQ(wait(**process).text(), "exited with status 0");
+        char words[16] = {};
+        EXPECT_EQ(::read(reader, words, sizeof words), 5);
+        EXPECT_STREQ(words, "tick\n");
+        ::close(reader);
+    }
+    EXPECT_EQ(text("log").find("4001\n"), std::string::npos) << "QEMU's end waits: " << text("log");
+    EXPECT_NE(text("log").find("0001\n"), std::string::npos) << text("log");
+}
+
 TEST_F(ProcessTest, ARestartedDaemonFindsItAndOnlyIt) {
     auto process = QemuProcess::start(*loop_, shell("exec sleep 60"));
     ASSERT_TRUE(process);
