@@ -1,10 +1,28 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/domain_list.h"
 
+#include <algorithm>
+#include <set>
+#include <vector>
+
 #include "base/log.h"
 #include "daemon/guest.h"
 
 namespace segue {
+namespace {
+
+// Of its graphics: what a definition demands, or, `given`, what a running domain has.
+std::set<std::int32_t> named_ports(const Domain& model, bool given) {
+    std::set<std::int32_t> ports;
+    for (const Graphics& graphics : model.graphics) {
+        if (graphics.autoport && !given) continue;
+        for (const std::int32_t port : {graphics.port, graphics.tls_port})
+            if (port > 0) ports.insert(port);
+    }
+    return ports;
+}
+
+}  // namespace
 
 void DomainList::block(const Uuid& uuid, const std::string& name, const std::string& why) {
     log_error("daemon", "domain '{}' is blocked: {}", name, why);
@@ -122,6 +140,31 @@ const FinishedJob* DomainList::remembered(const std::string& name) const {
 void DomainList::end_departing(const std::string& key) {
     const auto found = departing_.find(key);
     if (found != departing_.end()) found->second->guest->end();
+}
+
+void DomainList::tell_departed(const std::string& key) {
+    const auto [first, last] = departure_waiters_.equal_range(key);
+    std::vector<std::function<void()>> told;
+    for (auto one = first; one != last; ++one)
+        told.push_back(std::move(one->second));
+    departure_waiters_.erase(first, last);
+    for (const auto& callback : told)
+        callback();
+}
+
+void DomainList::when_ports_are_left(const Domain& model, std::function<void()> callback) {
+    const std::set<std::int32_t> wanted = named_ports(model, false);
+    const auto holder = std::find_if(departing_.begin(), departing_.end(), [&](const auto& one) {
+        const std::set<std::int32_t> held = named_ports(one.second->live, true);
+        return std::any_of(wanted.begin(), wanted.end(),
+                           [&](std::int32_t port) { return held.contains(port); });
+    });
+    if (holder == departing_.end()) return callback();
+    log_info("daemon", "domain '{}': waits for a port that the QEMU of '{}' still has", model.name,
+             holder->second->live.name);
+    departure_waiters_.emplace(holder->first, [this, model, callback = std::move(callback)] {
+        when_ports_are_left(model, callback);
+    });
 }
 
 std::unique_ptr<Incarnation> DomainList::take_departing(const std::string& key) {

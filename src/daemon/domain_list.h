@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 
 #include "daemon/domain_object.h"
@@ -44,6 +45,12 @@ class DomainList {
     void keep_departing(std::unique_ptr<Incarnation> incarnation);
     std::unique_ptr<Incarnation> take_departing(const std::string& key);
     void end_departing(const std::string& key);
+    // Ports and directory of a departing QEMU were given back: goes on with what waited for them.
+    void tell_departed(const std::string& key);
+    // Calls back, at once or later, when no departing QEMU has a port that `model` names: a guest
+    // that comes back, or is started again, wants its own. Such a QEMU is not hurried: its viewers
+    // are still on their way, and the time it is kept for them is bounded.
+    void when_ports_are_left(const Domain& model, std::function<void()> callback);
 
     // The last finished migration of each domain, also of those that left this host for good.
     static constexpr std::size_t kMaxRemembered = 256;
@@ -64,6 +71,8 @@ class DomainList {
     std::deque<std::pair<std::string, FinishedJob>> remembered_;  // the latest first
     std::map<Uuid, DomainPointer> by_uuid_;
     std::int32_t last_id_ = 0;
+    // By the departing incarnation that each waits for.
+    std::multimap<std::string, std::function<void()>> departure_waiters_;
 };
 
 }  // namespace segue

@@ -227,11 +227,13 @@ void start_guest(const Services& services, const DomainPointer& domain, Domain m
                  StartMode mode, const std::string& key, Answer<> answer) {
     // Asked here too: the definition may be older than the setting.
     if (const auto allowed = check_allowed(services, model); !allowed) return answer(allowed);
-    decide_processor(services, std::move(model),
-                     [&services, domain, mode, key, answer](Result<Domain> decided) {
-                         if (!decided) return answer(tl::unexpected(decided.error()));
-                         start_decided(services, domain, std::move(*decided), mode, key, answer);
-                     });
+    services.domains.when_ports_are_left(model, [&services, domain, model, mode, key, answer] {
+        decide_processor(
+            services, model, [&services, domain, mode, key, answer](Result<Domain> decided) {
+                if (!decided) return answer(tl::unexpected(decided.error()));
+                start_decided(services, domain, std::move(*decided), mode, key, answer);
+            });
+    });
 }
 
 void end_guest(const Services& services, DomainObject& domain, ShutOffReason reason) {

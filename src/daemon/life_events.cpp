@@ -135,6 +135,7 @@ void attach_guest(const Services& services, const DomainPointer& domain,
                         return shut_off(services, still);
                     }
                     release(services, services.domains.take_departing(key));
+                    services.domains.tell_departed(key);
                 }});
 }
 

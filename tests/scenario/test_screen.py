@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from hosts import Hosts, end_process, wait_until
+from hosts import Hosts, end_process, free_port, wait_until
 from machines import Machine
 
 from line import Line
@@ -227,3 +227,28 @@ def test_the_source_dies_behind_the_machine(tmp_path):
             machine.ticks.wait(machine.ticks.last() + 20)
             assert view.named("disconnected") == []
             assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_back_at_once_to_a_port_of_its_own(tmp_path):
+    """The QEMU that the viewer leaves still has the port that the machine wants when it comes back:
+    it is waited for, and so is the viewer."""
+    with Hosts(2, config=PATIENT + "source_keep_ms = 60000\n") as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, tick_ms=20)
+        fixed = machine.xml.replace("autoport='yes'", f"port='{free_port(one.address)}'")
+        assert fixed != machine.xml
+        machine.path.write_text(fixed)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        port = screen_of(one, "s").rsplit(":", 1)[1]
+        with Client(screen_of(one, "s")) as client:
+            client.linked()
+            one.virsh("migrate", "--live", "--unsafe", "s", two.uri)
+            two.virsh("migrate", "--live", "--unsafe", "s", one.uri, timeout=120)
+            assert one.state_of("s") == "running"
+            assert screen_of(one, "s").rsplit(":", 1)[1] == port
+            machine.ticks.wait(machine.ticks.last() + 20)
+            assert machine.ticks.gaps() == []
+            assert client.count("disconnected") == 0
+            wait_until(lambda: len(one.qemus()) == 1 and not two.qemus(), 90, "one QEMU is left")
+            assert client.count("disconnected") == 0

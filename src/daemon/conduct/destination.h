@@ -61,6 +61,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void answer_call(const migrate::DestinationAction& action);
     void write_record(const migrate::Record& record);
     void start_incoming();
+    void decide_incoming(const DomainPointer& domain, Domain model);
     void launch_incoming(const DomainPointer& domain, Domain model);
     Result<> check_cpu() const;
     Result<std::uint16_t> take_port();

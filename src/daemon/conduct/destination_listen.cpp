@@ -3,6 +3,7 @@
 // tunnel in the connection between the daemons.
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/transfer_out.h"
+#include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
@@ -19,6 +20,13 @@ void DestinationConduct::start_incoming() {
     port_ = *port;
     Domain model = std::move(*model_);
     model_.reset();
+    // Waited for here, and not first in start_guest(): the job may end meanwhile.
+    services_.domains.when_ports_are_left(model, [this, self = shared_from_this(), domain, model] {
+        if (!job_over_) decide_incoming(domain, model);
+    });
+}
+
+void DestinationConduct::decide_incoming(const DomainPointer& domain, Domain model) {
     decide_processor(services_, std::move(model),
                      [this, self = shared_from_this(), domain](Result<Domain> decided) {
                          if (!decided) return incoming_failed(decided.error());
