@@ -214,6 +214,11 @@ Session::Session(Embedder& owner, wire::Capabilities main_caps)
     if (told) init = *told;
 }
 
+bool Session::ask_for_channels() {
+    main.send(wire::main::AttachChannels{});
+    return main.wait<wire::main::ChannelsList>().has_value();
+}
+
 std::unique_ptr<Peer> Session::channel(wire::ChannelType type, wire::Capabilities caps,
                                        std::uint8_t id) {
     Peer::Options options;

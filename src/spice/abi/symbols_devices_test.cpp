@@ -59,6 +59,7 @@ TEST(Symbol, spice_server_remove_interface) {
     CharInstance usb("usbredir");
     ASSERT_EQ(spice_server_add_interface(embedder.server, &usb.instance.base), 0);
     Session session(embedder);
+    ASSERT_TRUE(session.ask_for_channels());
     const auto channel = session.channel(ChannelType::usbredir);
     ASSERT_EQ(spice_server_remove_interface(&usb.instance.base), 0);
     EXPECT_TRUE(channel->is_closed());

@@ -434,6 +434,7 @@ struct Migrating {
             embedder, wire::Capabilities::of({wire::main::Capability::semi_seamless_migrate,
                                               wire::main::Capability::seamless_migrate,
                                               wire::main::Capability::agent_connected_tokens}));
+        EXPECT_TRUE(session->ask_for_channels());
     }
     static Migrating& of(SpiceMigrateInstance* sin) {
         return *reinterpret_cast<Migrating*>(reinterpret_cast<char*>(sin) -

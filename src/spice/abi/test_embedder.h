@@ -124,6 +124,8 @@ struct Session {
     explicit Session(Embedder& embedder, wire::Capabilities main_caps = {});
     std::unique_ptr<Peer> channel(wire::ChannelType type, wire::Capabilities caps = {},
                                   std::uint8_t id = 0);
+    // Asks what there is to link, as each client does: later additions are said to who has asked.
+    bool ask_for_channels();
 
     Embedder& embedder;
     Peer main;
