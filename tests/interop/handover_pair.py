@@ -37,6 +37,9 @@ class Pair:
             self.source = Control(self.directory / "source.control")
             if self.second.library == "segue":
                 self.target = Control(self.directory / "target.control")
+                self.target.status()
+            # An answer: this connection is served, and no event passes it by.
+            self.source.status()
             self.ports = [machine.port for machine in (self.first, self.second)]
             if self.line:
                 self.ports = [stack.enter_context(Line(port, self.line)).port
