@@ -115,7 +115,10 @@ def test_a_cancelled_migration_leaves_the_guest_where_it_was(pair, machine, firs
         wait_until(lambda: "Unbounded" in here.virsh("domjobinfo", "x"), 60, "the job is seen")
         here.virsh("domjobabort", "x")
         said, _ = moving.communicate(timeout=60)
-    assert moving.returncode == 1 and "cancel" in said
+    # QEMU 7.2 shuts its return path (the same socket) before it notes that it was cancelled: a
+    # write between the two fails, and libvirtd passes that on. Ours knows that it was asked.
+    causes = ("cancel",) if first == "ours" else ("cancel", "Unable to write to socket")
+    assert moving.returncode == 1 and any(cause in said for cause in causes), said
     wait_until(lambda: there.state_of("x") == "absent", 60, "the destination forgets it")
     counts_on(machine)
 
