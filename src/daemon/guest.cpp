@@ -14,11 +14,12 @@ constexpr Duration kMaxReconnect = 16s;
 
 }  // namespace
 
-Guest::Guest(Loop& loop, const std::string& monitor_socket, Handlers handlers)
+Guest::Guest(Loop& loop, const std::string& monitor_socket, std::int32_t process, Handlers handlers)
     : loop_(loop),
       monitor_socket_(monitor_socket),
       handlers_(std::move(handlers)),
-      reconnect_delay_(kFirstReconnect) {
+      reconnect_delay_(kFirstReconnect),
+      process_of_monitor_(process) {
     connect();
 }
 
@@ -27,10 +28,10 @@ Guest::~Guest() = default;
 void Guest::connect() {
     monitor_ = std::make_unique<QmpConnection>(
         loop_, monitor_socket_,
-        QmpConnection::Handlers{
-            .ready = [this](const QmpReady&) { on_monitor_ready(); },
-            .event = [this](const QmpEvent& event) { on_event(event); },
-            .closed = [this](const Error& error) { on_monitor_closed(error); }});
+        QmpConnection::Handlers{.ready = [this](const QmpReady&) { on_monitor_ready(); },
+                                .event = [this](const QmpEvent& event) { on_event(event); },
+                                .closed = [this](const Error& error) { on_monitor_closed(error); }},
+        QmpConnection::Options{.server = process_of_monitor_});
 }
 
 void Guest::on_monitor_ready() {

@@ -34,7 +34,9 @@ class Guest {
     // (type, id) in SPICE's numbers.
     using Viewers = std::set<std::pair<std::uint32_t, std::uint32_t>>;
 
-    Guest(Loop& loop, const std::string& monitor_socket, Handlers handlers);
+    // `process` is what serves the monitor, where that is not a socket which the daemon has made
+    // before its QEMU ran (0); see QmpConnection::Options.
+    Guest(Loop& loop, const std::string& monitor_socket, std::int32_t process, Handlers handlers);
     ~Guest();
 
     // The process whose end is `gone`.
@@ -83,7 +85,8 @@ class Guest {
     std::unique_ptr<Timer> later_;
     std::unique_ptr<Timer> reconnect_;
     Duration reconnect_delay_;
-    bool lost_ = false;  // the monitor, once it was tried again
+    bool lost_ = false;                // the monitor, once it was tried again
+    std::int32_t process_of_monitor_;  // see QmpConnection::Options
     std::optional<Result<>> ready_;
     std::vector<Answer<>> ready_waiters_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -11,6 +11,7 @@
 #include "daemon/life_steps.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/standby.h"
+#include "qemu/process_record.h"
 
 namespace segue {
 namespace {
@@ -100,6 +101,7 @@ void release(const Services& services, std::unique_ptr<Incarnation> incarnation)
         services.spice_ports.give_back(port);
     std::error_code code;
     std::filesystem::remove_all(incarnation->directory, code);
+    forget_process(incarnation->directory);
     if (code) {
         log_warning("daemon", "remove '{}': {}", incarnation->directory, code.message());
     }
@@ -108,10 +110,10 @@ void release(const Services& services, std::unique_ptr<Incarnation> incarnation)
 }  // namespace
 
 void attach_guest(const Services& services, const DomainPointer& domain,
-                  const std::string& monitor_path) {
+                  const std::string& monitor_path, std::int32_t process) {
     const std::weak_ptr<DomainObject> weak = domain;
     domain->incarnation->guest = std::make_unique<Guest>(
-        services.loop, monitor_path,
+        services.loop, monitor_path, process,
         Guest::Handlers{
             .event =
                 [&services, weak, key = domain->incarnation->key](const QmpEvent& event) {

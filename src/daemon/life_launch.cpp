@@ -2,7 +2,6 @@
 // Processes: spawning one, and taking over one that an earlier daemon spawned.
 #include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
 
 #include "base/log.h"
@@ -15,6 +14,7 @@
 #include "daemon/spice_library.h"
 #include "daemon/spice_line.h"
 #include "qemu/command_line.h"
+#include "qemu/process_record.h"
 
 namespace segue {
 namespace {
@@ -83,7 +83,7 @@ Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPoi
     ProcessStart start;
     start.directory = incarnation.directory;
     start.log_path = incarnation.directory + "/stderr.log";
-    start.pid_file = incarnation.directory + "/pid";
+    start.pid_file = pid_file_beside(incarnation.directory);
     start.user = TRY(qemu_user(services.settings));
     const std::string library = spice_library_directory(services.settings.spice_library);
     if (!library.empty()) {
@@ -106,10 +106,10 @@ void adopt_guest(const Services& services, const DomainPointer& domain, Domain l
     domain->incarnation->key = key;
     domain->incarnation->directory = services.settings.state + "/domains/" + key;
     domain->incarnation->live = std::move(live);
-    auto process = read_pid_file(domain->incarnation->directory + "/pid")
-                       .and_then([&](const ProcessIdentity& identity) {
-                           return QemuProcess::adopt(services.loop, identity);
-                       });
+    auto process =
+        process_of(domain->incarnation->directory).and_then([&](const ProcessIdentity& identity) {
+            return QemuProcess::adopt(services.loop, identity);
+        });
     if (!process) {
         log_warning("daemon", "domain '{}': {}", domain->name, process.error().message);
         shut_off(services, domain);
@@ -124,7 +124,8 @@ void adopt_guest(const Services& services, const DomainPointer& domain, Domain l
     }
     // Until its QEMU says what it does: it is there, and nobody knows that it runs.
     domain->status = PausedReason::unknown;
-    attach_guest(services, domain, domain->incarnation->directory + "/monitor.sock");
+    attach_guest(services, domain, domain->incarnation->directory + "/monitor.sock",
+                 (*process)->identity().pid);
     Guest& guest = *domain->incarnation->guest;
     guest.set_process(std::move(*process));
     log_info("daemon", "domain '{}': QEMU {} is adopted", domain->name, guest.pid());
@@ -135,14 +136,14 @@ void adopt_guest(const Services& services, const DomainPointer& domain, Domain l
 }
 
 void end_stray(const std::string& directory) {
-    const auto identity = read_pid_file(directory + "/pid");
-    if (identity && identify(identity->pid) == *identity) {
+    const auto identity = process_of(directory);
+    if (identity && kill_process(*identity)) {
         log_warning("daemon", "QEMU {} of '{}' belongs to no domain: it is ended", identity->pid,
                     directory);
-        ::kill(identity->pid, SIGKILL);
     }
     std::error_code code;
     std::filesystem::remove_all(directory, code);
+    forget_process(directory);
 }
 
 }  // namespace segue

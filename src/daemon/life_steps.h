@@ -16,9 +16,9 @@ Result<std::optional<ProcessUser>> qemu_user(const Settings& settings);
 Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPointer& domain,
                                        StartMode mode);
 
-// The guest's handlers for its events and its end.
+// The guest's handlers for its events and its end. `process`: of one that is adopted (Guest).
 void attach_guest(const Services& services, const DomainPointer& domain,
-                  const std::string& monitor_path);
+                  const std::string& monitor_path, std::int32_t process = 0);
 
 // Asks the emulator what its guest does, and who is linked to the screen.
 void look_again(const Services& services, const DomainPointer& domain);

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -112,11 +113,15 @@ void resume_destination(const Services& services, const DomainPointer& domain,
 void remove_strays(const Services& services, const std::set<std::string>& known) {
     std::error_code code;
     const std::string root = services.settings.state + "/domains";
+    std::set<std::string> strays;  // each with its pid file beside it, or only one of the two
     for (std::filesystem::directory_iterator entry(root, code), end; !code && entry != end;
          entry.increment(code)) {
-        const std::string name = entry->path().filename().string();
-        if (known.count(name) == 0) end_stray(entry->path().string());
+        std::string name = entry->path().filename().string();
+        name.resize(std::min(name.find('.'), name.size()));  // of a pid file
+        if (known.count(name) == 0) strays.insert(root + "/" + name);
     }
+    for (const std::string& directory : strays)
+        end_stray(directory);
     // Emulators that a daemon before us was asking; ours carry our pid.
     const std::string ours = fmt::format("probe-{}-", ::getpid());
     for (std::filesystem::directory_iterator entry(services.settings.state, code), end;

@@ -35,6 +35,21 @@ ssize_t send_with_descriptor(int socket, std::string_view bytes, int descriptor)
     return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+// See Options::server. The credentials are those of whoever called listen(2) (unix(7)).
+bool is_served_by(int socket, std::int32_t process, std::string_view path) {
+    ucred listener{};
+    socklen_t size = sizeof listener;
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0) return false;
+    if (process > 0 && listener.pid == process) return true;
+    sockaddr_un bound{};
+    size = sizeof bound;
+    if (listener.uid != ::geteuid() ||
+        ::getpeername(socket, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
+        return false;
+    }
+    return path == std::string_view(bound.sun_path, ::strnlen(bound.sun_path, path.size() + 1));
+}
+
 }  // namespace
 
 QmpConnection::QmpConnection(Loop& loop, std::string socket_path, Handlers handlers,
@@ -100,6 +115,12 @@ void QmpConnection::connect() {
         if (!not_yet) return fail_with(fail_errno("connect", path_, error).value());
         retry_->start(options_.retry_every);
         return;
+    }
+    if (options_.server && !is_served_by(socket_, *options_.server, path_)) {
+        return fail_with({ErrorCode::denied,
+                          fmt::format("the monitor '{}' is not that of its QEMU: somebody put "
+                                      "another socket there",
+                                      path_)});
     }
     watch_ = loop_.watch(socket_, [this](Loop::Ready ready) { on_ready(ready); });
     watch_->set_interest(true, !output_.empty());

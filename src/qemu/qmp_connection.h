@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/loop.h"
@@ -31,6 +32,11 @@ class QmpConnection {
         Duration connect_bound = 10s;
         Duration retry_every = 5ms;
         QmpLimits limits = {};
+        // Who must be at the other end: the process with this pid, or a socket that a process of
+        // our own user bound to exactly this path. That is one which the starter made before QEMU
+        // ran: a link to another one shows its own name, and what QEMU makes shows QEMU's user. 0:
+        // only the latter. Nothing: anybody.
+        std::optional<std::int32_t> server = {};
     };
 
     QmpConnection(Loop& loop, std::string socket_path, Handlers handlers, Options options);

@@ -55,11 +55,15 @@ class FakeMonitor {
 
   private:
     void accept() {
+        hang_up();
         peer_ = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
         peer_watch_ = loop_.watch(peer_, [this](Loop::Ready) { hear(); });
         peer_watch_->set_interest(true, false);
-        say(R"({"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": ["oob"]}})"
-            "\r\n");
+        // Who was refused is gone already.
+        constexpr std::string_view kGreeting =
+            R"({"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": ["oob"]}})"
+            "\r\n";
+        (void)!::send(peer_, kGreeting.data(), kGreeting.size(), MSG_NOSIGNAL);
     }
     void hear() {
         char bytes[4096];
@@ -122,6 +126,48 @@ TEST_F(QmpConnectionTest, GivesUpAfterTheBoundWithTheSocketsName) {
     EXPECT_EQ(reason.code, ErrorCode::timeout);
     EXPECT_NE(reason.message.find(monitor_.path), std::string::npos);
     EXPECT_EQ(reply, reason);
+}
+
+// Ready, or why not.
+ErrorCode code_of(RunLoop& loop, const std::string& path, std::optional<std::int32_t> server) {
+    ErrorCode code{};
+    QmpConnection connection(loop, path,
+                             {.ready = [&](const QmpReady&) { loop.stop(); },
+                              .closed =
+                                  [&](const Error& error) {
+                                      code = error.code;
+                                      loop.stop();
+                                  }},
+                             {.server = server});
+    loop.run();
+    return code;
+}
+
+TEST_F(QmpConnectionTest, AnotherQemusMonitorIsNotTalkedTo) {
+    monitor_.listen();
+    EXPECT_EQ(code_of(*loop_, monitor_.path, 0), ErrorCode{}) << "made by us, with that name";
+    monitor_.hang_up();
+    const std::string link = monitor_.path + ".link", name = monitor_.path + ".name";
+    ASSERT_EQ(::symlink(monitor_.path.c_str(), link.c_str()), 0);
+    ASSERT_EQ(::link(monitor_.path.c_str(), name.c_str()), 0);
+    for (const std::string& path : {link, name}) {
+        EXPECT_EQ(code_of(*loop_, path, 0), ErrorCode::denied);
+        EXPECT_EQ(code_of(*loop_, path, ::getppid()), ErrorCode::denied);
+        monitor_.hang_up();
+    }
+    EXPECT_EQ(code_of(*loop_, link, ::getpid()), ErrorCode{}) << "a standby's, through our link";
+    monitor_.hang_up();
+    // The name alone proves nothing: what QEMU itself puts there belongs to QEMU's user.
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can be somebody else for a moment";
+    FakeMonitor theirs(*loop_);
+    constexpr uid_t kSomebody = 65534;
+    const std::string directory = std::filesystem::path(theirs.path).parent_path();
+    ASSERT_EQ(::chown(directory.c_str(), kSomebody, kSomebody), 0);
+    ASSERT_EQ(::seteuid(kSomebody), 0) << "listen() takes down who calls it";
+    theirs.listen();
+    ASSERT_EQ(::seteuid(0), 0);
+    EXPECT_EQ(code_of(*loop_, theirs.path, 0), ErrorCode::denied);
+    EXPECT_EQ(code_of(*loop_, theirs.path, ::getpid()), ErrorCode{});
 }
 
 TEST_F(QmpConnectionTest, CarriesCommandsRepliesEventsAndDescriptors) {

@@ -275,7 +275,8 @@ class Run:
         left = []
         for host in (self.one, self.two):
             expected = 1 if self.runs_on(host) else 0
-            folders = [path.name for path in (host.state / "domains").iterdir()]
+            folders = [path.name for path in (host.state / "domains").iterdir()
+                       if path.is_dir()]
             if len(host.qemus()) > expected or len(folders) > expected:
                 left.append((host.name, host.qemus(), folders))
         return left

@@ -81,7 +81,7 @@ segue start g
 segue info g
 for again in $(seq 600); do grep -q "tick 3" /packages/g.serial && break; sleep 0.1; done
 grep "tick 3" /packages/g.serial
-qemu=$(cut -d" " -f1 /var/lib/segue/domains/*/pid)
+qemu=$(cut -d" " -f1 /var/lib/segue/domains/*.pid)
 stat -c "owner %U" /proc/$qemu
 grep -m1 segue/libspice-server /proc/$qemu/maps
 segue destroy g

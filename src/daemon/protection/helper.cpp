@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/life_steps.h"
 #include "protect/memory_directory.h"
+#include "qemu/process_record.h"
 
 namespace segue {
 namespace {
@@ -32,7 +33,7 @@ Result<std::unique_ptr<QemuProcess>> start_helper(const Services& services,
     process.is_own_program = true;
     process.directory = start.directory;
     process.log_path = start.directory + "/log";
-    process.pid_file = start.directory + "/pid";
+    process.pid_file = pid_file_beside(start.directory);
     process.user = TRY(qemu_user(services.settings));
     process.environment = start.environment;
     process.line.arguments = {TRY(path_of(start.program))};
@@ -44,7 +45,7 @@ Result<std::unique_ptr<QemuProcess>> start_helper(const Services& services,
 
 Result<std::unique_ptr<QemuProcess>> adopt_helper(const Services& services,
                                                   const std::string& directory) {
-    return QemuProcess::adopt(services.loop, TRY(read_pid_file(directory + "/pid")));
+    return QemuProcess::adopt(services.loop, TRY(process_of(directory)));
 }
 
 void sweep_memory_of_standbys(const Services& services) {

@@ -16,7 +16,7 @@ struct HelperStart {
     std::vector<std::pair<std::string, std::string>> environment = {};
 };
 
-// Leaves DIRECTORY/pid and DIRECTORY/log.
+// Leaves DIRECTORY.pid and DIRECTORY/log.
 Result<std::unique_ptr<QemuProcess>> start_helper(const Services& services,
                                                   const HelperStart& start);
 Result<std::unique_ptr<QemuProcess>> adopt_helper(const Services& services,

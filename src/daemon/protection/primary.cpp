@@ -15,6 +15,7 @@
 #include "domain/alias.h"
 #include "net/message_code.h"
 #include "protect/agent_link.h"
+#include "qemu/process_record.h"
 
 namespace segue {
 namespace {
@@ -362,7 +363,10 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
             self->agent_.reset();
             self->agent_is_dead_ = false;
             std::error_code code;
-            if (!self->directory_.empty()) std::filesystem::remove_all(self->directory_, code);
+            if (!self->directory_.empty()) {
+                std::filesystem::remove_all(self->directory_, code);
+                forget_process(self->directory_);
+            }
             done({});
         });
     });

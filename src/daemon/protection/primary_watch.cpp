@@ -12,7 +12,7 @@
 #include "daemon/protection/primary.h"
 #include "daemon/protection/standby.h"
 #include "daemon/spice_line.h"
-#include "qemu/process.h"
+#include "qemu/process_record.h"
 
 namespace segue {
 namespace {
@@ -434,6 +434,7 @@ void PrimaryProtection::guest_gone() {
         if (self->agent_) self->agent_->terminate(1s);
         std::error_code code;
         std::filesystem::remove_all(self->directory_, code);
+        forget_process(self->directory_);
         self->services_.loop.post([self] { self->timer_.reset(); });
     });
 }

@@ -7,11 +7,8 @@
 //   yes       no         -           begun, and nobody runs: started again, an operator decides
 //   yes       yes        yes         it is started again and serves the guest's disks and cards
 //   yes       yes        no          the guest is this host's, and has ended
-#include <signal.h>
-
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "base/log.h"
 #include "daemon/domain_list.h"
@@ -20,6 +17,8 @@
 #include "daemon/protection/helper.h"
 #include "daemon/protection/standby.h"
 #include "protect/disk_epochs.h"
+#include "qemu/plain_file.h"
+#include "qemu/process_record.h"
 
 namespace segue {
 namespace {
@@ -28,23 +27,22 @@ constexpr Duration kSoon = 200ms;
 // Behind the first few: it does not help, and costs little.
 constexpr Duration kLater = 5s;
 constexpr int kRescues = 3;
+// Of segue-standby's state.json, which has some hundred bytes.
+constexpr std::size_t kMaxStateBytes = 64U << 10;
+constexpr std::size_t kMaxPidBytes = 64;
 
 Json read_json(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    auto json = Json::parse(text);
+    const auto text = read_plain(path, kMaxStateBytes);
+    auto json = text.and_then([](const std::string& read) { return Json::parse(read); });
     return json && json->is_object() ? std::move(*json) : Json::object();
 }
 
-// The QEMU that segue-standby in this directory has started, or 0.
-std::int32_t living_qemu(const std::string& directory) {
-    std::ifstream file(directory + "/standby/qemu.pid");
-    std::int32_t pid = 0;
-    if (!(file >> pid) || pid <= 1) return 0;
-    std::ifstream command(fmt::format("/proc/{}/cmdline", pid), std::ios::binary);
-    const std::string words{std::istreambuf_iterator<char>(command),
-                            std::istreambuf_iterator<char>()};
-    return words.find(directory) != std::string::npos ? pid : 0;
+// The QEMU that segue-standby in this directory has started, if it lives. Files and helper are
+// those of QEMU's user: what they name must be a process of that user, and of this directory.
+std::optional<ProcessIdentity> living_qemu(const std::string& directory) {
+    const auto said = read_plain(directory + "/standby/qemu.pid", kMaxPidBytes);
+    if (!said) return std::nullopt;
+    return identify_in(std::atoi(said->c_str()), directory);
 }
 
 }  // namespace
@@ -54,14 +52,14 @@ Json StandbyProtection::facts() const {
 }
 
 bool StandbyProtection::guest_lives() const {
-    return facts().flag("ran") && living_qemu(directory_) != 0;
+    return facts().flag("ran") && living_qemu(directory_).has_value();
 }
 
 // One that was started ahead for a promotion outlives a segue-standby that is killed. A guest that
 // was let go is never ended here.
 void StandbyProtection::end_prestarted() {
-    const std::int32_t qemu = living_qemu(directory_);
-    if (qemu != 0 && state_ != State::promoted && !facts().flag("ran")) ::kill(qemu, SIGKILL);
+    const auto qemu = living_qemu(directory_);
+    if (qemu && state_ != State::promoted && !facts().flag("ran")) kill_process(*qemu);
 }
 
 void StandbyProtection::helper_ended() {

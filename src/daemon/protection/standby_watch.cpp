@@ -14,6 +14,7 @@
 #include "daemon/protection/standby.h"
 #include "daemon/spice_line.h"
 #include "domain/alias.h"
+#include "qemu/process_record.h"
 
 namespace segue {
 namespace {
@@ -181,8 +182,9 @@ void StandbyProtection::take_over(const Json& said) {
     std::filesystem::create_symlink(file("standby/qmp.sock"), directory + "/monitor.sock", code);
     std::filesystem::create_symlink(SpiceLine::path_in(directory_), SpiceLine::path_in(directory),
                                     code);
-    const auto identity = identify(static_cast<std::int32_t>(said.i64("vm_pid")));
-    if (identity) (void)write_pid_file(directory + "/pid", *identity);
+    // The helper is no more to be believed than its QEMU.
+    const auto identity = identify_in(said.i64("vm_pid"), directory_);
+    if (identity) (void)write_pid_file(pid_file_beside(directory), *identity);
     if (made_definition_ && !keeps_definition_) domain->persistent.reset();
     if (keeps_definition_) {
         // Where its disk is now.
@@ -267,6 +269,7 @@ void StandbyProtection::remove() {
             self->end_prestarted();
             std::error_code code;
             std::filesystem::remove_all(self->directory_, code);
+            forget_process(self->directory_);
             sweep_memory_of_standbys(self->services_);
             self->services_.loop.post([self] { self->timer_.reset(); });
         });
