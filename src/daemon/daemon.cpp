@@ -97,6 +97,7 @@ Result<> Daemon::prepare() {
     TRY(check_descriptor_limit(raise_descriptor_limit()));
     TRY(open_state());
     TRY(open_peer_door());
+    logs_ = std::make_unique<LogKeeper>(loop_, settings_.state);
     emulators_ = std::make_unique<EmulatorProbe>(loop_, settings_.state);
     witness_ = std::make_unique<Witness>(loop_, *store_, migration_ports_, peer_door_, identity_);
     services_ = std::make_unique<Services>(

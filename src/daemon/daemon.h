@@ -7,6 +7,7 @@
 #include "daemon/answer.h"
 #include "daemon/conduct/records.h"
 #include "daemon/domain_list.h"
+#include "daemon/log_keeper.h"
 #include "daemon/metrics_server.h"
 #include "daemon/peer_door.h"
 #include "daemon/peer_errands.h"
@@ -64,6 +65,7 @@ class Daemon {
     std::unique_ptr<Services> services_;
     std::unique_ptr<rpc::Server> server_;
     std::unique_ptr<MetricsServer> metrics_server_;
+    std::unique_ptr<LogKeeper> logs_;
     Instant started_at_;
 };
 

@@ -61,4 +61,14 @@ std::string read_plain_tail(const std::string& path, std::size_t most) {
     return is_read ? text : std::string();
 }
 
+void bound_log(const std::string& path, std::size_t most, std::size_t kept) {
+    struct stat facts {};
+    if (::lstat(path.c_str(), &facts) != 0 || facts.st_size <= static_cast<off_t>(most)) return;
+    const std::string tail = read_plain_tail(path, kept);
+    const auto file = open_plain(path, O_WRONLY | O_APPEND);
+    if (!file) return;
+    if (::ftruncate(*file, 0) == 0) (void)!::write(*file, tail.data(), tail.size());
+    ::close(*file);
+}
+
 }  // namespace segue

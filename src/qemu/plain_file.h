@@ -21,4 +21,8 @@ Result<std::string> read_plain(const std::string& path, std::size_t most);
 // The last bytes of such a file, at most `most`; empty where it cannot be read.
 std::string read_plain_tail(const std::string& path, std::size_t most);
 
+// Where such a file has more than `most` bytes: only its last `kept` are left. Those who append to
+// it (O_APPEND) go on behind them; what they write in this moment may be lost.
+void bound_log(const std::string& path, std::size_t most, std::size_t kept);
+
 }  // namespace segue

@@ -46,6 +46,24 @@ TEST_F(PlainFileTest, IsReadWholeOrFromItsEnd) {
     EXPECT_EQ(read_plain(scratch_ + "/none", 4).error().code, ErrorCode::system);
 }
 
+TEST_F(PlainFileTest, ALogKeepsItsEnd) {
+    const std::string log = scratch_ + "/log";
+    std::ofstream writer(log, std::ios::app);
+    writer << "first, second, third\n" << std::flush;
+    bound_log(log, 21, 6);
+    EXPECT_EQ(read_plain(log, 64).value(), "first, second, third\n") << "not too long yet";
+    bound_log(log, 20, 6);
+    EXPECT_EQ(read_plain(log, 64).value(), "third\n");
+    writer << "fourth\n" << std::flush;
+    EXPECT_EQ(read_plain(log, 64).value(), "third\nfourth\n") << "without a hole";
+    ASSERT_EQ(::symlink("log", (scratch_ + "/link").c_str()), 0);
+    bound_log(scratch_ + "/link", 2, 1);
+    ASSERT_EQ(::link(log.c_str(), (scratch_ + "/name").c_str()), 0);
+    bound_log(log, 2, 1);
+    ASSERT_EQ(::unlink((scratch_ + "/name").c_str()), 0);
+    EXPECT_EQ(read_plain(log, 64).value(), "third\nfourth\n") << "what is another's stays whole";
+}
+
 TEST_F(PlainFileTest, IsNoLinkToAnother) {
     ASSERT_EQ(::symlink("secret", (scratch_ + "/link").c_str()), 0);
     expect_refused(scratch_ + "/link", ErrorCode::system);
