@@ -35,19 +35,27 @@ ssize_t send_with_descriptor(int socket, std::string_view bytes, int descriptor)
     return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+// "KEY/monitor.sock": the folders above may be reached by another name than that of the last run.
+std::string_view own_part(std::string_view path) {
+    const std::size_t file = path.rfind('/');
+    if (file == path.npos || file == 0) return path;
+    const std::size_t folder = path.rfind('/', file - 1);
+    return path.substr(folder == path.npos ? 0 : folder + 1);
+}
+
 // See Options::server. The credentials are those of whoever called listen(2) (unix(7)).
 bool is_served_by(int socket, std::int32_t process, std::string_view path) {
     ucred listener{};
     socklen_t size = sizeof listener;
     if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0) return false;
     if (process > 0 && listener.pid == process) return true;
+    if (listener.uid != ::geteuid()) return false;
     sockaddr_un bound{};
     size = sizeof bound;
-    if (listener.uid != ::geteuid() ||
-        ::getpeername(socket, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
-        return false;
-    }
-    return path == std::string_view(bound.sun_path, ::strnlen(bound.sun_path, path.size() + 1));
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&bound), &size) != 0) return false;
+    const std::size_t length = ::strnlen(bound.sun_path, sizeof bound.sun_path);
+    const std::string_view name(bound.sun_path, length);
+    return own_part(path) == own_part(name);
 }
 
 }  // namespace

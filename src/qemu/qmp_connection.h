@@ -33,9 +33,9 @@ class QmpConnection {
         Duration retry_every = 5ms;
         QmpLimits limits = {};
         // Who must be at the other end: the process with this pid, or a socket that a process of
-        // our own user bound to exactly this path. That is one which the starter made before QEMU
-        // ran: a link to another one shows its own name, and what QEMU makes shows QEMU's user. 0:
-        // only the latter. Nothing: anybody.
+        // our own user bound to this name in this folder. That is one which the starter made before
+        // QEMU ran: a link to another one shows its own name, and what QEMU makes shows QEMU's
+        // user. 0: only the latter. Nothing: anybody.
         std::optional<std::int32_t> server = {};
     };
 

@@ -4,6 +4,7 @@ and moves between hosts like any other."""
 import os
 import pwd
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -61,3 +62,47 @@ def test_qemu_runs_as_its_own_user(folder):
         one.virsh("destroy", "u")
         wait_until(lambda: not one.qemus(), 60, "QEMU is gone")
         assert not list((one.state / "domains").iterdir()), "its directory is removed"
+
+
+def identity_of(pid):
+    """What a pid file holds: the pid, and when its process started."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return f"{pid} {fields[19]}\n"
+
+
+@pytest.mark.quick
+def test_what_qemu_leaves_in_its_directory_misleads_nobody(folder):
+    """A QEMU that was taken over puts a foreign pid and a FIFO where the daemon once looked; a
+    guest of an earlier release has its pid nowhere else."""
+    victim = subprocess.Popen(["sleep", "600"])
+    try:
+        with Hosts(1, config=f'[security]\nqemu_user = "{USER}"\n') as (host,):
+            machine = Machine(folder, name="u", tick_ms=20)
+            host.virsh("create", machine.path)
+            machine.ticks.wait(3)
+            pid, _ = process_of(host)
+            directory = Path(os.readlink(f"/proc/{pid}/cwd"))
+            beside = directory.with_name(directory.name + ".pid")
+            assert beside.read_text() == identity_of(pid) and beside.stat().st_uid == 0
+            host.kill()
+            (directory / "pid").write_text(identity_of(victim.pid))
+            (directory / "stderr.log").unlink()
+            os.mkfifo(directory / "stderr.log")
+            host.start()
+            assert host.state_of("u") == "running"
+            host.kill()
+            (directory / "pid").write_text(beside.read_text())
+            beside.unlink()
+            host.start()
+            assert host.state_of("u") == "running"
+            assert beside.read_text() == identity_of(pid)
+            machine.ticks.wait(machine.ticks.last() + 3)
+            host.kill()
+            (directory / "pid").write_text(identity_of(victim.pid))
+            beside.unlink()
+            host.start()
+            assert host.state_of("u") == "absent", "nobody knows its QEMU any more"
+        assert victim.poll() is None
+    finally:
+        victim.kill()
+        victim.wait()

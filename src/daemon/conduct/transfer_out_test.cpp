@@ -60,7 +60,7 @@ class AgreeableMonitor {
 TEST(TransferOut, AsksNobodyOnceQemuIsGone) {
     net::TestLoop loop;
     AgreeableMonitor monitor(*loop);
-    auto guest = std::make_unique<Guest>(*loop, monitor.path, Guest::Handlers{});
+    auto guest = std::make_unique<Guest>(*loop, monitor.path, 0, Guest::Handlers{});
     TransferOut transfer(*loop);
     transfer.start(
         *guest, {.uri = "tcp:127.0.0.1:1", .options = {}, .tuning = {}, .tls_directory = {}}, {});
