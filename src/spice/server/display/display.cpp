@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/display/display.h"
 
+#include <utility>
+
 #include "base/log.h"
 
 namespace segue::spice::server {
@@ -29,6 +31,8 @@ constexpr Duration kRest = 1s;
 // QEMU's displays look for what a machine has drawn each 30 ms, on the home loop's own clock: a
 // timer of this length rings behind one such look, however late both are.
 constexpr Duration kRefresh = 32ms;
+// A guest has back at the latest then what it drew and nobody looked at.
+constexpr Duration kLongestPending = 1s;
 // The group of QEMU's own memory; a guest's driver draws in that of the next.
 constexpr std::uint32_t kEmbedderGroup = 0;
 // A device that goes on giving commands must not keep QEMU.
@@ -58,6 +62,10 @@ Result<> Display::open() {
         for_displays([](DisplayChannel& channel) { channel.machine_arrived(); });
     });
     rest_timer_ = worker_.loop().make_timer([this] { rest(); });
+    draw_timer_ = worker_.loop().make_timer([this] {
+        draw_is_due_ = false;
+        guest_->draw_pending();
+    });
     return worker_.start("SPICE Worker");
 }
 
@@ -68,6 +76,7 @@ Display::~Display() {
         pump_timer_.reset();
         arrival_timer_.reset();
         rest_timer_.reset();
+        draw_timer_.reset();
     });
     worker_.stop();
 }
@@ -129,10 +138,11 @@ void Display::wakeup() {
     });
 }
 
-// Commands are given back as they are drawn: the guest only lacks what stands in its ring.
+// What the guest lacks stands in its ring, or is pending.
 void Display::out_of_memory() {
     worker_.post([this] {
         take_commands();
+        guest_->draw_pending();
         device_->flush_released();
     });
 }
@@ -281,7 +291,10 @@ void Display::destroy_surfaces_async(std::uint64_t cookie) {
     async(cookie, [this] { guest_->destroy_surfaces(); });
 }
 void Display::flush_surfaces_async(std::uint64_t cookie) {
-    async(cookie, [this] { guest_->drain(); });
+    async(cookie, [this] {
+        guest_->drain();
+        guest_->draw_pending();
+    });
 }
 void Display::gl_draw_async(std::uint64_t cookie) {
     async(cookie, [] {});
@@ -337,6 +350,7 @@ void Display::surface_destroyed(std::uint32_t) {
 
 void Display::drawn(const Drawing& drawing) {
     machine_draws_ = guest_->is_running();
+    if (drawing.pending && !std::exchange(draw_is_due_, true)) draw_timer_->start(kLongestPending);
     for_displays([&](DisplayChannel& channel) { channel.drawn(drawing); });
 }
 

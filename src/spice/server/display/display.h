@@ -164,6 +164,8 @@ class Display final : private DisplayListener {
     std::unique_ptr<Timer> arrival_timer_;
     std::unique_ptr<Timer> rest_timer_;
     bool rest_pending_ = false;
+    std::unique_ptr<Timer> draw_timer_;
+    bool draw_is_due_ = false;
     bool machine_arrived_ = false;  // it has run here for long enough to show itself
     bool machine_draws_ = false;    // it has drawn since it runs here
     bool pump_pending_ = false;

@@ -258,7 +258,7 @@ Bytes DisplayChannel::shown() const {
         if (surface == nullptr || !known.fits(*surface)) continue;
         canvas::Region unlike = known.stale;
         unlike.unite(known.lossy);
-        const TileDigests digests = TileDigests::of(surface->image, unlike);
+        const TileDigests digests = TileDigests::of(surface->drawn_image(), unlike);
         if (digests.empty() || digests.values().size() > wire::state::kTiles) continue;
         if (made.surfaces.size() == wire::state::kSurfaces) break;
         wire::state::ShownSurface shown;
@@ -290,7 +290,7 @@ void DisplayChannel::spare_what_is_shown() {
         const Surface* surface = guest_.surfaces().find(id);
         if (known != knowledge_.surfaces.end() && surface != nullptr &&
             known->second.fits(*surface)) {
-            digests.spare(surface->image, known->second.stale);
+            digests.spare(surface->drawn_image(), known->second.stale);
         }
     }
 }

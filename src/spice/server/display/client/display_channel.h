@@ -106,6 +106,7 @@ class DisplayChannel final : public Channel {
         std::map<std::uint32_t, SurfaceKnowledge>::iterator known);
     void create_surface(const Surface& surface);
     void sync_monitors();
+    std::vector<canvas::Rect> parts_of(const Surface& surface, const canvas::Rect& rect) const;
     bool send_stale(const Surface& surface, SurfaceKnowledge& known);
     void send_repairs();
     void send_image(const Surface& surface, SurfaceKnowledge& known, const canvas::Rect& rect,

@@ -5,6 +5,7 @@
 #include "spice/server/display/client/draw_base.h"
 #include "spice/server/display/client/stale_rects.h"
 #include "spice/server/display/encode/plain.h"
+#include "spice/server/display/guest/drawing_plan.h"
 
 namespace segue::spice::server {
 namespace {
@@ -148,7 +149,7 @@ bool DisplayChannel::send_stale(const Surface& surface, SurfaceKnowledge& known)
         for (const canvas::Rect& rect : rects_to_send(images)) {
             if (!has_room()) return false;
             if (!leaves_) find_video(surface, rect);
-            for (const canvas::Rect& part : encoder_.parts(surface.image, rect))
+            for (const canvas::Rect& part : parts_of(surface, rect))
                 send_image(surface, known, part, false);
         }
     }
@@ -158,6 +159,16 @@ bool DisplayChannel::send_stale(const Surface& surface, SurfaceKnowledge& known)
         known.marked = true;
     }
     return true;
+}
+
+std::vector<canvas::Rect> DisplayChannel::parts_of(const Surface& surface,
+                                                   const canvas::Rect& rect) const {
+    const PendingDrawings::Place place = surface.at(rect);
+    std::vector<canvas::Rect> parts = encoder_.parts(*place.image, place.rect);
+    const canvas::Point back{rect.left - place.rect.left, rect.top - place.rect.top};
+    for (canvas::Rect& part : parts)
+        part = shifted(part, back);
+    return parts;
 }
 
 Result<EncodedImage> DisplayChannel::encode(const canvas::Image& picture, const canvas::Rect& rect,
@@ -178,12 +189,13 @@ Result<EncodedImage> DisplayChannel::encode(const canvas::Image& picture, const 
 
 void DisplayChannel::send_image(const Surface& surface, SurfaceKnowledge& known,
                                 const canvas::Rect& rect, bool lossless) {
-    if (const auto color = plain_color(surface.image, rect)) {
+    const PendingDrawings::Place place = surface.at(rect);
+    if (const auto color = plain_color(*place.image, place.rect)) {
         send_plain(surface, rect, canvas::Region(rect), *color);
         known.sent(canvas::Region(rect), false);
         return;
     }
-    Result<EncodedImage> encoded = encode(surface.image, rect, lossless);
+    Result<EncodedImage> encoded = encode(*place.image, place.rect, lossless);
     known.sent(canvas::Region(rect), encoded && encoded->lossy);
     if (!encoded) return;
     display::DrawCopy message;

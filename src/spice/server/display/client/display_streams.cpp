@@ -27,12 +27,13 @@ bool has_frames(const Surface& surface) {
 }
 
 codec::PictureView view_of(const Surface& surface, const canvas::Rect& area) {
+    const PendingDrawings::Place place = surface.at(area);
     codec::PictureView view;
     view.format = codec::PixelFormat::bgrx32;
     view.width = static_cast<std::uint32_t>(area.width());
     view.height = static_cast<std::uint32_t>(area.height());
-    view.rows = surface.image.line(area.top) + std::ptrdiff_t{area.left} * 4;
-    view.stride = surface.image.stride();
+    view.rows = place.image->line(place.rect.top) + std::ptrdiff_t{place.rect.left} * 4;
+    view.stride = place.image->stride();
     return view;
 }
 

@@ -59,6 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
     }
     guest->take_commands(16);
+    guest->draw_pending();
     [[maybe_unused]] const auto done =
         guest->set_monitors(FakeDevice::kGroup, FakeDevice::kBase + kPixels, 4);
     for (const auto& [info, times] : device.released) {

@@ -7,6 +7,7 @@
 
 #include "spice/canvas/draw.h"
 #include "spice/server/display/guest/draw_paths.h"
+#include "spice/server/display/guest/drawing_plan.h"
 #include "spice/server/display/guest/images.h"
 
 namespace segue::spice::server {
@@ -57,6 +58,7 @@ class Draw {
         : memory_(memory),
           surfaces_(surfaces),
           command_(command),
+          surface_(surface),
           target_(surface.image),
           box_(rect_of(command.bbox)) {
         drawing_.surface = &surface;
@@ -68,6 +70,10 @@ class Draw {
         Result<> done = perform();
         if (!done) return tl::make_unexpected(done.error());
         if (drawing_.region.empty()) drawing_.kind = Drawing::Kind::nothing;
+        if (drawing_.pending) {
+            drawing_.pending->picture = std::move(image_);
+            image_ = drawing_.pending->picture.view_as(drawing_.pending->picture.format());
+        }
         if (drawing_.kind == Drawing::Kind::image) drawing_.picture = std::move(image_);
         return std::move(drawing_);
     }
@@ -77,10 +83,16 @@ class Draw {
         switch (command_.type) {
             case QXL_DRAW_NOP: return {};
             case QXL_DRAW_FILL: return fill();
-            case QXL_DRAW_OPAQUE: return opaque();
             case QXL_DRAW_COPY: return copy(command_.u.copy);
             case QXL_DRAW_BLEND: return copy(command_.u.blend);
             case QXL_COPY_BITS: return copy_bits();
+            default: surface_.drawn_image(); return perform_at_once();
+        }
+    }
+
+    Result<> perform_at_once() {
+        switch (command_.type) {
+            case QXL_DRAW_OPAQUE: return opaque();
             case QXL_DRAW_BLACKNESS: return plain(command_.u.blackness.mask, Rop::clear);
             case QXL_DRAW_WHITENESS: return plain(command_.u.whiteness.mask, Rop::set);
             case QXL_DRAW_INVERS: return plain(command_.u.invers.mask, Rop::invert);
@@ -111,6 +123,23 @@ class Draw {
         return {};
     }
 
+    // Whether that is left to who looks at the surface; else it is time to draw.
+    bool put_off(PendingDrawing::Kind kind, canvas::Region region, canvas::Point shift) {
+        const bool may_wait = !region.empty() &&
+                              region.rects().size() <= PendingDrawings::kMostRects &&
+                              canvas::bits_per_pixel(target_.format()) >= 16;
+        if (!may_wait) {
+            surface_.drawn_image();
+            return false;
+        }
+        drawing_.pending.emplace();
+        drawing_.pending->kind = kind;
+        drawing_.pending->region = std::move(region);
+        drawing_.pending->color = drawing_.color;
+        drawing_.pending->shift = shift;
+        return true;
+    }
+
     Result<canvas::Brush> brush(const QXLBrush& guest, canvas::Image& tile) {
         canvas::Brush made;
         if (guest.type == SPICE_BRUSH_TYPE_SOLID) {
@@ -132,7 +161,7 @@ class Draw {
         if (command_.self_bitmap != 0) {
             image_ = TRY(self_image());
         } else {
-            image_ = TRY(read_image(memory_, surfaces_, address));
+            image_ = TRY(read_image(memory_, surfaces_, address, &source_surface_));
             // A surface that is drawn onto itself: the operations expect two pictures.
             if (image_.line(0) == target_.line(0)) image_ = TRY(image_.copy());
         }
@@ -151,6 +180,7 @@ class Draw {
         const canvas::Rect area = rect_of(command_.self_bitmap_area);
         if (area.empty() || !target_.bounds().contains(area))
             return fail(ErrorCode::protocol, "guest drawing: its own area leaves the surface");
+        surface_.drawn_image();
         canvas::Image made =
             TRY(canvas::Image::create(target_.format(), area.width(), area.height()));
         const canvas::Region all(made.bounds());
@@ -165,11 +195,13 @@ class Draw {
         const canvas::Brush made = TRY(brush(guest.brush, tile_));
         const Rop rop = canvas::rop_from_descriptor(guest.rop_descriptor, RopInput::brush,
                                                     RopInput::destination);
-        canvas::fill(target_, drawing_.region, made, rop);
         if (made.kind == canvas::Brush::Kind::solid && rop == Rop::copy) {
             drawing_.kind = Drawing::Kind::fill;
             drawing_.color = made.color;
+            if (put_off(PendingDrawing::Kind::fill, drawing_.region, {})) return {};
         }
+        surface_.drawn_image();
+        canvas::fill(target_, drawing_.region, made, rop);
         return {};
     }
 
@@ -195,29 +227,38 @@ class Draw {
         const Rop rop = canvas::rop_from_descriptor(guest.rop_descriptor, RopInput::source,
                                                     RopInput::destination);
         if (rop == Rop::copy && guest.mask.bitmap == 0) TRY(note_repeatable(guest, from.area));
+        const canvas::Point shift = shift_to(from.area.left, from.area.top);
+        const bool covers =
+            rop == Rop::copy && is_as_it_is(from.area) && source_surface_ == nullptr;
+        if (covers && put_off(PendingDrawing::Kind::picture, drawing_.region, shift)) return {};
+        surface_.drawn_image();
         return canvas::copy(target_, drawing_.region, box_, from, rop);
+    }
+
+    // Its pixels are those of the surface, one for one, and not what the surface showed.
+    bool is_as_it_is(const canvas::Rect& area) const {
+        return command_.self_bitmap == 0 && image_.format() == target_.format() &&
+               area.width() == box_.width() && area.height() == box_.height();
+    }
+
+    // From the box to there; what is too far away has no pixel inside any surface.
+    canvas::Point shift_to(std::int32_t left, std::int32_t top) const {
+        return {canvas::coordinate(std::int64_t{left} - box_.left),
+                canvas::coordinate(std::int64_t{top} - box_.top)};
     }
 
     // The client can repeat a plain copy of a picture that it may keep, or of another surface.
     Result<> note_repeatable(const QXLCopy& guest, const canvas::Rect& area) {
-        if (command_.self_bitmap != 0 || image_.format() != target_.format() ||
-            canvas::bits_per_pixel(target_.format()) != 32 || area.width() != box_.width() ||
-            area.height() != box_.height()) {
-            return {};
-        }
-        const auto descriptor = TRY(memory_.read<QXLImageDescriptor>(guest.src_bitmap));
-        if (descriptor.type == SPICE_IMAGE_TYPE_SURFACE) {
-            const auto named =
-                TRY(memory_.read<QXLSurfaceId>(guest.src_bitmap + sizeof descriptor));
-            const Surface* other = surfaces_.find(named.surface_id);
-            // The guest may have changed the name since the picture was read.
-            if (other == nullptr || other->image.line(0) != image_.line(0)) return {};
+        if (!is_as_it_is(area) || canvas::bits_per_pixel(target_.format()) != 32) return {};
+        if (source_surface_ != nullptr) {
+            if (source_surface_ == &surface_) return {};
             drawing_.kind = Drawing::Kind::surface;
-            drawing_.source = named.surface_id;
+            drawing_.source = source_surface_->id;
             drawing_.box = box_;
             drawing_.source_area = area;
             return {};
         }
+        const auto descriptor = TRY(memory_.read<QXLImageDescriptor>(guest.src_bitmap));
         const auto group = static_cast<std::uint32_t>(descriptor.id);
         if (descriptor.type != SPICE_IMAGE_TYPE_BITMAP ||
             (descriptor.flags & QXL_IMAGE_CACHE) == 0 ||
@@ -236,8 +277,20 @@ class Draw {
         drawing_.kind = Drawing::Kind::move;
         drawing_.box = box_;
         drawing_.from = point_of(command_.u.copy_bits.src_pos);
+        const canvas::Point shift = shift_to(drawing_.from.x, drawing_.from.y);
+        if (put_off(PendingDrawing::Kind::move, movable(shift), shift)) return {};
         canvas::copy_bits(target_, drawing_.region, box_, drawing_.from);
         return {};
+    }
+
+    // The part of the region whose pixels come from inside the surface.
+    canvas::Region movable(canvas::Point shift) const {
+        constexpr canvas::Rect kReach{-canvas::kMaxSide, -canvas::kMaxSide, canvas::kMaxSide,
+                                      canvas::kMaxSide};
+        if (!kReach.contains({shift.x, shift.y, shift.x, shift.y})) return {};
+        canvas::Region made = drawing_.region;
+        made.intersect(shifted(target_.bounds(), {-shift.x, -shift.y}));
+        return made;
     }
 
     Result<> transparent() {
@@ -330,10 +383,12 @@ class Draw {
     const GuestMemory& memory_;
     Surfaces& surfaces_;
     const QXLDrawable& command_;
+    Surface& surface_;
     canvas::Image& target_;
     canvas::Rect box_;
     std::optional<std::vector<canvas::Rect>> clip_;
     canvas::Image image_;
+    const Surface* source_surface_ = nullptr;  // whose pixels the image is
     canvas::Image mask_image_;
     canvas::Image tile_;
     canvas::Image second_tile_;

@@ -29,10 +29,14 @@ struct Drawing {
     canvas::Image picture;       // image: may be a view of guest memory
     std::uint32_t source = 0;    // surface: the other one
     canvas::Rect source_area;    // image, surface: what was copied of it, as large as the box
+    // Not drawn yet, for nobody may ever look: to be added to what is pending on the surface, with
+    // the command that is to be released. It holds what `picture` views.
+    std::optional<PendingDrawing> pending;
 };
 
 // `address` names a QXLDrawable. An error leaves the surface as it was, or partly drawn when it
-// comes in the middle of an operation of several steps.
+// comes in the middle of an operation of several steps. What is drawn at once is drawn over all
+// that is pending.
 Result<Drawing> draw(const GuestMemory& memory, Surfaces& surfaces, QXLPHYSICAL address);
 
 }  // namespace segue::spice::server

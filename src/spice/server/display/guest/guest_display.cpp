@@ -35,7 +35,10 @@ Result<std::unique_ptr<GuestDisplay>> GuestDisplay::make(DisplayDevice& device,
 
 GuestDisplay::GuestDisplay(DisplayDevice& device, MemorySlots slots, std::uint32_t surfaces,
                            DisplayListener& listener)
-    : device_(device), listener_(listener), slots_(std::move(slots)), surfaces_(surfaces) {}
+    : device_(device),
+      listener_(listener),
+      slots_(std::move(slots)),
+      surfaces_(surfaces, [this](const QXLReleaseInfoExt& info) { device_.release(info); }) {}
 
 bool GuestDisplay::take_commands(int budget) {
     QXLCommandExt command;
@@ -66,6 +69,32 @@ void GuestDisplay::drain() {
         take(command);
 }
 
+void GuestDisplay::draw_pending() {
+    for (const auto& [id, surface] : surfaces_.all())
+        surface.drawn_image();
+}
+
+void GuestDisplay::set_running(bool running) {
+    running_ = running;
+    if (!running) draw_pending();
+}
+
+// What is pending may be views of memory that is about to be something else.
+Result<> GuestDisplay::add_slot(const MemorySlot& slot) {
+    draw_pending();
+    return slots_.add(slot);
+}
+
+void GuestDisplay::remove_slot(std::uint32_t group, std::uint32_t slot) {
+    draw_pending();
+    slots_.remove(group, slot);
+}
+
+void GuestDisplay::reset_slots() {
+    draw_pending();
+    slots_.reset();
+}
+
 void GuestDisplay::take(const QXLCommandExt& command) {
     ++commands_taken_;
     const Result<QXLReleaseInfoExt> release = release_info_of(slots_, command);
@@ -87,13 +116,11 @@ Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoE
                 return fail(ErrorCode::no_support,
                             "guest drawing: a driver of before 2010 (compat mode)");
             }
-            const Drawing drawing = TRY(draw(memory, surfaces_, command.cmd.data));
-            if (drawing.kind != Drawing::Kind::nothing) drawn(drawing);
-            return false;
+            return drawn(TRY(draw(memory, surfaces_, command.cmd.data)), release);
         }
         case QXL_CMD_SURFACE: return surface_command(memory, command.cmd.data, release);
-        // UPDATE asks us to draw what we have: that is done always. MESSAGE is a line for a log.
-        case QXL_CMD_UPDATE:
+        case QXL_CMD_UPDATE: draw_pending(); return false;
+        // MESSAGE is a line for a log.
         case QXL_CMD_MESSAGE:
         case QXL_CMD_NOP: return false;
         default:
@@ -102,11 +129,18 @@ Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoE
     }
 }
 
-void GuestDisplay::drawn(const Drawing& drawing) {
+// True: the command is pending.
+bool GuestDisplay::drawn(Drawing drawing, QXLReleaseInfoExt release) {
+    if (drawing.kind == Drawing::Kind::nothing) return false;
     Surface& surface = *drawing.surface;
     surface.drawn.unite(drawing.region);
     listener_.drawn(drawing);
     surface.is_blank = false;
+    if (!drawing.pending) return false;
+    drawing.pending->release = release;
+    surface.pending.add(std::move(*drawing.pending));
+    if (surface.pending.is_full()) surface.drawn_image();
+    return true;
 }
 
 Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICAL address,
@@ -222,6 +256,8 @@ void GuestDisplay::erase_surface(std::uint32_t id) {
     Surface* surface = surfaces_.find(id);
     if (surface == nullptr) return;
     const std::optional<QXLReleaseInfoExt> creator = surface->creator;
+    // Its memory may be looked at still, or become a surface again.
+    surface->drawn_image();
     surfaces_.erase(id);
     listener_.surface_destroyed(id);
     if (creator) device_.release(*creator);
@@ -232,6 +268,7 @@ std::vector<QXLRect> GuestDisplay::update_area(std::uint32_t id, const QXLRect& 
     std::vector<QXLRect> dirty;
     Surface* surface = surfaces_.find(id);
     if (surface == nullptr) return dirty;
+    surface->drawn_image();
     canvas::Region asked = surface->drawn;
     asked.intersect(canvas::Rect{area.left, area.top, area.right, area.bottom});
     for (const canvas::Rect& rect : asked.rects())

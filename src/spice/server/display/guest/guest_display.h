@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The guest half of a display: takes commands, draws into the surfaces, gives the commands back,
-// and tells the client half what happened. It never waits for a client. Every call is on the
-// device's worker thread.
+// The guest half of a display: takes commands, draws into the surfaces as far as somebody looks,
+// gives the commands back, and tells the client half what happened. It never waits for a client.
+// Every call is on the device's worker thread.
 #pragma once
 
 #include <memory>
@@ -65,22 +65,26 @@ class GuestDisplay {
 
     // Takes commands until the rings are empty (false) or the budget is used up (true).
     bool take_commands(int budget);
-    // Draws all that the guest has queued so far.
+    // Takes all that the guest has queued so far.
     void drain();
-    // While the machine stands still its rings are not touched: they belong to its saved state.
-    void set_running(bool running) { running_ = running; }
+    // Draws what is pending on any surface, so that the guest has its commands back.
+    void draw_pending();
+    // While the machine stands still its rings are not touched: they belong to its saved state, and
+    // so do the pixels of its surfaces.
+    void set_running(bool running);
     bool is_running() const { return running_; }
 
-    Result<> add_slot(const MemorySlot& slot) { return slots_.add(slot); }
-    void remove_slot(std::uint32_t group, std::uint32_t slot) { slots_.remove(group, slot); }
-    void reset_slots() { slots_.reset(); }
+    Result<> add_slot(const MemorySlot& slot);
+    void remove_slot(std::uint32_t group, std::uint32_t slot);
+    void reset_slots();
 
     Result<> create_primary(std::uint32_t id, const PrimarySurface& primary);
     void destroy_primary(std::uint32_t id);
     void destroy_surface(std::uint32_t id);
     // All but none: the primary too.
     void destroy_surfaces();
-    // What was drawn on the surface within the area since it was last asked (and cleared).
+    // What was drawn on the surface within the area since it was last asked (and cleared); the
+    // surface shows it then.
     std::vector<QXLRect> update_area(std::uint32_t surface, const QXLRect& area, bool clear);
     // The commands that a migrated device remembers: surfaces and the cursor.
     void load(std::span<const QXLCommandExt> commands);
@@ -103,7 +107,7 @@ class GuestDisplay {
     Result<bool> perform(const QXLCommandExt& command, QXLReleaseInfoExt release);
     Result<bool> surface_command(const GuestMemory& memory, QXLPHYSICAL address,
                                  QXLReleaseInfoExt release);
-    void drawn(const Drawing& drawing);
+    bool drawn(Drawing drawing, QXLReleaseInfoExt release);
     void take_cursor(const QXLCommandExt& command);
     Result<bool> apply_cursor(const CursorCommand& command, QXLReleaseInfoExt release);
     void erase_surface(std::uint32_t id);

@@ -61,13 +61,42 @@ class GuestDisplayTest : public testing::Test {
         fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
         device_.queue(QXL_CMD_DRAW, device_.put(fill));
     }
+    // A surface off screen whose memory is not blank.
+    void create_surface(std::uint32_t id, std::uint32_t side, std::uint8_t flags = 0) {
+        QXLSurfaceCmd command{};
+        command.surface_id = id;
+        command.type = QXL_SURFACE_CMD_CREATE;
+        command.flags = flags;
+        command.u.surface_create.format = SPICE_SURFACE_FMT_32_xRGB;
+        command.u.surface_create.width = command.u.surface_create.height = side;
+        command.u.surface_create.stride = static_cast<std::int32_t>(side * 4);
+        command.u.surface_create.data =
+            device_.put(std::uint64_t{}, std::vector<std::uint8_t>(side * side * 4, 0xee)) + 8;
+        device_.queue(QXL_CMD_SURFACE, device_.put(command));
+    }
+    // The surface as an image to copy from.
+    QXLPHYSICAL put_surface_image(std::uint32_t id) {
+        struct {
+            QXLImageDescriptor descriptor;
+            QXLSurfaceId surface;
+        } __attribute__((packed)) image{};
+        image.descriptor.type = SPICE_IMAGE_TYPE_SURFACE;
+        image.surface.surface_id = id;
+        return device_.put(image);
+    }
     std::uint32_t pixel(std::int32_t x, std::int32_t y) const {
-        const canvas::Image& image = display_->surfaces().find(0)->image;
+        const canvas::Image& image = display_->surfaces().find(0)->drawn_image();
         std::uint32_t value;
         std::memcpy(&value, image.line(y) + x * 4, sizeof value);
         return value & 0xffffff;
     }
-    // Every command was given back, and none twice.
+    // What the embedder has there, whether we have drawn or not.
+    std::uint32_t pixel_in_memory(std::int32_t x, std::int32_t y) const {
+        std::uint32_t value;
+        std::memcpy(&value, display_->surfaces().find(0)->image.line(y) + x * 4, sizeof value);
+        return value & 0xffffff;
+    }
+    // So many commands were given back, and none twice.
     void expect_released(std::size_t commands) {
         EXPECT_EQ(device_.released.size(), commands);
         for (const auto& [info, times] : device_.released)
@@ -85,18 +114,8 @@ TEST_F(GuestDisplayTest, ANewPrimarySurfaceIsBlack) {
 }
 
 TEST_F(GuestDisplayTest, ASurfaceOffScreenIsBlankUnlessItKeepsItsPixels) {
-    for (std::uint32_t id = 1; id <= 2; ++id) {
-        QXLSurfaceCmd command{};
-        command.surface_id = id;
-        command.type = QXL_SURFACE_CMD_CREATE;
-        command.flags = id == 2 ? QXL_SURF_FLAG_KEEP_DATA : 0;
-        command.u.surface_create.format = SPICE_SURFACE_FMT_32_xRGB;
-        command.u.surface_create.width = command.u.surface_create.height = 8;
-        command.u.surface_create.stride = 32;
-        command.u.surface_create.data =
-            device_.put(std::uint64_t{}, std::vector<std::uint8_t>(8 * 8 * 4, 0xee)) + 8;
-        device_.queue(QXL_CMD_SURFACE, device_.put(command));
-    }
+    create_surface(1, 8);
+    create_surface(2, 8, QXL_SURF_FLAG_KEEP_DATA);
     EXPECT_FALSE(display_->take_commands(100));
     const Surface& blank = *display_->surfaces().find(1);
     EXPECT_TRUE(blank.is_blank);
@@ -104,14 +123,8 @@ TEST_F(GuestDisplayTest, ASurfaceOffScreenIsBlankUnlessItKeepsItsPixels) {
     EXPECT_FALSE(display_->surfaces().find(2)->is_blank);
     EXPECT_EQ(*display_->surfaces().find(2)->image.line(7), 0xee);
 
-    struct {
-        QXLImageDescriptor descriptor;
-        QXLSurfaceId surface;
-    } __attribute__((packed)) image{};
-    image.descriptor.type = SPICE_IMAGE_TYPE_SURFACE;
-    image.surface.surface_id = 2;
     QXLDrawable copy = drawable(QXL_DRAW_COPY, 0, 0, 8, 8);
-    copy.u.copy.src_bitmap = device_.put(image);
+    copy.u.copy.src_bitmap = put_surface_image(2);
     copy.u.copy.src_area = {0, 0, 8, 8};
     copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
     device_.queue(QXL_CMD_DRAW, device_.put(copy));
@@ -232,6 +245,80 @@ TEST_F(GuestDisplayTest, UpdateAreaTellsWhatWasDrawnOnce) {
     EXPECT_TRUE(display_->update_area(0, left_half, true).empty());
     EXPECT_EQ(display_->update_area(0, {0, 0, kHeight, kWidth}, true).size(), 1u);
     EXPECT_TRUE(display_->update_area(9, left_half, true).empty());
+}
+
+TEST_F(GuestDisplayTest, AFillWaitsUntilSomebodyLooks) {
+    const auto draw = [this](std::uint32_t color) {
+        device_.released.clear();
+        queue_fill(color, 0, 0, 8, 8);
+        EXPECT_FALSE(display_->take_commands(100));
+        EXPECT_NE(pixel_in_memory(0, 0), color);
+        expect_released(0);
+    };
+    const auto expect_drawn = [this](std::uint32_t color) {
+        EXPECT_EQ(pixel_in_memory(0, 0), color);
+        expect_released(1);
+    };
+    draw(1);
+    EXPECT_EQ(pixel(0, 0), 1u);
+    expect_drawn(1);
+    draw(2);
+    display_->update_area(0, {0, 0, 1, 1}, false);
+    expect_drawn(2);
+    draw(3);
+    display_->draw_pending();
+    expect_drawn(3);
+    draw(4);
+    display_->remove_slot(FakeDevice::kGroup, 3);
+    expect_drawn(4);
+    draw(5);
+    display_->set_running(false);
+    expect_drawn(5);
+    display_->set_running(true);
+    draw(6);
+    // What inverts looks at what is there.
+    QXLDrawable invert = drawable(QXL_DRAW_INVERS, 4, 4, 12, 12);
+    device_.queue(QXL_CMD_DRAW, device_.put(invert));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel_in_memory(4, 4), 0xfffff9u);
+    EXPECT_EQ(pixel_in_memory(0, 0), 6u);
+    expect_released(2);
+}
+
+TEST_F(GuestDisplayTest, WhoReadsASurfaceSeesWhatWasPendingThere) {
+    create_surface(1, 8);
+    QXLDrawable fill = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
+    fill.surface_id = 1;
+    fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+    fill.u.fill.brush.u.color = 0x445566;
+    fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(fill));
+    queue_fill(0x112233, 0, 0, 16, 16);
+    QXLDrawable copy = drawable(QXL_DRAW_COPY, 4, 4, 12, 12);
+    copy.u.copy.src_bitmap = put_surface_image(1);
+    copy.u.copy.src_area = {0, 0, 8, 8};
+    copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(copy));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel_in_memory(4, 4), 0x445566u);
+    EXPECT_EQ(pixel_in_memory(3, 3), 0x112233u);
+    expect_released(3);
+}
+
+TEST_F(GuestDisplayTest, ASurfaceThatGoesIsDrawnFirst) {
+    create_surface(1, 8);
+    QXLDrawable fill = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
+    fill.surface_id = 1;
+    fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+    fill.u.fill.brush.u.color = 0x445566;
+    fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(fill));
+    EXPECT_FALSE(display_->take_commands(100));
+    const std::uint8_t* memory = display_->surfaces().find(1)->image.line(0);
+    expect_released(0);
+    display_->destroy_surface(1);
+    EXPECT_EQ(*memory, 0x66);
+    expect_released(2);
 }
 
 TEST_F(GuestDisplayTest, AStoppedMachinesRingIsNotTouched) {

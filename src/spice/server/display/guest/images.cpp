@@ -160,7 +160,7 @@ canvas::Image view_of(const canvas::Image& image) {
 }  // namespace
 
 Result<canvas::Image> read_image(const GuestMemory& memory, const Surfaces& surfaces,
-                                 QXLPHYSICAL address) {
+                                 QXLPHYSICAL address, const Surface** named_surface) {
     const auto descriptor = TRY(memory.read<QXLImageDescriptor>(address));
     if (descriptor.type == SPICE_IMAGE_TYPE_SURFACE) {
         const auto named = TRY(memory.read<QXLSurfaceId>(address + kDescriptorSize));
@@ -169,7 +169,8 @@ Result<canvas::Image> read_image(const GuestMemory& memory, const Surfaces& surf
             return fail(ErrorCode::protocol, "guest image: surface {} does not exist",
                         +named.surface_id);
         }
-        return view_of(surface->image);
+        if (named_surface != nullptr) *named_surface = surface;
+        return view_of(surface->drawn_image());
     }
     if (descriptor.type != SPICE_IMAGE_TYPE_BITMAP) {
         return fail(ErrorCode::protocol, "guest image: type {} is not one that guests may draw",

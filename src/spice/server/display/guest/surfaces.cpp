@@ -47,6 +47,7 @@ Result<Surface*> Surfaces::create(std::uint32_t id, const SurfaceMemory& memory,
     surface.id = id;
     surface.format = memory.format;
     surface.group = memory.group;
+    surface.pending = PendingDrawings(give_back_);
     surface.image = canvas::Image::wrap(
         format, static_cast<std::int32_t>(memory.width), static_cast<std::int32_t>(memory.height),
         memory.stride, memory.stride < 0 ? lowest + pitch * (memory.height - 1) : lowest);
@@ -57,6 +58,17 @@ void make_blank(Surface& surface) {
     for (std::int32_t y = 0; y < surface.image.height(); ++y)
         std::memset(surface.image.line(y), 0, surface.image.line_bytes());
     surface.is_blank = true;
+}
+
+const canvas::Image& Surface::drawn_image() const {
+    canvas::Image target = image.view_as(image.format());
+    pending.draw(target);
+    return image;
+}
+
+PendingDrawings::Place Surface::at(const canvas::Rect& rect) const {
+    if (const auto found = pending.find(image, rect)) return *found;
+    return {&drawn_image(), rect};
 }
 
 Surface* Surfaces::find(std::uint32_t id) {

@@ -11,14 +11,16 @@
 #include "spice/canvas/image.h"
 #include "spice/server/device.h"
 #include "spice/server/display/guest/memslots.h"
+#include "spice/server/display/guest/pending_drawings.h"
 
 namespace segue::spice::server {
 
 struct Surface {
     std::uint32_t id = 0;
     std::uint32_t format = 0;  // SPICE_SURFACE_FMT_*
-    canvas::Image image;       // a view of the embedder's memory
-    std::uint32_t group = 0;   // of slots, that its memory is of
+    // A view of the embedder's memory, without what is pending: look at drawn_image() or at().
+    canvas::Image image;
+    std::uint32_t group = 0;  // of slots, that its memory is of
     // It was made around pixels that were there before: a machine that has moved here.
     bool has_kept_pixels = false;
     // Nothing was drawn yet, and every pixel is 0.
@@ -28,6 +30,13 @@ struct Surface {
     // The command that created it, given back when the surface goes: a guest saves its address and
     // has it replayed after a migration.
     std::optional<QXLReleaseInfoExt> creator;
+    // Who looks at a surface does not change it.
+    mutable PendingDrawings pending;
+
+    // The image, with everything drawn.
+    const canvas::Image& drawn_image() const;
+    // Where these pixels of the surface are; what is pending is drawn only if it must be.
+    PendingDrawings::Place at(const canvas::Rect& rect) const;
 };
 
 // The canvas format of a SPICE_SURFACE_FMT_*.
@@ -48,7 +57,9 @@ void make_blank(Surface& surface);
 
 class Surfaces {
   public:
-    explicit Surfaces(std::uint32_t most) : most_(most) {}
+    // `give_back` is called for each command that was pending.
+    Surfaces(std::uint32_t most, PendingDrawings::GiveBack give_back)
+        : most_(most), give_back_(std::move(give_back)) {}
 
     // Fails when the id is taken or out of range, or the memory does not hold the surface.
     Result<Surface*> create(std::uint32_t id, const SurfaceMemory& memory,
@@ -62,6 +73,7 @@ class Surfaces {
 
   private:
     std::uint32_t most_;
+    PendingDrawings::GiveBack give_back_;
     std::map<std::uint32_t, Surface> by_id_;
 };
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/server/display/guest/pending_drawings.h"
+
+#include <algorithm>
+
+#include "spice/canvas/draw.h"
+#include "spice/server/display/guest/drawing_plan.h"
+
+namespace segue::spice::server {
+namespace {
+
+using Kind = PendingDrawing::Kind;
+
+std::size_t bytes_of(const PendingDrawing& drawing) {
+    return drawing.picture.empty()
+               ? 0
+               : drawing.picture.line_bytes() * static_cast<std::size_t>(drawing.picture.height());
+}
+
+bool hides(const canvas::Region& cover, const canvas::Rect& cover_extents,
+           const canvas::Region& region) {
+    const canvas::Rect extents = region.extents();
+    return cover_extents.contains(extents) && cover.covers(extents);
+}
+
+}  // namespace
+
+void PendingDrawings::add(PendingDrawing drawing) {
+    // A move looks at what is below.
+    if (drawing.kind == Kind::move) {
+        ++moves_;
+    } else {
+        give_back_hidden(drawing);
+    }
+    bytes_ += bytes_of(drawing);
+    drawings_.push_back(std::move(drawing));
+}
+
+// From the newest on: what stands before a move that is kept may be moved to where it is seen.
+void PendingDrawings::give_back_hidden(const PendingDrawing& cover) {
+    const canvas::Rect extents = cover.region.extents();
+    for (auto at = drawings_.end(); at != drawings_.begin();) {
+        --at;
+        if (!hides(cover.region, extents, at->region)) {
+            if (at->kind == Kind::move) return;
+            continue;
+        }
+        give_back_(at->release);
+        bytes_ -= bytes_of(*at);
+        if (at->kind == Kind::move) --moves_;
+        at = drawings_.erase(at);
+    }
+}
+
+void PendingDrawings::draw(canvas::Image& surface) {
+    if (drawings_.empty()) return;
+    // What is hidden is gone already: only several moves are worth a plan.
+    const auto plan = moves_ < 2 ? std::nullopt : DrawingPlan::make(drawings_);
+    if (plan) {
+        plan->draw(surface);
+    } else {
+        for (const PendingDrawing& drawing : drawings_)
+            draw_part(surface, drawing, drawing.region, drawing.shift);
+    }
+    for (const PendingDrawing& drawing : drawings_)
+        give_back_(drawing.release);
+    drawings_.clear();
+    bytes_ = moves_ = 0;
+}
+
+std::optional<PendingDrawings::Place> PendingDrawings::find(const canvas::Image& surface,
+                                                            const canvas::Rect& rect) const {
+    canvas::Rect wanted = rect;
+    for (auto at = drawings_.rbegin(); at != drawings_.rend(); ++at) {
+        if (canvas::intersection(at->region.extents(), wanted).empty() ||
+            !at->region.intersects(wanted))
+            continue;
+        if (at->kind == Kind::fill || !at->region.covers(wanted)) return std::nullopt;
+        wanted = shifted(wanted, at->shift);
+        if (at->kind == Kind::picture) return Place{&at->picture, wanted};
+    }
+    return Place{&surface, wanted};
+}
+
+}  // namespace segue::spice::server
