@@ -184,6 +184,7 @@ class Server final : private InputSink {
     std::unique_ptr<MouseDevice> mouse_;
     std::unique_ptr<TabletDevice> tablet_;
     std::unique_ptr<MigrationObserver> migration_observer_;
+    std::shared_ptr<PendingTotal> pending_total_ = std::make_shared<PendingTotal>();
     std::vector<std::unique_ptr<Display>> displays_;
     struct DeviceInfo {
         std::string address;

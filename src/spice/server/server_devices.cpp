@@ -19,7 +19,8 @@ Result<Display*> Server::add_display(std::unique_ptr<DisplayDevice> device) {
                       {[this](LinkId link) { channel_lost(link); },
                        [this](LinkId link, ImageCompression wish) { wish_came_late(link, wish); },
                        [this](LinkId link, Duration lead) { video_lead_changed(link, lead); },
-                       [this](LinkId link) { channel_came(link); }}));
+                       [this](LinkId link) { channel_came(link); }},
+                      pending_total_));
     displays_.push_back(std::move(display));
     apply_options();
     if (running_) displays_.back()->start();

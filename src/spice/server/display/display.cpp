@@ -41,9 +41,10 @@ constexpr int kMostLastCommands = 8192;
 }  // namespace
 
 Result<std::unique_ptr<Display>> Display::make(std::unique_ptr<DisplayDevice> device, Loop& home,
-                                               Hooks hooks) {
+                                               Hooks hooks,
+                                               std::shared_ptr<PendingTotal> pending_total) {
     std::unique_ptr<Display> display(new Display(std::move(device), home, std::move(hooks)));
-    TRY(display->open());
+    TRY(display->open(std::move(pending_total)));
     return display;
 }
 
@@ -54,8 +55,9 @@ Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks)
       hooks_(std::move(hooks)),
       state_patience_(kStatePatience) {}
 
-Result<> Display::open() {
-    guest_ = TRY(GuestDisplay::make(*device_, device_->geometry(), *this));
+Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
+    guest_ =
+        TRY(GuestDisplay::make(*device_, device_->geometry(), *this, std::move(pending_total)));
     pump_timer_ = worker_.loop().make_timer([this] { pump(); });
     arrival_timer_ = worker_.loop().make_timer([this] {
         machine_arrived_ = true;

@@ -33,9 +33,10 @@ class Display final : private DisplayListener {
         // A client that moves here uses its channel now.
         std::function<void(LinkId link)> on_came = [](LinkId) {};
     };
-    // Home thread.
-    static Result<std::unique_ptr<Display>> make(std::unique_ptr<DisplayDevice> device, Loop& home,
-                                                 Hooks hooks);
+    // Home thread. `pending_total` is shared by the displays of a server.
+    static Result<std::unique_ptr<Display>> make(
+        std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks,
+        std::shared_ptr<PendingTotal> pending_total = std::make_shared<PendingTotal>());
     ~Display() override;
 
     DisplayDevice& device() { return *device_; }
@@ -117,7 +118,7 @@ class Display final : private DisplayListener {
 
   private:
     Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks);
-    Result<> open();
+    Result<> open(std::shared_ptr<PendingTotal> pending_total);
 
     void surface_created(const Surface& surface) override;
     void surface_destroyed(std::uint32_t surface) override;

@@ -98,6 +98,31 @@ TEST_F(DisplayAtItsEnd, AMachineThatStopsWaitsForNoneOfThat) {
     EXPECT_EQ(commands(), 1U) << "it stood still already";
 }
 
+// The pixels are saved with the machine's memory.
+TEST_F(DisplayAtItsEnd, WhatIsPendingIsInMemoryWhenItStandsStill) {
+    make(1);
+    {
+        const std::lock_guard lock(device_->gate);
+        QXLDrawable fill{};
+        fill.type = QXL_DRAW_FILL;
+        fill.bbox = {0, 0, 16, 16};
+        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+        fill.u.fill.brush.u.color = 0x112233;
+        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_->used = 1024;  // behind the screen
+        device_->queue(QXL_CMD_DRAW, device_->put(fill));
+    }
+    display_->wakeup();
+    EXPECT_EQ(commands(), 2U);
+    display_->stop();
+    EXPECT_EQ(device_->released.size(), 1U);
+    for (std::size_t pixel = 0; pixel < 256; ++pixel) {
+        std::uint32_t value;
+        std::memcpy(&value, device_->memory.data() + pixel * 4, sizeof value);
+        ASSERT_EQ(value & 0xffffff, 0x112233U) << pixel;
+    }
+}
+
 // It finds them again where it goes.
 TEST_F(DisplayAtItsEnd, CommandsOfADriverStayInItsRing) {
     make(1);

@@ -313,6 +313,20 @@ TEST_F(DisplayStateTest, AListOfTheOtherFormIsRefused) {
         << taken.error().message;
 }
 
+// The target compares with these digests what its machine draws.
+TEST_F(DisplayStateTest, WhatIsPendingBelongsToWhatIsShown) {
+    init();
+    channel_->pump();
+    const Bytes black = channel_->shown();
+    fill(0, 0, 64, 32);
+    EXPECT_TRUE(device_.released.empty()) << "it waits";
+    const Bytes filled = channel_->shown();
+    EXPECT_NE(filled, black);
+    EXPECT_EQ(device_.released.size(), 1u);
+    guest_->draw_pending();
+    EXPECT_EQ(channel_->shown(), filled);
+}
+
 // At the source: the first channel that writes its state speaks for the cache, with all uses.
 TEST_F(DisplayStateTest, OneChannelCarriesTheCache) {
     DisplayOutput second_output;

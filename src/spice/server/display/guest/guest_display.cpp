@@ -27,18 +27,21 @@ Result<QXLReleaseInfoExt> release_info_of(const MemorySlots& slots, const QXLCom
 
 Result<std::unique_ptr<GuestDisplay>> GuestDisplay::make(DisplayDevice& device,
                                                          const DisplayGeometry& geometry,
-                                                         DisplayListener& listener) {
+                                                         DisplayListener& listener,
+                                                         std::shared_ptr<PendingTotal> total) {
     MemorySlots slots = TRY(MemorySlots::make(geometry));
     return std::unique_ptr<GuestDisplay>(
-        new GuestDisplay(device, std::move(slots), geometry.surfaces, listener));
+        new GuestDisplay(device, std::move(slots), geometry.surfaces, listener, std::move(total)));
 }
 
 GuestDisplay::GuestDisplay(DisplayDevice& device, MemorySlots slots, std::uint32_t surfaces,
-                           DisplayListener& listener)
+                           DisplayListener& listener, std::shared_ptr<PendingTotal> total)
     : device_(device),
       listener_(listener),
       slots_(std::move(slots)),
-      surfaces_(surfaces, [this](const QXLReleaseInfoExt& info) { device_.release(info); }) {}
+      surfaces_(
+          surfaces, [this](const QXLReleaseInfoExt& info) { device_.release(info); },
+          std::move(total)) {}
 
 bool GuestDisplay::take_commands(int budget) {
     QXLCommandExt command;
@@ -140,6 +143,7 @@ bool GuestDisplay::drawn(Drawing drawing, QXLReleaseInfoExt release) {
     drawing.pending->release = release;
     surface.pending.add(std::move(*drawing.pending));
     if (surface.pending.is_full()) surface.drawn_image();
+    if (surfaces_.are_full()) draw_pending();
     return true;
 }
 

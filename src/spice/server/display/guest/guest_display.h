@@ -59,9 +59,10 @@ class DisplayListener {
 
 class GuestDisplay {
   public:
-    static Result<std::unique_ptr<GuestDisplay>> make(DisplayDevice& device,
-                                                      const DisplayGeometry& geometry,
-                                                      DisplayListener& listener);
+    // `pending_total` is shared by the displays of a server.
+    static Result<std::unique_ptr<GuestDisplay>> make(
+        DisplayDevice& device, const DisplayGeometry& geometry, DisplayListener& listener,
+        std::shared_ptr<PendingTotal> pending_total = std::make_shared<PendingTotal>());
 
     // Takes commands until the rings are empty (false) or the budget is used up (true).
     bool take_commands(int budget);
@@ -101,7 +102,7 @@ class GuestDisplay {
 
   private:
     GuestDisplay(DisplayDevice& device, MemorySlots slots, std::uint32_t surfaces,
-                 DisplayListener& listener);
+                 DisplayListener& listener, std::shared_ptr<PendingTotal> pending_total);
 
     void take(const QXLCommandExt& command);
     Result<bool> perform(const QXLCommandExt& command, QXLReleaseInfoExt release);

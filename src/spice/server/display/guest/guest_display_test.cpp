@@ -321,6 +321,138 @@ TEST_F(GuestDisplayTest, ASurfaceThatGoesIsDrawnFirst) {
     expect_released(2);
 }
 
+// Off screen each could keep more, all together not.
+TEST_F(GuestDisplayTest, TooMuchOnAllSurfacesTogetherIsDrawn) {
+    constexpr std::uint32_t kSide = 2000;
+    constexpr std::size_t kBytes = std::size_t{kSide} * kSide * 4;
+    static_assert(kBytes < PendingDrawings::kMostBytes);
+    constexpr std::uint32_t kEnough = PendingTotal::kMostBytes / kBytes;
+    auto total = std::make_shared<PendingTotal>();
+    FakeDevice device(kBytes + (std::size_t{1} << 20));
+    const auto made = [&](DisplayListener& listener) {
+        auto display = GuestDisplay::make(device, device.geometry(), listener, total).value();
+        EXPECT_TRUE(display->add_slot(device.slot()));
+        display->set_running(true);
+        return display;
+    };
+    const auto display = made(listener_);
+    QXLImage image{};
+    image.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
+    image.bitmap.format = SPICE_BITMAP_FMT_32BIT;
+    image.bitmap.flags = QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN;
+    image.bitmap.x = image.bitmap.y = kSide;
+    image.bitmap.stride = kSide * 4;
+    image.bitmap.data = device.put(std::uint64_t{0}, std::vector<std::uint8_t>(kBytes, 0x55)) + 8;
+    QXLDrawable copy = drawable(QXL_DRAW_COPY, 0, 0, 8, 8);
+    copy.u.copy.src_bitmap = device.put(image);
+    copy.u.copy.src_area = {0, 0, 8, 8};
+    copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+    const auto paint = [&](GuestDisplay& shown, std::uint32_t surface) {
+        PrimarySurface memory;
+        memory.width = memory.height = 8;
+        memory.stride = 32;
+        memory.format = SPICE_SURFACE_FMT_32_xRGB;
+        memory.group = FakeDevice::kGroup;
+        memory.memory = device.put(std::uint64_t{0}, std::vector<std::uint8_t>(256)) + 8;
+        ASSERT_TRUE(shown.create_primary(surface, memory));
+        copy.surface_id = surface;
+        device.queue(QXL_CMD_DRAW, device.put(copy));
+        EXPECT_FALSE(shown.take_commands(100));
+    };
+    for (std::uint32_t surface = 0; surface < kEnough; ++surface)
+        paint(*display, surface);
+    EXPECT_TRUE(device.released.empty());
+    EXPECT_LT(total->bytes(), PendingTotal::kMostBytes);
+    {
+        // What the server's other display has counts, too: it has no place for its own.
+        Listener other_listener;
+        const auto other = made(other_listener);
+        paint(*other, 0);
+        EXPECT_EQ(device.released.size(), 1u);
+    }
+    paint(*display, kEnough);
+    EXPECT_EQ(device.released.size(), kEnough + 2u);
+    EXPECT_EQ(total->bytes(), 0u);
+    for (std::uint32_t surface = 0; surface <= kEnough; ++surface)
+        EXPECT_EQ(*display->surfaces().find(surface)->image.line(7), 0x55) << surface;
+}
+
+TEST_F(GuestDisplayTest, WhatGoesWithItsDisplayIsCountedNoMore) {
+    auto total = std::make_shared<PendingTotal>();
+    auto display = GuestDisplay::make(device_, device_.geometry(), listener_, total).value();
+    ASSERT_TRUE(display->add_slot(device_.slot()));
+    PrimarySurface primary;
+    primary.width = primary.height = 8;
+    primary.stride = 32;
+    primary.format = SPICE_SURFACE_FMT_32_xRGB;
+    primary.group = FakeDevice::kGroup;
+    primary.memory = device_.put(std::uint64_t{0}, std::vector<std::uint8_t>(256)) + 8;
+    ASSERT_TRUE(display->create_primary(0, primary));
+    queue_fill(1, 0, 0, 8, 8);
+    EXPECT_FALSE(display->take_commands(100));
+    EXPECT_GT(total->bytes(), 0u);
+    queue_fill(2, 0, 0, 4, 8);
+    queue_fill(3, 0, 0, 8, 8);  // over both
+    EXPECT_FALSE(display->take_commands(100));
+    EXPECT_LE(total->bytes(), sizeof(PendingDrawing) + 512);
+    display.reset();
+    EXPECT_EQ(total->bytes(), 0u);
+}
+
+TEST_F(GuestDisplayTest, AnUpdateShowsAllThatCameBeforeItInItsOrder) {
+    queue_fill(1, 0, 0, 8, 8);
+    QXLDrawable move = drawable(QXL_COPY_BITS, 16, 0, 24, 8);
+    move.u.copy_bits.src_pos = {0, 0};
+    device_.queue(QXL_CMD_DRAW, device_.put(move));
+    queue_fill(2, 0, 0, 8, 8);
+    EXPECT_EQ(display_->update_area(0, {0, 0, kHeight, kWidth}, true).size(), 2u);
+    EXPECT_EQ(pixel_in_memory(0, 0), 2u);
+    EXPECT_EQ(pixel_in_memory(16, 0), 1u);
+    expect_released(3);
+    queue_fill(3, 0, 0, 8, 8);
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel_in_memory(0, 0), 2u) << "it came behind the update";
+    EXPECT_EQ(display_->update_area(0, {0, 0, 1, 1}, true).size(), 1u);
+    EXPECT_EQ(pixel_in_memory(0, 0), 3u);
+    EXPECT_EQ(pixel_in_memory(7, 7), 3u);
+}
+
+// Its pixels went on to another surface, and back; both surfaces had more that was pending.
+TEST_F(GuestDisplayTest, WhatWasCopiedFromASurfaceStaysWhenThatGoes) {
+    create_surface(1, 8);
+    const auto fill = [&](std::uint32_t surface, std::uint32_t color, QXLRect rect) {
+        QXLDrawable made = drawable(QXL_DRAW_FILL, rect.left, rect.top, rect.right, rect.bottom);
+        made.surface_id = surface;
+        made.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+        made.u.fill.brush.u.color = color;
+        made.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_.queue(QXL_CMD_DRAW, device_.put(made));
+    };
+    const auto copy = [&](std::uint32_t from, std::uint32_t to, std::int32_t at) {
+        QXLDrawable made = drawable(QXL_DRAW_COPY, at, 0, at + 4, 4);
+        made.surface_id = to;
+        made.u.copy.src_bitmap = put_surface_image(from);
+        made.u.copy.src_area = {0, 0, 4, 4};
+        made.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_.queue(QXL_CMD_DRAW, device_.put(made));
+    };
+    fill(1, 1, {0, 0, 8, 8});
+    fill(0, 2, {0, 0, 8, 8});
+    copy(1, 0, 8);  // 1 on the screen
+    fill(1, 3, {0, 0, 8, 8});
+    copy(0, 1, 0);  // 2 off the screen
+    fill(0, 4, {0, 0, 4, 4});
+    copy(1, 0, 16);  // and on it again
+    fill(1, 5, {0, 0, 8, 8});
+    EXPECT_FALSE(display_->take_commands(100));
+    display_->destroy_surface(1);
+    EXPECT_EQ(pixel(0, 0), 4u);
+    EXPECT_EQ(pixel(4, 0), 2u);
+    EXPECT_EQ(pixel(8, 0), 1u);
+    EXPECT_EQ(pixel(16, 0), 2u);
+    expect_released(9);
+}
+
 TEST_F(GuestDisplayTest, AStoppedMachinesRingIsNotTouched) {
     queue_fill(1, 0, 0, 8, 8);
     display_->set_running(false);

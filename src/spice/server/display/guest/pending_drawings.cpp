@@ -12,9 +12,11 @@ namespace {
 using Kind = PendingDrawing::Kind;
 
 std::size_t bytes_of(const PendingDrawing& drawing) {
-    return drawing.picture.empty()
-               ? 0
-               : drawing.picture.line_bytes() * static_cast<std::size_t>(drawing.picture.height());
+    constexpr std::size_t kItself =
+        sizeof(PendingDrawing) + PendingDrawings::kMostRects * sizeof(canvas::Rect);
+    if (drawing.picture.empty()) return kItself;
+    const auto height = static_cast<std::size_t>(drawing.picture.height());
+    return kItself + drawing.picture.line_bytes() * height;
 }
 
 bool hides(const canvas::Region& cover, const canvas::Rect& cover_extents,
@@ -25,6 +27,15 @@ bool hides(const canvas::Region& cover, const canvas::Rect& cover_extents,
 
 }  // namespace
 
+PendingDrawings::~PendingDrawings() {
+    if (total_) forget(bytes_);
+}
+
+void PendingDrawings::forget(std::size_t bytes) {
+    bytes_ -= bytes;
+    total_->subtract(bytes);
+}
+
 void PendingDrawings::add(PendingDrawing drawing) {
     // A move looks at what is below.
     if (drawing.kind == Kind::move) {
@@ -32,7 +43,9 @@ void PendingDrawings::add(PendingDrawing drawing) {
     } else {
         give_back_hidden(drawing);
     }
-    bytes_ += bytes_of(drawing);
+    const std::size_t bytes = bytes_of(drawing);
+    bytes_ += bytes;
+    total_->add(bytes);
     drawings_.push_back(std::move(drawing));
 }
 
@@ -46,7 +59,7 @@ void PendingDrawings::give_back_hidden(const PendingDrawing& cover) {
             continue;
         }
         give_back_(at->release);
-        bytes_ -= bytes_of(*at);
+        forget(bytes_of(*at));
         if (at->kind == Kind::move) --moves_;
         at = drawings_.erase(at);
     }
@@ -65,7 +78,8 @@ void PendingDrawings::draw(canvas::Image& surface) {
     for (const PendingDrawing& drawing : drawings_)
         give_back_(drawing.release);
     drawings_.clear();
-    bytes_ = moves_ = 0;
+    forget(bytes_);
+    moves_ = 0;
 }
 
 std::optional<PendingDrawings::Place> PendingDrawings::find(const canvas::Image& surface,

@@ -5,7 +5,9 @@
 // what a picture has painted is given the picture.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -27,16 +29,36 @@ struct PendingDrawing {
     QXLReleaseInfoExt release{};
 };
 
+// The bytes that wait on all surfaces of a server. Its displays count them, each on its own thread.
+class PendingTotal {
+  public:
+    // With so many a display draws all that waits on its surfaces.
+    static constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+
+    void add(std::size_t bytes) { bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+    void subtract(std::size_t bytes) { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+    std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+    bool is_full() const { return bytes() >= kMostBytes; }
+
+  private:
+    std::atomic<std::size_t> bytes_{0};
+};
+
 class PendingDrawings {
   public:
-    // More than so many drawings, or bytes of pictures, are not kept from the guest.
+    // More than so many drawings, or bytes of them and their pictures, are not kept from the guest.
     static constexpr std::size_t kMostDrawings = 128;
     static constexpr std::size_t kMostBytes = std::size_t{16} << 20;
     // A region of more rectangles costs more to keep account of than to draw.
     static constexpr std::size_t kMostRects = 16;
 
     using GiveBack = std::function<void(const QXLReleaseInfoExt&)>;
-    explicit PendingDrawings(GiveBack give_back = {}) : give_back_(std::move(give_back)) {}
+    explicit PendingDrawings(GiveBack give_back = {},
+                             std::shared_ptr<PendingTotal> total = std::make_shared<PendingTotal>())
+        : give_back_(std::move(give_back)), total_(std::move(total)) {}
+    PendingDrawings(PendingDrawings&&) = default;
+    PendingDrawings& operator=(PendingDrawings&&) = delete;
+    ~PendingDrawings();
 
     // Gives back what nobody will see any more.
     void add(PendingDrawing drawing);
@@ -55,10 +77,12 @@ class PendingDrawings {
 
   private:
     void give_back_hidden(const PendingDrawing& cover);
+    void forget(std::size_t bytes);
 
     GiveBack give_back_;
+    std::shared_ptr<PendingTotal> total_;   // none: it was moved from
     std::vector<PendingDrawing> drawings_;  // oldest first
-    std::size_t bytes_ = 0;                 // of their pictures
+    std::size_t bytes_ = 0;                 // of them and their pictures
     std::size_t moves_ = 0;
 };
 

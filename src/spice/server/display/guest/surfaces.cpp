@@ -43,11 +43,10 @@ Result<Surface*> Surfaces::create(std::uint32_t id, const SurfaceMemory& memory,
     }
     std::uint8_t* lowest =
         TRY(slots.translate(memory.group, memory.address, pitch * memory.height));
-    Surface surface;
+    Surface surface(PendingDrawings(give_back_, pending_total_));
     surface.id = id;
     surface.format = memory.format;
     surface.group = memory.group;
-    surface.pending = PendingDrawings(give_back_);
     surface.image = canvas::Image::wrap(
         format, static_cast<std::int32_t>(memory.width), static_cast<std::int32_t>(memory.height),
         memory.stride, memory.stride < 0 ? lowest + pitch * (memory.height - 1) : lowest);

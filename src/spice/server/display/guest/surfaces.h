@@ -16,6 +16,8 @@
 namespace segue::spice::server {
 
 struct Surface {
+    explicit Surface(PendingDrawings none) : pending(std::move(none)) {}
+
     std::uint32_t id = 0;
     std::uint32_t format = 0;  // SPICE_SURFACE_FMT_*
     // A view of the embedder's memory, without what is pending: look at drawn_image() or at().
@@ -58,8 +60,9 @@ void make_blank(Surface& surface);
 class Surfaces {
   public:
     // `give_back` is called for each command that was pending.
-    Surfaces(std::uint32_t most, PendingDrawings::GiveBack give_back)
-        : most_(most), give_back_(std::move(give_back)) {}
+    Surfaces(std::uint32_t most, PendingDrawings::GiveBack give_back,
+             std::shared_ptr<PendingTotal> pending_total)
+        : most_(most), give_back_(std::move(give_back)), pending_total_(std::move(pending_total)) {}
 
     // Fails when the id is taken or out of range, or the memory does not hold the surface.
     Result<Surface*> create(std::uint32_t id, const SurfaceMemory& memory,
@@ -70,10 +73,13 @@ class Surfaces {
 
     const std::map<std::uint32_t, Surface>& all() const { return by_id_; }
     std::map<std::uint32_t, Surface>& all() { return by_id_; }
+    // Too much waits on them, or on those of the server's other displays.
+    bool are_full() const { return pending_total_->is_full(); }
 
   private:
     std::uint32_t most_;
     PendingDrawings::GiveBack give_back_;
+    std::shared_ptr<PendingTotal> pending_total_;
     std::map<std::uint32_t, Surface> by_id_;
 };
 
