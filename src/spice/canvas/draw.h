@@ -123,8 +123,10 @@ struct Stroke {
     Rop rop = Rop::copy;
 };
 // DRAW_STROKE: lines one pixel wide without their last point. Errors: limit_exceeded for a path of
-// more than kMaxStrokePoints points after its curves are divided.
+// more than kMaxStrokePoints points after its curves are divided, or for more than kMostStrokeSteps
+// pixels inside the region's extents (points count, too): a fraction of a second's work.
 inline constexpr std::size_t kMaxStrokePoints = std::size_t{1} << 16;
+inline constexpr std::int64_t kMostStrokeSteps = std::int64_t{1} << 23;
 Result<> stroke(Image& target, const Region& region, const Stroke& stroke);
 
 }  // namespace segue::spice::canvas

@@ -397,6 +397,49 @@ TEST(StrokeTest, EndlessLinesAndCurvesAreCheap) {
     EXPECT_EQ(get(target, 5, 5), 1u);
 }
 
+// Whatever the clip's rectangles are, a line paints in each what it paints without a clip.
+TEST(StrokeTest, LinesAreCutByEachRectangleOfTheirClip) {
+    std::vector<Rect> clip;
+    for (int at = 0; at < 30; ++at)
+        clip.push_back(
+            {at * 7 % 19, at * 5 % 17, at * 7 % 19 + 1 + at % 3, at * 5 % 17 + 1 + at % 2});
+    const Region region{std::span<const Rect>(clip)};
+    for (const Point to : {Point{19, 4}, Point{2, 19}, Point{0, 3}, Point{19, 19}, Point{12, 0}}) {
+        Stroke line;
+        line.path.push_back({1, {{0, 3 * 16}, {to.x * 16, to.y * 16}, {5 * 16, 5 * 16}}});
+        line.brush = solid(1);
+        Image whole = make(20, 20, [](int, int) { return 0u; });
+        Image cut = make(20, 20, [](int, int) { return 0u; });
+        ASSERT_TRUE(stroke(whole, Region(whole.bounds()), line));
+        ASSERT_TRUE(stroke(cut, region, line));
+        for (int y = 0; y < 20; ++y) {
+            for (int x = 0; x < 20; ++x)
+                EXPECT_EQ(get(cut, x, y), region.contains({x, y}) ? get(whole, x, y) : 0u);
+        }
+    }
+}
+
+// One command must not keep the worker, and whoever waits for it, for minutes.
+TEST(StrokeTest, APathOfTooManyPixelsIsRefused) {
+    Image target = make(4096, 1, [](int, int) { return 0u; });
+    Stroke line;
+    line.brush = solid(1);
+    line.path.push_back({1, {{0, 0}}});
+    for (std::int64_t at = 0; at < kMostStrokeSteps / 4096; ++at)
+        line.path[0].points.push_back({at % 2 == 0 ? 4096 * 16 : 0, 0});
+    EXPECT_FALSE(stroke(target, Region(target.bounds()), line)) << "the points count, too";
+    line.path[0].points.resize(1000);
+    EXPECT_TRUE(stroke(target, Region(target.bounds()), line));
+    // Out of sight, too.
+    Stroke far;
+    far.brush = solid(1);
+    for (int at = 0; at < 256; ++at) {
+        far.path.push_back({1, {{0, 16}}});
+        far.path.back().points.resize(kMaxStrokePoints - 1, {16, 16});
+    }
+    EXPECT_FALSE(stroke(target, Region(target.bounds()), far));
+}
+
 TEST(StrokeTest, DashesAlternate) {
     Image target = make(12, 1, [](int, int) { return 0u; });
     Stroke line;

@@ -159,20 +159,25 @@ class Painter {
           stroke_(stroke),
           dashes_(stroke.dashes, stroke.start_with_gap) {}
 
-    void polyline(const std::vector<Point>& points) {
+    // False: it would take longer than a stroke may.
+    bool polyline(const std::vector<Point>& points) {
         std::int64_t distance = 0;
         for (std::size_t index = 1; index < points.size(); ++index) {
             const Line line(points[index - 1], points[index]);
-            this->line(line, distance);
+            if (!this->line(line, distance)) return false;
             distance += line.length();
         }
+        return true;
     }
 
   private:
-    void line(const Line& line, std::int64_t distance) {
+    bool line(const Line& line, std::int64_t distance) {
         const Rect extents = region_.extents();
         const auto [first, end] = line.x_major() ? line.steps_within(extents.left, extents.right)
                                                  : line.steps_within(extents.top, extents.bottom);
+        // A point costs, too, where nothing of its line is seen.
+        steps_left_ -= std::max<std::int64_t>(end - first, 0) + 1;
+        if (steps_left_ < 0) return false;
         // Pixels of one row that follow each other are filled together.
         Rect run;
         for (std::int64_t step = first; step < end; ++step) {
@@ -187,19 +192,26 @@ class Painter {
             run = pixel;
         }
         paint(run);
+        return true;
     }
 
+    // A run is of one row, and the rectangles of a region come in bands of rows, in each from left
+    // to right: those that it hits are found without a look at the others.
     void paint(const Rect& run) {
         if (run.empty()) return;
-        Region part = region_;
-        part.intersect(run);
-        fill(target_, part, stroke_.brush, stroke_.rop);
+        const std::span<const Rect> rects = region_.rects();
+        auto at = std::partition_point(rects.begin(), rects.end(), [&](const Rect& rect) {
+            return rect.bottom <= run.top || (rect.top <= run.top && rect.right <= run.left);
+        });
+        for (; at != rects.end() && at->top <= run.top && at->left < run.right; ++at)
+            fill(target_, Region(intersection(*at, run)), stroke_.brush, stroke_.rop);
     }
 
     Image& target_;
     const Region& region_;
     const Stroke& stroke_;
     Dashes dashes_;
+    std::int64_t steps_left_ = kMostStrokeSteps;
 };
 
 bool append_segment(Polyline& line, const PathSegment& segment, std::size_t first) {
@@ -223,14 +235,18 @@ Result<> stroke(Image& target, const Region& region, const Stroke& stroke) {
     Painter painter(target, region, stroke);
     Polyline line;
     const auto finish = [&] {
-        painter.polyline(line.points());
+        const bool done = painter.polyline(line.points());
         line.clear();
+        return done;
+    };
+    const auto too_long = [] {
+        return fail(ErrorCode::limit_exceeded, "a path of more than {} pixels", kMostStrokeSteps);
     };
     for (const PathSegment& segment : stroke.path) {
         std::size_t first = 0;
         bool fits = true;
         if (segment.flags & kBegin) {
-            finish();
+            if (!finish()) return too_long();
             if (!segment.points.empty()) fits = line.append(rounded(segment.points[0]));
             first = 1;
         }
@@ -241,9 +257,9 @@ Result<> stroke(Image& target, const Region& region, const Stroke& stroke) {
             return fail(ErrorCode::limit_exceeded, "a path of more than {} points",
                         kMaxStrokePoints);
         }
-        if (segment.flags & kEnd) finish();
+        if ((segment.flags & kEnd) && !finish()) return too_long();
     }
-    finish();
+    if (!finish()) return too_long();
     return {};
 }
 
