@@ -252,6 +252,12 @@ void GuestDisplay::destroy_surface(std::uint32_t id) {
 
 void GuestDisplay::destroy_surfaces() {
     drain();
+    // A driver begins with new memory then: what it had given comes back before.
+    QXLCommandExt command;
+    for (int taken = 0; running_ && taken < kMostInDrain && device_.next_cursor_command(command);
+         ++taken)
+        take_cursor(command);
+    reset_cursor();
     while (!surfaces_.all().empty())
         erase_surface(surfaces_.all().begin()->first);
 }
@@ -302,13 +308,18 @@ Result<> GuestDisplay::set_monitors(std::uint32_t group, QXLPHYSICAL address, st
         return fail(ErrorCode::protocol, "guest monitors: {} heads, 1 to {} allowed", +header.count,
                     kMostHeads);
     }
+    if (header.max_allowed != 0 && header.count > header.max_allowed) {
+        return fail(ErrorCode::protocol, "guest monitors: {} heads, and it allows {} itself",
+                    +header.count, +header.max_allowed);
+    }
     const std::uint8_t* heads =
         TRY(memory.view(address + sizeof(QXLMonitorsConfig), header.count * sizeof(QXLHead)));
     MonitorsConfig config;
     config.most = header.max_allowed == 0
                       ? static_cast<std::uint16_t>(most)
                       : std::min(header.max_allowed, static_cast<std::uint16_t>(most));
-    for (std::uint16_t at = 0; at < header.count; ++at) {
+    // The embedder may allow less than the driver knows.
+    for (std::uint16_t at = 0; at < std::min(header.count, config.most); ++at) {
         QXLHead head;
         std::memcpy(&head, heads + at * sizeof head, sizeof head);
         config.heads.push_back(

@@ -16,13 +16,14 @@ class Listener final : public DisplayListener {
     void drawn(const Drawing& drawing) override { drawings.push_back(drawing.kind); }
     void monitors_changed(const MonitorsConfig&) override { ++monitors; }
     void cursor_changed(const CursorCommand&) override { ++cursors; }
-    void cursor_reset() override {}
+    void cursor_reset() override { ++cursor_resets; }
     void image_cache_reset() override {}
 
     std::vector<std::uint32_t> created, destroyed;
     std::vector<Drawing::Kind> drawings;
     int monitors = 0;
     int cursors = 0;
+    int cursor_resets = 0;
 };
 
 constexpr std::int32_t kWidth = 64;
@@ -60,6 +61,15 @@ class GuestDisplayTest : public testing::Test {
         fill.u.fill.brush.u.color = color;
         fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
         device_.queue(QXL_CMD_DRAW, device_.put(fill));
+    }
+    void queue_cursor(std::int16_t x) {
+        QXLCursorCmd set{};
+        set.type = QXL_CURSOR_SET;
+        set.u.set.visible = 1;
+        set.u.set.position.x = x;
+        device_.queue(QXL_CMD_CURSOR, device_.put(set));
+        device_.cursor_commands.push_back(device_.commands.back());
+        device_.commands.pop_back();
     }
     // A surface off screen whose memory is not blank.
     void create_surface(std::uint32_t id, std::uint32_t side, std::uint8_t flags = 0) {
@@ -464,21 +474,26 @@ TEST_F(GuestDisplayTest, AStoppedMachinesRingIsNotTouched) {
 }
 
 TEST_F(GuestDisplayTest, TheCursorsCommandIsKeptUntilTheNext) {
-    for (int turn = 0; turn < 3; ++turn) {
-        QXLCursorCmd set{};
-        set.type = QXL_CURSOR_SET;
-        set.u.set.visible = 1;
-        set.u.set.position.x = static_cast<std::int16_t>(turn);
-        device_.cursor_commands.push_back({});
-        device_.cursor_commands.back().cmd.type = QXL_CMD_CURSOR;
-        device_.cursor_commands.back().cmd.data = device_.put(set);
-        device_.cursor_commands.back().group_id = FakeDevice::kGroup;
-    }
+    for (std::int16_t turn = 0; turn < 3; ++turn)
+        queue_cursor(turn);
     EXPECT_FALSE(display_->take_commands(100));
     EXPECT_EQ(display_->cursor().x, 2);
     expect_released(2);
     display_->reset_cursor();
     expect_released(3);
+}
+
+// A driver that destroys all surfaces uses all its memory anew.
+TEST_F(GuestDisplayTest, TheCursorGoesWithAllSurfaces) {
+    queue_cursor(1);
+    EXPECT_FALSE(display_->take_commands(100));
+    expect_released(0);
+    queue_cursor(2);
+    display_->destroy_surfaces();
+    EXPECT_TRUE(device_.cursor_commands.empty());
+    expect_released(2);
+    EXPECT_EQ(display_->cursor().x, 0);
+    EXPECT_EQ(listener_.cursor_resets, 1);
 }
 
 TEST_F(GuestDisplayTest, MonitorsComeFromGuestMemory) {
@@ -494,6 +509,14 @@ TEST_F(GuestDisplayTest, MonitorsComeFromGuestMemory) {
     EXPECT_EQ(display_->monitors()->most, 4);
     config.count = 0xffff;
     EXPECT_FALSE(display_->set_monitors(FakeDevice::kGroup, device_.put(config), 4));
+    config.count = 3;
+    config.max_allowed = 2;
+    const std::vector<std::uint8_t> heads(3 * sizeof head);
+    EXPECT_FALSE(display_->set_monitors(FakeDevice::kGroup, device_.put(config, heads), 4));
+    config.max_allowed = 3;
+    EXPECT_TRUE(display_->set_monitors(FakeDevice::kGroup, device_.put(config, heads), 2));
+    EXPECT_EQ(display_->monitors()->most, 2);
+    EXPECT_EQ(display_->monitors()->heads.size(), 2u) << "no more than the embedder allows";
 }
 
 TEST_F(GuestDisplayTest, APrimaryOutsideMemoryIsRefused) {
