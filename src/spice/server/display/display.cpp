@@ -73,13 +73,8 @@ Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
 
 Display::~Display() {
     alive_->store(false);
-    worker_.call([this] {
-        clients_.clear();
-        pump_timer_.reset();
-        arrival_timer_.reset();
-        rest_timer_.reset();
-        draw_timer_.reset();
-    });
+    // The timers stay until the thread has ended: what was posted before may start them.
+    worker_.call([this] { clients_.clear(); });
     worker_.stop();
 }
 

@@ -41,6 +41,31 @@ TEST(Display, AQuestionForItsCountersWaitsForNoWorker) {
     EXPECT_EQ(answer->commands, 1U);
 }
 
+// A guest that never stops drawing, whose device is taken away.
+TEST(Display, EndsWhileItsGuestDraws) {
+    class EndlessDevice final : public FakeDevice {
+      public:
+        EndlessDevice() : FakeDevice(64) {}
+        bool next_command(QXLCommandExt& command) override {
+            command = {};
+            command.cmd.type = QXL_CMD_NOP;
+            command.cmd.data = kBase;
+            command.group_id = kGroup;
+            return true;
+        }
+        void release(QXLReleaseInfoExt) override { given_back.fetch_add(1); }
+        std::atomic<std::uint64_t> given_back{0};
+    };
+    net::TestLoop home;
+    auto made = std::make_unique<EndlessDevice>();
+    EndlessDevice& device = *made;
+    auto display = Display::make(std::move(made), *home, {[](LinkId) {}, {}, {}}).value();
+    display->add_slot(device.slot());
+    display->start();
+    EXPECT_TRUE(home.run_until([&] { return device.given_back.load() > 4000; }));
+    display.reset();
+}
+
 class DisplayAtItsEnd : public testing::Test {
   protected:
     // A display whose screen lies in memory of this group; with a command that was not taken yet.
