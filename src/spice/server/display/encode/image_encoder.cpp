@@ -177,7 +177,8 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
                                           bool lossless) {
     ++images_;
     // Asked first: it is known at once of a photo that it has more colours.
-    if (takes_palettes() && is_on_wire(picture.format())) {
+    const bool fits_lz = rect.width() <= codec::kMaxSide && rect.height() <= codec::kMaxSide;
+    if (takes_palettes() && is_on_wire(picture.format()) && fits_lz) {
         if (const PictureView part = view_of(picture, rect); indexer_.index(part)) {
             raw_bytes_ += part.bytes();
             return encode_indexed(part);

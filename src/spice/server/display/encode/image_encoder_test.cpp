@@ -57,6 +57,30 @@ class ImageEncoderTest : public testing::Test {
     ImageEncoder encoder_;
 };
 
+// LZ has no pictures of that size: they go as they are, and whole.
+TEST_F(ImageEncoderTest, APictureThatIsTooWideForItsCodecIsNotLost) {
+    constexpr std::int32_t kWidth = static_cast<std::int32_t>(codec::kMaxSide) + 1;
+    canvas::Image image = canvas::Image::create(canvas::Format::xrgb32, kWidth, 2).value();
+    for (std::int32_t x = 0; x < kWidth; x += 7)
+        image.line(1)[x * 4] = 0xff;
+    for (const auto compression :
+         {ImageCompression::lz, ImageCompression::glz, ImageCompression::auto_glz,
+          ImageCompression::lz4, ImageCompression::quic}) {
+        EncoderOptions chosen = options();
+        chosen.compression = compression;
+        encoder_.set_options(chosen);
+        const EncodedImage encoded = encode(image);
+        ASSERT_EQ(encoded.image.type, display::ImageType::bitmap);
+        EXPECT_EQ(encoded.image.width, static_cast<std::uint32_t>(kWidth));
+        const auto& data = std::get<display::BitmapData>(encoded.image.data);
+        const wire::SharedBytes rows = data.data.contiguous();
+        ASSERT_EQ(rows.size(), std::size_t{kWidth} * 8);
+        EXPECT_EQ(std::memcmp(rows.data() + std::size_t{kWidth} * 4, image.line(1),
+                              std::size_t{kWidth} * 4),
+                  0);
+    }
+}
+
 TEST_F(ImageEncoderTest, FewColoursGoAsAPaletteThatIsSentOnce) {
     std::vector<std::uint32_t> palette;
     for (int turn = 0; turn < 2; ++turn) {
