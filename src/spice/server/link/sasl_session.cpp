@@ -97,7 +97,10 @@ Result<SaslSession::Step> SaslSession::step(const std::string& mechanism,
     Step step;
     if (out != nullptr && out_size > 0) step.reply = Bytes(out, out + out_size);
     step.complete = code == SASL_OK;
-    if (step.complete) step.is_safe = has_safe_layer();
+    if (step.complete && !has_safe_layer()) {
+        return fail(ErrorCode::protocol,
+                    "SASL: the client is refused: no TLS, and its mechanism does not encrypt");
+    }
     return step;
 }
 

@@ -22,7 +22,6 @@ class SaslSession {
     struct Step {
         wire::SaslData reply;
         bool complete = false;
-        bool is_safe = true;  // when complete: encrypted by TLS or by a layer that is strong enough
     };
 
     // Addresses as "IP;PORT", empty where there is none. `tls_bits`: of the cipher; 0 without TLS.
@@ -34,7 +33,8 @@ class SaslSession {
 
     // "A,B"
     Result<std::string> mechanisms();
-    // The first step names the mechanism; others have it empty.
+    // The first step names the mechanism; others have it empty. What completes is encrypted by TLS
+    // or by a layer that is strong enough; else it fails.
     Result<Step> step(const std::string& mechanism, const wire::SaslData& data);
     // Who the client proved to be; only when complete.
     std::string user() const;
