@@ -16,6 +16,9 @@ namespace common = wire::common;
 // Messages below this number are the same on every channel (SPICE_MSGC_FIRST_AVAIL).
 constexpr std::uint16_t kFirstOfType = 101;
 
+// Messages between acknowledgements, as stock uses on a fast line.
+constexpr std::uint32_t kAckWindow = 20;
+
 }  // namespace
 
 std::string name_of(ChannelKey key) {
@@ -70,10 +73,10 @@ Result<> Channel::handle_common(std::uint16_t number, const SharedBytes& body) {
     return common::dispatch_from_client(number, body, Handler{*this});
 }
 
-void Channel::use_ack_window(std::uint32_t window) {
+void Channel::use_ack_window() {
     common::SetAck message;
-    message.generation = acks_.restart(window);
-    message.window = window;
+    message.generation = acks_.restart(kAckWindow);
+    message.window = kAckWindow;
     send(message);
 }
 

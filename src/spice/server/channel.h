@@ -119,7 +119,7 @@ class Channel {
     // Bytes on their way that have not left this process.
     std::size_t waiting() const { return output_.waiting(); }
     // Bulky messages are only sent as fast as the client acknowledges them.
-    void use_ack_window(std::uint32_t window);
+    void use_ack_window();
     // What crosses the line: for those who measure it. `ends_window`: window_acked() will follow.
     virtual void message_sent(std::size_t /*bytes*/, bool /*ends_window*/) {}
     virtual void ack_synced() {}

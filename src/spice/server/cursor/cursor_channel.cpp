@@ -6,8 +6,6 @@ namespace {
 
 namespace cursor = wire::cursor;
 
-constexpr std::uint32_t kAckWindow = 20;
-
 wire::Point16 point(std::int16_t x, std::int16_t y) {
     wire::Point16 made;
     made.x = x;
@@ -26,7 +24,7 @@ CursorChannel::~CursorChannel() {
 }
 
 void CursorChannel::start() {
-    use_ack_window(kAckWindow);
+    use_ack_window();
     if (expects_data()) {
         // This channel carries no state: the client keeps its shape, and learns what changes.
         stop_waiting();

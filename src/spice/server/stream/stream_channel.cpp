@@ -8,7 +8,6 @@ namespace {
 
 namespace display = wire::display;
 
-constexpr std::uint32_t kAckWindow = 20;
 // Reports come each so many frames or after so long. They are read and not used: the guest's agent
 // has no ear for them.
 constexpr std::uint32_t kReportFrames = 5;
@@ -40,7 +39,7 @@ StreamChannel::~StreamChannel() {
 // Nothing of it moves with its machine: the guest's agent is asked to begin anew.
 void StreamChannel::start() {
     stop_waiting();
-    use_ack_window(kAckWindow);
+    use_ack_window();
     send(display::InvalAllPalettes{});
     if (device_ != nullptr) device_->join(*this);
 }

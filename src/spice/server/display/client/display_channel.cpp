@@ -12,8 +12,6 @@ namespace {
 
 namespace display = wire::display;
 
-// Messages between acknowledgements, as stock uses on a fast line.
-constexpr std::uint32_t kAckWindow = 20;
 // Of the image cache that the client offers: more is not kept account of (512 MiB of pixels).
 constexpr std::int64_t kMostCachedPixels = std::int64_t{1} << 27;
 
@@ -71,7 +69,7 @@ DisplayChannel::~DisplayChannel() {
 
 void DisplayChannel::start() {
     line_.restarted(clock_.now());
-    use_ack_window(kAckWindow);
+    use_ack_window();
 }
 
 Result<> DisplayChannel::handle(std::uint16_t number, const wire::SharedBytes& body) {
