@@ -98,7 +98,6 @@ Result<> parse_resources(XmlCursor& from, Domain& domain) {
         domain.current_memory_kib = std::min(TRY(parse_memory(*current)), domain.memory_kib);
         if (domain.current_memory_kib == 0) domain.current_memory_kib = domain.memory_kib;
     }
-    from.ignore("resource");
     XmlCursor* vcpu = from.child("vcpu");
     if (!vcpu) return {};
     const std::string& text = vcpu->text();
@@ -238,6 +237,22 @@ Result<> parse_passthrough(XmlCursor& from, Domain& domain) {
     return {};
 }
 
+// What libvirt writes into the definition of every running domain: its default partition, and the
+// labels that it chose itself. Any other is somebody's wish, and is kept and reported.
+void ignore_placement(XmlCursor& from) {
+    const XmlElement* resource = from.element().child("resource");
+    if (resource && resource->children.size() == 1 &&
+        resource->child_text("partition") == "/machine") {
+        from.ignore("resource");
+    }
+    const auto& children = from.element().children;
+    const bool chosen = std::all_of(children.begin(), children.end(), [](const XmlElement& one) {
+        const std::string* type = one.attribute("type");
+        return one.name != "seclabel" || (type && *type == "dynamic");
+    });
+    if (chosen) from.ignore("seclabel");
+}
+
 template <class T>
 void report(const std::vector<T>& parts, std::vector<std::string>& to) {
     for (const T& part : parts) {
@@ -312,7 +327,7 @@ Result<Domain> parse_domain(const XmlElement& root) {
         devices->take_all();
     }
     TRY(parse_passthrough(from, domain));
-    from.ignore("seclabel");
+    ignore_placement(from);
     domain.unknown = from.unknown();
     report_unused(domain);
     return domain;

@@ -205,5 +205,29 @@ TEST(DomainAbi, EveryDifferenceTheGuestSeesIsNamed) {
     }
 }
 
+TEST(Domain, PlacementThatSomebodyChoseIsKeptAndReported) {
+    const auto read = [](const std::string& more) {
+        return parse_domain(
+            "<domain type='qemu'><name>g</name><memory>65536</memory>"
+            "<os><type>hvm</type></os>" +
+            more + "</domain>");
+    };
+    const auto usual = read(
+        "<resource><partition>/machine</partition></resource>"
+        "<seclabel type='dynamic' model='dac' relabel='yes'/>");
+    ASSERT_TRUE(usual) << usual.error().message;
+    EXPECT_TRUE(usual->unused.empty());
+    const auto chosen = read(
+        "<resource><partition>/slow</partition></resource>"
+        "<seclabel type='static' model='dac'><label>1:1</label></seclabel>");
+    ASSERT_TRUE(chosen) << chosen.error().message;
+    ASSERT_EQ(chosen->unused.size(), 1u);
+    EXPECT_NE(chosen->unused[0].find("resource/partition"), std::string::npos);
+    EXPECT_NE(chosen->unused[0].find("seclabel"), std::string::npos);
+    const std::string printed = print_domain(*chosen, {});
+    EXPECT_NE(printed.find("<partition>/slow</partition>"), std::string::npos);
+    EXPECT_NE(printed.find("<label>1:1</label>"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace segue

@@ -2,6 +2,9 @@
 #include "domain/xml.h"
 
 #include <algorithm>
+#include <cctype>
+#include <iterator>
+#include <optional>
 
 #include <pugixml.hpp>
 
@@ -93,6 +96,60 @@ bool deeper_than(std::string_view text, std::size_t limit) {
         at = end;
     }
     return false;
+}
+
+bool is_known_reference(std::string_view name) {
+    constexpr std::string_view kNamed[] = {"amp", "apos", "gt", "lt", "quot"};
+    if (!name.starts_with('#')) {
+        return std::find(std::begin(kNamed), std::end(kNamed), name) != std::end(kNamed);
+    }
+    name.remove_prefix(1);
+    const bool hexadecimal = name.starts_with('x');
+    if (hexadecimal) name.remove_prefix(1);
+    const auto is_digit = [&](unsigned char one) {
+        return hexadecimal ? std::isxdigit(one) != 0 : std::isdigit(one) != 0;
+    };
+    return !name.empty() && std::all_of(name.begin(), name.end(), is_digit);
+}
+
+// Where a reference stands that XML does not know by itself; pugixml passes it on as text. Nothing
+// when all are known. Comments, CDATA and document types hold none.
+std::optional<std::size_t> unknown_reference(std::string_view text) {
+    constexpr std::size_t kLongest = 12;  // "#x10FFFF" and a few zeros
+    for (std::size_t at = 0; (at = text.find_first_of("<&", at)) != std::string_view::npos;) {
+        const std::string_view rest = text.substr(at);
+        if (rest.starts_with("<!") || rest.starts_with("<?")) {
+            at = end_of_markup(text, at);
+            continue;
+        }
+        ++at;
+        if (rest.front() == '<') continue;
+        const std::size_t end = rest.substr(0, kLongest).find(';');
+        if (end == std::string_view::npos || !is_known_reference(rest.substr(1, end - 1))) {
+            return at - 1;
+        }
+    }
+    return {};
+}
+
+// pugixml takes several elements beside each other, and drops the text around them.
+Result<pugi::xml_node> root_of(const pugi::xml_document& document, std::string_view what) {
+    pugi::xml_node root;
+    for (const pugi::xml_node& node : document.children()) {
+        if (node.type() == pugi::node_element) {
+            if (root) {
+                return fail(ErrorCode::xml_invalid,
+                            "{} is not well-formed XML: <{}> stands behind its root element <{}>",
+                            what, node.name(), root.name());
+            }
+            root = node;
+        } else if (node.type() == pugi::node_pcdata || node.type() == pugi::node_cdata) {
+            return fail(ErrorCode::xml_invalid,
+                        "{} is not well-formed XML: text stands outside of its root element", what);
+        }
+    }
+    if (!root) return fail(ErrorCode::xml_invalid, "{} has no root element", what);
+    return root;
 }
 
 void escape(std::string_view text, bool in_attribute, std::string& out) {
@@ -210,17 +267,21 @@ Result<XmlElement> parse_xml(std::string_view text, std::string_view what,
         return fail(ErrorCode::limit_exceeded, "{} is nested deeper than {} levels", what,
                     limits.depth);
     }
+    if (const auto unknown = unknown_reference(text)) {
+        return fail(ErrorCode::xml_invalid,
+                    "{} is not well-formed XML at byte {}: '&' that begins no reference (write "
+                    "&amp; for the character)",
+                    what, *unknown);
+    }
     pugi::xml_document document;
-    const auto parsed =
-        document.load_buffer(text.data(), text.size(), pugi::parse_default, pugi::encoding_utf8);
+    const auto parsed = document.load_buffer(
+        text.data(), text.size(), pugi::parse_default | pugi::parse_fragment, pugi::encoding_utf8);
     if (!parsed) {
         return fail(ErrorCode::xml_invalid, "{} is not well-formed XML at byte {}: {}", what,
                     parsed.offset, parsed.description());
     }
-    const pugi::xml_node root = document.document_element();
-    if (!root) return fail(ErrorCode::xml_invalid, "{} has no root element", what);
     XmlElement element;
-    TRY(Copier(limits, what).copy(root, element, 1));
+    TRY(Copier(limits, what).copy(TRY(root_of(document, what)), element, 1));
     return element;
 }
 

@@ -91,5 +91,22 @@ TEST(XmlCursor, BadValuesAreNamed) {
     EXPECT_EQ(*cursor.number("absent", 1), std::nullopt);
 }
 
+// pugixml takes each of these, and libvirt none.
+TEST(XmlTest, WhatIsNotOneWellFormedElementIsRefused) {
+    for (const char* text :
+         {"before<a/>", "<a/>behind", "<a/><b/>", "<a>&foo;</a>", "<a>& </a>", "<a b='&c'/>",
+          "<a>&#;</a>", "<a>&#x;</a>", "<a>&#xg;</a>", "<![CDATA[x]]><a/>"}) {
+        const auto parsed = parse_xml(text, "domain XML");
+        ASSERT_FALSE(parsed) << text;
+        EXPECT_EQ(parsed.error().code, ErrorCode::xml_invalid) << text;
+    }
+    for (const char* text :
+         {" <a/> ", "<!-- & &x; --><a/>", "<a><![CDATA[&x; <]]></a>",
+          "<?xml version='1.0'?>\n<a/>\n", "<a b='&quot;&#65;&#x4f;'>&amp;&lt;&gt;&apos;</a>",
+          "<!DOCTYPE a><a/>"}) {
+        EXPECT_TRUE(parse_xml(text, "domain XML")) << text;
+    }
+}
+
 }  // namespace
 }  // namespace segue

@@ -72,7 +72,10 @@ def resident_kib(process):
 
 MALFORMED = {"empty": "", "cut off": "<domain", "control characters": "\x01\x02",
              "deep": "<a>" * 60, "long": "x" * 3_000_000,
-             "crossed": "<domain type='qemu'><devices></domain>"}
+             "crossed": "<domain type='qemu'><devices></domain>",
+             "two roots": "<domain type='qemu'/><domain type='qemu'/>",
+             "text around it": "<domain type='qemu'/> and more",
+             "unknown entity": "<domain type='qemu'><name>&mine;</name></domain>"}
 
 
 @pytest.mark.parametrize("how", MALFORMED)
