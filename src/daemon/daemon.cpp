@@ -167,15 +167,22 @@ Result<> Daemon::listen_at(const net::Address& address, net::Descriptor socket) 
     rpc::ListenPoint point;
     point.address = address;
     point.socket = std::move(socket);
-    if (::getgrnam(settings_.socket_group.c_str()) != nullptr) {
-        point.options.group = settings_.socket_group;
-    }
+    point.options = local_sockets();
     if (address.transport == net::Transport::tls)
         point.tls = TRY(tls_context(settings_, net::TlsSide::server));
     TRY(server_->listen(std::move(point)));
     log_info("daemon", "listening on {}", address.text());
     const bool local = address.transport == net::Transport::unix_socket;
     return local && settings_.read_only_sockets ? listen_read_only(address) : Result<>();
+}
+
+// Owned by the group that may use them, where there is one.
+net::ListenOptions Daemon::local_sockets() const {
+    net::ListenOptions options;
+    if (::getgrnam(settings_.socket_group.c_str()) != nullptr) {
+        options.group = settings_.socket_group;
+    }
+    return options;
 }
 
 // As libvirt has libvirt-sock-ro beside libvirt-sock: whoever is on this host may look.
@@ -204,8 +211,8 @@ Result<> Daemon::reload(Settings wanted) {
 
 Result<> Daemon::serve_metrics() {
     if (settings_.metrics_socket.empty()) return {};
-    metrics_server_ = TRY(
-        MetricsServer::make(loop_, settings_.metrics_socket, [this] { return metrics_text(); }));
+    metrics_server_ = TRY(MetricsServer::make(loop_, settings_.metrics_socket, local_sockets(),
+                                              [this] { return metrics_text(); }));
     return {};
 }
 

@@ -39,6 +39,7 @@ class Daemon {
     Result<> open_peer_door();
     Result<> listen();
     Result<> listen_read_only(const net::Address& address);
+    net::ListenOptions local_sockets() const;
     Result<> listen_at(const net::Address& address, net::Descriptor socket);
     Result<> serve_metrics();
     std::string metrics_text();

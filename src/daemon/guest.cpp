@@ -12,6 +12,15 @@ namespace {
 constexpr Duration kFirstReconnect = 500ms;
 constexpr Duration kMaxReconnect = 16s;
 
+// Of a SpiceChannel or SpiceBasicInfo (qapi/ui.json).
+std::string client_address(const Json& end) {
+    return fmt::format("{} {}", end.text("host"), end.text("port"));
+}
+
+Guest::Viewers::value_type channel_of(const Json& channel) {
+    return {channel.u64("channel-type"), channel.u64("channel-id")};
+}
+
 }  // namespace
 
 Guest::Guest(Loop& loop, const std::string& monitor_socket, std::int32_t process, Handlers handlers)
@@ -118,14 +127,24 @@ void Guest::end_later(Duration delay) {
 void Guest::note_viewers(const Json& reply) {
     viewers_.clear();
     for (const Json& channel : reply["channels"].items())
-        viewers_.emplace(channel.u64("channel-type"), channel.u64("channel-id"));
+        viewers_.emplace(client_address(channel), channel_of(channel));
+}
+
+Guest::Viewers Guest::viewers() const {
+    Viewers out;
+    for (const auto& [address, channel] : viewers_)
+        out.insert(channel);
+    return out;
 }
 
 void Guest::on_event(const QmpEvent& event) {
     const Json& client = event.data["client"];
-    const std::pair<std::uint32_t, std::uint32_t> channel(client.u64("channel-type"),
-                                                          client.u64("channel-id"));
-    if (event.name == "SPICE_INITIALIZED") viewers_.insert(channel);
+    if (event.name == "SPICE_INITIALIZED")
+        viewers_.emplace(client_address(client), channel_of(client));
+    if (event.name == "SPICE_DISCONNECTED") {
+        const auto left = viewers_.find(client_address(client));
+        if (left != viewers_.end()) viewers_.erase(left);
+    }
     if (handlers_.event) handlers_.event(event);
 }
 

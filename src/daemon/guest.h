@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -65,7 +66,7 @@ class Guest {
     void end_later(Duration delay);
 
     // Channels of SPICE clients that are linked and authenticated right now.
-    const Viewers& viewers() const { return viewers_; }
+    Viewers viewers() const;
     void note_viewers(const Json& query_spice_reply);
 
   private:
@@ -81,7 +82,8 @@ class Guest {
     Handlers handlers_;
     std::unique_ptr<QemuProcess> process_;
     std::unique_ptr<QmpConnection> monitor_;
-    Viewers viewers_;
+    // By the address of their client, which is all that SPICE_DISCONNECTED names.
+    std::multimap<std::string, Viewers::value_type> viewers_;
     std::unique_ptr<Timer> later_;
     std::unique_ptr<Timer> reconnect_;
     Duration reconnect_delay_;

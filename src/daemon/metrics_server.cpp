@@ -19,10 +19,11 @@ Bytes response(std::string_view status, std::string_view body) {
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::make(Loop& loop,
                                                            const std::string& socket_path,
+                                                           const net::ListenOptions& options,
                                                            std::function<std::string()> text) {
     std::unique_ptr<MetricsServer> server(new MetricsServer(loop, std::move(text)));
     server->listener_ = TRY(net::Listener::make(
-        loop, net::Address::of_unix(socket_path), {},
+        loop, net::Address::of_unix(socket_path), options,
         [raw = server.get()](net::Descriptor socket, const net::SocketAddress&) {
             raw->accept(std::move(socket));
         }));

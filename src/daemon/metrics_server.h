@@ -16,6 +16,7 @@ class MetricsServer {
   public:
     // `text` is called for each request, on the loop's thread.
     static Result<std::unique_ptr<MetricsServer>> make(Loop& loop, const std::string& socket_path,
+                                                       const net::ListenOptions& options,
                                                        std::function<std::string()> text);
 
   private:

@@ -17,7 +17,7 @@ using ::testing::StartsWith;
 std::string answer_to(const std::string& request) {
     auto loop = make_asio_loop();
     const std::string path = "/tmp/segue-metrics-" + std::to_string(getpid());
-    auto server = MetricsServer::make(*loop, path, [] { return std::string("segue_up 1\n"); });
+    auto server = MetricsServer::make(*loop, path, {}, [] { return std::string("segue_up 1\n"); });
     if (!server) return server.error().message;
     net::Resolver resolver(*loop);
     std::unique_ptr<net::Connection> connection;

@@ -83,9 +83,10 @@ void resume_source(const Services& services, const DomainPointer& domain,
         log_error("daemon", "domain '{}': {}", domain->name, started.error().message);
         return;
     }
+    migrate::MigrateOptions options;
+    options.flags = record.flags;
     domain->source = std::make_shared<SourceConduct>(
-        services, domain, migrate::SourceMachine::restored(record, alive),
-        migrate::MigrateOptions{.flags = record.flags});
+        services, domain, migrate::SourceMachine::restored(record, alive), std::move(options));
     recovery->restarts.push_back([conduct = domain->source] { conduct->restarted(); });
 }
 

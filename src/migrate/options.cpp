@@ -138,12 +138,12 @@ Result<> check_values(const MigrateOptions& options) {
     TRY(check_range("auto_converge.initial", options.throttle_initial, 1, 99));
     TRY(check_range("auto_converge.increment", options.throttle_increment, 1, 99));
     TRY(check_range("parallel.connections", options.parallel_connections, 1, 255));
-    if (options.xbzrle_cache &&
-        (!std::has_single_bit(*options.xbzrle_cache) || *options.xbzrle_cache < 4096)) {
+    if (options.xbzrle_cache && (!std::has_single_bit(*options.xbzrle_cache) ||
+                                 *options.xbzrle_cache < kSmallestXbzrleCache)) {
         return fail(ErrorCode::invalid_argument,
                     "parameter 'compression.xbzrle.cache' is {}: it must be a power of two and at "
-                    "least 4096",
-                    *options.xbzrle_cache);
+                    "least {}",
+                    *options.xbzrle_cache, kSmallestXbzrleCache);
     }
     if (options.bandwidth_mib && *options.bandwidth_mib >= kBandwidthEnd) {
         return fail(ErrorCode::overflow, "bandwidth must be less than {}", kBandwidthEnd);

@@ -13,6 +13,9 @@
 
 namespace segue::migrate {
 
+// QEMU's own bound (migrate-set-parameters, xbzrle-cache-size): a power of two, a page at least.
+inline constexpr std::uint64_t kSmallestXbzrleCache = 4096;
+
 enum MigrateFlag : std::uint64_t {
     kLive = 1 << 0,
     kPeerToPeer = 1 << 1,

@@ -136,6 +136,13 @@ def host_and_guest(tmp_path):
 
 
 @pytest.mark.quick
+def test_a_compression_cache_that_qemu_would_refuse(shell):
+    _, typed, _ = shell
+    for size in ("0", "3", "4097"):
+        assert "power of two" in typed(f"migrate-compcache NAME --size {size}", code=1)
+
+
+@pytest.mark.quick
 def test_verbs_that_look(shell):
     _, typed, fill = shell
     for verb, answer in LOOKING:

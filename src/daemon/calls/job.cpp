@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Watching and tuning a migration: readable at any time, on both sides, without waiting.
+#include <bit>
+
 #include "daemon/calls/calls.h"
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
 #include "daemon/guest.h"
 #include "daemon/job_statistics.h"
+#include "migrate/options.h"
 #include "rpc/migration.schema.h"
 
 namespace segue {
@@ -73,6 +76,19 @@ void set_downtime(const Services& services, const remote::DomainNumberFlagsCall&
         [&](MigrationTuning& tuning) { tuning.downtime_ms = call.value; }, std::move(answer));
 }
 
+void set_compression_cache(const Services& services, const remote::DomainNumberFlagsCall& call,
+                           Answer<> answer) {
+    if (!std::has_single_bit(call.value) || call.value < migrate::kSmallestXbzrleCache) {
+        return answer(fail(ErrorCode::invalid_argument,
+                           "compression cache of {} bytes: it must be a power of two and at least "
+                           "{}",
+                           call.value, migrate::kSmallestXbzrleCache));
+    }
+    tune(
+        services, call.domain, "xbzrle-cache-size", call.value,
+        [&](MigrationTuning& tuning) { tuning.compression_cache = call.value; }, std::move(answer));
+}
+
 Result<remote::LongReply> tuning_of(const Services& services, const rpc::DomainRef& ref,
                                     std::uint64_t MigrationTuning::*value) {
     return remote::LongReply{TRY(services.domains.find(ref))->tuning.*value};
@@ -111,9 +127,7 @@ void add_job_calls(rpc::Dispatcher& calls, const Services& services) {
     calls.on<migration::DomainMigrateSetCompressionCache>(
         [&services](Session&, remote::DomainNumberFlagsCall call,
                     rpc::Reply<migration::DomainMigrateSetCompressionCache> reply) {
-            tune(
-                services, call.domain, "xbzrle-cache-size", call.value,
-                [&](MigrationTuning& tuning) { tuning.compression_cache = call.value; }, reply);
+            set_compression_cache(services, call, reply);
         });
     calls.answer<migration::DomainMigrateGetMaxSpeed>(
         [&services](Session&, const remote::DomainFlagsCall& call) {

@@ -144,7 +144,9 @@ Result<> check_call(const remote::SetMetadataCall& call) {
 
 // Another program's element takes the place of the one that it had; none: there is none any more.
 Result<> change_element(Domain& model, const remote::SetMetadataCall& call) {
-    XmlElement all = model.metadata.value_or(XmlElement{.name = "metadata"});
+    XmlElement all;
+    all.name = "metadata";
+    if (model.metadata) all = *model.metadata;
     std::erase_if(all.children, [&](const XmlElement& child) { return is_of(child, *call.uri); });
     if (call.metadata && !call.metadata->empty()) {
         const XmlElement element = TRY(parse_xml(*call.metadata, "metadata", kElementLimits));

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Questions about one domain that need no statistics of QEMU.
-#include <sys/stat.h>
-
 #include "daemon/calls/calls.h"
 #include "daemon/guest.h"
+#include "daemon/image_size.h"
 #include "daemon/process_facts.h"
 #include "rpc/remote.schema.h"
 
@@ -31,13 +30,8 @@ remote::DomainInfoReply info_of(const DomainObject& domain) {
 Result<remote::BlockInfoReply> block_info(const DomainObject& domain, const std::string& path) {
     for (const Disk& disk : domain.model().disks) {
         if (disk.target != path && disk.source != path) continue;
-        struct stat facts {};
-        if (::stat(disk.source.c_str(), &facts) != 0) {
-            return fail_errno("look at", disk.source, errno);
-        }
-        const auto size = static_cast<std::uint64_t>(facts.st_size);
-        return remote::BlockInfoReply{static_cast<std::uint64_t>(facts.st_blocks) * 512, size,
-                                      size};
+        const ImageSize size = TRY(image_size(disk));
+        return remote::BlockInfoReply{size.allocation, size.capacity, size.physical};
     }
     return fail(ErrorCode::invalid_argument, "invalid path {} not assigned to domain", path);
 }

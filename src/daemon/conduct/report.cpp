@@ -51,6 +51,13 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
             .histogram("segue_migration_seconds", "Begin or Perform to the end of the job")
             .observe(now - timeline.start());
     }
+    for (const Timeline::Phase& phase : timeline.phases()) {
+        services.metrics
+            .histogram("segue_migration_phase_seconds",
+                       "Each phase of the migrations that are over",
+                       {{"phase", phase.name}, {"where", phase.where}})
+            .observe(phase.end.value_or(timeline.length()) - phase.start);
+    }
     services.domains.remember(domain.name, job);
     publish_job_completed(services, domain, job);
     return job;
