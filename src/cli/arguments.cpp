@@ -10,6 +10,7 @@
 
 #include "cli/exit_code.h"
 #include "cli/invocation.h"
+#include "cli/print.h"
 #include "migrate/options.h"
 
 namespace segue::cli {
@@ -205,7 +206,7 @@ class Verbs {
         CLI::App* events_command = verb("events", "What happens, as it happens", events);
         events_command->add_option("domain", events->domain, "Name, UUID or id");
         events_command->add_option("--count", events->count, "End after so many")
-            ->check(CLI::PositiveNumber);
+            ->check(CLI::Range(1u, 1'000'000'000u));
         verb("doctor", "Name what is missing on this host, and the remedy",
              std::make_shared<Doctor>());
         verb("report", "Everything a bug report needs, without secrets",
@@ -237,6 +238,16 @@ void declare_globals(CLI::App& app, Invocation& invocation) {
         });
 }
 
+// Asked of the words themselves: they could not be parsed.
+bool asks_for_json(int argc, const char* const* argv) {
+    for (int at = 1; at < argc; ++at) {
+        const std::string_view word = argv[at];
+        if (word == "--output=json") return true;
+        if (word == "--output" && at + 1 < argc) return std::string_view(argv[at + 1]) == "json";
+    }
+    return false;
+}
+
 // The first word where a verb must stand, if it is none.
 std::string unknown_verb(const CLI::App& app, int argc, const char* const* argv) {
     for (int at = 1; at < argc; ++at) {
@@ -265,14 +276,17 @@ Parsed parse_arguments(int argc, const char* const* argv) {
     } catch (const CLI::ParseError& error) {
         const bool is_usage_error = error.get_exit_code() != 0;
         // CLI11 would only say that a subcommand is required.
-        const std::string unknown = unknown_verb(app, argc, argv);
-        if (is_usage_error && !unknown.empty()) {
-            std::fprintf(stderr, "segue: there is no verb '%s'; `segue --help` names them\n",
-                         unknown.c_str());
-        } else {
+        if (!is_usage_error) {
             app.exit(error);
+            return {std::nullopt, 0};
         }
-        return {std::nullopt, is_usage_error ? static_cast<int>(ExitCode::usage) : 0};
+        const std::string unknown = unknown_verb(app, argc, argv);
+        print_error(
+            {ErrorCode::invalid_argument,
+             unknown.empty() ? std::string(error.what()) + "; `segue --help` explains"
+                             : "there is no verb '" + unknown + "'; `segue --help` names them"},
+            asks_for_json(argc, argv));
+        return {std::nullopt, static_cast<int>(ExitCode::usage)};
     }
     return {std::move(invocation), 0};
 }

@@ -35,5 +35,5 @@ int main(int argc, char** argv) {
         return static_cast<int>(
             print_error(outcome.error(), parsed.invocation->output == Output::json));
     }
-    return static_cast<int>(*outcome);
+    return static_cast<int>(print_failed() ? ExitCode::failed : *outcome);
 }

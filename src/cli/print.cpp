@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 namespace segue::cli {
 
@@ -55,9 +57,21 @@ std::string duration_text(std::uint64_t milliseconds) {
     return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
+namespace {
+bool is_lost = false;  // something that was to be printed
+}
+
+bool print_failed() {
+    return is_lost;
+}
+
 void print(const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
+    const std::size_t written = std::fwrite(text.data(), 1, text.size(), stdout);
+    if (written == text.size() && std::fflush(stdout) == 0) return;
+    // A reader that has seen enough (`| head`) is no failure; a full disk is.
+    if (errno == EPIPE || is_lost) return;
+    is_lost = true;
+    std::fprintf(stderr, "segue: cannot write the answer: %s\n", std::strerror(errno));
 }
 
 void print_json(const Json& value) {

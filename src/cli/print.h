@@ -24,7 +24,9 @@ std::string size_text(std::uint64_t bytes);
 // "1:02:03", "12.3 s", "85 ms".
 std::string duration_text(std::uint64_t milliseconds);
 
+// What cannot be written is told once, and print_failed() says so at the end.
 void print(const std::string& text);
+bool print_failed();
 void print_json(const Json& value);
 // "segue: message" on standard error (in JSON mode an object with error and code), and its exit
 // code.

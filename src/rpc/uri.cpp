@@ -100,6 +100,10 @@ Result<ConnectionUri> ConnectionUri::parse(std::string_view text, std::string_vi
     UriParts parts = TRY(parse_uri(text));
     std::string_view transport = parts.scheme;
     const std::string driver(split(transport, '+'));
+    if (driver != "qemu") {
+        return fail(ErrorCode::config_unsupported,
+                    "URI '{}': driver '{}' is not supported; use qemu", text, driver);
+    }
     if (transport.empty()) transport = parts.host.empty() ? "unix" : "tls";
     ConnectionUri uri;
     uri.name = parts.query.count("name") ? parts.query["name"]

@@ -37,6 +37,8 @@ TEST(ConnectionUri, RefusesWithTheReason) {
         const auto uri = ConnectionUri::parse(text, kDefault);
         return uri ? std::string("accepted") : uri.error().message;
     };
+    EXPECT_EQ(message("test:///default"),
+              "URI 'test:///default': driver 'test' is not supported; use qemu");
     EXPECT_EQ(message("qemu:/system"), "URI 'qemu:/system': missing scheme (as in qemu://)");
     EXPECT_EQ(message("qemu+ssh://h/system"),
               "URI 'qemu+ssh://h/system': transport 'ssh' is not supported; use unix, tcp or tls");

@@ -151,9 +151,29 @@ def test_the_check_names_each_thing_and_its_remedy(pair, machine):
     taken = findings(one, "--unsafe", "web", two.uri, code=4)["name there"]
     assert "--dname" in taken["fix"]
     two.virsh("undefine", "web")
+    renamed = machine.path.with_name("renamed.xml")
+    renamed.write_text(machine.xml.replace("<name>web<", "<name>web-old<"))
+    two.virsh("define", renamed)
+    assert "web-old" in findings(one, "--unsafe", "web", two.uri, code=4)["UUID there"]["found"]
+    two.virsh("undefine", "web-old")
+    secret = findings(one, "--unsafe", "--tls", "web", two.uri, code=4)["may leave"]
+    assert "certificate" in secret["found"].lower(), secret
     table = one.segue("migrate", "--check", "web", two.uri, code=4)
     assert re.search(r"FAIL +disks +\S", table) and "→" in table
     assert one.state_of("web") == "running" and two.state_of("web") == "absent"
+
+
+@pytest.mark.full
+def test_what_cannot_be_said_is_no_success(pair):
+    one, _ = pair
+    words = [BIN / "segue", "-c", one.local_uri, "list"]
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1 and "cannot write the answer: No space" in done.stderr
+    wrong = one.segue("--output", "json", "events", "--count", "0", code=2)
+    assert json.loads(wrong)["code"] == 8, wrong
+    assert "no verb 'lst'" in json.loads(one.segue("--output=json", "lst", code=2))["error"]
+    assert one.segue("list", "--warp", code=2).startswith("segue: ")
 
 
 def write_other(machine):

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "cli/verbs/doctor.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
@@ -89,6 +91,56 @@ Finding examine_host_name() {
     return {Grade::good, "host name", name, ""};
 }
 
+Finding examine_name_resolution() {
+    char name[HOST_NAME_MAX + 1] = {};
+    gethostname(name, HOST_NAME_MAX);
+    // In a child: a name server that does not answer holds a resolver for long.
+    const auto answer = probe({"getent", "hosts", name}, kBound);
+    if (answer && answer->exit_code == 0) {
+        return {Grade::good, "address of this host", first_line(answer->output), ""};
+    }
+    return {Grade::note, "address of this host", std::string(name) + " has none",
+            "let the other hosts resolve it (DNS, /etc/hosts), or set migration.address"};
+}
+
+// As root, segued runs QEMU as a user of its own where there is one (security.qemu_user).
+Finding examine_people() {
+    const bool has_group = ::getgrnam("segue") != nullptr;
+    const bool has_user = ::getpwnam("segue-qemu") != nullptr;
+    if (has_group && has_user) return {Grade::good, "group and user", "segue, segue-qemu", ""};
+    std::string missing = has_group ? "" : "no group segue: only root may use the socket";
+    if (!has_user) {
+        missing += missing.empty() ? "" : "; ";
+        missing += "no user segue-qemu: a segued of root runs QEMU as root";
+    }
+    return {Grade::note, "group and user", missing,
+            "systemd-sysusers (after an installation), or groupadd -r segue and useradd -r "
+            "-g kvm segue-qemu"};
+}
+
+Finding examine_images() {
+    const auto answer = probe({"qemu-img", "--version"}, kBound);
+    if (answer && answer->exit_code == 0) {
+        return {Grade::good, "qemu-img", first_line(answer->output), ""};
+    }
+    return {Grade::note, "qemu-img", answer ? "does not run" : answer.error().message,
+            "apt-get install qemu-utils"};
+}
+
+// What the daemon itself says of its files: keys, ports, certificates.
+Finding examine_configuration() {
+    std::error_code ignored;
+    const auto beside =
+        std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / "segued";
+    const std::string daemon =
+        std::filesystem::exists(beside, ignored) ? beside.string() : "segued";
+    const auto answer = probe({daemon, "--check-config"}, kBound);
+    if (!answer) return {Grade::bad, "configuration", answer.error().message, "install segued"};
+    if (answer->exit_code == 0) return {Grade::good, "configuration", "is understood", ""};
+    return {Grade::bad, "configuration", "segued refuses it",
+            "segued --check-config says which key, and why"};
+}
+
 Finding examine_daemon(const std::string& uri) {
     const std::size_t at = uri.find("socket=");
     if (at == std::string::npos) return {Grade::note, "daemon", "not a local socket: " + uri, ""};
@@ -128,7 +180,11 @@ std::vector<Finding> examine_host(const std::string& uri) {
     findings.push_back(examine_acceleration());
     findings.push_back(examine_library());
     findings.push_back(examine_shared_memory());
+    findings.push_back(examine_images());
+    findings.push_back(examine_people());
     findings.push_back(examine_host_name());
+    findings.push_back(examine_name_resolution());
+    findings.push_back(examine_configuration());
     findings.push_back(examine_daemon(uri));
     return findings;
 }

@@ -19,8 +19,9 @@ struct Finding {
     std::string remedy;  // empty when nothing is to be done
 };
 
-// Looks at QEMU, its SPICE modules, acceleration, our SPICE library, shared memory, the host name
-// and the daemon's socket (the path in `uri`). Each look is bounded by 5 s.
+// Looks at QEMU, its SPICE modules and tools, acceleration, our SPICE library, shared memory, group
+// and user, the host's name and address, the configuration, and the daemon's socket (the path in
+// `uri`). Each look is bounded by 5 s.
 std::vector<Finding> examine_host(const std::string& uri);
 
 // refused when something is bad.

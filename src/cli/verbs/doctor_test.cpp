@@ -39,6 +39,11 @@ TEST(Doctor, ADeadSocketIsBadAndHasARemedy) {
     ASSERT_NE(daemon, findings.end());
     EXPECT_EQ(daemon->grade, Finding::Grade::bad);
     EXPECT_NE(daemon->remedy.find("segued"), std::string::npos);
+    for (const char* what : {"qemu-img", "group and user", "address of this host"}) {
+        EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [&](const Finding& one) {
+            return one.what == what;
+        })) << what;
+    }
     for (const Finding& one : findings) {
         EXPECT_EQ(one.grade == Finding::Grade::bad && one.remedy.empty(), false) << one.what;
     }

@@ -10,6 +10,7 @@
 #include "cli/verbs/verbs.h"
 #include "cli/words.h"
 #include "migrate/options.h"
+#include "rpc/extension.schema.h"
 #include "rpc/migration.schema.h"
 #include "rpc/remote.schema.h"
 
@@ -22,7 +23,9 @@ using rpc::remote::TypedParameter;
 constexpr Duration kPollEvery = 250ms;
 constexpr std::uint32_t kCompleted = 1;  // VIR_DOMAIN_JOB_STATS_COMPLETED
 
-Result<std::vector<TypedParameter>> parameters_of(const Migrate& verb) {
+}  // namespace
+
+Result<std::vector<TypedParameter>> migration_parameters(const Migrate& verb) {
     std::vector<TypedParameter> list;
     const auto text = [&](const char* name, const std::string& value) {
         if (!value.empty()) list.push_back({name, value});
@@ -48,6 +51,8 @@ Result<std::vector<TypedParameter>> parameters_of(const Migrate& verb) {
     return list;
 }
 
+namespace {
+
 // One migration, watched until its reply comes.
 class Watched {
   public:
@@ -58,11 +63,16 @@ class Watched {
         Perform3ParamsCall call;
         call.domain = domain_;
         call.connection_uri = verb_.destination;
-        call.parameters = TRY(parameters_of(verb_));
+        call.parameters = TRY(migration_parameters(verb_));
         const std::uint64_t live =
             (verb_.flags & migrate::kOffline) != 0 ? std::uint64_t{0} : migrate::kLive;
         call.flags = static_cast<std::uint32_t>(verb_.flags | migrate::kPeerToPeer | live);
 
+        // Before it begins: the move of an idle guest is over before it could be told.
+        if (verb_.max_downtime_ms != 0) {
+            TRY(context_.daemon.call<DomainMigrateSetMaxDowntime>(
+                {domain_, verb_.max_downtime_ms, 0}));
+        }
         RunLoop& loop = context_.daemon.loop();
         started_ = loop.now();
         loop.on_signal(SIGINT, [this] { interrupted(); });
@@ -94,35 +104,38 @@ class Watched {
 
     void poll() {
         poll_->start(kPollEvery);
-        tune_once();
+        suspend_in_time();
+        ask_phase();
         context_.daemon.client().call<DomainGetJobStats>(
             {domain_, 0}, [this](rpc::Outcome<DomainGetJobStats> stats) {
                 if (stats && !outcome_) show(to_json(stats->parameters));
             });
     }
 
-    // What can be asked only of a migration that runs.
-    void tune_once() {
-        rpc::Client& client = context_.daemon.client();
-        if (verb_.max_downtime_ms != 0 && !tuned_) {
-            tuned_ = true;
-            client.call<DomainMigrateSetMaxDowntime>(
-                {domain_, verb_.max_downtime_ms, 0}, [this](auto answer) {
-                    if (!answer) note("--max-downtime: " + answer.error().message);
-                });
-        }
+    void suspend_in_time() {
         const auto elapsed = context_.daemon.loop().now() - started_;
         if (verb_.timeout_s != 0 && !suspended_ && elapsed > verb_.timeout_s * 1s) {
             suspended_ = true;
             note("the time is up: the guest is suspended, so that the migration ends");
-            client.call<rpc::remote::DomainSuspend>({domain_}, [](auto) {});
+            context_.daemon.client().call<rpc::remote::DomainSuspend>({domain_}, [](auto) {});
         }
+    }
+
+    void ask_phase() {
+        const Json who = Json::object({{"domain", domain_.name}});
+        context_.daemon.client().call<rpc::extension::Query>(
+            {"status", who.dump()}, [this](rpc::Outcome<rpc::extension::Query> answer) {
+                if (!answer) return;
+                const auto status = Json::parse(answer->value);
+                if (status) phase_ = std::string((*status)["migration"].text("phase"));
+            });
     }
 
     void show(const Json& figures) {
         if (context_.invocation.quiet) return;
         if (context_.as_json()) {
             Json line = Json::object({{"event", "progress"}, {"domain", domain_.name}});
+            if (!phase_.empty()) line.set("phase", phase_);
             print_json(line.set("figures", figures));
             return;
         }
@@ -132,9 +145,9 @@ class Watched {
         const std::uint64_t done = total > remaining ? total - remaining : 0;
         const int percent = total == 0 ? 0 : static_cast<int>(done * 100 / total);
         const std::string bar(static_cast<std::size_t>(percent) / 5, '#');
-        std::fprintf(stderr, "\r\033[K%s: [%-20s] %3d %%  %s left  %s/s  downtime %s",
-                     domain_.name.c_str(), bar.c_str(), percent, size_text(remaining).c_str(),
-                     size_text(figures.u64("memory_bps")).c_str(),
+        std::fprintf(stderr, "\r\033[K%s: %s [%-20s] %3d %%  %s left  %s/s  downtime %s",
+                     domain_.name.c_str(), phase_.c_str(), bar.c_str(), percent,
+                     size_text(remaining).c_str(), size_text(figures.u64("memory_bps")).c_str(),
                      duration_text(figures.u64("downtime")).c_str());
         std::fflush(stderr);
         has_line_ = true;
@@ -189,7 +202,7 @@ class Watched {
     Instant started_;
     int interrupts_ = 0;
     bool detached_ = false;
-    bool tuned_ = false;
+    std::string phase_;  // libvirt's name of it; empty until it is known
     bool suspended_ = false;
     bool has_line_ = false;
 };

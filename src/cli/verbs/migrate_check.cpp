@@ -65,14 +65,25 @@ class Checks {
             : job ? std::string(job_word(job->type))
                   : "unknown",
             "wait for it, or `segue abort`");
-        const auto xml = source_.call<DomainGetXmlDesc>({domain_, 0});
-        const bool has_file_disk = xml && (xml->text.find("<source file=") != std::string::npos &&
-                                           xml->text.find("device='disk'") != std::string::npos);
-        const bool accepted = !has_file_disk || (verb_.flags & migrate::kUnsafe) != 0;
-        add(accepted, "disks",
-            has_file_disk ? "files: they must be on storage that both hosts share"
-                          : "none on local files",
-            "put them on shared storage and say --unsafe");
+        check_leave();
+    }
+
+    // What the source's daemon itself says: Begin looks at flags and parameters, disks,
+    // certificates and an outcome that is open, and without change protection it starts nothing.
+    void check_leave() {
+        const auto parameters = migration_parameters(verb_);
+        if (!parameters) return add(false, "options", parameters.error().message, "correct them");
+        const std::uint64_t flags = verb_.flags & ~std::uint64_t{migrate::kChangeProtection};
+        const auto begun = source_.call<rpc::migration::DomainMigrateBegin3Params>(
+            {domain_, *parameters, static_cast<std::uint32_t>(flags)});
+        const bool unsafe = !begun && begun.error().code == ErrorCode::migrate_unsafe;
+        add(!unsafe, "disks",
+            unsafe                                  ? begun.error().message
+            : (verb_.flags & migrate::kUnsafe) != 0 ? "not looked at: --unsafe"
+                                                    : "shared, or none that is written to",
+            "put them on shared storage, or say --unsafe where the storage is shared");
+        add(begun || unsafe, "may leave", begun || unsafe ? "yes" : begun.error().message,
+            "do what the daemon says, or leave the option out");
     }
 
     bool check_destination_reached() {
@@ -105,6 +116,12 @@ class Checks {
         const auto found = destination_->call<DomainLookupByName>({name});
         const bool clash = found && found->domain.uuid != domain_.uuid;
         const bool running = found && found->domain.id >= 0;
+        const auto same = destination_->call<DomainLookupByUuid>({domain_.uuid});
+        const bool renamed = same && same->domain.name != name;
+        add(!renamed, "UUID there",
+            renamed ? "it is defined as '" + same->domain.name + "'" : "free",
+            "undefine '" + (renamed ? same->domain.name : name) + "' there, or say --dname " +
+                (renamed ? same->domain.name : name));
         add(!clash && !running, "name there",
             clash     ? "'" + name + "' is another domain"
             : running ? "'" + name + "' runs there"

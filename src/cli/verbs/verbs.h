@@ -6,6 +6,7 @@
 #include "cli/connection.h"
 #include "cli/exit_code.h"
 #include "cli/invocation.h"
+#include "rpc/remote_types.schema.h"
 
 namespace segue::cli {
 
@@ -31,6 +32,8 @@ VerbResult run_verb(Context& context, const ShowDisplay& verb);
 VerbResult run_verb(Context& context, const OpenConsole& verb);
 // migrate.cpp
 VerbResult run_verb(Context& context, const Migrate& verb);
+// What the options say as libvirt's typed parameters; an error where a file of them cannot be read.
+Result<std::vector<rpc::remote::TypedParameter>> migration_parameters(const Migrate& verb);
 // migrate_check.cpp
 VerbResult check_migration(Context& context, const Migrate& verb);
 // job.cpp
