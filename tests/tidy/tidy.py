@@ -23,7 +23,7 @@ LEVELS = [
     ["spice/abi", "viewer", "daemon", "standby", "cli"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-# Within one level these may be used by the others of it.
+# Within one level the first may include the second (ARCHITECTURE.md names them).
 SAME_LEVEL = {("spice/canvas", "spice/codec"), ("qemu", "domain"), ("daemon", "standby")}
 # Rooms without I/O: they see neither sockets nor stores nor the loop.
 PURE = {"migrate", "screen", "spice/wire", "spice/codec"}
