@@ -70,6 +70,12 @@ Result<> Channel::receive(const wire::IncomingMessage& message) {
     return {};
 }
 
+std::uint64_t Channel::handled_serial() const {
+    std::uint64_t handled = backlog_.empty() ? last_serial_ : backlog_.front().serial - 1;
+    if (const auto first = first_unfinished()) handled = std::min(handled, *first - 1);
+    return handled;
+}
+
 void Channel::acknowledge() {
     while (window_ != 0 && unacknowledged_ >= window_ && !moving_) {
         unacknowledged_ -= window_;

@@ -63,7 +63,8 @@ class Channel {
     // Handles what waited for other channels, as far as they are done now.
     Result<> resume();
     bool is_waiting() const { return !waits_.empty(); }
-    std::uint64_t last_serial() const { return last_serial_; }
+    // Everything that the server has said up to this message was handled; what waits was not.
+    std::uint64_t handled_serial() const;
 
     // Seamless: sends the flush mark if asked for; nothing follows it on the old wire.
     void begin_move(wire::common::MigrateFlags flags);
@@ -89,6 +90,8 @@ class Channel {
     virtual void on_server(const wire::Capabilities& server) { (void)server; }
     virtual void on_up(const wire::Capabilities& server) { (void)server; }
     virtual void on_reset(ResetReason reason) { (void)reason; }
+    // The first message that handle() took and that is still being worked on.
+    virtual std::optional<std::uint64_t> first_unfinished() const { return {}; }
     // Acknowledgements are held back while this is true: the server then stops by itself.
     virtual bool is_overloaded() const { return false; }
     // The load has gone down: acknowledgements that were held back leave.

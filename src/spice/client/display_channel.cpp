@@ -42,13 +42,14 @@ void DisplayChannel::on_up(const wire::Capabilities& server) {
 
 Result<> DisplayChannel::handle(const wire::IncomingMessage& message) {
     if (TRY(handle_video(message))) return {};
-    draw(message.number, message.body, generation_);
+    draw(message.number, message.body, generation_, message.serial);
     return {};
 }
 
-void DisplayChannel::draw(std::uint16_t number, wire::SharedBytes body, std::uint64_t generation) {
+void DisplayChannel::draw(std::uint16_t number, wire::SharedBytes body, std::uint64_t generation,
+                          std::uint64_t serial) {
     pending_bytes_ += body.size();
-    ++pending_messages_;
+    pending_.push_back(serial);
     painter_->enqueue(number, std::move(body), generation);
 }
 
@@ -93,7 +94,7 @@ void DisplayChannel::show_frames() {
     const std::uint32_t media_time = clock_.at(now);
     const auto sound = clock_.sound_delay_ms(now);
     for (StreamPacer::Frame& frame : pacer_.take_due(media_time, sound.has_value()))
-        draw(frame.number, std::move(frame.body), frame.generation);
+        draw(frame.number, std::move(frame.body), frame.generation, 0);
     for (const auto& report :
          pacer_.take_reports(media_time, sound.value_or(StreamPacer::kNoSound))) {
         if (is_attached()) say(report);
@@ -110,19 +111,31 @@ void DisplayChannel::on_reset(ResetReason reason) {
     pacer_.clear();
     frame_timer_->cancel();
     painter_->reset(keep_picture);
+    // They are of a server whose numbers mean nothing any more.
+    std::fill(pending_.begin(), pending_.end(), 0);
+}
+
+// Other displays wait for pictures of this one. A frame of a video goes into no cache, so the time
+// that it waits for does not matter to them.
+std::optional<std::uint64_t> DisplayChannel::first_unfinished() const {
+    const auto first = std::find_if(pending_.begin(), pending_.end(),
+                                    [](std::uint64_t serial) { return serial != 0; });
+    if (first == pending_.end()) return {};
+    return *first;
 }
 
 bool DisplayChannel::is_overloaded() const {
-    return pending_bytes_ > kMaxPendingBytes || pending_messages_ > kMaxPendingMessages;
+    return pending_bytes_ > kMaxPendingBytes || pending_.size() > kMaxPendingMessages;
 }
 
 bool DisplayChannel::is_overwhelmed() const {
-    return pending_bytes_ > 2 * kMaxPendingBytes || pending_messages_ > 2 * kMaxPendingMessages;
+    return pending_bytes_ > 2 * kMaxPendingBytes || pending_.size() > 2 * kMaxPendingMessages;
 }
 
 void DisplayChannel::on_news(const DisplayNews& news) {
     pending_bytes_ -= std::min(pending_bytes_, news.bytes);
-    pending_messages_ -= std::min(pending_messages_, news.messages);
+    const std::size_t drawn = std::min(pending_.size(), news.messages);
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(drawn));
     if (!is_overloaded()) acknowledge();
     waiting_for_picture_ = news.waiting_for_picture;
     on_news_(key(), news);

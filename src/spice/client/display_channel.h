@@ -33,12 +33,14 @@ class DisplayChannel final : public Channel {
     void on_up(const wire::Capabilities& server) override;
     void on_reset(ResetReason reason) override;
     bool is_overloaded() const override;
+    std::optional<std::uint64_t> first_unfinished() const override;
     void on_news(const DisplayNews& news);
     // Video: true when the message was taken, and will be drawn in its time.
     Result<bool> handle_video(const wire::IncomingMessage& message);
     void add_frame(std::uint32_t stream, std::uint32_t time, const wire::IncomingMessage& message);
     void show_frames();
-    void draw(std::uint16_t number, wire::SharedBytes body, std::uint64_t generation);
+    void draw(std::uint16_t number, wire::SharedBytes body, std::uint64_t generation,
+              std::uint64_t serial);
 
     // Beyond this the server is not acknowledged, and stops after two windows; beyond twice as much
     // nothing is read.
@@ -54,7 +56,8 @@ class DisplayChannel final : public Channel {
     std::unique_ptr<Timer> frame_timer_;
     std::uint64_t generation_ = 0;
     std::size_t pending_bytes_ = 0;
-    std::size_t pending_messages_ = 0;
+    // The serials of what the painter has not drawn yet. 0: nobody waits for it.
+    std::deque<std::uint64_t> pending_;
     bool waiting_for_picture_ = false;
 };
 

@@ -432,11 +432,13 @@ void Session::on_display_news(ChannelKey key, const DisplayNews& news) {
     if (from_target) awaits_target_picture_ = false;
     listener_.on_picture(key, news, from_target);
     check_session_up();
+    // Other displays may have waited for what has been drawn here.
+    resume_waiting_channels();
 }
 
 bool Session::is_done(const wire::WaitForChannel& wait) {
     const auto found = channels_.find({wait.channel_type, wait.channel_id});
-    return found == channels_.end() || found->second->last_serial() >= wait.message_serial;
+    return found == channels_.end() || found->second->handled_serial() >= wait.message_serial;
 }
 
 void Session::on_disconnecting(ChannelKey key, wire::LinkError reason) {

@@ -29,18 +29,24 @@ void Painter::draw(Message message) {
         deferred_bytes_ += message.body.size() + sizeof message;
         deferred_.push_back(std::move(message));
         if (deferred_bytes_ > kMaxDeferredBytes) {
-            gather(0, generation_,
-                   fail(ErrorCode::limit_exceeded,
-                        "more than {} bytes wait for a picture of another display",
-                        kMaxDeferredBytes));
+            gather(nullptr, fail(ErrorCode::limit_exceeded,
+                                 "more than {} bytes wait for a picture of another display",
+                                 kMaxDeferredBytes));
         }
-        shared_->waiting.push_back(weak_from_this());
+        if (deferred_.size() == 1) shared_->waiting.push_back(weak_from_this());
         return;
     }
-    if (shared_->glz_decoded == decoded_before || shared_->waiting.empty()) return;
-    const auto waiting = std::exchange(shared_->waiting, {});
-    for (const auto& painter : waiting) {
-        if (const auto one = painter.lock()) one->draw_deferred();
+    wake_waiting(decoded_before);
+}
+
+// What one of them decodes may be what another waits for.
+void Painter::wake_waiting(std::uint64_t decoded_before) {
+    while (shared_->glz_decoded != decoded_before && !shared_->waiting.empty()) {
+        decoded_before = shared_->glz_decoded;
+        const auto waiting = std::exchange(shared_->waiting, {});
+        for (const auto& painter : waiting) {
+            if (const auto one = painter.lock()) one->draw_deferred();
+        }
     }
 }
 
@@ -48,8 +54,7 @@ bool Painter::try_draw(const Message& message) {
     shared_->glz_waits_for.reset();
     const Result<> result = broken_ ? Result<>{} : renderer_.handle(message.number, message.body);
     if (shared_->glz_waits_for) return false;
-    generation_ = message.generation;
-    gather(message.body.size(), message.generation, result);
+    gather(&message, result);
     return true;
 }
 
@@ -61,12 +66,15 @@ void Painter::draw_deferred() {
     if (!deferred_.empty()) shared_->waiting.push_back(weak_from_this());
 }
 
-void Painter::gather(std::size_t bytes, std::uint64_t generation, const Result<>& result) {
+void Painter::gather(const Message* handled, const Result<>& result) {
     SurfaceStore& surfaces = renderer_.surfaces();
     const std::lock_guard lock(mutex_);
-    ++news_.messages;
-    news_.bytes += bytes;
-    news_.generation = generation;
+    if (handled != nullptr) {
+        ++news_.messages;
+        news_.bytes += handled->body.size();
+        generation_ = handled->generation;
+    }
+    news_.generation = generation_;
     if (!result) {
         broken_ = true;
         news_.error = result.error();
@@ -79,8 +87,7 @@ void Painter::gather(std::size_t bytes, std::uint64_t generation, const Result<>
     news_.has_primary = surfaces.has_primary();
     news_.codec = renderer_.codec();
     if (renderer_.take_heads_changed()) news_.heads = renderer_.heads();
-    if (news_posted_) return;
-    news_posted_ = true;
+    if (std::exchange(news_posted_, true)) return;
     loop_.post([self = shared_from_this()] { self->deliver(); });
 }
 
@@ -98,15 +105,21 @@ void Painter::reset(bool keep_picture) {
     queue_.post([self = shared_from_this(), keep_picture] {
         self->renderer_.reset(keep_picture);
         self->broken_ = false;
-        self->deferred_.clear();
-        self->deferred_bytes_ = 0;
+        self->forget_deferred();
     });
+}
+
+// Whoever counts what is pending hears that they are done with.
+void Painter::forget_deferred() {
+    for (const Message& message : std::exchange(deferred_, {}))
+        gather(&message, {});
+    deferred_bytes_ = 0;
 }
 
 void Painter::complete_picture() {
     queue_.post([self = shared_from_this()] {
         self->renderer_.surfaces().complete();
-        self->gather(0, self->generation_, {});
+        self->gather(nullptr, {});
     });
 }
 

@@ -61,7 +61,11 @@ class Painter : public std::enable_shared_from_this<Painter> {
     // False: it has to wait for a picture of another display.
     bool try_draw(const Message& message);
     void draw_deferred();
-    void gather(std::size_t bytes, std::uint64_t generation, const Result<>& result);
+    // Lets displays go on whose pictures have come since that many were decoded.
+    void wake_waiting(std::uint64_t decoded_before);
+    void forget_deferred();
+    // News for the loop; `handled`: a message that is done with, null if there is none.
+    void gather(const Message* handled, const Result<>& result);
     void deliver();
 
     Loop& loop_;
