@@ -49,11 +49,12 @@ void Client::happen(Event event, int channel, std::uint32_t flags) {
     queue_.push_back([this, event, channel, flags] {
         const auto step = follow(state_, event);
         if (step.misstep != Misstep::none) return;
+        const bool was_looking = is_looking();
         state_ = step.next;
-        if (state_ == FollowerState::relinking || state_ == FollowerState::reconnecting) {
-            give_up_.start(kGiveUp);
-        } else {
+        if (!is_looking()) {
             give_up_.stop();
+        } else if (!was_looking) {
+            give_up_.start(kGiveUp);
         }
         for (const Action action : step.actions)
             perform(action, channel, flags);
@@ -82,7 +83,14 @@ void Client::perform(Action action, int channel, std::uint32_t flags) {
         case Action::take_over: return take_over();
         case Action::adopt_target: home_ = target_; return;
         case Action::open_fresh: return open_fresh();
-        case Action::report_cancelled: ++cancelled; return;
+        case Action::report_lost: attempt_ = 0; return;
+        case Action::report_done:
+            if (announced_ == home_) announced_ = -1;
+            return;
+        case Action::report_cancelled:
+            ++cancelled;
+            announced_ = -1;
+            return;
         default: return;
     }
 }
@@ -94,7 +102,8 @@ void Client::send(int channel, Say say, std::uint32_t number) {
 
 // --- At home ------------------------------------------------------------------------------------
 
-// To the announced target first, then back and forth: nobody says where the machine is.
+// Behind the switchover to the target first, before it to where the machine was; then back and
+// forth: nobody says where the machine is.
 void Client::open_fresh() {
     if (!alive_) return;
     for (auto& [channel, wire] : std::exchange(wires_, {}))
@@ -105,10 +114,12 @@ void Client::open_fresh() {
     ++generation_;
     has_init_ = false;
     session_ = 0;
-    const bool elsewhere = target_ >= 0 && state_ == FollowerState::relinking;
     if (state_ != FollowerState::starting) ++relinked;
     if (was_up_) ++sessions_lost;
-    const int server = elsewhere && attempt_++ % 2 == 0 ? target_ : home_;
+    const bool is_even = attempt_++ % 2 == 0;
+    int server = home_;
+    if (state_ == FollowerState::relinking && target_ >= 0 && is_even) server = target_;
+    if (state_ == FollowerState::reconnecting && announced_ >= 0 && !is_even) server = announced_;
     wires_[kMain].line = dial_(kMain, server);
     attach(kMain);
     send(kMain, Say::link, 0);
@@ -182,7 +193,10 @@ void Client::hear(int channel, const Message& message) {
             return announce(server, seamless);
         }
         case Say::ping: return send(kMain, Say::pong, message.number);
-        case Say::cancel: deferred_ = {}; return happen(Event::cancel);
+        case Say::cancel:
+            deferred_ = {};
+            announced_ = -1;
+            return happen(Event::cancel);
         case Say::end: return happen(Event::migrate_end);
         case Say::switch_host: {
             const int server = static_cast<int>(message.number);
@@ -195,7 +209,7 @@ void Client::hear(int channel, const Message& message) {
             if (here) return happen(Event::switch_host_here);
             if (target_ != server) {
                 close_target();
-                target_ = server;
+                target_ = announced_ = server;
             }
             attempt_ = 0;
             return happen(Event::switch_host);
@@ -215,6 +229,7 @@ void Client::check_up() {
     if (!has_init_ || !all) return;
     if (state_ == FollowerState::relinking) target_ = wires_.at(kMain).line->server;
     home_ = wires_.at(kMain).line->server;
+    if (announced_ == home_) announced_ = -1;
     was_up_ = true;
     happen(Event::session_up);
     go_on_to_deferred();
@@ -224,7 +239,7 @@ void Client::check_up() {
 
 void Client::announce(int server, bool seamless) {
     close_target();
-    target_ = server;
+    target_ = announced_ = server;
     seamless_ = seamless;
     attempt_ = 0;
     happen(seamless ? Event::begin_seamless : Event::begin);

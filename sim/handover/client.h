@@ -27,6 +27,10 @@ class Client {
     // It was told that the machine may be there.
     bool heard_of(int server) const { return heard_of_.count(server) != 0; }
     bool was_up() const { return was_up_; }
+    bool is_looking() const {
+        return state_ == spice::client::FollowerState::relinking ||
+               state_ == spice::client::FollowerState::reconnecting;
+    }
     bool is_over() const { return state_ == spice::client::FollowerState::over; }
     // The server that every channel is connected to; -1: none, or not all.
     int at() const;
@@ -83,6 +87,7 @@ class Client {
     bool busy_ = false;
 
     int home_;
+    int announced_ = -1;  // not cancelled, and not reached
     std::uint32_t session_ = 0;
     bool has_init_ = false;
     Wires wires_;

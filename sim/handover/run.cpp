@@ -211,7 +211,11 @@ class Run {
         if (!arrived_ || to != to_) return;
         // The source's QEMU goes when its clients have gone, or their time is over.
         time_.after(20s, [this, gone = from_] {
-            if (server(gone).alive() && machine_ != gone) end_of(gone);
+            if (!server(gone).alive() || machine_ == gone) return;
+            if (client_->alive() && client_->is_settled() && client_->at() == gone)
+                wrong(fmt::format("nobody tells the client where its machine went: {}",
+                                  client_->describe()));
+            end_of(gone);
         });
         if (--moves_ == 0) return;
         from_ = to_;

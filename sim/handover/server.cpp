@@ -174,7 +174,8 @@ void Server::patience_over() {
 // --- Links --------------------------------------------------------------------------------------
 
 void Server::accept(const LinePointer& line) {
-    if (!alive_) return line->cut();
+    // Refused, when the caller has said who is to hear of it.
+    if (!alive_) return time_.after(Duration{1ms}, [line] { line->cut(); });
     line->at_server.hear = [this, weak = std::weak_ptr<Line>(line)](const Message& message) {
         if (const auto heard = weak.lock(); heard && alive_) hear(heard, message);
     };

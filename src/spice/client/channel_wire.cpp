@@ -97,10 +97,12 @@ void ChannelWire::on_socket(Result<net::Descriptor> socket) {
     };
     handlers.on_closed = [this](const Error& reason) {
         const auto self = shared_from_this();
-        // Stock servers hang up on a wrong password and do not say why.
-        if (stage_ == Stage::linking && sasl_)
-            return end({ErrorCode::auth_failed, "the server ends the SASL login"}, true);
+        if (stage_ == Stage::linking && sasl_) return end_of_input();
         end(reason);
+    };
+    handlers.on_end_of_input = [this] {
+        const auto self = shared_from_this();
+        end_of_input();
     };
     handlers.on_drained = [this] {
         const auto self = shared_from_this();
@@ -116,6 +118,14 @@ void ChannelWire::on_socket(Result<net::Descriptor> socket) {
     if (filter) connection_->set_filter(std::move(filter));
     connection_->start();
     if (!opens_later) on_open();
+}
+
+void ChannelWire::end_of_input() {
+    // Stock servers hang up on a wrong password and do not say why.
+    if (stage_ == Stage::linking && sasl_)
+        return end({ErrorCode::auth_failed, "the server ends the SASL login"}, Ending::denied);
+    end({ErrorCode::connection_lost, "the connection was closed by the server"},
+        stage_ == Stage::linked ? Ending::in_order : Ending::broken);
 }
 
 void ChannelWire::on_open() {
@@ -191,7 +201,7 @@ void ChannelWire::start_sasl(const wire::SaslMechanismsOffered& offered) {
     if (!login) return end(login.error());
     sasl_ = std::move(*login);
     const auto words = sasl_->start(offered.mechanisms);
-    if (!words) return end(words.error(), true);
+    if (!words) return end(words.error(), Ending::denied);
     run(link_->sasl_start(words->mechanism, words->data));
 }
 
@@ -200,7 +210,7 @@ void ChannelWire::step_sasl(const wire::SaslClientStep& step) {
     const bool has_more = step.data && !step.data->empty();
     if (step.complete && sasl_->is_complete() && !has_more) return run(link_->sasl_finished());
     const auto words = sasl_->step(step.data);
-    if (!words) return end(words.error(), true);
+    if (!words) return end(words.error(), Ending::denied);
     if (step.complete && sasl_->is_complete()) return run(link_->sasl_finished());
     run(link_->sasl_step(words->data));
 }
@@ -223,7 +233,8 @@ void ChannelWire::on_link_closed(const wire::CloseLink& closed) {
         });
         return;
     }
-    end(closed.reason, closed.error == wire::LinkError::permission_denied);
+    const bool denied = closed.error == wire::LinkError::permission_denied;
+    end(closed.reason, denied ? Ending::denied : Ending::broken);
 }
 
 void ChannelWire::on_linked(wire::Linked& linked) {
@@ -248,7 +259,7 @@ void ChannelWire::deliver_messages() {
 }
 
 Result<> ChannelWire::deliver(const wire::IncomingMessage& message) {
-    if (!held_) {
+    if (!held_ && kept_.empty()) {
         const auto handlers = handlers_;
         return handlers->on_message(message);
     }
@@ -270,16 +281,19 @@ void ChannelWire::release() {
     held_ = false;
     // Not from inside the caller: what these messages lead to may need the wire in its place.
     environment_.loop.post([weak = weak_from_this()] {
-        const auto self = weak.lock();
-        if (!self) return;
-        while (!self->kept_.empty() && !self->held_ && self->stage_ == Stage::linked) {
-            const wire::IncomingMessage message = std::move(self->kept_.front());
-            self->kept_.pop_front();
-            const auto handlers = self->handlers_;
-            if (const Result<> handled = handlers->on_message(message); !handled)
-                return self->end(handled.error());
-        }
+        if (const auto self = weak.lock()) self->deliver_kept();
     });
+}
+
+void ChannelWire::deliver_kept() {
+    while (!kept_.empty() && !held_ && stage_ == Stage::linked) {
+        const wire::IncomingMessage message = std::move(kept_.front());
+        kept_.pop_front();
+        kept_bytes_ -= message.body.size() + sizeof message;
+        const auto handlers = handlers_;
+        if (const Result<> handled = handlers->on_message(message); !handled)
+            return end(handled.error());
+    }
 }
 
 void ChannelWire::send(wire::EncodedMessage message) {
@@ -321,7 +335,7 @@ Error ChannelWire::named(const Error& error) const {
             fmt::format("{} at {}: {}", text_of(plan_.key), plan_.endpoint.text(), error.message)};
 }
 
-void ChannelWire::end(const Error& error, bool denied) {
+void ChannelWire::end(const Error& error, Ending ending) {
     if (stage_ == Stage::closed) return;
     const auto self = shared_from_this();
     stage_ = Stage::closed;
@@ -329,7 +343,7 @@ void ChannelWire::end(const Error& error, bool denied) {
     connector_.reset();
     if (connection_) connection_->close();
     const auto handlers = handlers_;
-    handlers->on_closed(named(error), denied);
+    handlers->on_closed(named(error), ending);
 }
 
 void ChannelWire::close() {

@@ -41,14 +41,21 @@ struct WirePlan {
     wire::Capabilities capabilities;  // of the channel
 };
 
+// How a wire came to its end.
+enum class Ending : std::uint8_t {
+    broken,    // it failed, here or there, or nobody answers
+    in_order,  // the server closed a linked channel as one does
+    denied,    // the server does not take what we prove ourselves with
+};
+
 class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
   public:
     struct Handlers {
         std::function<void()> on_linked;
         // An error ends the wire: on_closed follows.
         std::function<Result<>(const wire::IncomingMessage&)> on_message;
-        // The last callback. `denied`: the server knows us and does not want us (ticket).
-        std::function<void(const Error&, bool denied)> on_closed;
+        // The last callback.
+        std::function<void(const Error&, Ending)> on_closed;
         // The output queue, which was long, is short again. Optional.
         std::function<void()> on_drained;
     };
@@ -71,6 +78,7 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
     void send(wire::EncodedMessage message);
     // Held: pings are answered, everything else waits for release().
     void hold() { held_ = true; }
+    // What was kept comes first, through the loop; what arrives meanwhile comes behind it.
     void release();
     // Back-pressure toward the server. Only when linked.
     void set_reading(bool reading) { connection_->set_reading(reading); }
@@ -103,6 +111,7 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
     void open_socket(bool secure);
     std::uint16_t port() const;
     void on_socket(Result<net::Descriptor> socket);
+    void end_of_input();
     void on_open();
     void start_link();
     void on_input(ByteView bytes);
@@ -116,7 +125,8 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
     void on_linked(wire::Linked& linked);
     void deliver_messages();
     Result<> deliver(const wire::IncomingMessage& message);
-    void end(const Error& error, bool denied = false);
+    void deliver_kept();
+    void end(const Error& error, Ending ending = Ending::broken);
     Error named(const Error& error) const;
 
     Environment& environment_;

@@ -45,6 +45,8 @@ const std::array kRows = {
     Row{State::settled, Event::switch_host, State::relinking, {report_switch, open_fresh}},
     Row{State::settled, Event::source_lost, State::reconnecting, {report_lost, start_retry}},
 
+    // A target that is only announced does not have the machine, and lets us in all the same: who
+    // loses the source looks for it again, in every state up to the switchover.
     // A second announcement replaces the first. No CONNECT_ERROR for the first one: the source
     // would take it for the answer to the second.
     Row{State::linking_semi,
@@ -79,8 +81,8 @@ const std::array kRows = {
         {stop_patience, close_target, stop_retry, report_cancelled}},
     Row{State::linking_semi,
         Event::source_lost,
-        State::relinking,
-        {stop_patience, close_target, stop_retry, report_switch, open_fresh}},
+        State::reconnecting,
+        {stop_patience, close_target, report_lost, start_retry}},
 
     Row{State::linking_seamless,
         Event::begin,
@@ -115,8 +117,8 @@ const std::array kRows = {
         {stop_patience, close_target, stop_retry, report_cancelled}},
     Row{State::linking_seamless,
         Event::source_lost,
-        State::relinking,
-        {stop_patience, close_target, stop_retry, report_switch, open_fresh}},
+        State::reconnecting,
+        {stop_patience, close_target, report_lost, start_retry}},
 
     Row{State::linking_late,
         Event::begin,
@@ -155,8 +157,8 @@ const std::array kRows = {
         {close_target, stop_retry, report_cancelled}},
     Row{State::linking_late,
         Event::source_lost,
-        State::relinking,
-        {close_target, stop_retry, report_switch, open_fresh}},
+        State::reconnecting,
+        {close_target, report_lost, start_retry}},
 
     Row{State::linked_semi,
         Event::begin,
@@ -175,7 +177,10 @@ const std::array kRows = {
         {close_target, report_switch, open_fresh}},
     Row{State::linked_semi, Event::switch_host_here, State::switching, {report_switch, take_over}},
     Row{State::linked_semi, Event::cancel, State::settled, {close_target, report_cancelled}},
-    Row{State::linked_semi, Event::source_lost, State::switching, {report_switch, take_over}},
+    Row{State::linked_semi,
+        Event::source_lost,
+        State::reconnecting,
+        {close_target, report_lost, start_retry}},
 
     Row{State::linked_seamless,
         Event::begin,
@@ -202,8 +207,8 @@ const std::array kRows = {
     Row{State::linked_seamless, Event::cancel, State::settled, {close_target, report_cancelled}},
     Row{State::linked_seamless,
         Event::source_lost,
-        State::relinking,
-        {close_target, report_switch, open_fresh}},
+        State::reconnecting,
+        {close_target, report_lost, start_retry}},
 
     Row{State::linked_late,
         Event::begin,
@@ -231,8 +236,8 @@ const std::array kRows = {
     Row{State::linked_late, Event::cancel, State::settled, {close_target, report_cancelled}},
     Row{State::linked_late,
         Event::source_lost,
-        State::relinking,
-        {close_target, report_switch, open_fresh}},
+        State::reconnecting,
+        {close_target, report_lost, start_retry}},
 
     Row{State::moving, Event::target_ready, State::moving, {}},
     Row{State::moving, Event::target_failed, State::relinking, {open_fresh}},

@@ -25,7 +25,7 @@ enum class FollowerState : std::uint8_t {
     moving,            // seamless: channels go over one by one with their state
     switching,         // semi-seamless: all went over at once and the target starts them anew
     relinking,         // a fresh session to the announced target is being made
-    reconnecting,      // the connection was lost: a fresh session to wherever the VM may be
+    reconnecting,      // the connection was lost: a fresh session, first where it was
     over,
 };
 

@@ -80,7 +80,7 @@ linking_semi
   switch_host -> relinking
   switch_host_here -> switching
   cancel -> settled
-  source_lost -> relinking
+  source_lost -> reconnecting
   close -> over
 linking_seamless
   begin -> linking_semi
@@ -93,7 +93,7 @@ linking_seamless
   switch_host -> relinking
   switch_host_here -> switching
   cancel -> settled
-  source_lost -> relinking
+  source_lost -> reconnecting
   close -> over
 linking_late
   begin -> linking_semi
@@ -107,7 +107,7 @@ linking_late
   switch_host -> relinking
   switch_host_here -> switching
   cancel -> settled
-  source_lost -> relinking
+  source_lost -> reconnecting
   close -> over
 linked_semi
   begin -> linking_semi
@@ -118,7 +118,7 @@ linked_semi
   switch_host -> relinking
   switch_host_here -> switching
   cancel -> settled
-  source_lost -> switching
+  source_lost -> reconnecting
   close -> over
 linked_seamless
   begin -> linking_semi
@@ -128,7 +128,7 @@ linked_seamless
   channel_migrate -> moving
   switch_host -> relinking
   cancel -> settled
-  source_lost -> relinking
+  source_lost -> reconnecting
   close -> over
 linked_late
   begin -> linking_semi
@@ -140,7 +140,7 @@ linked_late
   switch_host -> relinking
   switch_host_here -> switching
   cancel -> settled
-  source_lost -> relinking
+  source_lost -> reconnecting
   close -> over
 moving
   target_ready -> moving
@@ -273,13 +273,25 @@ TEST(FollowerTest, CancelAlwaysLeadsHomeAndDropsTheTarget) {
     }
 }
 
-TEST(FollowerTest, ALostSourceIsFollowedToTheAnnouncedTarget) {
-    for (const State state : {State::linking_semi, State::linking_seamless, State::linking_late,
-                              State::linked_seamless, State::linked_late, State::moving}) {
-        EXPECT_EQ(follow(state, Event::source_lost).next, State::relinking) << name_of(state);
+// The machine still runs there: the target would let us in, and show nothing.
+TEST(FollowerTest, ASourceThatIsLostBeforeTheSwitchoverIsLookedForAgain) {
+    for (const State state :
+         {State::settled, State::linking_semi, State::linking_seamless, State::linking_late,
+          State::linked_semi, State::linked_seamless, State::linked_late}) {
+        const FollowerStep step = follow(state, Event::source_lost);
+        EXPECT_EQ(step.next, State::reconnecting) << name_of(state);
+        EXPECT_TRUE(has(step, Action::report_lost)) << name_of(state) << ": nobody sees it";
+        EXPECT_TRUE(has(step, Action::start_retry)) << name_of(state);
+        EXPECT_EQ(has(step, Action::close_target), state != State::settled) << name_of(state);
     }
-    EXPECT_EQ(follow(State::linked_semi, Event::source_lost).next, State::switching);
-    EXPECT_EQ(follow(State::settled, Event::source_lost).next, State::reconnecting);
+}
+
+TEST(FollowerTest, ASourceThatIsLostBehindTheSwitchoverIsLeft) {
+    for (const State state : {State::moving, State::switching}) {
+        const FollowerStep step = follow(state, Event::source_lost);
+        EXPECT_EQ(step.next, State::relinking) << name_of(state);
+        EXPECT_FALSE(has(step, Action::report_lost)) << name_of(state);
+    }
 }
 
 TEST(FollowerTest, MessagesWithoutAnAnnouncementAreMissteps) {

@@ -18,6 +18,8 @@ constexpr int kMaxRelinks = 3;
 constexpr std::size_t kMaxChannels = 64;
 constexpr std::size_t kMaxDisplays = 16;
 constexpr Duration kRelinkDelay = 200ms;
+// A server that refuses connections for so long is not only on its way back.
+constexpr Duration kRestart = 1s;
 
 // What nearly every server with a screen has: connected while the main channel is being linked.
 constexpr ChannelKey kUsual[] = {
@@ -68,6 +70,10 @@ Session::~Session() {
 }
 
 void Session::start() {
+    const Endpoint& endpoint = settings_.endpoint;
+    // Who names no plain port wants none, whatever other servers may offer.
+    if (!endpoint.is_unix() && endpoint.port == 0 && endpoint.tls_port != 0)
+        settings_.all_secure = true;
     open_fresh({settings_.endpoint, settings_.trust});
 }
 
@@ -134,8 +140,8 @@ ChannelWire::Handlers Session::handlers_of(ChannelKey key) {
     handlers.on_message = [this, key](const wire::IncomingMessage& message) {
         return on_wire_message(key, message);
     };
-    handlers.on_closed = [this, key](const Error& error, bool denied) {
-        on_wire_closed(key, error, denied);
+    handlers.on_closed = [this, key](const Error& error, Ending ending) {
+        on_wire_closed(key, error, ending);
     };
     handlers.on_drained = [this, key] { tell_drained(key); };
     return handlers;
@@ -221,7 +227,9 @@ void Session::on_wire_linked(ChannelKey key) {
     if (!has_init_) return;
     attach(key, true);
     wires_.at(key)->release();
-    if (target_ && !target_->wires.contains(key)) connect_to_target(key);
+    // A channel that came late goes where the others wait already.
+    const bool others_wait = target_ && !target_->wires.empty();
+    if (others_wait && !target_->wires.contains(key)) connect_to_target(key);
     check_session_up();
 }
 
@@ -240,19 +248,34 @@ void Session::resume_waiting_channels() {
     for (const auto& [key, channel] : channels_) {
         if (!channel->is_waiting()) continue;
         if (const Result<> resumed = channel->resume(); !resumed) {
-            on_wire_closed(key, resumed.error(), false);
+            if (const auto wire = wires_.find(key); wire != wires_.end()) wire->second->close();
+            on_wire_closed(key, resumed.error(), Ending::broken);
             return;
         }
     }
 }
 
-void Session::on_wire_closed(ChannelKey key, const Error& error, bool denied) {
-    if (key == kMain) {
-        last_error_ = error;
-        if (denied && state_ == FollowerState::starting) last_error_->code = ErrorCode::auth_failed;
-        happen({has_init_ ? FollowerEvent::source_lost : FollowerEvent::session_failed});
-        return;
-    }
+void Session::on_main_closed(const Error& error, Ending ending) {
+    last_error_ = error;
+    if (ending == Ending::denied && state_ == FollowerState::starting)
+        last_error_->code = ErrorCode::auth_failed;
+    if (has_init_) return on_session_ended(ending);
+    // Whoever refuses us there is no server of a machine that we have lost; silence is only
+    // silence.
+    const bool is_refused = error.code != ErrorCode::timeout;
+    if (state_ == FollowerState::reconnecting && is_refused && first_alone_until_)
+        first_alone_until_ = std::min(*first_alone_until_, *lost_since_ + kRestart);
+    happen({FollowerEvent::session_failed});
+}
+
+void Session::on_session_ended(Ending ending) {
+    const bool at_home = state_ == FollowerState::settled || state_ == FollowerState::reconnecting;
+    was_ended_ = at_home && ending == Ending::in_order;
+    happen({FollowerEvent::source_lost});
+}
+
+void Session::on_wire_closed(ChannelKey key, const Error& error, Ending ending) {
+    if (key == kMain) return on_main_closed(error, ending);
     if (channels_.contains(key)) channels_.at(key)->detach();
     if (state_ == FollowerState::moving && to_move_.contains(key)) {
         // What the user sees and types into is worth a fresh session; the rest is not.
@@ -399,6 +422,8 @@ void Session::check_session_up() {
     if (switching && shows_old_picture()) return;
     is_up_ = true;
     up_since_ = environment_.loop.now();
+    // A session that is encrypted as a whole stays so, channels that it does not have yet included.
+    if (is_secure()) settings_.all_secure = true;
     happen({FollowerEvent::session_up});
     go_on_to_deferred();
 }
@@ -416,7 +441,7 @@ void Session::on_display_news(ChannelKey key, const DisplayNews& news) {
         if (wire != wires_.end()) {
             wire->second->close();
             on_wire_closed(key, {news.error->code, text_of(key) + ": " + news.error->message},
-                           false);
+                           Ending::broken);
         }
         return;
     }

@@ -129,7 +129,9 @@ class Session final : ChannelHost, MainListener {
     void drop_channel(ChannelKey key);
     void on_wire_linked(ChannelKey key);
     Result<> on_wire_message(ChannelKey key, const wire::IncomingMessage& message);
-    void on_wire_closed(ChannelKey key, const Error& error, bool denied);
+    void on_wire_closed(ChannelKey key, const Error& error, Ending ending);
+    void on_main_closed(const Error& error, Ending ending);
+    void on_session_ended(Ending ending);
     void attach(ChannelKey key, bool anew);
     void tell_drained(ChannelKey key);
     void check_session_up();
@@ -149,6 +151,7 @@ class Session final : ChannelHost, MainListener {
     void open_target();
     void connect_to_target(ChannelKey key);
     void close_target();
+    void forget_target();
     void on_target_linked(ChannelKey key);
     Result<> on_target_message(const wire::IncomingMessage& message);
     void ask_target();
@@ -159,6 +162,8 @@ class Session final : ChannelHost, MainListener {
     void close_left_behind();
     void take_over();
     void adopt_target();
+    void note_arrival();
+    void look_for_source();
     void open_next_candidate();
     void start_retry();
     bool target_can_start_anew(const Endpoint& endpoint) const;
@@ -237,8 +242,14 @@ class Session final : ChannelHost, MainListener {
     Instant heard_at_{};
     std::shared_ptr<ChannelWire> standby_wire_;
     std::shared_ptr<TlsClient> standby_tls_;
-    // The source has said that the machine is gone: until then only the target is tried.
-    std::optional<Instant> target_alone_until_;
+    // Until then only the first candidate is tried: the source has said that the machine is gone,
+    // or has only been lost, and nobody has said so.
+    std::optional<Instant> first_alone_until_;
+    // Where the machine was to go when the source was lost, and until when that is worth a try.
+    std::optional<Candidate> announced_;
+    std::optional<Instant> announced_until_;
+    // The last server ended the session in order.
+    bool was_ended_ = false;
     int attempts_ = 0;
     std::optional<Instant> lost_since_;
     std::optional<Instant> up_since_;

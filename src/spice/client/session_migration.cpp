@@ -15,6 +15,12 @@ constexpr Duration kFirstBackOff = 100ms;
 constexpr Duration kLastBackOff = 2s;
 // A server that sent its viewers away goes on listening, and shows a machine that stands still.
 constexpr Duration kTargetAlone = 20s;
+// A source that does not answer is waited for so long, before the announced target is tried: that
+// one lets viewers in whether it has the machine or not.
+constexpr Duration kSourceAlone = 10s;
+// A viewer that is back at the source may hear nothing any more of where the machine goes. Later
+// than this the target's port may be another machine's.
+constexpr Duration kAnnouncedFor = 600s;
 constexpr Duration kStable = 5s;
 
 }  // namespace
@@ -68,7 +74,7 @@ void Session::perform(FollowerAction action, const Happening& happening) {
 void Session::perform_report(FollowerAction action) {
     const Endpoint target = target_ ? target_->endpoint : settings_.endpoint;
     switch (action) {
-        case FollowerAction::report_connected: return listener_.on_connected();
+        case FollowerAction::report_connected: note_arrival(); return listener_.on_connected();
         case FollowerAction::report_begin:
             attempts_ = 0;
             return listener_.on_migrate_begin(target,
@@ -81,13 +87,13 @@ void Session::perform_report(FollowerAction action) {
                                                            : MoveManner::switch_host;
             return listener_.on_switch(target, manner_);
         case FollowerAction::report_done:
+            note_arrival();
             return listener_.on_migrate_done(settings_.endpoint, manner_);
-        case FollowerAction::report_cancelled: return listener_.on_migrate_cancelled();
+        case FollowerAction::report_cancelled:
+            forget_target();
+            return listener_.on_migrate_cancelled();
         case FollowerAction::report_lost:
-            candidates_ = {{settings_.endpoint, settings_.trust}};
-            next_candidate_ = 0;
-            target_alone_until_.reset();
-            if (standby_) source_look_->start(Duration{});
+            look_for_source();
             return listener_.on_lost(
                 last_error_.value_or(Error{ErrorCode::connection_lost, "the connection is lost"}));
         case FollowerAction::report_over:
@@ -109,9 +115,11 @@ void Session::announce(const main::Destination& to, std::optional<std::uint32_t>
     target_->endpoint = announced.endpoint;
     target_->trust = announced.trust;
     target_->seamless_version = version;
-    candidates_ = {{target_->endpoint, target_->trust}, {settings_.endpoint, settings_.trust}};
+    candidates_ = {announced, {settings_.endpoint, settings_.trust}};
     next_candidate_ = 0;
-    target_alone_until_.reset();
+    first_alone_until_.reset();
+    announced_ = announced;
+    announced_until_.reset();
 }
 
 void Session::on_migrate_begin(const main::Destination& to, std::optional<std::uint32_t> version) {
@@ -129,11 +137,12 @@ void Session::on_migrate_begin(const main::Destination& to, std::optional<std::u
 
 void Session::on_migrate_cancel() {
     deferred_.reset();
+    announced_.reset();
     happen({FollowerEvent::cancel});
 }
 
 void Session::on_migrate_end() {
-    target_alone_until_ = environment_.loop.now() + kTargetAlone;
+    first_alone_until_ = environment_.loop.now() + kTargetAlone;
     happen({FollowerEvent::migrate_end});
 }
 
@@ -142,7 +151,7 @@ void Session::on_switch_host(const main::Destination& to) {
     const Endpoint endpoint = announced_by(to, settings_).endpoint;
     if (target_can_start_anew(endpoint)) return happen({FollowerEvent::switch_host_here});
     if (!target_ || target_->endpoint != endpoint) announce(to, std::nullopt);
-    target_alone_until_ = environment_.loop.now() + kTargetAlone;
+    first_alone_until_ = environment_.loop.now() + kTargetAlone;
     happen({FollowerEvent::switch_host});
 }
 
@@ -175,10 +184,10 @@ void Session::connect_to_target(ChannelKey key) {
     handlers.on_message = [this](const wire::IncomingMessage& message) {
         return on_target_message(message);
     };
-    handlers.on_closed = [this, key](const Error& error, bool) {
+    handlers.on_closed = [this, key](const Error& error, Ending ending) {
         listener_.on_problem(error);
         if (key != kMain && state_ == FollowerState::switching)
-            return on_wire_closed(key, error, false);
+            return on_wire_closed(key, error, ending);
         happen({FollowerEvent::target_failed});
     };
     auto wire = ChannelWire::make(environment_,
@@ -198,6 +207,13 @@ void Session::close_target() {
     for (const auto& [key, wire] : target_->wires)
         wire->close();
     target_->wires.clear();
+}
+
+// Cancelled: nothing is ever connected there any more.
+void Session::forget_target() {
+    target_.reset();
+    candidates_.clear();
+    announced_.reset();
 }
 
 void Session::on_target_linked(ChannelKey key) {
@@ -278,7 +294,7 @@ void Session::on_ready_to_move(ChannelKey key) {
     wire->continue_serials_of(*old);
     old->set_handlers({[] {},
                        [](const wire::IncomingMessage&) { return Result<>{}; },
-                       [](const Error&, bool) {},
+                       [](const Error&, Ending) {},
                        {}});
     left_behind_.push_back(old);
     wires_[key] = wire;
@@ -352,10 +368,35 @@ void Session::adopt_target() {
 
 // --- Fresh sessions ------------------------------------------------------------------------------
 
+void Session::note_arrival() {
+    if (announced_ && announced_->endpoint == settings_.endpoint) announced_.reset();
+    if (state_ == FollowerState::settled)
+        announced_until_ = environment_.loop.now() + kAnnouncedFor;
+}
+
+// Where it was; and where it was to go, when there is nobody any more who could tell.
+void Session::look_for_source() {
+    const Instant now = environment_.loop.now();
+    candidates_ = {{settings_.endpoint, settings_.trust}};
+    next_candidate_ = 0;
+    first_alone_until_.reset();
+    const bool is_recent = announced_ && (!announced_until_ || now < *announced_until_);
+    if (is_recent && announced_until_ && was_ended_) {
+        // Stock servers forget an announcement with the viewer that heard it. When the machine has
+        // gone they end the session of one that came back, and that is all that it hears.
+        candidates_.insert(candidates_.begin(), *announced_);
+    } else if (is_recent) {
+        candidates_.push_back(*announced_);
+        next_candidate_ = 1;
+        first_alone_until_ = now + kSourceAlone;
+    }
+    if (standby_) source_look_->start(Duration{});
+}
+
 void Session::open_next_candidate() {
     if (candidates_.empty()) candidates_ = {{settings_.endpoint, settings_.trust}};
-    const bool target_alone = target_alone_until_ && environment_.loop.now() < *target_alone_until_;
-    const std::size_t number = target_alone ? 0 : next_candidate_++ % candidates_.size();
+    const bool first_alone = first_alone_until_ && environment_.loop.now() < *first_alone_until_;
+    const std::size_t number = first_alone ? 0 : next_candidate_++ % candidates_.size();
     const Candidate candidate = candidates_[number];
     target_.reset();
     deferred_.reset();

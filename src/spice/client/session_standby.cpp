@@ -69,7 +69,7 @@ void Session::ask_standby() {
     };
     handlers.on_message = [](const wire::IncomingMessage&) { return Result<>{}; };
     // Not there yet: it is asked again at the next look.
-    handlers.on_closed = [](const Error&, bool) {};
+    handlers.on_closed = [](const Error&, Ending) {};
     standby_wire_ = ChannelWire::make(
         environment_, plan_of(kMain, standby_->endpoint, standby_->trust, standby_tls_),
         std::move(handlers));
@@ -88,6 +88,7 @@ void Session::go_to_standby() {
     if (state_ != FollowerState::reconnecting) return;
     candidates_ = {there, {settings_.endpoint, settings_.trust}};
     next_candidate_ = 0;
+    first_alone_until_.reset();
     attempts_ = 0;
     retry_->start(Duration{});
 }
