@@ -15,7 +15,6 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
 set(SEGUE_SANITIZE "" CACHE STRING "Sanitizers for every target, for example address,undefined")
 option(SEGUE_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
 option(SEGUE_UNITY "Compile the files of a room eight at a time, for a faster cold build" ON)
-  ON)
 
 add_library(segue_flags INTERFACE)
 target_compile_options(segue_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
