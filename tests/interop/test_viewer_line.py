@@ -23,7 +23,7 @@ def wait_until(condition, timeout=60):
         time.sleep(0.05)
 
 
-@pytest.mark.soak
+@pytest.mark.full
 @pytest.mark.parametrize("masks", [{}, SEMI], ids=["seamless", "semi-seamless"])
 def test_a_line_that_breaks_before_the_machine_goes(tmp_path, masks):
     """The target lets viewers in before it has the machine: who lost the source goes back to it.
@@ -55,7 +55,7 @@ def test_a_line_that_breaks_before_the_machine_goes(tmp_path, masks):
             assert view.stop() == 0
 
 
-@pytest.mark.soak
+@pytest.mark.full
 def test_a_channel_that_comes_later_is_encrypted_as_the_others(tmp_path):
     """The viewer was told of a TLS port only; the target has a plain one, and a channel more."""
     pki = viewer.make_certificates(tmp_path / "pki", "host-a", "host-b")
