@@ -12,7 +12,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent / room)
 # What these prove must hold at the first attempt: at most one copy runs, and nothing that was
 # promised is lost. Every other scenario shares its machine with stock programs that have races of
 # their own, and ./test tries it a second time (HACKING.md, Tests).
-PROMISES = ("test_agent", "test_kill", "test_kill_matrix", "test_protect_fence",
+PROMISES = ("test_agent", "test_definitions", "test_kill", "test_kill_matrix", "test_protect_fence",
             "test_protect_rescue", "test_recovery", "test_resolve", "test_right_to_run",
             "test_standby", "test_standby_again", "test_standby_output", "test_witness")
 

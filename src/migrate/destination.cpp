@@ -113,6 +113,9 @@ void DestinationMachine::learn(const DestinationInput& input) {
             record_.peer = input.peer;
             break;
         case DestinationEvent::finish_succeeded:
+            call_ = DestinationCall::finish;
+            record_.definition = input.definition;
+            break;
         case DestinationEvent::finish_cancelled: call_ = DestinationCall::finish; break;
         case DestinationEvent::client_closed:
             call_ = DestinationCall::none;
@@ -149,8 +152,14 @@ void DestinationMachine::learn_cause(const DestinationInput& input) {
 void DestinationMachine::entered(DestinationState to) {
     switch (to) {
         case DestinationState::taking: record_.right = Right::taken; break;
-        case DestinationState::refusing: record_.right = Right::refused; break;
-        case DestinationState::running: record_.settled = true; break;
+        case DestinationState::refusing:
+            record_.right = Right::refused;
+            record_.definition.clear();
+            break;
+        case DestinationState::running:
+            record_.settled = true;
+            record_.definition.clear();
+            break;
         default: break;
     }
     record_.phase = phase_of(to);

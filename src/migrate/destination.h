@@ -122,6 +122,7 @@ struct DestinationInput {
     std::optional<Error> cause{};
     std::optional<GivenRight> right{};  // finish_succeeded (v3), right_given (v2)
     PeerAddress peer{};                 // prepare_called: what our offer says
+    std::string definition{};           // finish_succeeded: what is to be kept, checked
 };
 
 struct DestinationOptions {

@@ -130,7 +130,8 @@ const R kShared[] = {
      E::qemu_exited,
      G::source_may_ask,
      S::running,
-     {V::kill_incoming, V::reply_error, V::tell_taken, V::write_record, V::end_job}},
+     {V::kill_incoming, V::settle_definition, V::reply_error, V::tell_taken, V::write_record,
+      V::end_job}},
     {S::resuming,
      E::qemu_exited,
      G::always,
@@ -144,7 +145,7 @@ const R kShared[] = {
      E::restarted,
      G::guest_gone,
      S::running,
-     {V::kill_incoming, V::write_record, V::end_job}},
+     {V::kill_incoming, V::settle_definition, V::write_record, V::end_job}},
     {S::resuming, E::restarted, G::always, S::resuming, {V::resume_guest}},
 
     {S::running, E::peer_asks, G::always, S::running, {V::tell_taken}},

@@ -385,6 +385,33 @@ TEST(Destination, TakesStoresThenResumes) {
     EXPECT_TRUE(story.has(DV::forget_record) && story.has(DV::end_machine));
 }
 
+// The source undefines the domain when it hears of taken(id): from then on the definition is here,
+// also when daemon and guest die at once.
+TEST(Destination, KeepsTheDefinitionFromTakenOn) {
+    DestinationStory story = prepared(true);
+    DestinationInput finish = finish_with(GivenRight{kId, kPeer.key, true});
+    finish.definition = "<domain/>";
+    story.on({DE::loaded}).on(finish);
+    const Record taken = story.find(DV::write_record)->record;
+    EXPECT_EQ(taken.right, Right::taken);
+    EXPECT_EQ(taken.definition, "<domain/>");
+    for (const bool alive : {true, false}) {
+        DestinationStory later{DestinationMachine::restored(taken, alive)};
+        later.on({DE::restarted});
+        if (alive) later.on({DE::guest_resumed});
+        EXPECT_TRUE(later.has(DV::settle_definition));
+        EXPECT_EQ(later.find(DV::write_record)->record.definition, "");
+    }
+    story.on({DE::record_stored}).on({DE::qemu_exited});
+    EXPECT_TRUE(story.has(DV::settle_definition) && story.has(DV::tell_taken));
+    // What is refused is kept by nobody here.
+    DestinationStory rightless = prepared(true);
+    finish.right.reset();
+    rightless.on({DE::loaded}).on(finish);
+    EXPECT_EQ(rightless.find(DV::write_record)->record.right, Right::refused);
+    EXPECT_EQ(rightless.find(DV::write_record)->record.definition, "");
+}
+
 TEST(Destination, WantsTheRightOfThisMigration) {
     PeerKey other_key = kPeer.key;
     other_key[15] ^= 1;
@@ -544,6 +571,7 @@ TEST(Record, PassesThroughTheStore) {
         Record record = given(Protocol::version3).machine.record();
         record.right = right;
         record.settled = right == Right::taken;
+        record.definition = "<domain/>";
         const auto row = to_row<storage::MigrationRecord>(record);
         const auto again = from_row(row);
         ASSERT_TRUE(again) << again.error().message;

@@ -58,6 +58,9 @@ struct Record {
     // virDomainMigrateFlags of the call: a daemon that starts again still knows whose definition is
     // to be kept and whose to go.
     std::uint64_t flags = 0;
+    // Destination, from taken(id) until the domain's own record has it: what --persistent keeps
+    // for the next start. The source undefines the domain as soon as it hears of taken(id).
+    std::string definition;
 
     friend bool operator==(const Record&, const Record&) = default;
 };
@@ -101,6 +104,7 @@ Row to_row(const Record& record) {
     row.peer_key = key_text(record.peer.key);
     row.peer_host = record.peer_host;
     row.flags = static_cast<std::int64_t>(record.flags);
+    row.definition = record.definition;
     return row;
 }
 
@@ -134,6 +138,7 @@ Result<Record> from_row(const Row& row) {
     record.peer.key = TRY(parse_key(row.peer_key));
     record.peer_host = row.peer_host;
     record.flags = static_cast<std::uint64_t>(row.flags);
+    record.definition = row.definition;
     return record;
 }
 

@@ -183,6 +183,19 @@ TEST(Tables, NothingRunsWithoutItsRecord) {
     }
 }
 
+// A source that hears taken(id) undefines the domain: whoever will say it has settled it before.
+TEST(Tables, WhatIsTakenIsSettled) {
+    int ways = 0;
+    for (const auto& row : destination_rows_shared()) {
+        if (row.from != DestinationState::resuming || row.to != DestinationState::running) continue;
+        const auto verbs = row.actions();
+        EXPECT_NE(std::find(verbs.begin(), verbs.end(), DestinationVerb::settle_definition),
+                  verbs.end());
+        ++ways;
+    }
+    EXPECT_EQ(ways, 4);
+}
+
 // Whichever way the right came back, the destination hears it in a word that stops it from running.
 TEST(Tables, ASourceThatRunsTheGuestAgainCancelsThePeer) {
     for (const auto& row : source_rows_shared()) {

@@ -41,6 +41,7 @@ struct MigrationRecord {
     std::string peer_host;
     std::int64_t changed_ms = 0;  // wall clock, ms since the epoch: for pruning old promises
     std::int64_t flags = 0;       // of the call
+    std::string definition;       // libvirt's XML that is to become the domain's; empty: none
 
     friend bool operator==(const MigrationRecord&, const MigrationRecord&) = default;
 };
@@ -127,6 +128,7 @@ void each_column(Record& record, Visitor&& visit) {
         visit("peer_host", record.peer_host);
         visit("changed_ms", record.changed_ms);
         visit("flags", record.flags);
+        visit("definition", record.definition);
     } else if constexpr (std::is_same_v<Plain, JobRecord>) {
         visit("domain", record.domain);
         visit("kind", record.kind);

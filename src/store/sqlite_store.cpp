@@ -31,6 +31,7 @@ constexpr const char* kSteps[] = {
          domain TEXT PRIMARY KEY, role TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT NULL,
          peer TEXT NOT NULL, settings TEXT NOT NULL) STRICT, WITHOUT ROWID;)",
     "ALTER TABLE migrations ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE migrations ADD COLUMN definition TEXT NOT NULL DEFAULT '';",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);
 

@@ -201,7 +201,8 @@ TEST(SqliteStore, BringsAFileOfAnEarlierReleaseForward) {
     ASSERT_EQ(sqlite3_open((folder.path / "segue.db").c_str(), &raw), SQLITE_OK);
     // What version 1 had, with one row of its own.
     const char* const back =
-        "ALTER TABLE migrations DROP COLUMN flags; PRAGMA user_version = 1;"
+        "ALTER TABLE migrations DROP COLUMN flags; ALTER TABLE migrations DROP COLUMN definition;"
+        "PRAGMA user_version = 1;"
         "INSERT INTO migrations VALUES ('00000000-0000-4000-8000-000000000001', 'source', 3,"
         "'00000000-0000-4000-8000-000000000002', 'vm', 'key', 'perform3', 'given', 0, 1, 1, 0,"
         "'10.0.0.2', 49152, '00', 'hostb', 7)";
@@ -215,6 +216,7 @@ TEST(SqliteStore, BringsAFileOfAnEarlierReleaseForward) {
     EXPECT_EQ(rows->front().right, "given");
     EXPECT_EQ(rows->front().peer_host, "hostb");
     EXPECT_EQ(rows->front().flags, 0);
+    EXPECT_EQ(rows->front().definition, "");
 }
 
 TEST(SqliteStore, HasStrictTablesAndAVersion) {
@@ -232,7 +234,7 @@ TEST(SqliteStore, HasStrictTablesAndAVersion) {
     EXPECT_EQ(strict, 4);
     int version = 0;
     sqlite3_exec(raw, "PRAGMA user_version", count, &version, nullptr);
-    EXPECT_EQ(version, 2);
+    EXPECT_EQ(version, 3);
     EXPECT_NE(sqlite3_exec(raw, "REPLACE INTO jobs VALUES ('a', 'b', 'c', 'd', 'not a number')",
                            nullptr, nullptr, nullptr),
               SQLITE_OK);

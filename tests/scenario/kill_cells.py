@@ -50,10 +50,13 @@ class Cell:
     point: str
     victim: str
     turned_back: bool = field(default=False)
+    # --persistent --undefinesource: the definition goes along, and must be somewhere afterwards.
+    defined: bool = field(default=False)
 
     @property
     def name(self):
-        return f"{self.mode}-{self.point}-{self.victim}".replace(" ", "_")
+        words = f"{self.mode}-{self.point}-{self.victim}".replace(" ", "_")
+        return words + ("-defined" if self.defined else "")
 
     @property
     def on_source(self):
@@ -95,6 +98,10 @@ class Cell:
 # What this matrix found, each mended: QEMU's transfer began behind its own cancel, and left the
 # guest paused without a word.
 FOUND = [Cell(P2P, "source.record.held.before", TARGET)]
+# And what it did not see before definitions went along: lost from both hosts.
+FOUND += [Cell(MANAGED, "destination.record.taken.after", TARGET, defined=True),
+          Cell(P2P, "destination.record.settled.before", TARGET, defined=True),
+          Cell(V2, "destination.record.taken.after", TARGET_QEMU, defined=True)]
 
 
 def points_of(step):
@@ -109,6 +116,11 @@ def all_cells():
         for step in REFUSED_STEPS:
             cells += [Cell(mode, point, victim, True) for point in points_of(step)
                       for victim in VICTIMS if victim not in (TARGET_QEMU, MIGRATION_LINK)]
+        # From Finish on either host may think that the other one has the definition.
+        late = STEPS[mode][STEPS[mode].index("destination.record.taken"):]
+        cells += [Cell(mode, point, victim, defined=True) for step in late
+                  for point in points_of(step)
+                  for victim in (CLIENT, SOURCE, TARGET, TARGET_QEMU)]
     return cells
 
 

@@ -109,7 +109,11 @@ class Run:
     def run(self):
         self.mark = len(self.two.log())
         self.pair.restart(self.plan())
-        self.one.virsh("create", self.machine.path)
+        if self.cell.defined:
+            self.one.virsh("define", self.machine.path)
+            self.one.virsh("start", NAME)
+        else:
+            self.one.virsh("create", self.machine.path)
         self.machine.ticks.wait(2)
         self.start_client()
         if self.cell.turned_back:
@@ -141,6 +145,7 @@ class Run:
 
     def start_client(self):
         words = ["--p2p"] if self.cell.mode == P2P else []
+        words += ["--persistent", "--undefinesource"] if self.cell.defined else []
         if self.cell.point == SENDING:
             self.one.virsh("migrate-setspeed", NAME, "1")
         self.client = self.one.virsh_process("migrate", "--live", "--unsafe", *words, NAME,
@@ -226,6 +231,8 @@ class Run:
         allowed = self.cell.may_end() if self.struck else {self.cell.undisturbed_end()}
         assert end in allowed, f"it ended as '{end}', not {sorted(allowed)}"
         self.check_nothing_is_left()
+        if self.cell.defined:
+            self.check_definition(end)
         return end + way + ("" if self.struck else f", {NOBODY} to strike")
 
     def jobs(self):
@@ -290,6 +297,13 @@ class Run:
                        lambda h=host: f"{h.name} forgets its records: {kept_records(h)}")
             assert "None" in host.virsh("domjobinfo", NAME) if NAME in status_of(host) else True
 
+    def check_definition(self, end):
+        kept = [host for host in (self.one, self.two)
+                if NAME in host.virsh("list", "--all", "--persistent", "--name").split()]
+        where = {ON_SOURCE: [self.one], ON_TARGET: [self.two]}
+        assert kept and kept == where.get(end, kept), \
+            f"it ended as '{end}', and is defined on {[host.name for host in kept]}"
+
     def clean(self):
         self.go_on()
         if self.client is not None and self.client.poll() is None:
@@ -299,6 +313,7 @@ class Run:
             if host.process is None:
                 host.start()
             host.virsh("destroy", NAME, code=None)
+            host.virsh("undefine", NAME, code=None)
         for host in (self.one, self.two):
             for pid, _ in host.qemus():
                 end_process(pid)

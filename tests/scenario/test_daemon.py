@@ -191,7 +191,9 @@ def test_guests_of_an_earlier_release_are_adopted(tmp_path):
         number = host.virsh("domid", "g")
         assert host.stop() == 0
         with sqlite3.connect(host.state / "segue.db") as store:
-            store.executescript("ALTER TABLE migrations DROP COLUMN flags; PRAGMA user_version = 1")
+            store.executescript("ALTER TABLE migrations DROP COLUMN flags;"
+                                "ALTER TABLE migrations DROP COLUMN definition;"
+                                "PRAGMA user_version = 1")
         store.close()
         host.start()
         assert host.virsh("domid", "g") == number and host.state_of("g") == "running"

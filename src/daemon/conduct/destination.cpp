@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/conduct/cookies.h"
+#include "daemon/conduct/kept_definition.h"
 #include "daemon/conduct/records.h"
 #include "daemon/conduct/report.h"
 #include "daemon/conduct/transfer_out.h"
@@ -34,6 +35,7 @@ DestinationConduct::DestinationConduct(const Services& services, const DomainPoi
       timeline_("incoming migration of " + domain->name, services.loop.now(), services.wall_ms()) {
     // Of a migration that is taken up again nothing else is known of the call.
     request_.options.flags = this->machine().record().flags;
+    definition_ = this->machine().record().definition;
 }
 
 DestinationConduct::~DestinationConduct() = default;
@@ -63,6 +65,7 @@ void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answ
     migrate::DestinationInput input;
     input.event = request.cancelled ? Event::finish_cancelled : Event::finish_succeeded;
     const migrate::Record& record = machine().record();
+    std::string text;
     if (!request.cancelled && !request.cookie.empty()) {
         const migrate::CookieExpectation expected{
             migrate::CookieStep::perform_to_finish,
@@ -71,11 +74,26 @@ void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answ
         const auto cookie = migrate::parse_cookie(request.cookie, expected);
         if (!cookie) return answer(tl::unexpected(cookie.error()));
         input.right = cookie->right;
-        persistent_xml_ = cookie->persistent_xml;
+        text = cookie->persistent_xml;
         source_statistics_ = cookie->statistics;
         if (source_statistics_) statistics_ = statistics_of(*source_statistics_);
     }
-    feed(std::move(input), wait_in(finish_answer_, answer));
+    const auto refused = wait_in(finish_answer_, answer);
+    const auto domain = domain_.lock();
+    const bool keeps = request_.options.has(migrate::kPersistDestination);
+    if (request.cancelled || !keeps || !domain) return feed(std::move(input), refused);
+    decide_definition(services_, domain, std::move(text), model_,
+                      [this, self = shared_from_this(), input = std::move(input),
+                       refused](Result<std::string> kept) mutable {
+                          if (kept) {
+                              definition_ = input.definition = std::move(*kept);
+                          } else {
+                              // The guest stays where its definition is.
+                              input.event = Event::finish_cancelled;
+                              input.cause = kept.error();
+                          }
+                          feed(std::move(input), refused);
+                      });
 }
 
 void DestinationConduct::cancel(Answer<> answer) {
@@ -104,6 +122,7 @@ void DestinationConduct::qemu_event(const QmpEvent& event) {
                             static_cast<std::uint32_t>(client.u64("channel-id"))});
         timeline_.mark("viewer-linked", "destination", services_.loop.now());
     }
+    if (event.name == "RESUME") hold_guest();
     if (event.name != "MIGRATION") return;
     const TransferState state = transfer_state_named(event.data.text("status"));
     if (state == TransferState::completed) {
@@ -114,6 +133,18 @@ void DestinationConduct::qemu_event(const QmpEvent& event) {
     }
 }
 
+// Whoever resumes it in QEMU itself does so behind the right's back.
+void DestinationConduct::hold_guest() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    if (!guest || machine().record().right == migrate::Right::taken) return;
+    (*guest)->execute("stop", [](Result<>) {});
+    log_error("daemon",
+              "domain '{}': something resumed its QEMU before the right to run was here: it was "
+              "stopped at once",
+              domain->name);
+}
+
 void DestinationConduct::carry_out(const DestinationAction& action) {
     switch (action.verb) {
         case DestinationVerb::none: return;
@@ -121,8 +152,7 @@ void DestinationConduct::carry_out(const DestinationAction& action) {
         case DestinationVerb::reply_ok:
         case DestinationVerb::reply_error: return reply(action);
         case DestinationVerb::write_record: return write_record(action.record);
-        case DestinationVerb::forget_record:
-            return services_.migration_records.forget(action.record);
+        case DestinationVerb::forget_record: return forget_record(action.record);
         case DestinationVerb::start_incoming: return start_incoming();
         case DestinationVerb::kill_incoming: return kill_incoming();
         case DestinationVerb::resume_guest: return resume_guest(action.run);
@@ -170,9 +200,21 @@ void DestinationConduct::answer_call(const DestinationAction& action) {
 }
 
 void DestinationConduct::write_record(const migrate::Record& record) {
-    const auto stored = services_.migration_records.keep(record);
+    // The record that has the definition is written over only when the domain's own has it.
+    const auto owed = domain_is_owed_ ? save_domain() : Result<>();
+    const auto stored = owed ? services_.migration_records.keep(record) : owed;
     if (stored) return feed(Event::record_stored);
     feed({.event = Event::record_failed, .cause = stored.error()});
+}
+
+void DestinationConduct::forget_record(const migrate::Record& record) {
+    if (domain_is_owed_ && !save_domain()) {
+        return log_error("daemon",
+                         "domain '{}': its definition is kept in the record of its migration {} "
+                         "until segued starts again: free space in the state directory first",
+                         record.domain_name, record.id.text());
+    }
+    services_.migration_records.forget(record);
 }
 
 void DestinationConduct::kill_incoming() {
@@ -224,32 +266,33 @@ void DestinationConduct::settle_definition() {
     const auto domain = domain_.lock();
     if (!domain) return;
     if (request_.options.has(migrate::kPersistDestination)) {
-        const Domain& fallback = model_ ? *model_ : domain->model();
-        auto kept =
-            persistent_xml_.empty() ? Result<Domain>(fallback) : parse_domain(persistent_xml_);
-        if (kept) kept->name = domain->name;
-        if (kept && kept->uuid != domain->uuid) {
-            kept = fail(ErrorCode::xml_invalid, "it has uuid {}, and the domain {}",
-                        kept->uuid.text(), domain->uuid.text());
+        // A record of an earlier release has none: what runs is kept.
+        if (definition_.empty() && domain->is_active()) {
+            definition_ = print_domain(domain->model(), {.secure = true});
         }
-        if (const auto allowed = kept ? check_allowed(services_, *kept) : Result<>(); !allowed) {
-            kept = tl::unexpected(allowed.error());
-        }
-        auto whole = kept ? completed(services_, std::move(*kept)) : std::move(kept);
-        auto stored =
-            whole ? parse_printed_domain(print_domain(*whole, {.secure = true})) : std::move(whole);
-        if (stored) {
+        auto kept = parse_printed_domain(definition_);
+        if (kept) {
             const bool new_one = !domain->persistent;
-            domain->persistent = std::move(*stored);
+            domain->persistent = std::move(*kept);
             publish(services_, *domain, new_one ? lifecycle::kDefined : lifecycle::kUpdated);
         } else {
             log_error("daemon", "domain '{}': its definition could not be kept: {}", domain->name,
-                      stored.error().message);
+                      kept.error().message);
         }
     }
-    if (const auto saved = services_.domains.save(*domain); !saved) {
-        log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
-    }
+    domain_is_owed_ = true;
+    static_cast<void>(save_domain());
+}
+
+Result<> DestinationConduct::save_domain() {
+    const auto domain = domain_.lock();
+    domain_is_owed_ = false;
+    // Ended and forgotten meanwhile, it has no record any more.
+    if (!domain || (!domain->is_active() && !domain->is_persistent())) return {};
+    const auto saved = services_.domains.save(*domain);
+    domain_is_owed_ = !saved;
+    if (!saved) log_error("daemon", "domain '{}': {}", domain->name, saved.error().message);
+    return saved;
 }
 
 void DestinationConduct::peer_linked(std::unique_ptr<PeerLine> line) {

@@ -69,10 +69,13 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void listen_at(Guest& guest, const std::string& uri);
     void open_tunnel(Guest& guest);
     void incoming_failed(const Error& error);
+    void forget_record(const migrate::Record& record);
     void kill_incoming();
     void resume_guest(bool run);
     void resumed(bool run);
     void settle_definition();
+    Result<> save_domain();
+    void hold_guest();
     void peer_message(const migrate::PeerMessage& message);
     void await_screen(const std::string& control);
     void tell(migrate::DestinationVerb verb);
@@ -94,7 +97,8 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     std::int64_t source_started_wall_ms_ = 0;
     PrepareRequest request_;
     std::optional<Domain> model_;
-    std::string persistent_xml_;
+    std::string definition_;       // what is kept for the next start: migrate/record.h
+    bool domain_is_owed_ = false;  // settled, and not stored: tried again with the next record
     std::optional<migrate::CookieStatistics> source_statistics_;
     std::uint16_t port_ = 0;  // of the incoming transfer; a tunnelled one has none
     std::shared_ptr<TunnelIn> tunnel_;

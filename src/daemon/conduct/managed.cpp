@@ -5,6 +5,7 @@
 #include "daemon/certificates.h"
 #include "daemon/conduct/cookies.h"
 #include "daemon/conduct/destination.h"
+#include "daemon/conduct/kept_definition.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
 #include "daemon/life.h"
@@ -60,7 +61,6 @@ Result<std::string> migration_xml(const Services& services, const DomainObject& 
     const Domain& model =
         options.has(migrate::kOffline) && domain.persistent ? *domain.persistent : domain.model();
     constexpr FormatOptions kForm{.secure = true, .inactive = true, .migratable = true};
-    if (!options.persistent_xml.empty()) TRY(parse_domain(options.persistent_xml));
     if (options.destination_xml.empty()) return print_domain(model, kForm);
     // Theirs to change is what the guest does not see.
     Domain wanted = TRY(parse_domain(options.destination_xml));
@@ -107,6 +107,7 @@ Result<> check_source(const Services& services, const DomainObject& domain,
                       const migrate::MigrateOptions& options) {
     TRY(migrate::check_options(options));
     TRY(check_movable(domain, options));
+    TRY(check_persistent_xml(domain, options));
     return check_certificates(services, options, net::TlsSide::client);
 }
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""--persistent --undefinesource: the definition is on one host or on the other, whoever dies, and a
+migration that could not keep it fails before the guest is taken."""
+import pytest
+
+from hosts import Hosts, end_process, wait_until
+from machines import Machine
+
+KEEP = ["--persistent", "--undefinesource"]
+MODES = {"managed": [], "p2p": ["--p2p"]}
+ENVELOPE = " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
+PASSTHROUGH = "<qemu:commandline><qemu:arg value='-S'/></qemu:commandline>"
+
+
+def is_defined(host):
+    return "d" in host.virsh("list", "--all", "--persistent", "--name").split()
+
+
+def start(host, folder):
+    machine = Machine(folder, name="d", tick_ms=20)
+    host.virsh("define", machine.path)
+    host.virsh("start", "d")
+    machine.ticks.wait(3)
+    return machine
+
+
+def own_xml(machine, folder, old="</name>", new="</name><title>mine</title>"):
+    path = folder / "kept.xml"
+    path.write_text(machine.xml.replace(old, new, 1))
+    return path
+
+
+def migrate(one, two, *words):
+    """Until its client ends, whatever becomes of the hosts meanwhile."""
+    client = one.virsh_process("migrate", "--live", "--unsafe", *KEEP, *words, "d", two.uri)
+    try:
+        return client.communicate(timeout=120)[0]
+    finally:
+        client.kill()
+        client.wait(60)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("guest_too", [False, True], ids=["segued", "segued and QEMU"])
+@pytest.mark.parametrize("mode", list(MODES))
+def test_it_outlives_a_target_that_dies_behind_its_record(tmp_path, mode, guest_too):
+    """The source hears that the guest was taken, and undefines it: what the user wanted to be kept
+    must be there."""
+    with Hosts(2) as (one, two):
+        machine = start(one, tmp_path)
+        two.stop()
+        two.start({"SEGUE_FAULT": "destination.record.taken.after:kill"})
+        migrate(one, two, *MODES[mode], "--persistent-xml", own_xml(machine, tmp_path))
+        assert two.process.wait(60) != 0
+        two.process = None
+        if guest_too:
+            for pid, _ in two.qemus():
+                end_process(pid)
+        two.start()
+        wait_until(lambda: not is_defined(one), 60, "the source undefines it")
+        assert is_defined(two)
+        assert "<title>mine</title>" in two.virsh("dumpxml", "--inactive", "d")
+        if not guest_too:
+            wait_until(lambda: two.state_of("d") == "running", 60, "it runs")
+            machine.ticks.wait(machine.ticks.last() + 3)
+            assert machine.ticks.gaps() == []
+            two.virsh("destroy", "d")
+        # And it is in the store, not only in memory.
+        two.kill()
+        two.start()
+        assert is_defined(two)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("old, new, why", [
+    ("<uuid>UUID<", "<uuid>00000000-0000-4000-8000-00000000000f<", "Target domain uuid"),
+    ("<name>d<", "<name>other<", "Target domain name other does not match source d"),
+    ("</devices>", f"</devices>{PASSTHROUGH}", "does not allow"),
+], ids=["uuid", "name", "passthrough"])
+@pytest.mark.parametrize("mode", list(MODES))
+def test_what_cannot_be_kept_stops_the_migration(tmp_path, mode, old, new, why):
+    with Hosts(2) as (one, two):
+        machine = start(one, tmp_path)
+        machine.xml = machine.xml.replace("<domain type='qemu'", f"<domain type='qemu'{ENVELOPE}")
+        spoiled = own_xml(machine, tmp_path, old.replace("UUID", machine.uuid), new)
+        said = migrate(one, two, *MODES[mode], "--persistent-xml", spoiled)
+        assert why in said, said
+        wait_until(lambda: two.state_of("d") == "absent", 60, "the target forgets it")
+        assert one.state_of("d") == "running" and is_defined(one)
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
+        migrate(one, two, *MODES[mode])
+        assert is_defined(two) and not is_defined(one)
