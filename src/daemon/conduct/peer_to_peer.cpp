@@ -277,9 +277,10 @@ void PeerToPeer::connection_lost(const Error& error) {
                 error.message);
     if (!performing_) return;
     const auto domain = services_.domains.find(call_.domain);
-    if (domain && (*domain)->source) {
-        (*domain)->source->cancel([](Result<>) {});
-    }
+    if (!domain || !(*domain)->source) return;
+    (*domain)->source->give_up(
+        {ErrorCode::connection_lost,
+         fmt::format("Lost connection to destination host: {}", error.message)});
 }
 
 void PeerToPeer::fail_with(const Error& error) {

@@ -96,6 +96,13 @@ void SourceConduct::cancel(Answer<> answer) {
     if (!refused) answer({});
 }
 
+void SourceConduct::give_up(const Error& cause) {
+    feed({.event = SourceEvent::cancel_asked, .cause = cause}, [cause](const Error& late) {
+        log_warning("daemon", "{}: it no longer stops the migration: {}", cause.message,
+                    late.message);
+    });
+}
+
 void SourceConduct::resolve(bool runs_here, Answer<> answer) {
     feed({.event = runs_here ? SourceEvent::resolve_here : SourceEvent::resolve_there},
          wait_in(resolve_answer_, answer));

@@ -36,6 +36,8 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void reject_perform(const Error& error, Answer<Bytes> answer);
     void confirm(bool cancelled, Answer<> answer);
     void cancel(Answer<> answer);
+    // Cancels because of this; too late, it is a line in the log.
+    void give_up(const Error& cause);
     void resolve(bool runs_here, Answer<> answer);
 
     // --- What happens meanwhile ---
