@@ -239,8 +239,11 @@ void SourceConduct::move_screen() {
     handlers.state = [this](bool last, ByteView state) {
         if (line_ && line_ready_) line_->send_screen(last, state);
     };
-    screen_.start(**guest, target, services_.settings.screen_wait,
-                  SpiceLine::path_in(domain->incarnation->directory), std::move(handlers));
+    const Duration wait = options_.screen_wait_ms
+                              ? std::chrono::milliseconds(*options_.screen_wait_ms)
+                              : services_.settings.screen_wait;
+    screen_.start(**guest, target, wait, SpiceLine::path_in(domain->incarnation->directory),
+                  std::move(handlers));
 }
 
 void SourceConduct::resume_guest(bool run) {
