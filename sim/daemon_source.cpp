@@ -188,6 +188,7 @@ void Daemon::carry_out(Source& source, const migrate::SourceAction& action) {
                 feed(*found->second,
                      {stored ? SourceEvent::record_stored : SourceEvent::record_failed});
             });
+        case SourceVerb::note_record: return store_record(action.record, [](bool) {});
         case SourceVerb::forget_record: return erase_record(action.record);
         case SourceVerb::dial_peer:
             return dial(source,

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "daemon/conduct/source.h"
 #include "daemon/domain_events.h"
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
@@ -41,6 +42,8 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
     guest->execute("query-status", {}, [&services, domain, adopted](Result<Json> reply) {
         if (reply && domain->incarnation) {
             set_status(services, *domain, status_of(reply->text("status"), domain->status));
+            const bool runs = domain->status.is(DomainState::running);
+            if (runs && domain->source) domain->source->hold_guest();
         }
         adopted(reply.map([](const Json&) {}));
         // Nobody waits for it: the guest was seen to run on this CPU when it was started.

@@ -12,10 +12,11 @@ using A = AsyncKind;
 const CallKindInfo kCallKinds_[] = {
     {C::none, "none",
      "domstate, dominfo, dumpxml, list, domid, statistics, questions to the monitor"},
-    {C::query, "query", "screenshot, commands to the monitor"},
+    {C::query, "query", "screenshot"},
     {C::destroy, "destroy", "destroy"},
     {C::suspend, "suspend", "suspend"},
-    {C::modify, "modify", "start, resume, reboot, shutdown, reset, setmem, attach, undefine"},
+    {C::modify, "modify",
+     "start, resume, reboot, shutdown, reset, setmem, attach, undefine, commands to the monitor"},
     {C::abort, "abort", "domjobabort"},
     {C::migration_op, "migration operation", "setspeed, setmaxdowntime, compcache"},
     {C::modify_migration_safe, "modify migration safe", "handlers of QEMU's events"},

@@ -40,6 +40,12 @@ class Machine {
         return actions;
     }
 
+    // Whether such a command would be taken now, and the named error if not. Nothing changes.
+    Result<> check(const Input& input) const {
+        if (find(input) != nullptr) return {};
+        return late(input).map([](const std::vector<Action>&) {});
+    }
+
     State state() const { return state_; }
     Phase phase() const { return self().phase_of(state_); }
     const Timeline& timeline() const { return timeline_; }

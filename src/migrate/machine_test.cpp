@@ -331,6 +331,28 @@ TEST(Source, SuspendedGuestStaysSuspended) {
     EXPECT_FALSE(failed.find(SV::resume_guest)->run);
 }
 
+// What was answered OK is durable while the guest is ours, and refused once it is not.
+TEST(Source, ASuspendIsKeptOrRefused) {
+    SourceStory story = transferring(Protocol::version3);
+    story.on({SE::guest_suspended});
+    ASSERT_TRUE(story.has(SV::note_record));
+    const Record noted = story.find(SV::note_record)->record;
+    EXPECT_FALSE(noted.run_guest);
+    SourceStory again{SourceMachine::restored(noted, true)};
+    again.on({SE::restarted}).on({SE::transfer_cancelled});
+    EXPECT_FALSE(again.find(SV::resume_guest)->run);
+
+    SourceStory open = given(Protocol::version3);
+    EXPECT_FALSE(open.machine.check({SE::guest_suspended}));
+    EXPECT_EQ(open.refused({SE::guest_suspended}).code, ErrorCode::operation_invalid);
+    open.on({SE::confirm_cancelled}).on({SE::timer_expired});
+    EXPECT_NE(open.refused({SE::guest_suspended}).message.find("--runs-there"), std::string::npos);
+    open.on({SE::peer_refused}).on({SE::record_stored});
+    EXPECT_TRUE(open.find(SV::resume_guest)->run);
+    EXPECT_FALSE(open.machine.check({SE::guest_suspended}));
+    EXPECT_TRUE(transferring(Protocol::version2).machine.check({SE::guest_suspended}));
+}
+
 TEST(Source, OfflineMovesTheDefinitionAlone) {
     SourceOptions options = source_options(Protocol::version3);
     options.offline = true;

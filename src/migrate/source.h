@@ -64,7 +64,7 @@ enum class SourceEvent : std::uint8_t {
     transfer_completed,
     transfer_failed,
     transfer_cancelled,
-    guest_suspended,  // a user's `suspend`: the guest arrives paused
+    guest_suspended,  // a user's `suspend`: the guest arrives paused, or stays here paused
     guest_resumed,
     resume_failed,
     qemu_exited,
@@ -91,6 +91,7 @@ enum class SourceVerb : std::uint8_t {
     reply_error,        // answer action.call with action.error
     reply_outcome,      // resumed here: Perform failed, while Confirm and resolve are answered OK
     write_record,       // store action.record durably, then feed record_stored or record_failed
+    note_record,        // store action.record; nobody waits for it
     forget_record,      // delete the record (no answer awaited)
     dial_peer,          // -> peer_linked | peer_lost
     ask_peer,           // over the link, dialled anew if need be -> peer_took|refused|unknown|lost

@@ -85,6 +85,7 @@ const Named<V> kVerbs[] = {
     {V::reply_error, "reply error", "answers the open call with the cause"},
     {V::reply_outcome, "reply outcome", "Perform gets the cause, Confirm and resolve get OK"},
     {V::write_record, "**store record**", "durable before anything else happens"},
+    {V::note_record, "note record", "stores the record anew; nobody waits for it"},
     {V::forget_record, "forget record", "deletes the record"},
     {V::dial_peer, "dial peer", "opens the peer link"},
     {V::ask_peer, "ask peer", "asks over the peer link, dialled anew if need be"},

@@ -28,6 +28,7 @@ const R kVersion3[] = {
      S::ended,
      {V::settle_definition, V::reply_ok, V::end_job}},
     {S::begun, E::cancel_asked, G::always, S::begun, {}},
+    {S::begun, E::guest_suspended, G::always, S::begun, {}},
     {S::begun, E::client_closed, G::managed, S::ended, {V::end_job}},
     {S::begun, E::qemu_exited, G::offline, S::begun, {}},
     {S::begun, E::qemu_exited, G::always, S::ended, {V::end_job}},
@@ -67,6 +68,7 @@ const R kVersion3[] = {
 
     {S::awaiting_confirm, E::confirm_cancelled, G::always, S::ended, {V::reply_ok, V::end_job}},
     {S::awaiting_confirm, E::client_closed, G::managed, S::ended, {V::end_job}},
+    {S::awaiting_confirm, E::guest_suspended, G::always, S::awaiting_confirm, {}},
     {S::awaiting_confirm, E::qemu_exited, G::always, S::awaiting_confirm, {}},
 };
 
@@ -107,6 +109,7 @@ const R kShared[] = {
     {S::idle, E::perform_called, G::always, S::starting, {V::write_record}},
 
     {S::linking, E::peer_linked, G::always, S::starting, {V::write_record}},
+    {S::linking, E::guest_suspended, G::always, S::linking, {}},
     {S::linking,
      E::cancel_asked,
      G::always,
@@ -162,7 +165,7 @@ const R kShared[] = {
      S::ended,
      {V::drop_screen, V::reply_error, V::forget_record, V::release_peer, V::close_peer,
       V::end_job}},
-    {S::screen, E::guest_suspended, G::always, S::screen, {}},
+    {S::screen, E::guest_suspended, G::always, S::screen, {V::note_record}},
     {S::screen,
      E::qemu_exited,
      G::always,
@@ -175,7 +178,7 @@ const R kShared[] = {
     {S::transferring, E::cancel_asked, G::always, S::cancelling, {V::cancel_transfer}},
     {S::transferring, E::client_closed, G::managed, S::cancelling, {V::cancel_transfer}},
     {S::transferring, E::peer_refused, G::always, S::cancelling, {V::cancel_transfer}},
-    {S::transferring, E::guest_suspended, G::always, S::transferring, {}},
+    {S::transferring, E::guest_suspended, G::always, S::transferring, {V::note_record}},
     {S::transferring,
      E::qemu_exited,
      G::always,
@@ -193,6 +196,7 @@ const R kShared[] = {
     // Too late for QEMU, in time for us: the right was not given.
     {S::cancelling, E::transfer_completed, G::always, S::resuming, {V::resume_guest}},
     {S::cancelling, E::cancel_asked, G::always, S::cancelling, {}},
+    {S::cancelling, E::guest_suspended, G::always, S::cancelling, {V::note_record}},
     {S::cancelling, E::client_closed, G::managed, S::cancelling, {}},
     {S::cancelling,
      E::qemu_exited,
@@ -377,7 +381,8 @@ const Late<SourceEvent> kLate[] = {
     {E::transfer_completed, false, kNone, "the transfer was given up before"},
     {E::transfer_failed, false, kNone, "the transfer was given up before"},
     {E::transfer_cancelled, false, kNone, "the transfer was given up before"},
-    {E::guest_suspended, false, kNone, "the guest is not moving"},
+    {E::guest_suspended, true, kInvalid,
+     "it stands still while its migration is decided: suspend it afterwards, where it runs"},
     {E::guest_resumed, false, kNone, "the state does not wait for it"},
     {E::resume_failed, false, kNone, "the state does not wait for it"},
     {E::qemu_exited, false, kNone, "the migration is over"},

@@ -107,7 +107,8 @@ void command(const Services& services, const rpc::DomainRef& ref, CallKind kind,
     (*guest)->execute(qmp, [answer, guard = *guard](Result<> done) { answer(std::move(done)); });
 }
 
-void suspend(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {
+void suspend(Session& session, const Services& services, const rpc::DomainRef& ref,
+             Answer<> answer) {
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
     const DomainPointer object = *domain;
@@ -117,14 +118,14 @@ void suspend(const Services& services, const rpc::DomainRef& ref, Answer<> answe
                            "unprotect {}` first",
                            object->name, object->name));
     }
+    const auto may = object->source ? object->source->may_suspend() : Result<>();
+    if (!may) return answer(tl::unexpected(may.error()));
     command(services, ref, CallKind::suspend, "suspend", "stop",
-            [&services, object, answer](Result<> done) {
-                if (done) {
-                    if (object->source) object->source->guest_suspended();
-                    if (!object->status.is(DomainState::paused)) {
-                        set_status(services, *object, PausedReason::user);
-                        publish(services, *object, lifecycle::kPaused);
-                    }
+            [&services, object, answer, client = session.shared_from_this()](Result<> done) {
+                if (done && object->source) done = object->source->guest_suspended(*client);
+                if (done && !object->status.is(DomainState::paused)) {
+                    set_status(services, *object, PausedReason::user);
+                    publish(services, *object, lifecycle::kPaused);
                 }
                 answer(std::move(done));
             });
@@ -197,10 +198,10 @@ void add_life_calls(rpc::Dispatcher& calls, const Services& services) {
                                                   rpc::Reply<remote::DomainCreateXml> reply) {
         create_transient(session, services, call, reply);
     });
-    calls.on<remote::DomainSuspend>(
-        [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainSuspend> reply) {
-            suspend(services, call.domain, reply);
-        });
+    calls.on<remote::DomainSuspend>([&services](Session& session, remote::DomainCall call,
+                                                rpc::Reply<remote::DomainSuspend> reply) {
+        suspend(session, services, call.domain, reply);
+    });
     calls.on<remote::DomainResume>(
         [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainResume> reply) {
             resume(services, call.domain, reply);

@@ -54,6 +54,7 @@ void perform(const Services& services, Session& session, MigrateCall call,
         return answer(fail(ErrorCode::invalid_argument,
                            "peer-to-peer migration needs the URI of the destination"));
     }
+    call.client = session.weak_from_this();
     PeerToPeer::start(services, call, *connection,
                       [answer](Result<> done) { answer(done.map([] { return Bytes{}; })); });
 }

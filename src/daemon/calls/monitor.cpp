@@ -23,8 +23,8 @@ void keep_ticket(const Services& services, const DomainPointer& domain,
     }
 }
 
-// QEMU names what only answers so. Anything else could let an incoming guest run, whose right is
-// still the source's: it is refused beside a migration that comes in.
+// QEMU names what only answers so. Anything else may change the guest, or let it run where its
+// right to run is not: it is refused beside a migration, until the outcome is known.
 bool is_question(const std::string& text, bool is_human) {
     if (is_human) return text.starts_with("info ");
     const auto command = Json::parse(text);
@@ -89,7 +89,7 @@ void add_monitor_calls(rpc::Dispatcher& calls, const Services& services) {
             if (!guest) return reply(tl::unexpected(guest.error()));
             const auto kind = is_question(call.command, (call.flags & kHuman) != 0)
                                   ? migrate::CallKind::none
-                                  : migrate::CallKind::query;
+                                  : migrate::CallKind::modify;
             const auto guard = CallGuard::begin(*domain, kind, "qemu-monitor-command");
             if (!guard) return reply(tl::unexpected(guard.error()));
             log_info("daemon", "domain '{}': a client uses the monitor", (*domain)->name);

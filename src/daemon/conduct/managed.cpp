@@ -37,7 +37,7 @@ void bind_to(rpc::Session* session, const std::shared_ptr<Conduct>& conduct) {
     }));
 }
 
-Result<std::shared_ptr<SourceConduct>> make_source(const Services& services,
+Result<std::shared_ptr<SourceConduct>> make_source(const Services& services, rpc::Session* session,
                                                    const DomainPointer& domain,
                                                    const MigrateCall& call, const char* api) {
     TRY(domain->jobs.start(AsyncKind::migration_out, api, services.loop.now()));
@@ -53,6 +53,8 @@ Result<std::shared_ptr<SourceConduct>> make_source(const Services& services,
     options.flags = call.options.flags;
     domain->source = std::make_shared<SourceConduct>(
         services, domain, migrate::SourceMachine(std::move(options)), call.options);
+    domain->source->driven_by(session != nullptr ? session->weak_from_this() : call.client);
+    bind_to(session, domain->source);
     return domain->source;
 }
 
@@ -122,9 +124,8 @@ void begin_checked(const Services& services, rpc::Session* session, const Migrat
         call.protocol == migrate::Protocol::version3 &&
         (call.options.has(migrate::kChangeProtection) || call.options.has(migrate::kPeerToPeer));
     if (!held) return answer(std::move(result));
-    const auto conduct = make_source(services, domain, call, "migrate-begin");
+    const auto conduct = make_source(services, session, domain, call, "migrate-begin");
     if (!conduct) return answer(tl::unexpected(conduct.error()));
-    bind_to(session, *conduct);
     (*conduct)->begin([answer, result = std::move(result)](Result<> begun) {
         if (!begun) return answer(tl::unexpected(begun.error()));
         answer(result);
@@ -267,10 +268,9 @@ void perform_migration(const Services& services, rpc::Session* session, const Mi
     if (!conduct) {
         const auto checked = check_source(services, **domain, call.options);
         if (!checked) return answer(tl::unexpected(checked.error()));
-        auto made = make_source(services, *domain, call, "migrate-perform");
+        auto made = make_source(services, session, *domain, call, "migrate-perform");
         if (!made) return answer(tl::unexpected(made.error()));
         conduct = *made;
-        bind_to(session, conduct);
     }
     conduct->perform(std::move(*request), std::move(answer));
 }

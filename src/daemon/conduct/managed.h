@@ -23,6 +23,8 @@ struct MigrateCall {
     std::string uri;
     // Perform, tunnelled: the stream that Prepare opened.
     std::shared_ptr<rpc::Stream> tunnel;
+    // Peer-to-peer: the client that wants this migration.
+    std::weak_ptr<rpc::Session> client;
 };
 
 // Each `session` is the one whose end means that the client is gone; null in peer-to-peer.

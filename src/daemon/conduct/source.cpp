@@ -130,6 +130,7 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
     } else if (event.name == "STOP") {
         screen_.guest_stopped();
     } else if (event.name == "RESUME") {
+        hold_guest();
         screen_.guest_resumed();
     } else if (event.name == "SPICE_DISCONNECTED") {
         screen_.viewer_left();
@@ -139,12 +140,27 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
 // Only an error that stops the guest: what is told to the guest, or ignored, is its own business.
 void SourceConduct::disk_failed(const QmpEvent& event) {
     if (!options_.has(migrate::kAbortOnError) || event.data.text("action") != "stop") return;
-    const Error cause{ErrorCode::operation_failed,
-                      fmt::format("job 'migration out' failed due to I/O error: device '{}': {}",
-                                  event.data.text("device"), event.data.text("reason"))};
-    feed({.event = SourceEvent::cancel_asked, .cause = cause}, [](const Error& late) {
-        log_warning("daemon", "an I/O error no longer stops the migration: {}", late.message);
-    });
+    give_up({ErrorCode::operation_failed,
+             fmt::format("job 'migration out' failed due to I/O error: device '{}': {}",
+                         event.data.text("device"), event.data.text("reason"))});
+}
+
+// The tables let no call of ours resume it; QEMU may have other monitors.
+void SourceConduct::hold_guest() {
+    const migrate::Record& record = machine().record();
+    const bool ours =
+        record.right != migrate::Right::given && record.right != migrate::Right::taken;
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
+    if (ours || !guest) return;
+    (*guest)->execute("stop", [](Result<>) {});
+    const std::string said = fmt::format(
+        "domain '{}': something resumed its QEMU here while its right to run is with {}: it was "
+        "stopped at once; end whatever else uses its monitor",
+        domain->name, record.peer_host.empty() ? "the destination" : record.peer_host);
+    log_error("daemon", "{}", said);
+    services_.event_log.add(services_.wall_ms(), "migration", domain->name, said);
+    set_status(services_, *domain, PausedReason::migration);
 }
 
 void SourceConduct::carry_out(const SourceAction& action) {
@@ -155,6 +171,7 @@ void SourceConduct::carry_out(const SourceAction& action) {
         case SourceVerb::reply_error:
         case SourceVerb::reply_outcome: return reply(action);
         case SourceVerb::write_record: return write_record(action.record);
+        case SourceVerb::note_record: return note_record(action.record);
         case SourceVerb::forget_record: return forget_record(action.record);
         case SourceVerb::dial_peer: return dial_peer(action.record);
         case SourceVerb::ask_peer:
@@ -217,6 +234,12 @@ void SourceConduct::write_record(const migrate::Record& record) {
     const auto stored = services_.migration_records.keep(record);
     if (stored) return feed(SourceEvent::record_stored);
     feed({.event = SourceEvent::record_failed, .cause = stored.error()});
+}
+
+void SourceConduct::note_record(const migrate::Record& record) {
+    if (const auto stored = services_.migration_records.keep(record); !stored) {
+        log_warning("daemon", "domain '{}': {}", record.domain_name, stored.error().message);
+    }
 }
 
 void SourceConduct::forget_record(const migrate::Record& record) {
@@ -324,10 +347,19 @@ void SourceConduct::qemu_exited() {
     feed(SourceEvent::qemu_exited);
 }
 void SourceConduct::restarted() {
+    const auto domain = domain_.lock();
+    if (domain && domain->status.is(DomainState::running)) hold_guest();
     feed(SourceEvent::restarted);
 }
-void SourceConduct::guest_suspended() {
-    feed(SourceEvent::guest_suspended);
+
+Result<> SourceConduct::may_suspend() const {
+    return machine().check({.event = SourceEvent::guest_suspended});
+}
+
+Result<> SourceConduct::guest_suspended(const rpc::Session& client) {
+    auto taken = may_suspend();
+    if (taken && driver_.lock().get() != &client) feed(SourceEvent::guest_suspended);
+    return taken;
 }
 
 std::uint64_t SourceConduct::elapsed_ms() const {

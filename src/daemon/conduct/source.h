@@ -44,11 +44,19 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void client_closed();
     // Until the job is over.
     void bind(ClientTie tie) { client_ = std::move(tie); }
+    // The client that wants this migration.
+    void driven_by(std::weak_ptr<rpc::Session> client) { driver_ = std::move(client); }
     void restarted();
     void qemu_exited();
     void qemu_event(const QmpEvent& event);
-    // A user's suspend: the guest arrives paused.
-    void guest_suspended();
+    // A `suspend` over this connection: before QEMU is told, whether the guest may be suspended
+    // now; and when it was, unless it is too late meanwhile. A user's own lets it arrive paused.
+    // That of the migration's client (--timeout) only lets the transfer come to its end: the guest
+    // goes on where it ends up.
+    Result<> may_suspend() const;
+    Result<> guest_suspended(const rpc::Session& client);
+    // Stops a guest that runs in QEMU while its right to run is not here.
+    void hold_guest();
 
     const migrate::SourceMachine& machine() const { return runner_.machine(); }
     const migrate::MigrateOptions& options() const { return options_; }
@@ -66,6 +74,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void reply(const migrate::SourceAction& action);
     void answer_call(const migrate::SourceAction& action);
     void write_record(const migrate::Record& record);
+    void note_record(const migrate::Record& record);
     void forget_record(const migrate::Record& record);
     void dial_peer(const migrate::Record& record);
     void tell_peer(migrate::SourceVerb verb, const migrate::Record& record);
@@ -94,6 +103,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     migrate::MigrateOptions options_;
     Runner<migrate::SourceMachine> runner_;
     ClientTie client_;
+    std::weak_ptr<rpc::Session> driver_;
     std::unique_ptr<Timer> timer_;
     Timeline timeline_;
     TransferOut transfer_;
