@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every option of `virsh migrate` that this daemon has, and the refusal of every one it has not.
+What an option does on the way is in test_migrate_effects.py.
 One guest goes to and fro between two hosts under one option after the other, and counts on."""
 import os
 
@@ -64,7 +65,6 @@ OPTIONS = [
     "--compressed", "--compressed --comp-methods xbzrle --comp-xbzrle-cache 4194304",
     "--compressed --comp-methods mt --comp-mt-level 3 --comp-mt-threads 2 --comp-mt-dthreads 2",
     "--parallel", "--parallel --parallel-connections 3", "--persistent --undefinesource",
-    "--timeout 30 --timeout-suspend",
 ]
 
 
