@@ -40,7 +40,7 @@ def migrate(one, two, *words):
         client.wait(60)
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("guest_too", [False, True], ids=["segued", "segued and QEMU"])
 @pytest.mark.parametrize("mode", list(MODES))
 def test_it_outlives_a_target_that_dies_behind_its_record(tmp_path, mode, guest_too):
@@ -71,7 +71,7 @@ def test_it_outlives_a_target_that_dies_behind_its_record(tmp_path, mode, guest_
         assert is_defined(two)
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("old, new, why", [
     ("<uuid>UUID<", "<uuid>00000000-0000-4000-8000-00000000000f<", "Target domain uuid"),
     ("<name>d<", "<name>other<", "Target domain name other does not match source d"),

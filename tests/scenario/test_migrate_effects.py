@@ -62,7 +62,7 @@ class Journey:
                        f"one QEMU is left, on {host.name}")
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("mode", list(MODES))
 def test_what_qemu_is_told(tmp_path, mode):
     with Hosts(2) as (one, two):
@@ -82,7 +82,7 @@ def test_what_qemu_is_told(tmp_path, mode):
         going.cancel()
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("mode", list(MODES))
 def test_a_change_is_refused_on_the_way(tmp_path, mode):
     with Hosts(2) as (one, two):
@@ -97,7 +97,7 @@ def test_a_change_is_refused_on_the_way(tmp_path, mode):
         going.runs_on(two)
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("mode", list(MODES))
 def test_the_clients_own_suspend_ends_it_and_the_guest_goes_on(tmp_path, mode):
     """`virsh migrate --timeout`: the guest is suspended so that the migration comes to its end."""
@@ -110,7 +110,7 @@ def test_the_clients_own_suspend_ends_it_and_the_guest_goes_on(tmp_path, mode):
         going.runs_on(two)
 
 
-@pytest.mark.full
+@pytest.mark.soak
 def test_a_users_suspend_lets_it_arrive_paused(tmp_path):
     with Hosts(2) as (one, two):
         going = Journey(one, two, tmp_path)
@@ -123,7 +123,7 @@ def test_a_users_suspend_lets_it_arrive_paused(tmp_path):
         going.runs_on(two)
 
 
-@pytest.mark.full
+@pytest.mark.soak
 @pytest.mark.parametrize("mode", list(MODES))
 @pytest.mark.parametrize("who", ["source", "target"])
 def test_a_daemon_that_is_asked_to_end(tmp_path, mode, who):
@@ -141,7 +141,7 @@ def test_a_daemon_that_is_asked_to_end(tmp_path, mode, who):
         going.runs_on(one)
 
 
-@pytest.mark.full
+@pytest.mark.soak
 def test_the_bound_of_the_wait_for_viewers(tmp_path):
     """A viewer that stands still would be waited for until tomorrow, were it not for the option."""
     with Hosts(2, config="[migration]\nscreen_wait_ms = 3600000\n") as (one, two):
