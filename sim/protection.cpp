@@ -8,91 +8,19 @@
 #include "protect/agent_link.h"
 #include "protect/agent_session.h"
 #include "protect/frame_gate.h"
+#include "protect/loss_table.h"
 #include "sim/protected_guest.h"
+#include "sim/protection_link.h"
+#include "sim/sim_standby.h"
 #include "sim/sim_witness.h"
 
 namespace segue::sim {
 namespace {
 
-using colo::Action;
-using colo::Event;
 using colo::Secondary;
 using Kind = AgentLink::Kind;
 
 constexpr Duration kEnd = 3s;
-constexpr Duration kSilence = 300ms;  // until a side believes that the other is gone
-
-Bytes frame_of(std::uint64_t number) {
-    return framed(as_bytes(std::to_string(number)));
-}
-
-// What outside hears, and from which copy.
-class Outside {
-  public:
-    struct Heard {
-        std::uint64_t number;
-        bool of_promoted;
-        Instant at;
-    };
-    explicit Outside(World& world) : world_(world) {}
-    void hears(const FrameGate::Frames& frames, bool of_promoted) {
-        BigReader in(frames.bytes);
-        while (in.remaining() > 0) {
-            const std::uint64_t number = std::stoull(std::string(as_text(in.bytes(in.u32()))));
-            world_.trace("heard {} {}", number, of_promoted ? "promoted" : "primary");
-            heard.push_back({number, of_promoted, world_.now()});
-        }
-    }
-    std::vector<Heard> heard;
-
-  private:
-    World& world_;
-};
-
-// One ordered connection; each end hears of a cut in its own time.
-class Link {
-  public:
-    explicit Link(World& world) : world_(world) {}
-    std::function<void(ByteView)> to_standby, to_agent;
-    std::function<void()> standby_loses, agent_loses;
-
-    void send_to_standby(const Bytes& bytes) { deliver(bytes, &to_standby, last_to_standby_); }
-    void send_to_agent(const Bytes& bytes) { deliver(bytes, &to_agent, last_to_agent_); }
-    // `agent_knows`, `standby_knows`: the end closes at once, as a process that ends does.
-    void cut(bool agent_knows, bool standby_knows) {
-        if (!open_) return;
-        open_ = false;
-        const auto later = [&](bool knows) {
-            return knows ? world_.between(0ms, 5ms) : kSilence + world_.between(0ms, 100ms);
-        };
-        world_.after(later(agent_knows), [this] { agent_loses(); });
-        world_.after(later(standby_knows), [this] { standby_loses(); });
-    }
-
-  private:
-    void deliver(const Bytes& bytes, std::function<void(ByteView)>* to, Instant& last) {
-        if (!open_) return;
-        last = std::max(last, world_.now() + world_.between(0ms, 8ms));
-        world_.after(last - world_.now(), [this, bytes, to] {
-            // What was on its way when the link broke may have arrived, or not.
-            if (open_ || world_.chance(30)) {
-                if (!broken_) (*to)(bytes);
-            } else {
-                broken_ = true;
-            }
-        });
-    }
-    World& world_;
-    bool open_ = true;
-    bool broken_ = false;
-    Instant last_to_standby_{}, last_to_agent_{};
-};
-
-struct Policy {
-    bool promote_on_loss = false;
-    bool gate_at_primary = false;
-    bool has_witness = false;
-};
 
 class SimAgent final : public AgentSession::Owner {
   public:
@@ -107,7 +35,7 @@ class SimAgent final : public AgentSession::Owner {
             line_.emplace(world, witness, LeaseTable::Side::primary);
             line_->settled = [this](LeaseClient::Claim claim) { settled(claim); };
             line_->renewed = [this] {
-                if (release_waits_ != 0) release_output(release_waits_);
+                if (release_waits_ != 0 && !isolated_) release_output(release_waits_);
             };
         }
         link_.send_to_standby(AgentLink::hello({}));
@@ -128,7 +56,15 @@ class SimAgent final : public AgentSession::Owner {
     void qemu_died() {
         if (line_) line_->rest();
         if (!alive_ || lost_ || isolated_) return;
-        link_.send_to_standby(AgentLink::tell(Kind::dead));
+        send(AgentLink::tell(Kind::dead));
+    }
+    // Its end can be seen at once by whoever looks; it is found out later.
+    void copy_ends() {
+        copies_ = false;
+        awake([this] { world_.after(world_.between(0ms, 500ms), [this] { give_up(); }); });
+    }
+    void give_up_soon() {
+        awake([this] { give_up(); });
     }
     void die() {
         alive_ = false;
@@ -151,12 +87,17 @@ class SimAgent final : public AgentSession::Owner {
         });
     }
     void take_frame(std::uint64_t number) {
-        if (!alive_ || (isolated_ && !asking_)) return;
+        if (!alive_) return;
+        if (copies_) send(AgentLink::write(0, number, {}));
+        if (isolated_ && !asking_) return;
         const Bytes frame = frame_of(number);
-        if (!policy_.gate_at_primary && !lost_ && !asking_) {
-            return link_.send_to_standby(AgentLink::frames(0, frame));
+        if (!policy_.gate_at_primary && !lost_ && !asking_ && !farewell_) {
+            return send(AgentLink::frames(0, frame));
         }
         leave(gate_.sent({frame, 1}));
+    }
+    void send(const Bytes& bytes) {
+        if (!farewell_ && !lost_ && !isolated_) link_.send_to_standby(bytes);
     }
     void take_stream(const Bytes& bytes) {
         if (!alive_) return;
@@ -168,27 +109,56 @@ class SimAgent final : public AgentSession::Owner {
         AgentLink::Message message;
         const auto used = reader_.next(bytes, message);
         if (!used) error = used.error().message;
-        if (!used || message.kind != Kind::word) return;
+        if (!used) return;
+        if (message.kind == Kind::given_up || (message.kind == Kind::taken && !farewell_)) {
+            said_ = message.kind == Kind::taken ? loss::Said::taken : loss::Said::given_up;
+            return lose();
+        }
+        if (message.kind != Kind::word || farewell_) return;
         const auto said = session_.standby_said(message.word);
         if (!said) error = said.error().message;
     }
     void lose() {
         if (!alive_ || lost_ || isolated_) return;
         world_.trace("agent: the standby is lost");
-        const bool standby_wins = policy_.promote_on_loss || policy_.has_witness;
-        // A whole first state may be committed there by now, though its word was lost.
-        const bool guarded = session_.is_protected() ||
-                             (standby_wins && session_.state() == Secondary::committing_first);
-        isolated_ = guarded && standby_wins && mistake_ != ProtectionMistake::believe_nobody;
-        lost_ = !isolated_;
-        if (guarded) session_.standby_lost(!isolated_);
-        if (lost_) leave(gate_.pass());
-        asking_ = isolated_ && line_ && !refused_;
-        if (asking_) {
-            gate_.hold();
-            return line_->claim();
+        part(mistake_ == ProtectionMistake::believe_nobody ? loss::Course::goes_on
+                                                           : loss::who_goes_on(loss_case()));
+    }
+    loss::Case loss_case() const {
+        const bool first = session_.state() == Secondary::committing_first;
+        return {session_.is_protected()            ? loss::Held::epochs
+                : first && !session_.is_withheld() ? loss::Held::first_state
+                                                   : loss::Held::nothing,
+                said_,
+                policy_.has_witness       ? loss::Bias::witness
+                : policy_.promote_on_loss ? loss::Bias::promote
+                                          : loss::Bias::hold,
+                loss::Guest::runs};
+    }
+    void part(loss::Course course) {
+        const bool goes_on = course == loss::Course::goes_on;
+        const bool was_protected = session_.is_protected() || !goes_on;
+        if (said_ == loss::Said::taken) send(AgentLink::tell(Kind::yields));
+        isolated_ = !goes_on;
+        lost_ = goes_on;
+        if (was_protected) session_.standby_lost(goes_on);
+        if (goes_on) leave(gate_.pass());
+        asking_ = course == loss::Course::asks && !refused_;
+        if (!goes_on) gate_.hold();
+        asking_ ? line_->claim() : obey();
+    }
+    // Nothing leaves before the standby has said that it knows.
+    void give_up() {
+        if (!alive_ || lost_ || isolated_ || farewell_) return;
+        world_.trace("agent: gives the standby up");
+        send(AgentLink::tell(Kind::ends));
+        farewell_ = true;
+        gate_.hold();
+        const bool waits = !policy_.gate_at_primary && session_.is_protected();
+        const bool goes_on = loss::who_goes_on(loss_case()) == loss::Course::goes_on;
+        if ((goes_on && !waits) || mistake_ == ProtectionMistake::end_unheard) {
+            part(loss::Course::goes_on);
         }
-        obey();
     }
     // segued: ends COLO, or stops the guest that may run elsewhere.
     void obey() {
@@ -213,18 +183,22 @@ class SimAgent final : public AgentSession::Owner {
     }
 
     void answer(ColoMessage message) override {
-        if (mistake_ == ProtectionMistake::release_early &&
-            message == ColoMessage::vmstate_loaded) {
+        const bool early = mistake_ == ProtectionMistake::release_early;
+        if (early && message == ColoMessage::vmstate_loaded) {
             leave(gate_.release(session_.local_epoch()));
         }
         last_answer_ = std::max(last_answer_, world_.now() + world_.between(0ms, 1ms));
         world_.after(last_answer_ - world_.now(), [this, message] { qemu->hears(message); });
     }
-    void forward(ByteView stream) override { link_.send_to_standby(AgentLink::stream(stream)); }
+    void forward(ByteView stream) override { send(AgentLink::stream(stream)); }
     void hold_output() override {
         if (policy_.gate_at_primary) gate_.hold();
     }
-    void seal_output(std::uint64_t epoch) override { gate_.seal(epoch); }
+    bool seal_output(std::uint64_t epoch) override {
+        if (!copies_ && mistake_ != ProtectionMistake::seal_blindly) return false;
+        gate_.seal(epoch);
+        return true;
+    }
     void release_output(std::uint64_t epoch) override {
         const bool may = !line_ || !policy_.gate_at_primary || line_->may_release() ||
                          mistake_ == ProtectionMistake::forget_the_lease;
@@ -246,169 +220,11 @@ class SimAgent final : public AgentSession::Owner {
     std::deque<std::function<void()>> waiting_;
     Instant last_answer_{};  // words stay in order
     bool alive_ = true, lost_ = false, isolated_ = false;
+    bool copies_ = true, farewell_ = false;
+    loss::Said said_ = loss::Said::nothing;
     std::optional<SimWitnessLine> line_;
     bool asking_ = false, refused_ = false;
     std::uint64_t release_waits_ = 0;
-};
-
-class SimStandby final : private StreamEvents {
-  public:
-    SimStandby(World& world, Policy policy, ProtectionMistake mistake, Link& link, Outside& outside,
-               SimWitness& witness)
-        : world_(world), policy_(policy), mistake_(mistake), link_(link), outside_(outside) {
-        link_.to_standby = [this](ByteView bytes) {
-            input_.insert(input_.end(), bytes.begin(), bytes.end());
-            look();
-        };
-        link_.standby_loses = [this] { lose(); };
-        if (policy_.has_witness) {
-            line_.emplace(world, witness, LeaseTable::Side::standby);
-            line_->settled = [this](LeaseClient::Claim claim) {
-                if (alive_ && claim == LeaseClient::Claim::granted) promote();
-            };
-        }
-    }
-
-    void die() {
-        alive_ = false;
-        if (line_) line_->rest();
-    }
-    bool was_protected() const { return committed_ > 0; }
-    bool is_promoted() const { return promoted_ != nullptr; }
-    std::uint64_t promoted_from() const { return promoted_from_; }
-    // An operator who knows that the primary's host is dead.
-    void promote_by_hand() {
-        if (alive_ && machine_.state() == Secondary::lost) promote();
-    }
-    std::string error;
-
-  private:
-    bool is_committing() const {
-        return machine_.state() == Secondary::committing ||
-               machine_.state() == Secondary::committing_first;
-    }
-    void look() {
-        while (alive_ && !closed_) {
-            if (is_committing() && mistake_ != ProtectionMistake::look_past_commit) return;
-            AgentLink::Message message;
-            const auto used = link_reader_.next(input_, message);
-            if (!used) error = used.error().message;
-            if (!used || *used == 0) return;
-            const Bytes bytes(message.bytes.begin(), message.bytes.end());
-            input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(*used));
-            take(message.kind, bytes);
-        }
-    }
-    void take(Kind kind, const Bytes& bytes) {
-        if (kind == Kind::hello) {
-            link_.send_to_agent(AgentLink::tell(Kind::welcome));
-        } else if (kind == Kind::frames) {
-            outside_.hears(gate_.sent({bytes, 1}), false);
-        } else if (kind == Kind::dead) {
-            dead_ = true;
-            lose();
-        } else if (kind == Kind::stream) {
-            if (machine_.state() == Secondary::idle) (void)tell(Event::connected);
-            stream_.insert(stream_.end(), bytes.begin(), bytes.end());
-            read();
-        }
-    }
-    void read() {
-        for (std::size_t used = 1; used != 0;) {
-            const auto now = reader_.read(stream_, *this);
-            if (!now) error = now.error().message;
-            used = now ? *now : 0;
-            stream_.erase(stream_.begin(), stream_.begin() + static_cast<std::ptrdiff_t>(used));
-        }
-    }
-    void lose() {
-        if (!alive_ || closed_) return;
-        closed_ = true;
-        if (machine_.ask(Event::link_lost).row != nullptr) (void)tell(Event::link_lost);
-        if (machine_.state() == Secondary::lost) after_loss();
-    }
-    void after_loss() {
-        const bool asks = line_ && !dead_ && mistake_ != ProtectionMistake::believe_nobody;
-        if (asks) return line_->claim();
-        if (policy_.has_witness) return promote();
-        if (policy_.promote_on_loss || dead_) promote();
-    }
-    void promote() {
-        if (is_promoted() || machine_.ask(Event::promote).row == nullptr) return;
-        (void)tell(Event::promote);
-        world_.trace("standby: promotes from {}", committed_);
-        gate_.discard();
-        outside_.hears(gate_.pass(), true);
-        promoted_from_ = committed_;
-        promoted_ = make_lifeline();
-        next_ = committed_;
-        tick();
-    }
-    void tick() {
-        if (!alive_) return;
-        outside_.hears({frame_of(++next_), 1}, true);
-        world_.after(world_.between(1ms, 4ms), promoted_, [this] { tick(); });
-    }
-
-    Result<> tell(Event event) {
-        for (const Action action : TRY(machine_.tell(event)))
-            carry_out(action);
-        return {};
-    }
-    void carry_out(Action action) {
-        switch (action) {
-            case Action::pass_output: outside_.hears(gate_.pass(), false); break;
-            case Action::hold_output: gate_.hold(); break;
-            case Action::commit:
-                if (machine_.state() == Secondary::committing) gate_.seal(epoch_ + 1);
-                world_.after(world_.between(0ms, 20ms), [this] { committed(); });
-                break;
-            case Action::send_ready: word(ColoMessage::checkpoint_ready); break;
-            case Action::send_reply: word(ColoMessage::checkpoint_reply); break;
-            case Action::send_received: word(ColoMessage::vmstate_received); break;
-            case Action::send_loaded: word(ColoMessage::vmstate_loaded); break;
-            case Action::release_output: outside_.hears(gate_.release(epoch_), false); break;
-            default: break;
-        }
-    }
-    void word(ColoMessage message) { link_.send_to_agent(AgentLink::word(message)); }
-    void committed() {
-        if (!alive_ || machine_.ask(Event::committed).row == nullptr) return;
-        epoch_ += 1;
-        committed_ = staged_;
-        (void)tell(Event::committed);
-        if (machine_.state() == Secondary::lost) return after_loss();
-        look();
-    }
-
-    Result<> on_head(const StreamHead&) override { return tell(Event::head_read); }
-    Result<> on_first_state(ByteView state) override {
-        staged_ = counter_of(state);
-        return tell(Event::first_state_whole);
-    }
-    Result<> on_message(ColoMessage message) override { return tell(colo::event_of(message)); }
-    Result<> on_checkpoint_state(ByteView state) override {
-        staged_ = counter_of(state);
-        return tell(Event::state_whole);
-    }
-    void on_page(std::uint32_t, std::uint64_t, const std::uint8_t*) override {}
-    void on_fill(std::uint32_t, std::uint64_t, std::uint8_t) override {}
-    void on_delta(std::uint32_t, std::uint64_t, ByteView) override {}
-
-    World& world_;
-    Policy policy_;
-    ProtectionMistake mistake_;
-    Link& link_;
-    Outside& outside_;
-    AgentLink link_reader_{AgentLink::End::standby};
-    StreamReader reader_;
-    Bytes input_, stream_;
-    colo::Machine<Secondary> machine_{Secondary::idle, colo::Mode::periodic};
-    FrameGate gate_;
-    Lifeline promoted_;
-    std::uint64_t staged_ = 0, committed_ = 0, epoch_ = 0, promoted_from_ = 0, next_ = 0;
-    bool alive_ = true, dead_ = false, closed_ = false;
-    std::optional<SimWitnessLine> line_;
 };
 
 class Run {
@@ -500,6 +316,13 @@ class Run {
                 link.cut(true, true);
                 return;
             case ProtectionFault::link_cut: link.cut(false, false); return;
+            case ProtectionFault::copy_ends: return agent.copy_ends();
+            case ProtectionFault::given_up: return agent.give_up_soon();
+            case ProtectionFault::given_up_cut:
+                agent.give_up_soon();
+                link.cut(false, false);
+                return;
+            case ProtectionFault::taken_over: return standby.take_over();
             case ProtectionFault::agent_sleeps:
                 agent.sleep(world_.between(400ms, 1400ms));
                 world_.after(kSilence + world_.between(0ms, 50ms), [&] { link.cut(true, true); });
@@ -524,7 +347,8 @@ class Run {
         bool promoted_heard = false;
         for (const auto& one : outside.heard) {
             promoted_heard = promoted_heard || one.of_promoted;
-            if (policy_.has_witness && promoted_heard && !one.of_promoted) {
+            const bool strict = policy_.has_witness || fault_ == ProtectionFault::taken_over;
+            if (strict && promoted_heard && !one.of_promoted) {
                 violation("{} of the primary was heard behind the promoted guest", one.number);
             }
             if (!numbers.insert(one.number).second) violation("{} was heard twice", one.number);
@@ -553,11 +377,15 @@ class Run {
         const bool dead_unprotected = !qemu.is_alive() && !standby.was_protected();
         const bool stopped = policy_.promote_on_loss && !policy_.has_witness &&
                              fault_ == ProtectionFault::standby_dies;
+        // The standby may have heard that it was given up, and nobody here knows.
+        const bool unsure = policy_.promote_on_loss && !policy_.has_witness &&
+                            fault_ == ProtectionFault::given_up_cut;
         const bool unlucky = policy_.promote_on_loss && fault_ == ProtectionFault::agent_dies &&
                              !standby.was_protected();
         // Who cannot reach the witness stands still, and its operator is told.
         if (policy_.has_witness && second_ != WitnessFault::none) return;
-        if (!primary && !promoted && !nobody && !dead_unprotected && !stopped && !unlucky) {
+        if (!primary && !promoted && !nobody && !dead_unprotected && !stopped && !unlucky &&
+            !unsure) {
             violation("nobody is heard in the end");
         }
     }

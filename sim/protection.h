@@ -18,8 +18,12 @@ enum class ProtectionFault : std::uint8_t {
     standby_dies,
     link_cut,      // each side finds out in its own time
     agent_sleeps,  // does nothing for a while, and then finds what came meanwhile
+    copy_ends,     // QEMU's copy of the disk, by itself: the guest writes on
+    given_up,      // `unprotect`
+    given_up_cut,  // the same, in the moment in which the link breaks
+    taken_over,    // `failover --force` while both live
 };
-inline constexpr int kProtectionFaults = 7;
+inline constexpr int kProtectionFaults = 11;
 
 // With a witness, another one besides, at another moment.
 enum class WitnessFault : std::uint8_t { none, witness_dies, primary_cut_off, standby_cut_off };
@@ -32,6 +36,9 @@ enum class ProtectionMistake : std::uint8_t {
     look_past_commit,  // the standby does not stop looking at its input while it commits
     forget_the_lease,  // the agent lets frames go without one
     believe_nobody,    // a side that loses the other goes on without the witness's word
+    seal_blindly,      // the agent does not look whether the disk's copy lives when it seals
+    end_unheard,       // a guest that was given up goes on before the standby knows
+    take_unheard,      // the standby takes over before the primary has said that it stands still
 };
 
 struct ProtectionOptions {
@@ -51,7 +58,8 @@ struct ProtectionResult {
 // What must hold:
 //   1. nothing that outside ever heard of the primary is unknown to a guest that is promoted;
 //   2. outside hears each number once; with the gate at the standby a promotion leaves no gap;
-//   3. in the end the side is heard that the bias or the witness names, and no other; with a
+//   3. no epoch is committed whose disk knows less than its memory;
+//   4. in the end the side is heard that the bias or the witness names, and no other; with a
 //      witness, nothing of the primary is heard after the first word of the promoted guest.
 ProtectionResult run_protection(const ProtectionOptions& options);
 

@@ -30,7 +30,9 @@ TEST(Protection, OneSeedIsOneRun) {
 TEST(Protection, BrokenRulesAreFound) {
     for (const auto mistake :
          {ProtectionMistake::release_early, ProtectionMistake::look_past_commit,
-          ProtectionMistake::forget_the_lease, ProtectionMistake::believe_nobody}) {
+          ProtectionMistake::forget_the_lease, ProtectionMistake::believe_nobody,
+          ProtectionMistake::seal_blindly, ProtectionMistake::end_unheard,
+          ProtectionMistake::take_unheard}) {
         bool found = false;
         for (std::uint64_t seed = 1; seed <= 2000 && !found; ++seed)
             found = !run_protection({.seed = seed, .mistake = mistake}).violations.empty();

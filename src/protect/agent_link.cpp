@@ -55,7 +55,7 @@ bool agent_says(Kind kind) {
 }
 bool standby_says(Kind kind) {
     return kind == Kind::welcome || kind == Kind::word || kind == Kind::frames ||
-           kind == Kind::taken || kind == Kind::given_up;
+           kind == Kind::taken || kind == Kind::given_up || kind == Kind::closing;
 }
 
 Result<std::uint32_t> device_within(std::uint32_t number, std::size_t most, std::string_view what) {
@@ -106,11 +106,20 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
             message.word = static_cast<ColoMessage>(word.message);
             return {};
         }
+        case Kind::closing:
+            if (body.size() <= wire::kReasonMax) {
+                message.bytes = body;
+                return {};
+            }
+            return fail(ErrorCode::limit_exceeded,
+                        "agent link: a reason of {} bytes (at most {}) for closing it", body.size(),
+                        static_cast<std::size_t>(wire::kReasonMax));
         case Kind::welcome:
         case Kind::dead:
         case Kind::ends:
         case Kind::taken:
         case Kind::given_up:
+        case Kind::yields:
             if (body.empty()) return {};
             return fail(ErrorCode::protocol, "agent link: a '{}' of {} bytes (it has none)",
                         wire::name_of(kind), body.size());
@@ -161,8 +170,19 @@ Bytes AgentLink::write(std::size_t disk, std::uint64_t offset, ByteView data) {
 Bytes AgentLink::zero(std::size_t disk, std::uint64_t offset, std::uint64_t length) {
     return frame(Kind::zero, wire::Zero{static_cast<std::uint32_t>(disk), offset, length});
 }
+Bytes AgentLink::closing(std::string_view reason) {
+    return frame(Kind::closing, as_bytes(reason.substr(0, wire::kReasonMax)));
+}
 Bytes AgentLink::word(ColoMessage message) {
     return frame(Kind::word, wire::Word{static_cast<std::uint32_t>(message)});
+}
+
+// It goes to a log: what is no printed ASCII is another's trick, or cut.
+std::string AgentLink::reason_of(const Message& closing) {
+    std::string text(as_text(closing.bytes));
+    for (char& letter : text)
+        if (letter < ' ' || letter > '~') letter = '?';
+    return text;
 }
 
 Result<> AgentLink::check_order(Kind kind) {
@@ -171,6 +191,7 @@ Result<> AgentLink::check_order(Kind kind) {
         return fail(ErrorCode::protocol, "agent link: kind {} came from the wrong end",
                     static_cast<int>(kind));
     }
+    if (kind == Kind::closing) return {};
     const Kind greeting = from_agent ? Kind::hello : Kind::welcome;
     if (greeted_ == (kind == greeting)) {
         return fail(ErrorCode::protocol, "agent link: '{}' came {} the greeting",

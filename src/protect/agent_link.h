@@ -24,7 +24,7 @@ class AgentLink {
 
     struct Message {
         Kind kind = Kind::hello;
-        // Stream bytes, frames, or the bytes of a write; valid as long as the input is.
+        // Stream bytes, frames, the bytes of a write, or a reason; valid as long as the input is.
         ByteView bytes;
         std::uint32_t device = 0;              // the disk of write and zero, the card of frames
         std::uint64_t offset = 0, length = 0;  // write and zero
@@ -37,12 +37,16 @@ class AgentLink {
 
     // Frames to send.
     static Bytes hello(const AgentKey& key);
-    static Bytes tell(Kind kind);  // welcome, dead, ends, taken
+    static Bytes tell(Kind kind);  // the kinds without a body
     static Bytes stream(ByteView bytes);
     static Bytes frames(std::size_t card, ByteView frames);
     static Bytes write(std::size_t disk, std::uint64_t offset, ByteView data);
     static Bytes zero(std::size_t disk, std::uint64_t offset, std::uint64_t length);
     static Bytes word(ColoMessage message);
+    // Longer reasons are cut.
+    static Bytes closing(std::string_view reason);
+    // The text of a closing, fit for a log.
+    static std::string reason_of(const Message& closing);
 
     // Takes one frame from the front of `input`; returns the bytes used, 0 when more are needed.
     // An error (protocol, limit_exceeded) ends the connection.

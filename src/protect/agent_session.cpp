@@ -56,7 +56,7 @@ Result<> AgentSession::received(ByteView bytes) {
     for (std::size_t now = 1; now != 0; used += now) {
         const ByteView rest = ByteView(input_).subspan(used);
         now = TRY(reader_.read(rest, *this));
-        if (now > 0 && !detached_ && !stopped_) owner_.forward(rest.first(now));
+        if (now > 0 && forwards()) owner_.forward(rest.first(now));
     }
     input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
     return {};
@@ -88,19 +88,18 @@ Result<> AgentSession::on_checkpoint_state(ByteView) {
 // The first state counts when the standby has it; later ones when they are whole here.
 void AgentSession::commit() {
     answer_waits_ = true;
-    if (state() == Secondary::committing_first) {
-        owner_.seal_output(1);
-    } else {
-        local_ += 1;
-        facts_.epoch = local_;
-        owner_.seal_output(local_);
-    }
+    const bool first = state() == Secondary::committing_first;
+    if (!first) facts_.epoch = ++local_;
+    // The bytes that make the state whole are not forwarded yet.
+    const bool sealed = owner_.seal_output(first ? 1 : local_);
+    withheld_ = withheld_ || (!sealed && !detached_);
     answer_if_allowed();
 }
 
 void AgentSession::answer_if_allowed() {
     if (!answer_waits_ || stopped_) return;
     if (!detached_) {
+        if (withheld_) return;
         if (state() == Secondary::committing_first && committed_ == 0) return;
         if (frozen_ || local_ - committed_ > kMaxInFlight) return;
     }
@@ -109,7 +108,7 @@ void AgentSession::answer_if_allowed() {
 }
 
 Result<> AgentSession::standby_said(ColoMessage message) {
-    if (detached_ || stopped_) return {};
+    if (!forwards()) return {};
     switch (message) {
         case ColoMessage::checkpoint_ready:
             if (state() != Secondary::committing_first || committed_ != 0) break;

@@ -31,8 +31,9 @@ class AgentSession final : private StreamEvents {
         // From here on frames belong to epochs.
         virtual void hold_output() = 0;
         // The primary stands still: what it has sent so far belongs to `epoch`. Frames that can be
-        // read must be on their way before this returns.
-        virtual void seal_output(std::uint64_t epoch) = 0;
+        // read must be on their way before this returns. False: something that its guest has
+        // written is missing; the standby never gets the whole of this epoch or a later one.
+        virtual bool seal_output(std::uint64_t epoch) = 0;
         virtual void release_output(std::uint64_t epoch) = 0;
         virtual void tell_protected() = 0;
         virtual void tell_checkpoint(const CheckpointFacts& facts) = 0;
@@ -46,6 +47,8 @@ class AgentSession final : private StreamEvents {
     // Whole here; committed there.
     std::uint64_t local_epoch() const { return local_; }
     std::uint64_t committed_epoch() const { return committed_; }
+    // An epoch was not sealed: QEMU is answered when standby_lost() has said how it goes on.
+    bool is_withheld() const { return withheld_; }
     // QEMU waits for a slow standby.
     bool is_waiting() const { return answer_waits_; }
 
@@ -81,6 +84,7 @@ class AgentSession final : private StreamEvents {
     Result<> tell(colo::Event event);
     void carry_out(colo::Action action);
     void commit();
+    bool forwards() const { return !detached_ && !stopped_ && !withheld_; }
     void answer_if_allowed();
 
     Owner& owner_;
@@ -93,6 +97,7 @@ class AgentSession final : private StreamEvents {
     bool frozen_ = false;
     bool detached_ = false;
     bool stopped_ = false;
+    bool withheld_ = false;
     std::uint64_t begins_at_ = 0;  // of this checkpoint, in the stream
     CheckpointFacts facts_;
 };

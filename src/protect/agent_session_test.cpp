@@ -21,7 +21,10 @@ class Recorder : public AgentSession::Owner {
         forwarded.insert(forwarded.end(), stream.begin(), stream.end());
     }
     void hold_output() override { note("hold"); }
-    void seal_output(std::uint64_t epoch) override { note(fmt::format("seal {}", epoch)); }
+    bool seal_output(std::uint64_t epoch) override {
+        note(fmt::format("seal {}", epoch));
+        return whole;
+    }
     void release_output(std::uint64_t epoch) override { note(fmt::format("release {}", epoch)); }
     void tell_protected() override { note("protected"); }
     void tell_checkpoint(const AgentSession::CheckpointFacts& facts) override {
@@ -31,6 +34,7 @@ class Recorder : public AgentSession::Owner {
     std::vector<std::string> take() { return std::exchange(notes, {}); }
     std::vector<std::string> notes;
     Bytes forwarded;
+    bool whole = true;
 };
 
 struct Agent {
@@ -113,6 +117,41 @@ TEST(AgentSession, ALostStandbyNeverStopsAGuestThatMayGoOn) {
     EXPECT_FALSE(agent.session.is_protected());
 }
 
+// QEMU's copy of a disk has ended: the standby must not commit a memory that knows more than its
+// disk does.
+TEST(AgentSession, AnEpochThatIsNotSealedIsNeverWholeAnywhere) {
+    Agent agent;
+    agent.protect();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    agent.owner.forwarded.clear();
+    agent.owner.whole = false;
+    ASSERT_TRUE(agent.take(checkpoint));
+    EXPECT_THAT(agent.owner.take(), ElementsAre("checkpoint-reply", "seal 2"));
+    EXPECT_LT(agent.owner.forwarded.size(), checkpoint.size());
+    EXPECT_TRUE(agent.session.is_withheld());
+    EXPECT_TRUE(agent.session.is_waiting());
+    // Nothing later is forwarded either, and the guest goes on alone when somebody has decided so.
+    agent.owner.forwarded.clear();
+    agent.owner.whole = true;
+    agent.session.standby_lost(true);
+    EXPECT_THAT(agent.owner.take(),
+                ElementsAre("vmstate-received", "vmstate-loaded", "checkpoint 2"));
+    ASSERT_TRUE(agent.take(checkpoint));
+    EXPECT_TRUE(agent.owner.forwarded.empty());
+}
+
+TEST(AgentSession, AFirstStateThatIsNotSealedIsNotWholeEither) {
+    Agent agent;
+    ASSERT_TRUE(agent.session.connected());
+    agent.owner.whole = false;
+    const Bytes first = captured("microvm-first.bin");
+    ASSERT_TRUE(agent.take(first, 100000));
+    EXPECT_LT(agent.owner.forwarded.size(), first.size());
+    // A word that cannot be meant.
+    ASSERT_TRUE(agent.session.standby_said(ColoMessage::checkpoint_ready));
+    EXPECT_FALSE(agent.session.is_protected());
+}
+
 TEST(AgentSession, ALostStandbyThatWinsIsNotAnswered) {
     Agent agent;
     agent.protect();
@@ -166,7 +205,8 @@ Bytes every_agent_frame() {
     for (const Bytes& one :
          {AgentLink::hello(AgentKey{7}), AgentLink::stream(data), AgentLink::frames(3, data),
           AgentLink::write(1, 4096, data), AgentLink::zero(2, 8192, 512),
-          AgentLink::tell(AgentLink::Kind::dead), AgentLink::tell(AgentLink::Kind::ends)})
+          AgentLink::tell(AgentLink::Kind::dead), AgentLink::tell(AgentLink::Kind::ends),
+          AgentLink::tell(AgentLink::Kind::yields), AgentLink::closing("a reason")})
         all.insert(all.end(), one.begin(), one.end());
     return all;
 }
@@ -192,7 +232,7 @@ TEST(AgentLink, EveryFrameArrivesAtEverySplit) {
                 }
             }
         }
-        EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8));
+        EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8, 13, 12));
     }
 }
 
@@ -244,6 +284,23 @@ TEST(AgentLink, OnlyTheStandbyIsGivenUp) {
               "given_up");
     EXPECT_THAT(last_of(AgentLink::End::standby, AgentLink::hello(AgentKey{7})),
                 HasSubstr("wrong end"));
+}
+
+TEST(AgentLink, AReasonForClosingComesAtAnyMomentAndIsFitForALog) {
+    AgentLink link(AgentLink::End::agent);
+    AgentLink::Message message;
+    const Bytes bytes = AgentLink::closing("no room\n[error] \x1b[31m" + std::string(1000, 'x'));
+    ASSERT_EQ(link.next(bytes, message).value(), bytes.size());
+    EXPECT_EQ(message.kind, AgentLink::Kind::closing);
+    const std::string text = AgentLink::reason_of(message);
+    EXPECT_THAT(text, ::testing::StartsWith("no room?[error] ?[31mxxx"));
+    EXPECT_EQ(text.size(), protect::agent::kReasonMax);
+    // It is no greeting.
+    EXPECT_FALSE(link.next(AgentLink::tell(AgentLink::Kind::given_up), message));
+    Bytes longer = bytes;
+    longer.push_back('x');
+    longer[3] += 1;
+    EXPECT_THAT(link.next(longer, message).error().message, HasSubstr("(at most 512)"));
 }
 
 TEST(AgentLink, KeysAreHexadecimal) {

@@ -17,7 +17,8 @@ class BeatJudge {
     struct Limits {
         Duration period = 50ms;
         Duration silence = 300ms;
-        // The first beat: its sender may still be starting.
+        // The first beat: its sender may still be starting. And any beat while nothing depends on
+        // hearing of an end quickly: a host that is busy with a first state is no dead one.
         Duration first = 5s;
         Duration hang = 5s;
     };
@@ -29,10 +30,17 @@ class BeatJudge {
     // A peer is linked: its beats are due from now on, and are counted anew.
     void expect() {
         is_due_ = true;
-        heard_ = false;
+        heard_ = guards_ = false;
         periods_silent_ = periods_hung_ = 0;
     }
     bool has_heard() const { return heard_; }
+    // A guest is protected from now on: silence is judged strictly.
+    void guard() { guards_ = true; }
+    // Something else of the peer has arrived: its host is not silent. What beats alone tell (that
+    // there is a way for them, that its work goes on) stays open.
+    void heard_otherwise() {
+        if (heard_) periods_silent_ = 0;
+    }
     // A genuine beat: its number, and how far the work of the peer has come. Old ones are ignored.
     void heard(std::uint64_t number, std::uint64_t work) {
         if (heard_ && number <= number_) return;
@@ -52,7 +60,8 @@ class BeatJudge {
             return periods_silent_ * limits_.period < limits_.first ? Verdict::alive
                                                                     : Verdict::unheard;
         }
-        if (periods_silent_ * limits_.period >= limits_.silence) return Verdict::silent;
+        const Duration silence = guards_ ? limits_.silence : limits_.first;
+        if (periods_silent_ * limits_.period >= silence) return Verdict::silent;
         if (periods_hung_ * limits_.period > limits_.hang) return Verdict::hung;
         return Verdict::alive;
     }
@@ -61,6 +70,7 @@ class BeatJudge {
     Limits limits_;
     bool is_due_ = false;
     bool heard_ = false;
+    bool guards_ = false;
     std::uint64_t number_ = 0;
     std::uint64_t work_ = 0;
     std::int64_t periods_silent_ = 0;

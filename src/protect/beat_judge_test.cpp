@@ -35,6 +35,7 @@ TEST(BeatJudge, AFirstBeatThatNeverComesIsMissed) {
 TEST(BeatJudge, AFirstBeatMayBeLate) {
     BeatJudge judge;
     judge.expect();
+    judge.guard();
     for (int count = 0; count < 99; ++count)
         ASSERT_EQ(judge.period(), Verdict::alive);
     judge.heard(1, 1);
@@ -44,10 +45,12 @@ TEST(BeatJudge, AFirstBeatMayBeLate) {
 TEST(BeatJudge, TheNextPeerCountsFromItsOwnFirstBeat) {
     BeatJudge judge;
     judge.expect();
+    judge.guard();
     judge.heard(1000, 7);
     EXPECT_EQ(periods_until(judge, Verdict::silent), 6);
     judge.expect();
     EXPECT_EQ(judge.period(), Verdict::alive);
+    judge.guard();
     judge.heard(1, 7);
     for (int count = 0; count < 5; ++count)
         EXPECT_EQ(judge.period(), Verdict::alive);
@@ -57,10 +60,52 @@ TEST(BeatJudge, TheNextPeerCountsFromItsOwnFirstBeat) {
 TEST(BeatJudge, SilenceIsCountedInOwnPeriods) {
     BeatJudge judge;
     judge.expect();
+    judge.guard();
     judge.heard(1, 1);
     EXPECT_EQ(periods_until(judge, Verdict::silent), 6);  // 300 ms
     judge.heard(2, 1);
     EXPECT_EQ(judge.period(), Verdict::alive);
+}
+
+// Two hosts that copy a first state beside a build: late is not gone.
+TEST(BeatJudge, BeforeAnythingIsProtectedABeatMayBeLate) {
+    BeatJudge judge;
+    judge.expect();
+    judge.heard(1, 1);
+    for (int count = 0; count < 90; ++count)
+        ASSERT_EQ(judge.period(), Verdict::alive);
+    judge.heard(2, 2);
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 100);  // 5 s
+    judge.heard(3, 3);
+    judge.guard();
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 6);
+    // The next peer is not protected yet.
+    judge.expect();
+    judge.heard(1, 1);
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 100);
+}
+
+TEST(BeatJudge, WhoseLinkSpeaksIsNotSilent) {
+    BeatJudge judge;
+    judge.expect();
+    judge.guard();
+    // But a way for beats is proven by beats.
+    for (int count = 0; count < 50; ++count) {
+        judge.heard_otherwise();
+        ASSERT_EQ(judge.period(), Verdict::alive);
+    }
+    EXPECT_EQ(periods_until(judge, Verdict::unheard), 50);
+    judge.expect();
+    judge.guard();
+    judge.heard(1, 1);
+    for (int count = 0; count < 100; ++count) {
+        judge.heard_otherwise();
+        ASSERT_EQ(judge.period(), Verdict::alive);
+    }
+    // Nor does it hide that the work stands still.
+    EXPECT_EQ(judge.period(), Verdict::hung);
+    judge.heard(2, 2);
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 6);
 }
 
 TEST(BeatJudge, ABeatingHeartWithoutWorkIsHung) {
@@ -80,6 +125,7 @@ TEST(BeatJudge, ABeatingHeartWithoutWorkIsHung) {
 TEST(BeatJudge, AnOldBeatCountsForNothing) {
     BeatJudge judge;
     judge.expect();
+    judge.guard();
     judge.heard(10, 1);
     for (int count = 0; count < 5; ++count)
         (void)judge.period();

@@ -159,7 +159,7 @@ class Standby final : public SecondarySession::Owner {
     void seal_output() override {}
     void begin_commit(std::uint64_t) override { ENSURE(session->committed().has_value()); }
     void release_output(std::uint64_t) override {}
-    void drop_link() override {}
+    void drop_link(const std::string&) override {}
     void tell_protected() override {}
     void tell_checkpoint(const SecondarySession::CheckpointFacts&) override {}
     void tell_lost(const std::string&) override {}

@@ -55,7 +55,7 @@ void SecondarySession::carry_out(Action action) {
         case Action::seal_output: return owner_.seal_output();
         case Action::commit: return owner_.begin_commit(store_.epoch() + 1);
         case Action::release_output: return owner_.release_output(store_.epoch());
-        case Action::drop_link: return owner_.drop_link();
+        case Action::drop_link: return owner_.drop_link(reason_);
         case Action::tell_protected: return owner_.tell_protected();
         case Action::tell_checkpoint:
             facts_.epoch = store_.epoch();
@@ -188,22 +188,30 @@ Result<> SecondarySession::finish_commit() {
     return {};
 }
 
-Result<> SecondarySession::promote() {
-    if (state() == Secondary::promoted) {
-        return fail(ErrorCode::operation_invalid, "already promoted, at epoch {}", store_.epoch());
-    }
-    if (machine_.ask(Event::promote).row == nullptr) {
-        if (state() == Secondary::idle || state() == Secondary::synchronising ||
-            state() == Secondary::committing_first) {
+Result<> SecondarySession::may_promote() const {
+    switch (state()) {
+        case Secondary::promoted:
+            return fail(ErrorCode::operation_invalid, "already promoted, at epoch {}",
+                        store_.epoch());
+        case Secondary::idle:
+        case Secondary::synchronising:
+        case Secondary::committing_first:
             return fail(ErrorCode::operation_invalid,
                         "nothing to promote: no whole state is held yet (state {})",
                         colo::name_of(state()));
-        }
+        default: return {};
+    }
+}
+
+Result<> SecondarySession::promote() {
+    TRY(may_promote());
+    if (machine_.ask(Event::promote).row == nullptr) {
         return fail(ErrorCode::operation_invalid, "not possible while {}: ask again",
                     colo::name_of(state()));
     }
     // What was committed and not yet copied (an earlier lack of memory).
     TRY(store_.apply());
+    reason_ = "the standby takes over";
     return tell(Event::promote);
 }
 

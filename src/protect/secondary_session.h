@@ -35,7 +35,8 @@ class SecondarySession final : private StreamEvents {
         // (at once, or later).
         virtual void begin_commit(std::uint64_t epoch) = 0;
         virtual void release_output(std::uint64_t epoch) = 0;
-        virtual void drop_link() = 0;
+        // `reason`: one line, for both ends.
+        virtual void drop_link(const std::string& reason) = 0;
         virtual void tell_protected() = 0;
         virtual void tell_checkpoint(const CheckpointFacts& facts) = 0;
         virtual void tell_lost(const std::string& reason) = 0;
@@ -70,6 +71,8 @@ class SecondarySession final : private StreamEvents {
     // It never will be: the epoch before stays. The link is gone already.
     void commit_failed(const std::string& reason);
 
+    // Whether promote() can succeed, now or when what is being committed has come to its end.
+    Result<> may_promote() const;
     // An error says why not; else promote_vm() was called, and the outcome must be told.
     Result<> promote();
     void promotion_done();

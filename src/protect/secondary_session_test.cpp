@@ -53,7 +53,7 @@ class Recorder : public SecondarySession::Owner {
         }
     }
     void release_output(std::uint64_t epoch) override { note(fmt::format("release {}", epoch)); }
-    void drop_link() override { note("drop"); }
+    void drop_link(const std::string&) override { note("drop"); }
     void tell_protected() override { note("protected"); }
     void tell_checkpoint(const SecondarySession::CheckpointFacts& facts) override {
         note(fmt::format("checkpoint {} pages {}", facts.epoch, facts.pages));

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <numeric>
 
@@ -21,6 +22,7 @@ constexpr Duration kConnectBound = 10s;
 constexpr std::size_t kBacklog = 64U << 20;
 // What one write of QEMU's disk, and a stream that was read already, may put beyond it.
 constexpr std::size_t kOutputLimit = std::size_t{4} << 30;
+constexpr std::size_t kStreamFrame = 1U << 20;
 // QEMU's connections end some moments before its process does.
 constexpr Duration kEndGrace = 500ms;
 // For the standby to take what is on its way, and our last word behind it.
@@ -36,6 +38,7 @@ std::string_view Agent::name_of(State state) {
         case State::ready: return "ready";
         case State::syncing: return "syncing";
         case State::guarding: return "protected";
+        case State::ending: return "ending";
         case State::lost: return "lost";
         case State::asking: return "asking";
         case State::isolated: return "isolated";
@@ -63,8 +66,15 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
         std::exchange(freeze_reply_, nullptr)(
             fail(ErrorCode::timeout, "no checkpoint was committed in time: the guest goes on"));
     });
+    // It hangs inside QEMU where a write of the guest does not come back; QEMU itself may have
+    // died.
+    copy_grace_ = loop_.make_timer([this] {
+        if (qemu_is_gone()) return qemu_ended();
+        options_.qemu == 0 ? lose(copy_reason_) : give_up(copy_reason_, false);
+    });
     farewell_bound_ = loop_.make_timer([this] {
         connection_->close();
+        if (state_ == State::ending) lose("the standby does not confirm that it was given up");
         answer_end();
     });
     quit_ = loop_.make_timer([this] { loop_.stop(); });
@@ -127,6 +137,7 @@ Result<> Agent::open_disk(std::size_t number) {
     handlers.zero = [this, number](std::uint64_t offset, std::uint64_t length) {
         send(AgentLink::zero(number, offset, length));
     };
+    handlers.ended = [this, number] { copy_ended(number); };
     disks_.push_back(TRY(AgentDisk::make(loop_, socket("disk", number), options_.disk_bytes[number],
                                          std::move(handlers))));
     return {};
@@ -189,7 +200,8 @@ void Agent::linked(Result<net::Descriptor> socket) {
 }
 
 void Agent::link_input(ByteView bytes) {
-    if (farewell_said_) return;
+    if (heartbeat_) heartbeat_->heard_otherwise();
+    const bool has_left = farewell_said_;
     link_bytes_.insert(link_bytes_.end(), bytes.begin(), bytes.end());
     std::size_t used = 0;
     Result<> outcome;
@@ -203,11 +215,17 @@ void Agent::link_input(ByteView bytes) {
         if (!outcome) break;
     }
     link_bytes_.erase(link_bytes_.begin(), link_bytes_.begin() + static_cast<std::ptrdiff_t>(used));
-    if (!outcome) lose(outcome.error().message);
+    if (!outcome) {
+        lose(outcome.error().message);
+        // Behind our farewell there is nothing more to hear.
+        if (has_left) connection_->close();
+        answer_end();
+    }
     answer_freeze();
 }
 
 Result<> Agent::take(const AgentLink::Message& message) {
+    if (farewell_said_ && message.kind != AgentLink::Kind::given_up) return {};
     switch (message.kind) {
         case AgentLink::Kind::welcome:
             if (state_ == State::linking && !heartbeat_) begin_heartbeat();
@@ -226,7 +244,12 @@ Result<> Agent::take(const AgentLink::Message& message) {
         case AgentLink::Kind::given_up:
             given_up_ = true;
             session_.thaw();
-            return fail(ErrorCode::operation_invalid, "it was given up, by order of its operator");
+            return fail(ErrorCode::operation_invalid, "{}",
+                        farewell_said_ ? "it knows that it was given up"
+                                       : "it was given up, by order of its operator");
+        case AgentLink::Kind::closing:
+            return fail(ErrorCode::connection_lost, "it closes the link: {}",
+                        AgentLink::reason_of(message));
         default: return {};
     }
 }
@@ -348,7 +371,9 @@ void Agent::answer(ColoMessage message) {
 }
 
 void Agent::forward(ByteView stream) {
-    send(AgentLink::stream(stream));
+    // One section of QEMU's may be larger than a frame.
+    for (; !stream.empty(); stream = stream.subspan(std::min(stream.size(), kStreamFrame)))
+        send(AgentLink::stream(stream.first(std::min(stream.size(), kStreamFrame))));
 }
 
 // -- output
@@ -357,14 +382,15 @@ void Agent::guest_sent(std::size_t number, FrameGate::Frames frames) {
     Card& card = *cards_[number];
     const bool to_standby =
         options_.gate == AgentOptions::Gate::standby &&
-        (state_ == State::ready || state_ == State::syncing || state_ == State::guarding);
+        (state_ == State::ready || state_ == State::syncing || state_ == State::guarding) &&
+        !farewell_said_;
     // A full link or gate is a full switch port: only frames are dropped, the stream waits.
     if (to_standby ? full_ : card.gate.is_full()) return card.network->count_dropped(frames.count);
     if (to_standby) {
         if (state_ == State::guarding) open_frames_ += frames.count;
         return send(AgentLink::frames(number, frames.bytes));
     }
-    if (state_ == State::isolated) return;
+    if (state_ == State::isolated) return card.network->count_dropped(frames.count);
     card.network->leave(card.gate.sent(std::move(frames)).bytes);
 }
 
@@ -384,13 +410,21 @@ void Agent::hold_output() {
         card->gate.hold();
 }
 
-void Agent::seal_output(std::uint64_t epoch) {
+// False where a disk's copy has ended: before a write can be missing from what is sealed, its end
+// can be seen, though nobody has read it yet.
+bool Agent::seal_output(std::uint64_t epoch) {
+    for (std::size_t number = 0; number < disks_.size(); ++number) {
+        if (disks_[number]->is_whole()) continue;
+        copy_ended(number);
+        return false;
+    }
     for (const auto& card : cards_) {
         card->network->drain();
         card->gate.seal(epoch);
     }
     sealed_frames_.push_back(std::exchange(open_frames_, 0));
     sealed_at_.push_back(loop_.now());
+    return true;
 }
 
 void Agent::release_output(std::uint64_t epoch) {
@@ -417,6 +451,7 @@ std::size_t Agent::held_frames() const {
 void Agent::tell_protected() {
     if (state_ != State::syncing) return;
     state_ = State::guarding;
+    if (heartbeat_) heartbeat_->guard();
     release_output(session_.committed_epoch());
     log_info("agent", "protected");
 }
@@ -425,93 +460,6 @@ void Agent::tell_checkpoint(const AgentSession::CheckpointFacts& facts) {
     checkpoints_ += 1;
     pages_ += facts.pages;
     bytes_ += facts.bytes;
-}
-
-// -- alone, or not at all
-
-void Agent::open_witness() {
-    if (!options_.witness) return;
-    WitnessLine::Handlers handlers;
-    handlers.settled = [this](LeaseClient::Claim claim) { witness_settled(claim); };
-    handlers.renewed = [this] { release_what_waits(); };
-    witness_ = std::make_unique<WitnessLine>(loop_, resolver_, *options_.witness, options_.key,
-                                             LeaseTable::Side::primary, std::move(handlers));
-}
-
-bool Agent::may_release() const {
-    return !witness_ || options_.gate == AgentOptions::Gate::standby || witness_->may_release();
-}
-
-void Agent::release_what_waits() {
-    if (release_waits_ == 0 || state_ != State::guarding) return;
-    release_frames(std::exchange(release_waits_, 0));
-}
-
-void Agent::witness_settled(LeaseClient::Claim claim) {
-    if (claim == LeaseClient::Claim::granted) {
-        if (state_ != State::asking) return;
-        log_warning("agent", "the witness lets the guest go on here");
-        return go_on_alone();
-    }
-    if (state_ == State::asking) {
-        state_ = State::isolated;
-        reason_ += "; the witness says that the standby has taken over";
-    } else if (state_ == State::guarding) {
-        taken_ = true;
-        lose("the witness says that the standby has taken over");
-    }
-}
-
-void Agent::go_on_alone() {
-    session_.thaw();
-    state_ = State::lost;
-    pass_frames();
-}
-
-// The standby is of no use any more. A guest that never was protected simply runs on.
-void Agent::lose(const std::string& reason) {
-    if (state_ == State::lost || state_ == State::asking || state_ == State::isolated ||
-        state_ == State::ended) {
-        return;
-    }
-    if (state_ == State::dead) return quit_->start(1s);
-    const bool standby_wins =
-        !given_up_ && (options_.on_loss == AgentOptions::OnLoss::promote || witness_);
-    // A whole first state may be committed there by now, though its word was lost with the link.
-    const bool was_guarding =
-        state_ == State::guarding ||
-        (standby_wins && session_.state() == colo::Secondary::committing_first);
-    log_warning("agent", "the standby is lost: {}", reason);
-    reason_ = reason;
-    connector_.reset();
-    const bool stands_still = was_guarding && (standby_wins || taken_ || session_.is_frozen());
-    const bool asks = stands_still && witness_ && !taken_ && !session_.is_frozen();
-    state_ = asks ? State::asking : stands_still ? State::isolated : State::lost;
-    if (stands_still) {
-        // It may take over: it is not told that nothing is lost.
-        if (connection_) connection_->close();
-        for (const auto& card : cards_)
-            card->gate.hold();
-    } else {
-        say_farewell(AgentLink::Kind::ends);
-    }
-    if (was_guarding) {
-        session_.standby_lost(!stands_still);
-    } else if (qemu_) {
-        qemu_->close();
-    }
-    if (!stands_still) pass_frames();
-    read_on();
-    if (asks) witness_->claim();
-    answer_freeze();
-}
-
-// Nothing of QEMU's waits for the standby any more: its main loop may be waiting for us.
-void Agent::read_on() {
-    full_ = false;
-    if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(true);
-    for (const auto& disk : disks_)
-        disk->set_reading(true);
 }
 
 }  // namespace segue::standby

@@ -11,6 +11,7 @@
 #include "net/resolve.h"
 #include "net/tls.h"
 #include "protect/agent_session.h"
+#include "protect/loss_table.h"
 #include "standby/agent_disk.h"
 #include "standby/agent_network.h"
 #include "standby/agent_options.h"
@@ -32,6 +33,7 @@ class Agent final : private AgentSession::Owner {
         ready,     // QEMU may migrate here
         syncing,   // the first state is on its way
         guarding,  // protected
+        ending,    // given up here: nothing leaves before the standby has confirmed that it knows
         lost,      // the standby is of no use: the guest goes on alone
         asking,    // the same, and the witness is to say who goes on: nothing leaves
         isolated,  // the same, and the standby may have taken over: nothing leaves
@@ -57,7 +59,7 @@ class Agent final : private AgentSession::Owner {
     void answer(ColoMessage message) override;
     void forward(ByteView stream) override;
     void hold_output() override;
-    void seal_output(std::uint64_t epoch) override;
+    bool seal_output(std::uint64_t epoch) override;
     void release_output(std::uint64_t epoch) override;
     void tell_protected() override;
     void tell_checkpoint(const AgentSession::CheckpointFacts& facts) override;
@@ -87,7 +89,12 @@ class Agent final : private AgentSession::Owner {
     std::size_t held_frames() const;
     std::int64_t recent_pause_us() const;
 
+    loss::Case loss_case() const;
     void lose(const std::string& reason);
+    void part(loss::Course course);
+    void give_up(const std::string& reason, bool by_order);
+    void copy_ended(std::size_t disk);
+    void hold_cards();
     void read_on();
     void go_on_alone();
     bool may_be_taken_over() const;
@@ -120,12 +127,15 @@ class Agent final : private AgentSession::Owner {
     bool taken_ = false;
     // The same, of the contrary: it never will.
     bool given_up_ = false;
+    // What our own operator wants, and not a loss.
+    bool ends_by_order_ = false;
 
     std::unique_ptr<net::Listener> qemu_listener_;
     std::unique_ptr<net::Connection> qemu_;
     net::Descriptor qemu_process_;
     std::unique_ptr<Watch> qemu_watch_;
-    std::unique_ptr<Timer> grace_;
+    std::unique_ptr<Timer> grace_, copy_grace_;
+    std::string copy_reason_;
     struct Card {
         std::unique_ptr<AgentNetwork> network;
         FrameGate gate;

@@ -34,6 +34,9 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
     if (command == "end") {
         // Its operator knows that the standby does not run the guest.
         if (may_be_taken_over() && request.flag("force")) go_on_alone();
+        if (end_reply_) {
+            return reply(fail(ErrorCode::operation_invalid, "it is being given up already"));
+        }
         return end(std::move(reply));
     }
     reply(
@@ -121,16 +124,16 @@ void Agent::answer_freeze() {
 // On purpose: the standby forgets, and QEMU is answered until whoever asked has ended COLO in it.
 void Agent::end(ControlSocket::Reply reply) {
     if (may_be_taken_over()) return reply(refusal());
-    const bool was_lost = state_ == State::lost;
-    say_farewell(AgentLink::Kind::ends);
-    if (state_ == State::guarding) session_.standby_lost(true);
-    if (state_ != State::dead) state_ = State::ended;
-    if (witness_) witness_->rest();
-    pass_frames();
-    read_on();
-    // A standby that hangs hears nothing, and would not take over either.
-    if (was_lost && connection_) connection_->close();
+    const bool is_over = state_ == State::lost || state_ == State::dead || state_ == State::ended;
     end_reply_ = std::move(reply);
+    if (is_over) {
+        // A standby that hangs hears nothing, and would not take over either.
+        if (state_ == State::lost && connection_) connection_->close();
+        if (state_ == State::lost) state_ = State::ended;
+    } else {
+        give_up("protection was given up", true);
+    }
+    if (witness_ && !may_be_taken_over() && state_ != State::ending) witness_->rest();
     answer_end();
 }
 
@@ -138,6 +141,11 @@ void Agent::end(ControlSocket::Reply reply) {
 // the link for a loss.
 void Agent::answer_end() {
     if (!end_reply_ || (connection_ && !connection_->is_closed())) return;
+    if (may_be_taken_over()) {
+        return std::exchange(end_reply_, nullptr)(
+            fail(ErrorCode::operation_invalid, "the standby may have taken over: {}", reason_));
+    }
+    if (witness_) witness_->rest();
     std::exchange(end_reply_, nullptr)(Json::object({{"state", name_of(state_)}}));
 }
 

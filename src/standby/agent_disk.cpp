@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "standby/agent_disk.h"
 
+#include <poll.h>
+
 #include "base/log.h"
 
 namespace segue::standby {
@@ -32,7 +34,7 @@ void AgentDisk::accept(net::Descriptor socket) {
     const std::uint64_t id = next_id_++;
     net::Connection::Handlers handlers;
     handlers.on_input = [this, id](ByteView bytes) { on_input(id, bytes); };
-    handlers.on_closed = [this, id](const Error&) { peers_.erase(id); };
+    handlers.on_closed = [this, id](const Error&) { on_closed(id); };
     const auto made = peers_.emplace(
         id, Peer{std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers)),
                  nbd::Server({bytes_, false, false})});
@@ -46,17 +48,45 @@ void AgentDisk::on_input(std::uint64_t id, ByteView bytes) {
     Peer& peer = peers_.at(id);
     Bytes out;
     const auto fed = peer.server.feed(bytes, out, [&](const nbd::Request& request) {
-        nbd::Server::reply(out, request.cookie, execute(request));
+        nbd::Server::reply(out, request.cookie, execute(peer, request));
     });
     if (!out.empty()) peer.connection->send(std::move(out));
     if (!fed) log_error("agent", "disk client: {}", fed.error().message);
-    if (!fed || peer.server.is_done()) peer.connection->close_after_output();
+    if (fed && !peer.server.is_done()) return;
+    peer.connection->close_after_output();
+    copy_ended(peer);
 }
 
-Errno AgentDisk::execute(const nbd::Request& request) {
+void AgentDisk::on_closed(std::uint64_t id) {
+    const auto peer = peers_.extract(id);
+    if (!peer.empty()) copy_ended(peer.mapped());
+}
+
+void AgentDisk::copy_ended(const Peer& peer) {
+    if (peer.writes && !std::exchange(ended_, true)) handlers_.ended();
+}
+
+bool AgentDisk::is_whole() const {
+    if (ended_) return false;
+    bool copies = false;
+    for (const auto& entry : peers_) {
+        const Peer& peer = entry.second;
+        if (!peer.writes) continue;
+        pollfd look{peer.connection->descriptor(), POLLRDHUP, 0};
+        if (::poll(&look, 1, 0) != 0) return false;
+        copies = true;
+    }
+    return copies;
+}
+
+Errno AgentDisk::execute(Peer& peer, const nbd::Request& request) {
     switch (request.command) {
-        case Command::write: handlers_.write(request.offset, request.data); return Errno::ok;
+        case Command::write:
+            peer.writes = true;
+            handlers_.write(request.offset, request.data);
+            return Errno::ok;
         case Command::write_zeroes:
+            peer.writes = true;
             handlers_.zero(request.offset, request.length);
             return Errno::ok;
         // A leg that is written only: its bytes are on the other host.

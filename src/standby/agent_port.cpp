@@ -26,33 +26,70 @@ AgentPort::AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsCo
                      Handlers handlers)
     : loop_(loop), key_(key), tls_(std::move(tls)), handlers_(std::move(handlers)) {
     hello_bound_ = loop.make_timer([this] {
-        if (!linked_) drop();
+        if (!linked_) {
+            close_with(fail(ErrorCode::timeout, "an agent that does not greet in {} s",
+                            to_ms(kHelloBound) / 1000)
+                           .value(),
+                       true);
+        }
     });
-    given_up_bound_ = loop.make_timer([this] { drop(); });
+    given_up_bound_ = loop.make_timer([this] {
+        close_with({ErrorCode::timeout, "the agent does not hear that it was given up"}, false);
+    });
 }
 
 void AgentPort::accept(net::Descriptor socket) {
-    if (connection_) {
-        log_warning("standby", "a second agent was refused");
-        return;
-    }
-    net::Connection::Handlers handlers;
-    handlers.on_input = [this](ByteView bytes) { on_input(bytes); };
-    handlers.on_closed = [this](const Error& reason) { close_with(reason, false); };
-    connection_ = std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
-    if (tls_ != nullptr && connection_->peer().family() != AF_UNIX) {
-        auto filter = tls_->make_filter("");
-        if (!filter) return drop();
-        connection_->set_filter(std::move(*filter));
-    }
+    if (connection_) return refuse(std::move(socket));
     link_ = AgentLink(AgentLink::End::standby);
-    ++number_;
-    connection_->start();
-    hello_bound_->start(kHelloBound);
+    connection_ = connect(std::move(socket), ++number_);
+    if (connection_) hello_bound_->start(kHelloBound);
+}
+
+std::unique_ptr<net::Connection> AgentPort::connect(net::Descriptor socket, std::uint64_t number) {
+    net::Connection::Handlers handlers;
+    handlers.on_input = [this, number](ByteView bytes) {
+        if (number == number_) on_input(bytes);
+    };
+    handlers.on_closed = [this, number](const Error& reason) { ended(number, reason); };
+    auto connection =
+        std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
+    if (tls_ != nullptr && connection->peer().family() != AF_UNIX) {
+        auto filter = tls_->make_filter("");
+        if (!filter) {
+            log_error("standby", "an agent was refused: {}", filter.error().message);
+            return nullptr;
+        }
+        connection->set_filter(std::move(*filter));
+    }
+    connection->start();
+    return connection;
+}
+
+void AgentPort::refuse(net::Descriptor socket) {
+    log_warning("standby", "a second agent was refused");
+    if (parting_.size() >= kMaxParting) return;
+    // A number that is never that of a link.
+    const std::uint64_t number = UINT64_MAX - refused_++;
+    part_with(connect(std::move(socket), number), number, "another agent is linked");
+}
+
+void AgentPort::part_with(std::unique_ptr<net::Connection> connection, std::uint64_t number,
+                          const std::string& reason) {
+    if (!connection || connection->is_closed()) return;
+    net::Connection& last = *connection;
+    parting_[number] = std::move(connection);
+    last.send(AgentLink::closing(reason));
+    last.close_after_output(kPartingBound);
+}
+
+void AgentPort::ended(std::uint64_t number, const Error& reason) {
+    if (number == number_) return close_with(reason, false);
+    parting_.erase(number);
 }
 
 void AgentPort::on_input(ByteView bytes) {
     heard_at_ = loop_.now();
+    if (handlers_.heard) handlers_.heard();
     input_.insert(input_.end(), bytes.begin(), bytes.end());
     look();
 }
@@ -103,7 +140,13 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::write: return handlers_.write(message.device, message.offset, message.bytes);
         case Kind::zero: return handlers_.zero(message.device, message.offset, message.length);
         case Kind::dead:
-        case Kind::ends: handlers_.farewell(message.kind); return {};
+        case Kind::ends:
+        case Kind::yields: handlers_.farewell(message.kind); return {};
+        case Kind::closing:
+            // No farewell: one may follow.
+            log_info("standby", "the agent says why it closes the link: {}",
+                     AgentLink::reason_of(message));
+            return {};
         case Kind::welcome:
         case Kind::taken:
         case Kind::given_up:
@@ -129,9 +172,9 @@ void AgentPort::hear_farewell() {
     for (auto now = std::size_t{1}; now != 0; looked_at_ += now) {
         now = link_.next(ByteView(input_).subspan(looked_at_), message).value_or(0);
         if (now == 0) return;
-        if (message.kind == Kind::dead || message.kind == Kind::ends) {
-            handlers_.farewell(message.kind);
-        }
+        const bool is_farewell = message.kind == Kind::dead || message.kind == Kind::ends ||
+                                 message.kind == Kind::yields;
+        if (is_farewell) handlers_.farewell(message.kind);
     }
 }
 
@@ -148,14 +191,19 @@ void AgentPort::give_up(std::function<void()> heard) {
     given_up_bound_->start(kGivenUpBound);
 }
 
-void AgentPort::drop() {
+void AgentPort::drop(const std::string& reason) {
+    if (linked_) log_info("standby", "the link to the agent is closed: {}", reason);
+    const bool has_ended_output = static_cast<bool>(heard_given_up_);
     if (heard_given_up_) loop_.post(std::exchange(heard_given_up_, nullptr));
     if (linked_) hear_farewell();
-    ++number_;
+    const std::uint64_t number = number_++;
     linked_ = false;
     hello_bound_->cancel();
+    given_up_bound_->cancel();
     // A handler of this connection may be running.
-    if (connection_) {
+    if (connection_ && !connection_->is_closed() && !has_ended_output) {
+        part_with(std::move(connection_), number, reason);
+    } else if (connection_) {
         connection_->close();
         loop_.post([gone = std::shared_ptr<net::Connection>(std::move(connection_))] {});
     }
@@ -167,8 +215,8 @@ void AgentPort::drop() {
 
 void AgentPort::close_with(const Error& reason, bool at_fault) {
     const bool was_linked = linked_;
-    if (at_fault && !was_linked) log_warning("standby", "agent link: {}", reason.message);
-    drop();
+    if (!was_linked) log_warning("standby", "agent link: {}", reason.message);
+    drop(reason.message);
     if (was_linked) handlers_.lost(reason, at_fault);
 }
 

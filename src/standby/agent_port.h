@@ -5,7 +5,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "net/connection.h"
 #include "net/listen.h"
@@ -19,6 +21,8 @@ class AgentPort {
     struct Handlers {
         // False: the newcomer is refused.
         std::function<bool()> connected;
+        // Something has come, whatever it is. May be empty.
+        std::function<void()> heard;
         std::function<Result<>(ByteView)> stream;
         // The VM's cards and disks are numbered; who hears of one that is not there says so.
         std::function<Result<>(std::size_t card, ByteView)> frames;
@@ -27,7 +31,7 @@ class AgentPort {
         // A checkpoint is whole and not committed, or a disk is slow: what follows must wait for
         // resume().
         std::function<bool()> must_wait;
-        // The agent says how it ends: dead or ends. `lost` follows.
+        // The agent says how it ends: dead, ends or yields. Who hears it closes the link.
         std::function<void(AgentLink::Kind)> farewell;
         // The link is closed already; `at_fault` when the agent sent something wrong.
         std::function<void(const Error& reason, bool at_fault)> lost;
@@ -40,15 +44,17 @@ class AgentPort {
 
     void send(ColoMessage message);
     void send_frames(std::size_t card, ByteView frames);
-    // This side takes over though the agent is linked: it hears so before the link is dropped.
+    // This side takes over though the agent is linked: it answers "yields" when nothing of its
+    // guest leaves any more.
     void say_taken();
-    // This side will never take over. `heard` when the agent has closed the link, or is late.
+    // This side will never take over. `heard` when the agent has closed the link, or is late;
+    // `lost` is told, too.
     void give_up(std::function<void()> heard);
     // Looks at what waits: the commit is over.
     void resume();
-    // Closes the link without telling `lost`. A farewell in what waits is still told: it says
-    // whether the primary goes on.
-    void drop();
+    // Closes the link without telling `lost`; the agent hears why. A farewell in what waits is
+    // still told: it says whether the primary goes on.
+    void drop(const std::string& reason);
     // When the agent was heard last.
     Instant heard_at() const { return heard_at_; }
     bool is_linked() const { return linked_; }
@@ -59,11 +65,20 @@ class AgentPort {
     static constexpr std::size_t kMaxWaiting = 64U << 20;
     static constexpr Duration kHelloBound = 5s;
     static constexpr Duration kGivenUpBound = 2s;
+    // For the peer to read why.
+    static constexpr Duration kPartingBound = 2s;
+    static constexpr std::size_t kMaxParting = 16;
 
   private:
     AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsContext> tls,
               Handlers handlers);
     void accept(net::Descriptor socket);
+    std::unique_ptr<net::Connection> connect(net::Descriptor socket, std::uint64_t number);
+    void refuse(net::Descriptor socket);
+    // Says why, and closes behind it.
+    void part_with(std::unique_ptr<net::Connection> connection, std::uint64_t number,
+                   const std::string& reason);
+    void ended(std::uint64_t number, const Error& reason);
     // Its output has not ended.
     bool may_send() const { return connection_ && linked_ && !heard_given_up_; }
     void on_input(ByteView bytes);
@@ -87,7 +102,10 @@ class AgentPort {
     Instant heard_at_{};
     bool linked_ = false;   // behind the greeting
     bool looking_ = false;  // resume() may be called from inside a handler
-    std::uint64_t number_ = 0;
+    std::uint64_t refused_ = 0;
+    std::uint64_t number_ = 0;  // of the link, and of none between two
+    // Those that are told why they are not listened to.
+    std::map<std::uint64_t, std::unique_ptr<net::Connection>> parting_;
 };
 
 }  // namespace segue::standby

@@ -32,9 +32,7 @@ struct AgentPortTest : ::testing::Test {
         };
         handlers.frames = [](std::size_t, ByteView) -> Result<> { return {}; };
         handlers.must_wait = [this] { return committing; };
-        handlers.farewell = [this](Kind kind) {
-            told.emplace_back(kind == Kind::ends ? "ends" : "dead");
-        };
+        handlers.farewell = [this](Kind kind) { told.emplace_back(protect::agent::name_of(kind)); };
         handlers.lost = [this](const Error&, bool at_fault) {
             told.emplace_back(at_fault ? "lost at fault" : "lost");
         };
@@ -77,8 +75,69 @@ TEST_F(AgentPortTest, AFarewellIsHeardThoughWeDropTheLinkOurselves) {
     send("x", Kind::dead);
     const Instant before = port->heard_at();
     EXPECT_TRUE(loop.run_until([&] { return port->heard_at() > before; }));
-    port->drop();
+    port->drop("a test");
     EXPECT_THAT(told, ElementsAre("dead"));
+}
+
+// Who is dropped hears why, also when it came second, or before it has greeted.
+std::string last_reason(ByteView input) {
+    AgentLink link(AgentLink::End::agent);
+    AgentLink::Message message;
+    std::string reason;
+    for (std::size_t at = 0, now = 1; now != 0; at += now) {
+        now = link.next(input.subspan(at), message).value();
+        if (now != 0 && message.kind == Kind::closing) reason = AgentLink::reason_of(message);
+    }
+    return reason;
+}
+
+TEST_F(AgentPortTest, EachClosedLinkHearsWhy) {
+    TestPeer second(*loop, folder.file("agent.sock"));
+    EXPECT_TRUE(loop.run_until([&] { return second.closed; }));
+    EXPECT_EQ(last_reason(second.input), "another agent is linked");
+    EXPECT_TRUE(port->is_linked());
+
+    port->drop("no progress in time while synchronising");
+    EXPECT_TRUE(loop.run_until([&] { return agent->closed; }));
+    EXPECT_EQ(last_reason(agent->input), "no progress in time while synchronising");
+    EXPECT_THAT(told, IsEmpty());
+
+    TestPeer wrong(*loop, folder.file("agent.sock"));
+    wrong.send(AgentLink::hello(AgentKey{9}));
+    EXPECT_TRUE(loop.run_until([&] { return wrong.closed; }));
+    EXPECT_THAT(last_reason(wrong.input), ::testing::HasSubstr("wrong key"));
+}
+
+TEST_F(AgentPortTest, ALinkThatIsLeftIsFreeForTheNext) {
+    agent->connection->set_reading(false);
+    port->drop("a test");
+    EXPECT_FALSE(port->is_linked());
+    TestPeer next(*loop, folder.file("agent.sock"));
+    next.send(AgentLink::hello(AgentKey{}));
+    EXPECT_TRUE(loop.run_until([&] { return port->is_linked(); }));
+    // What the one before still says is heard by nobody, and its end is not the next one's.
+    agent->send(AgentLink::tell(Kind::dead));
+    agent->connection->close();
+    next.send(AgentLink::tell(Kind::yields));
+    EXPECT_TRUE(loop.run_until([&] { return !told.empty(); }));
+    EXPECT_THAT(told, ElementsAre("yields"));
+    EXPECT_TRUE(port->is_linked());
+}
+
+TEST_F(AgentPortTest, AReasonIsNoFarewell) {
+    agent->send(AgentLink::closing("the standby is given up"));
+    agent->send(AgentLink::tell(Kind::ends));
+    EXPECT_TRUE(loop.run_until([&] { return !told.empty(); }));
+    EXPECT_THAT(told, ElementsAre("ends"));
+}
+
+TEST_F(AgentPortTest, AnAgentThatIsGivenUpHearsItAndEndsTheLink) {
+    bool heard = false;
+    port->give_up([&] { heard = true; });
+    EXPECT_TRUE(loop.run_until([&] { return !agent->input.empty(); }));
+    agent->connection->close();
+    EXPECT_TRUE(loop.run_until([&] { return heard; }));
+    EXPECT_THAT(told, ElementsAre("lost"));
 }
 
 TEST_F(AgentPortTest, AnEndWithoutAFarewellIsALoss) {

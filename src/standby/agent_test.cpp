@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 
 #include "net/test_loop.h"
+#include "qemu/stream_format.h"
 #include "standby/test_peer.h"
 
 namespace segue::standby {
 namespace {
+
+using ::testing::HasSubstr;
 
 // What a control socket answers.
 Json ask(net::TestLoop& loop, const std::string& path, std::string_view request) {
@@ -38,6 +41,9 @@ struct AgentTest : ::testing::Test {
                        .value();
         options.state = folder.file("agent");
         options.standby = address;
+        start();
+    }
+    void start() {
         agent = Agent::make(loop.owned(), options).value();
         control = options.state + "/control.sock";
         for (int tries = 0; tries < 1000 && state() == "linking";)
@@ -61,6 +67,71 @@ struct AgentTest : ::testing::Test {
     std::string state() {
         return std::string(ask(loop, control, "{\"cmd\":\"status\"}\n").text("state"));
     }
+    // What a machine without memory says of itself; `bytes` are its devices'.
+    static Bytes first_state(std::size_t bytes) {
+        BigWriter out;
+        out.u32(kStreamMagic);
+        out.u32(kStreamVersion);
+        out.u8(static_cast<std::uint8_t>(StreamSection::configuration));
+        out.u32(4);
+        out.bytes(as_bytes("none"));
+        out.u8(static_cast<std::uint8_t>(StreamSection::command));
+        out.u16(kCommandEnableColo);
+        out.u16(0);
+        const auto footer = [&out] {
+            out.u64(kRamEnd);
+            out.u8(static_cast<std::uint8_t>(StreamSection::footer));
+            out.u32(1);
+        };
+        out.u8(static_cast<std::uint8_t>(StreamSection::start));
+        out.u32(1);
+        out.u8(3);
+        out.bytes(as_bytes("ram"));
+        out.u32(0);
+        out.u32(kRamVersion);
+        out.u64(kRamBlockList);
+        footer();
+        out.u8(static_cast<std::uint8_t>(StreamSection::end));
+        out.u32(1);
+        footer();
+        out.u8(static_cast<std::uint8_t>(StreamSection::full));
+        out.bytes(Bytes(bytes, 'd'));
+        out.u8(static_cast<std::uint8_t>(StreamSection::end_of_file));
+        constexpr std::string_view kDescription = R"({"page_size": 4096, "devices": []})";
+        out.u8(static_cast<std::uint8_t>(StreamSection::description));
+        out.u32(kDescription.size());
+        out.bytes(as_bytes(kDescription));
+        return out.take();
+    }
+    std::unique_ptr<TestPeer> protect(std::size_t state_bytes = 100) {
+        auto qemu = std::make_unique<TestPeer>(*loop, options.state + "/colo.sock");
+        const Bytes first = first_state(state_bytes);
+        qemu->send(first);
+        standby->set_reading(true);
+        EXPECT_TRUE(loop.run_until(
+            [&] { return heard.size() >= first.size() && streamed() == first; }, 60s));
+        standby->send(AgentLink::word(ColoMessage::checkpoint_ready));
+        EXPECT_TRUE(loop.run_until([&] { return state() == "protected"; }));
+        return qemu;
+    }
+    Bytes streamed() const {
+        AgentLink link(AgentLink::End::standby);
+        Bytes all;
+        AgentLink::Message message;
+        for (std::size_t at = 0, now = 1; now != 0; at += now) {
+            now = link.next(ByteView(heard).subspan(at), message).value();
+            if (now == 0 || message.kind != AgentLink::Kind::stream) continue;
+            all.insert(all.end(), message.bytes.begin(), message.bytes.end());
+        }
+        return all;
+    }
+    std::unique_ptr<TestPeer> ask_for_the_end() {
+        auto asker = std::make_unique<TestPeer>(*loop, control);
+        asker->connection->send_copy(as_bytes("{\"cmd\":\"end\"}\n"));
+        EXPECT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::ends; }, 60s));
+        return asker;
+    }
+    static Json answer(const TestPeer& asker) { return Json::parse(as_text(asker.input)).value(); }
     // The last one that is whole.
     std::optional<AgentLink::Kind> last_heard() const {
         AgentLink link(AgentLink::End::standby);
@@ -105,6 +176,67 @@ TEST_F(AgentTest, AnEndIsAnsweredWhenTheStandbyHasHeardOfIt) {
     standby->close();
     EXPECT_TRUE(loop.run_until([&] { return !asker.input.empty(); }));
     EXPECT_EQ(Json::parse(as_text(asker.input)).value().text("state"), "ended");
+}
+
+// A standby that wins by itself, and may not have heard of the end, may take over: the guest must
+// not be heard beside it.
+struct StandbyWins : AgentTest {
+    void SetUp() override {
+        options.on_loss = AgentOptions::OnLoss::promote;
+        options.gate = AgentOptions::Gate::primary;
+        options.cards = 1;
+        AgentTest::SetUp();
+    }
+};
+
+TEST_F(StandbyWins, AnEndThatIsNotConfirmedLetsNothingOut) {
+    const auto qemu = protect();
+    const TestPeer nic(*loop, options.state + "/net-out.sock");
+    const TestPeer back(*loop, options.state + "/net-back.sock");
+    nic.connection->send(framed(Bytes(1000, 'f')));
+    const auto asker = ask_for_the_end();
+    EXPECT_EQ(state(), "ending");
+    standby->close();
+    ASSERT_TRUE(loop.run_until([&] { return !asker->input.empty(); }));
+    EXPECT_THAT(std::string(answer(*asker).text("error")), HasSubstr("may have taken over"));
+    EXPECT_EQ(state(), "isolated");
+    EXPECT_THAT(back.input, ::testing::IsEmpty());
+}
+
+TEST_F(StandbyWins, AnEndThatIsConfirmedLetsTheGuestGoOn) {
+    const auto qemu = protect();
+    const TestPeer nic(*loop, options.state + "/net-out.sock");
+    const TestPeer back(*loop, options.state + "/net-back.sock");
+    const Bytes frame = framed(Bytes(1000, 'f'));
+    nic.connection->send_copy(frame);
+    const auto asker = ask_for_the_end();
+    EXPECT_THAT(back.input, ::testing::IsEmpty());
+    standby->send(AgentLink::tell(AgentLink::Kind::given_up));
+    ASSERT_TRUE(loop.run_until([&] { return !asker->input.empty(); }));
+    EXPECT_EQ(answer(*asker).text("state"), "ended");
+    EXPECT_TRUE(loop.run_until([&] { return back.input == frame; }));
+}
+
+TEST_F(AgentTest, WhoIsTakenSaysSoBehindEverythingElse) {
+    const auto qemu = protect();
+    standby->send(AgentLink::tell(AgentLink::Kind::taken));
+    ASSERT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::yields; }));
+    EXPECT_EQ(state(), "isolated");
+}
+
+// The standby's own reason is the agent's.
+TEST_F(AgentTest, AStandbyThatClosesSaysWhy) {
+    const auto qemu = protect();
+    standby->send(AgentLink::closing("the disk image could not be made durable"));
+    ASSERT_TRUE(loop.run_until([&] { return state() == "lost"; }));
+    const Json said = ask(loop, control, "{\"cmd\":\"status\"}\n");
+    EXPECT_EQ(said.text("reason"), "it closes the link: the disk image could not be made durable");
+}
+
+// A graphics card keeps its pictures in its state.
+TEST_F(AgentTest, AStateIsLargerThanAFrame) {
+    const auto qemu = protect(40U << 20);
+    EXPECT_EQ(state(), "protected");
 }
 
 }  // namespace

@@ -90,6 +90,11 @@ void Heartbeat::expect() {
     turn_ += 1;
 }
 
+void Heartbeat::guard() {
+    const std::lock_guard lock(judging_);
+    judge_.guard();
+}
+
 void Heartbeat::run() {
     become_urgent();
     const SystemClock clock;
@@ -148,6 +153,7 @@ void Heartbeat::receive() {
 
 void Heartbeat::judge() {
     const std::lock_guard lock(judging_);
+    if (heard_otherwise_.exchange(false)) judge_.heard_otherwise();
     const BeatJudge::Verdict verdict = judge_.period();
     if (verdict == last_) return;
     last_ = verdict;

@@ -40,6 +40,10 @@ class Heartbeat {
 
     // A peer has linked: what was told of the one before is over.
     void expect();
+    // Its guest is protected from now on: silence is judged strictly.
+    void guard();
+    // Its link has spoken.
+    void heard_otherwise() { heard_otherwise_ = true; }
 
   private:
     Heartbeat(Loop& loop, net::Descriptor socket, const AgentKey& key, bool dials,
@@ -63,6 +67,7 @@ class Heartbeat {
     std::uint64_t turn_ = 0;
     net::SocketAddress peer_;
     std::uint64_t number_ = 0;
+    std::atomic<bool> heard_otherwise_ = false;
     // How often the loop came by: what "hung" is judged by at the other end.
     std::atomic<std::uint64_t> work_{1};
     std::unique_ptr<Timer> tick_;

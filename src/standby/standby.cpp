@@ -211,9 +211,12 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
             session_->state() == colo::Secondary::committing_lost) {
             return false;
         }
-        primary_is_dead_ = protection_ended_ = stream_began_ = false;
+        primary_is_dead_ = protection_ended_ = stream_began_ = yielded_ = false;
         if (heartbeat_) heartbeat_->expect();
         return true;
+    };
+    handlers.heard = [this] {
+        if (heartbeat_) heartbeat_->heard_otherwise();
     };
     handlers.stream = [this](ByteView bytes) { return take_stream(bytes); };
     // Frames of a card without a gate here have left at the primary.
@@ -238,9 +241,10 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
                session_->state() == colo::Secondary::committing_first || is_behind();
     };
     handlers.farewell = [this](AgentLink::Kind kind) {
-        primary_is_dead_ = kind == AgentLink::Kind::dead;
-        protection_ended_ = kind == AgentLink::Kind::ends;
-        primary_left();
+        primary_is_dead_ = primary_is_dead_ || kind == AgentLink::Kind::dead;
+        protection_ended_ = protection_ended_ || kind == AgentLink::Kind::ends;
+        yielded_ = yielded_ || kind == AgentLink::Kind::yields;
+        primary_left(kind);
     };
     handlers.lost = [this](const Error& reason, bool at_fault) { link_ended(reason, at_fault); };
     agent_ = TRY(AgentPort::make(loop_, *options_.agent, options_.agent_key, std::move(tls),
@@ -272,8 +276,9 @@ Result<DiskEpochs*> Standby::disk_with(std::size_t number, std::uint64_t offset,
 
 void Standby::agent_in_trouble(BeatJudge::Verdict verdict) {
     if (!agent_->is_linked()) return;
-    drop_primary();
-    link_ended({ErrorCode::connection_lost, std::string(said_of_agent(verdict))}, false);
+    const std::string reason(said_of_agent(verdict));
+    drop_primary(reason);
+    link_ended({ErrorCode::connection_lost, reason}, false);
 }
 
 Result<> Standby::take_stream(ByteView bytes) {
@@ -294,21 +299,30 @@ Result<> Standby::take_stream(ByteView bytes) {
     return {};
 }
 
-// The primary's host says that its QEMU is dead, or that protection is over: nothing more comes.
-void Standby::primary_left() {
-    loop_.post([this] {
-        if (!agent_->is_linked()) return;
-        drop_primary();
-        link_ended({ErrorCode::connection_lost, primary_is_dead_
-                                                    ? "the primary's QEMU has ended, says its host"
-                                                    : "protection was given up"},
-                   false);
+// The primary's host says that its QEMU is dead, that protection is over, or that its guest stands
+// still: nothing more comes.
+void Standby::primary_left(AgentLink::Kind how) {
+    loop_.post([this, how] {
+        const bool linked = agent_->is_linked();
+        if (how == AgentLink::Kind::yields && yield_waits_) return begin_promotion();
+        // Its answer to what our operator has said.
+        if (!linked || ends_) return;
+        // It lets its guest go on when it has heard that we know. What is held here was said by a
+        // guest that goes on.
+        if (how == AgentLink::Kind::ends) {
+            for (const auto& network : networks_)
+                network->pass();
+            return agent_->give_up([] {});
+        }
+        const std::string reason = "the primary's QEMU has ended, says its host";
+        drop_primary(reason);
+        link_ended({ErrorCode::connection_lost, reason}, false);
     });
 }
 
-void Standby::drop_primary() {
+void Standby::drop_primary(const std::string& reason) {
     if (migration_) migration_->drop();
-    if (agent_) agent_->drop();
+    if (agent_) agent_->drop(reason);
 }
 
 std::string Standby::primary_address() const {
@@ -441,7 +455,7 @@ Result<> Standby::is_whole() const {
 void Standby::fail_session(const Error& error) {
     if (std::exchange(failed_, error)) return;
     loop_.post([this, error] {
-        drop_primary();
+        drop_primary(error.message);
         link_ended(error, false);
         // Nothing will end this commit: what was held before it counts.
         if (session_->state() == colo::Secondary::committing_lost) {
@@ -451,12 +465,13 @@ void Standby::fail_session(const Error& error) {
     });
 }
 
-void Standby::drop_link() {
-    drop_primary();
+void Standby::drop_link(const std::string& reason) {
+    drop_primary(reason);
 }
 
 void Standby::tell_protected() {
     stale_ = false;
+    if (heartbeat_) heartbeat_->guard();
     Facts facts;
     facts.epoch = store_->epoch();
     const auto saved = state_.save(facts);
@@ -529,7 +544,15 @@ void Standby::link_ended(const Error& reason, bool at_fault) {
     if (first && !at_fault) {
         print_error("the primary's link ended before its first whole state: " + reason.message);
     }
-    session_->link_lost(reason.message);
+    if (yield_waits_ && !yielded_) {
+        refuse_promotion(
+            protection_ended_
+                ? Error{ErrorCode::operation_invalid, "protection was given up at the primary"}
+                : Error{ErrorCode::operation_failed,
+                        "the primary did not say that it stands still (" + reason.message +
+                            "): it may go on. Ask again when you know that it does not"});
+    }
+    session_->link_lost(protection_ended_ ? "protection was given up" : reason.message);
     // A first state that nobody waits for any more; what was whole is committed without its
     // primary.
     if (session_->state() != colo::Secondary::committing_lost) commit_waits_ = false;
@@ -550,6 +573,9 @@ void Standby::watch_time() {
                 fail(ErrorCode::timeout, "QEMU did not run within {} s", to_ms(*limit) / 1000));
         } else {
             commit_waits_ = false;
+            // A first state is nobody's loss yet: who waits for it must hear of it all the same.
+            print_error(
+                fmt::format("no progress in time while {}", colo::name_of(session_->state())));
             session_->time_up();
         }
     }

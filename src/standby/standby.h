@@ -41,11 +41,11 @@ class Standby final : private SecondarySession::Owner {
     bool take_primary();
     Result<> take_stream(ByteView bytes);
     void agent_in_trouble(BeatJudge::Verdict verdict);
-    void primary_left();
+    void primary_left(AgentLink::Kind how);
     void ask_witness();
     void witness_settled(LeaseClient::Claim claim);
     std::string_view witness_says() const;
-    void drop_primary();
+    void drop_primary(const std::string& reason);
     std::string primary_address() const;
     Places places() const;
     StandbyVm::Files vm_files() const;
@@ -58,7 +58,7 @@ class Standby final : private SecondarySession::Owner {
     void seal_output() override;
     void begin_commit(std::uint64_t epoch) override;
     void release_output(std::uint64_t epoch) override;
-    void drop_link() override;
+    void drop_link(const std::string& reason) override;
     void tell_protected() override;
     void tell_checkpoint(const SecondarySession::CheckpointFacts& facts) override;
     void tell_lost(const std::string& reason) override;
@@ -80,6 +80,9 @@ class Standby final : private SecondarySession::Owner {
     void give_up(const ControlSocket::Reply& reply);
     Result<Json> dump(const Json& request);
     void ask_promotion(bool force, ControlSocket::Reply reply);
+    void ask_primary_to_yield();
+    void begin_promotion();
+    void refuse_promotion(const Error& error);
     Result<> may_promote(bool force) const;
     std::unique_ptr<FailoverStream> make_stream() const;
     Result<> mark_ran(bool ran);
@@ -132,6 +135,10 @@ class Standby final : private SecondarySession::Owner {
     std::int64_t last_commit_us_ = 0;
     std::uint64_t checkpoints_ = 0;
     ControlSocket::Reply promotion_reply_;
+    // The primary is linked, and has been told: it must say that it stands still.
+    bool yield_waits_ = false;
+    bool yielded_ = false;
+    std::unique_ptr<Timer> yield_bound_;
 };
 
 }  // namespace segue::standby

@@ -14,6 +14,9 @@ namespace {
 
 using colo::Secondary;
 
+// For what the primary has sent until it hears, and for its answer behind that.
+constexpr Duration kYieldBound = 10s;
+
 // "2026-11-21T16:05:09.123Z"
 std::string utc_text(std::int64_t wall_ms) {
     const auto seconds = static_cast<std::time_t>(wall_ms / 1000);
@@ -158,6 +161,8 @@ Result<> Standby::may_promote(bool force) const {
                     "no QEMU command line was given after --: nothing can be promoted");
     }
     if (ends_) return fail(ErrorCode::operation_invalid, "this standby was given up");
+    // Before the primary hears that we take over.
+    TRY(session_->may_promote());
     const std::uint64_t epoch = store_->epoch();
     if (state_.facts().ran && session_->state() != Secondary::promoted) {
         return fail(ErrorCode::operation_invalid,
@@ -166,7 +171,9 @@ Result<> Standby::may_promote(bool force) const {
                     epoch);
     }
     if (force) return {};
-    const bool holds = options_.on_loss == Options::OnLoss::hold;
+    // Whom the witness refuses has no bias of its own.
+    const bool granted = witness_ && witness_->state() == LeaseClient::Claim::granted;
+    const bool holds = options_.witness ? !granted : options_.on_loss == Options::OnLoss::hold;
     if (session_->is_protected()) {
         if (!holds) return {};
         return fail(ErrorCode::operation_invalid,
@@ -181,7 +188,7 @@ Result<> Standby::may_promote(bool force) const {
 }
 
 void Standby::ask_promotion(bool force, ControlSocket::Reply reply) {
-    if (session_->state() == Secondary::promoting) {
+    if (session_->state() == Secondary::promoting || yield_waits_) {
         return reply(fail(ErrorCode::operation_invalid,
                           "epoch {} is being promoted already: whoever asked first is answered",
                           store_->epoch()));
@@ -194,11 +201,35 @@ void Standby::ask_promotion(bool force, ControlSocket::Reply reply) {
     promotion_began_ = loop_.now();
     promotion_reply_ = std::move(reply);
     was_prestarted_ = vm_->is_prepared();
-    if (agent_ && session_->is_protected()) agent_->say_taken();
+    agent_ && agent_->is_linked() ? ask_primary_to_yield() : begin_promotion();
+}
+
+// A primary that is linked lives. It would go on alone if it only lost us: it must have said that
+// nothing of its guest leaves any more. What it has sent until then counts.
+void Standby::ask_primary_to_yield() {
+    yield_waits_ = true;
+    yield_bound_ = loop_.make_timer([this] {
+        const std::string reason = fmt::format("no answer within {} s", to_ms(kYieldBound) / 1000);
+        drop_primary("the standby takes over, and " + reason);
+        link_ended({ErrorCode::timeout, reason}, false);
+    });
+    yield_bound_->start(kYieldBound);
+    agent_->say_taken();
+}
+
+void Standby::begin_promotion() {
+    yield_waits_ = false;
+    if (yield_bound_) yield_bound_->cancel();
     const auto begun = session_->promote();
-    if (!begun && promotion_reply_) {
-        std::exchange(promotion_reply_, nullptr)(tl::make_unexpected(begun.error()));
-    }
+    if (!begun) refuse_promotion(begun.error());
+}
+
+void Standby::refuse_promotion(const Error& error) {
+    yield_waits_ = false;
+    if (yield_bound_) yield_bound_->cancel();
+    if (!promotion_reply_) return;
+    log_warning("standby", "not promoted: {}", error.message);
+    std::exchange(promotion_reply_, nullptr)(tl::make_unexpected(error));
 }
 
 void Standby::promote_vm() {
@@ -211,7 +242,7 @@ void Standby::promote_vm() {
         return loop_.post([this, fenced] { promotion_ended(fenced); });
     }
     // An agent may be linked whose stream has not begun: its disk writes end here.
-    drop_primary();
+    drop_primary("the standby takes over");
     for (const auto& network : networks_)
         network->serve_vm();
     for (const auto& disk : disks_) {

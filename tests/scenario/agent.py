@@ -150,11 +150,12 @@ class Agent:
                              "netdev": netdev, "queue": "tx", "indev": "in"})
         qmp("object-add", **{"qom_type": "filter-redirector", "id": "filter-out",
                              "netdev": netdev, "queue": "rx", "indev": "back", "outdev": "out"})
-        qmp("blockdev-add", **{"driver": "nbd", "node_name": "leg", "server": {
+        target = json.dumps({"driver": "nbd", "server": {
             "type": "unix", "path": str(self.state / "disk.sock")}})
-        qmp("blockdev-mirror", **{"job_id": "mirror", "device": node, "target": "leg",
-                                  "sync": "full", "copy_mode": "write-blocking",
-                                  "on_target_error": "report"})
+        qmp("drive-mirror", **{"job_id": "mirror", "device": node, "target": "json:" + target,
+                               "node_name": "leg", "mode": "existing", "sync": "full",
+                               "copy_mode": "write-blocking", "on_source_error": "stop",
+                               "on_target_error": "stop"})
         qmp.wait_event("BLOCK_JOB_READY", sb.PATIENCE)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """segue-agent: QEMU is answered at once, the standby commits, output leaves with the commit."""
 import os
+import signal
 import time
 
 import guest
@@ -61,6 +62,36 @@ def test_planned_takeover_loses_nothing(tmp_path):
         assert pair.primary.qmp("query-status")["running"] is False
         pair.outside.wait(pair.outside.last() + 50)
         assert pair.outside.irregular() == []
+        disk_went_on(pair)
+
+
+@pytest.mark.full
+def test_a_primary_that_does_not_say_that_it_stands_still_is_not_taken_over(tmp_path):
+    with Pair(tmp_path, "standby") as pair:
+        os.kill(pair.agent.process.pid, signal.SIGSTOP)
+        refused = pair.standby.control(cmd="promote", force=True)
+        assert "it may go on" in refused["error"], refused
+        assert pair.standby.control(cmd="status")["state"] == "lost"
+        # It hears then what it was told, and obeys; whoever knows that has the last word.
+        os.kill(pair.agent.process.pid, signal.SIGCONT)
+        said = pair.agent.wait(lambda said: said["state"] != "protected")
+        assert said["state"] == "isolated", said
+        promoted = pair.standby.control(cmd="promote", force=True)
+        assert "epoch" in promoted, promoted
+        pair.outside.wait(pair.outside.last() + 50)
+        assert pair.outside.irregular() == []
+        disk_went_on(pair)
+
+
+@pytest.mark.full
+def test_a_primary_that_is_taken_over_stands_still_first(tmp_path):
+    with Pair(tmp_path, "primary") as pair:
+        # Whatever it is doing: an epoch may be on its way, or being committed.
+        promoted = pair.standby.control(cmd="promote", force=True)
+        assert "epoch" in promoted, promoted
+        assert pair.agent.wait(lambda said: said["state"] == "isolated")
+        pair.outside.wait(pair.outside.last() + 50)
+        assert pair.outside.backward() == []
         disk_went_on(pair)
 
 

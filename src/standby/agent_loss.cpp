@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// segue-agent when it and its standby part, by a loss or on purpose: who goes on
+// (protect/loss_table.h), and what has to be heard before anything leaves.
+#include "base/log.h"
+#include "standby/agent.h"
+
+namespace segue::standby {
+namespace {
+
+// QEMU's connections end some moments before its process does.
+constexpr Duration kEndGrace = 500ms;
+
+}  // namespace
+
+void Agent::open_witness() {
+    if (!options_.witness) return;
+    WitnessLine::Handlers handlers;
+    handlers.settled = [this](LeaseClient::Claim claim) { witness_settled(claim); };
+    handlers.renewed = [this] { release_what_waits(); };
+    witness_ = std::make_unique<WitnessLine>(loop_, resolver_, *options_.witness, options_.key,
+                                             LeaseTable::Side::primary, std::move(handlers));
+}
+
+bool Agent::may_release() const {
+    return !witness_ || options_.gate == AgentOptions::Gate::standby || witness_->may_release();
+}
+
+void Agent::release_what_waits() {
+    if (release_waits_ == 0 || state_ != State::guarding) return;
+    release_frames(std::exchange(release_waits_, 0));
+}
+
+void Agent::witness_settled(LeaseClient::Claim claim) {
+    if (claim == LeaseClient::Claim::granted) {
+        if (state_ != State::asking) return;
+        log_warning("agent", "the witness lets the guest go on here");
+        return go_on_alone();
+    }
+    if (state_ == State::asking) {
+        state_ = State::isolated;
+        reason_ += "; the witness says that the standby has taken over";
+    } else if (state_ == State::guarding) {
+        taken_ = true;
+        lose("the witness says that the standby has taken over");
+    }
+}
+
+void Agent::go_on_alone() {
+    session_.thaw();
+    state_ = State::lost;
+    pass_frames();
+}
+
+loss::Case Agent::loss_case() const {
+    loss::Case one;
+    const bool first = session_.state() == colo::Secondary::committing_first;
+    if (session_.is_protected()) {
+        one.held = loss::Held::epochs;
+    } else if (first && !session_.is_withheld()) {
+        one.held = loss::Held::first_state;
+    }
+    one.said = taken_ ? loss::Said::taken : given_up_ ? loss::Said::given_up : loss::Said::nothing;
+    one.bias = witness_                                            ? loss::Bias::witness
+               : options_.on_loss == AgentOptions::OnLoss::promote ? loss::Bias::promote
+                                                                   : loss::Bias::hold;
+    one.guest = session_.is_frozen() ? loss::Guest::frozen : loss::Guest::runs;
+    return one;
+}
+
+// The standby is of no use any more. A guest that never was protected simply runs on.
+void Agent::lose(const std::string& reason) {
+    if (state_ == State::lost || state_ == State::asking || state_ == State::isolated ||
+        state_ == State::ended) {
+        return;
+    }
+    if (state_ == State::dead) return quit_->start(1s);
+    const loss::Course course = loss::who_goes_on(loss_case());
+    const bool as_wanted = state_ == State::ending && course == loss::Course::goes_on;
+    if (!as_wanted) {
+        log_warning("agent", "the standby is lost: {}; the guest {}", reason,
+                    loss::name_of(course));
+        reason_ = reason;
+    }
+    copy_grace_->cancel();
+    part(course);
+}
+
+void Agent::part(loss::Course course) {
+    const bool goes_on = course == loss::Course::goes_on;
+    const bool was_protected = session_.is_protected() || !goes_on;
+    state_ = course == loss::Course::asks ? State::asking
+             : !goes_on                   ? State::isolated
+             : ends_by_order_             ? State::ended
+                                          : State::lost;
+    connector_.reset();
+    send(AgentLink::closing(reason_));
+    if (goes_on) {
+        say_farewell(AgentLink::Kind::ends);
+    } else {
+        hold_cards();
+        // Where it may take over by itself it is not told that nothing is lost.
+        if (taken_) {
+            say_farewell(AgentLink::Kind::yields);
+        } else if (connection_) {
+            connection_->close();
+        }
+    }
+    if (was_protected) {
+        session_.standby_lost(goes_on);
+    } else if (qemu_ && !ends_by_order_) {
+        qemu_->close();
+    }
+    if (goes_on) pass_frames();
+    read_on();
+    if (state_ == State::asking) witness_->claim();
+    answer_freeze();
+}
+
+// Our side wants no standby any more. One that might take over by itself must have heard of it
+// first: until then nothing leaves, and if it never does, the table decides.
+void Agent::give_up(const std::string& reason, bool by_order) {
+    if (state_ == State::ending) return;
+    ends_by_order_ = by_order;
+    reason_ = reason;
+    copy_grace_->cancel();
+    if (!by_order) log_warning("agent", "the standby is given up: {}", reason);
+    const bool linked = connection_ && !connection_->is_closed();
+    if (linked) {
+        send(AgentLink::closing(reason));
+        say_farewell(AgentLink::Kind::ends);
+    }
+    // Frames that are held there leave there, before what the guest says next leaves here.
+    const bool waits =
+        linked && state_ == State::guarding && options_.gate == AgentOptions::Gate::standby;
+    if (!waits && loss::who_goes_on(loss_case()) == loss::Course::goes_on) {
+        return part(loss::Course::goes_on);
+    }
+    state_ = State::ending;
+    hold_cards();
+    if (!linked) lose(reason + "; there is no link to the standby to tell it");
+}
+
+// An epoch without its writes must not count anywhere. QEMU's own end looks the same from here, for
+// a moment.
+void Agent::copy_ended(std::size_t disk) {
+    const bool matters = state_ == State::linking || state_ == State::ready ||
+                         state_ == State::syncing || state_ == State::guarding;
+    if (!matters || !copy_reason_.empty()) return;
+    copy_reason_ = fmt::format("QEMU's copy of disk {} to the standby has ended", disk);
+    log_warning("agent", "{}", copy_reason_);
+    copy_grace_->start(kEndGrace);
+}
+
+void Agent::hold_cards() {
+    for (const auto& card : cards_)
+        card->gate.hold();
+}
+
+// Nothing of QEMU's waits for the standby any more: its main loop may be waiting for us.
+void Agent::read_on() {
+    full_ = false;
+    if (qemu_ && !qemu_->is_closed()) qemu_->set_reading(true);
+    for (const auto& disk : disks_)
+        disk->set_reading(true);
+}
+
+}  // namespace segue::standby
