@@ -97,6 +97,27 @@ def test_an_isolated_guest_that_is_destroyed_does_not_start_again(tmp_path):
 
 
 @pytest.mark.full
+def test_a_guest_that_was_alone_when_its_host_died_starts_again(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("define", machine.path)
+        one.virsh("start", machine.name)
+        machine.outside.wait(5)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        two.kill()
+        os.kill(machine.helper(two, "segue-standby"), signal.SIGKILL)
+        machine.wait(one, lambda said: said["state"] == "unprotected" and said["reason"])
+        # Recorded with the end of the attempt that is under way.
+        wait_until(lambda: machine.status(one)["detail"] != "syncing", 60, "it stands alone")
+        one.kill()
+        for pid, _ in one.qemus():
+            os.kill(pid, signal.SIGKILL)
+        one.start()
+        one.virsh("start", machine.name)
+        assert one.state_of(machine.name) == "running"
+
+
+@pytest.mark.full
 def test_a_standby_that_is_given_up_at_its_host_stops_no_guest(tmp_path):
     with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
         one.virsh("create", machine.path)

@@ -83,6 +83,10 @@ def test_a_host_that_stops_and_comes_back_is_not_heard(tmp_path):
         wait_until(lambda: one.state_of(machine.name) == "paused", 60, f"it stands still: {said}")
         machine.went_on()
         assert machine.status(two)["state"] == "promoted"
+        # The other host can be asked: nobody's word counts but its own.
+        with pytest.raises(Failed, match="runs at its standby"):
+            one.segue("unprotect", machine.name)
+        assert one.state_of(machine.name) == "paused"
 
 
 @pytest.mark.soak

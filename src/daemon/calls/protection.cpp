@@ -143,6 +143,8 @@ void restore_protections(const Services& services) {
             PrimaryProtection::restore(services, *domain, record);
         } else if (record.role == "standby") {
             StandbyProtection::restore(services, *domain, record);
+        } else if (record.role == "primary" && !PrimaryProtection::may_run_elsewhere(record)) {
+            (void)services.store.commit({storage::EraseProtection{record.domain}});
         } else if (record.role == "primary" || record.role == "former") {
             // Its QEMU ended while nobody looked, and its agent said so.
             mark_taken_over(services, **domain, record.peer);

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "daemon/domain_events.h"
 #include "daemon/fault.h"
 #include "daemon/guest.h"
 #include "daemon/host.h"
@@ -22,6 +23,8 @@ namespace {
 
 constexpr Duration kLook = 100ms;
 constexpr Duration kAgentBound = 15s;
+// An agent that does not answer in this time, and how often that is asked while it is set up.
+constexpr Duration kHangBound = 2s, kHangLook = 500ms;
 // The first state of a large guest takes its time; its silence is the agent's to judge.
 constexpr Duration kFirstStateBound = 3600s;
 
@@ -92,8 +95,45 @@ void PrimaryProtection::begin(const Services& services, const DomainPointer& dom
                 self->forget_record();
             }
             answered(tl::unexpected(error));
+            self->end_set_up({});
         });
     });
+}
+
+Result<> PrimaryProtection::is_wanted() const {
+    if (enders_.empty()) return {};
+    return fail(ErrorCode::operation_failed, "protection was given up while it was set up");
+}
+
+// Behind take_down(): whoever has asked for it hears.
+void PrimaryProtection::end_set_up(const Result<>& outcome) {
+    for (const Answer<>& answer : std::exchange(enders_, {})) {
+        if (state_ != State::isolated) {
+            answer(outcome);
+        } else {
+            answer(fail(ErrorCode::operation_failed, "{}", reason_));
+        }
+    }
+}
+
+void PrimaryProtection::watch_set_up() {
+    const Self self = shared_from_this();
+    set_up_watch_ = services_.loop.make_timer([self] {
+        if (self->state_ != State::setting_up || !self->agent_) return;
+        ask_helper(
+            self->services_, self->agent_file("control.sock"), Json::object({{"cmd", "status"}}),
+            [self](Result<Json> said) {
+                if (self->state_ != State::setting_up || !self->agent_) return;
+                if (!said && said.error().code == ErrorCode::timeout) {
+                    log_warning("daemon", "segue-agent hangs while it is set up: it is killed");
+                    self->agent_is_dead_ = true;
+                    return self->agent_->kill();
+                }
+                if (self->set_up_watch_) self->set_up_watch_->start(kHangLook);
+            },
+            kHangBound);
+    });
+    set_up_watch_->start(kHangLook);
 }
 
 // Answered once, whoever comes first.
@@ -130,6 +170,8 @@ void PrimaryProtection::set_up(Answer<> answer) {
                              std::move(done));
     });
     run_steps(std::move(steps), [self, answer](Result<> done) {
+        self->services_.loop.post([self] { self->set_up_watch_.reset(); });
+        if (done) done = self->is_wanted();
         if (!done) {
             self->reason_ = done.error().message;
             return answer(std::move(done));
@@ -268,6 +310,7 @@ void PrimaryProtection::start_agent(Answer<> done) {
     if (!started) return done(tl::unexpected(started.error()));
     agent_ = std::move(*started);
     save();
+    watch_set_up();
     done({});
 }
 
@@ -276,6 +319,7 @@ void PrimaryProtection::wait_for_agent(const std::string& wanted, Instant until,
         return done(fail(ErrorCode::operation_failed, "segue-agent ended: {}",
                          log_tail(agent_file("log"))));
     }
+    if (const auto still = is_wanted(); !still) return done(tl::unexpected(still.error()));
     if (services_.loop.now() > until) {
         return done(fail(ErrorCode::timeout, "segue-agent was not '{}' in time", wanted));
     }
@@ -304,7 +348,8 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
     for (std::size_t card = 0; card < netdevs_.size(); ++card)
         plug_network(steps, domain, {card, netdevs_[card], directory_});
     for (std::size_t disk = 0; disk < disks_.size(); ++disk)
-        plug_disk(steps, services_, domain, {disk, disks_[disk].node, directory_});
+        plug_disk(steps, services_, domain, {disk, disks_[disk].node, directory_},
+                  [self = shared_from_this()] { return self->is_wanted(); });
     begin_checkpoints(steps, domain, wish_.interval_ms, is_tcg(), directory_);
     return steps;
 }
@@ -312,18 +357,26 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
 // -- down
 
 void PrimaryProtection::take_down(Force force, Answer<> done) {
+    const bool was_guarding = state_ == State::guarding;
+    // Until it is known to know better: this host may end on the way.
+    may_have_taken_over_ = may_have_taken_over_ || (was_guarding && standby_may_win());
     enter(State::taking_down);
     const Self self = shared_from_this();
     std::vector<Step> steps;
     // First: QEMU is answered from here on, and the standby knows that it is over (the agent waits
-    // for that, within a bound of its own).
-    steps.push_back([self, force](Answer<> next) {
+    // for that, within a bound of its own). An agent that says nothing may not have told it.
+    steps.push_back([self, force, was_guarding](Answer<> next) {
         if (!self->agent_ || self->agent_is_dead_) return next({});
         ask_helper(
             self->services_, self->agent_file("control.sock"),
             Json::object({{"cmd", "end"}, {"force", force == Force::yes}}),
-            [self, next](Result<Json> said) {
-                if (!is_refused(said)) return next({});
+            [self, next, force, was_guarding](Result<Json> said) {
+                const bool unsure =
+                    !said && was_guarding && self->standby_may_win() && force == Force::no;
+                if (!is_refused(said) && !unsure) {
+                    self->may_have_taken_over_ = false;
+                    return next({});
+                }
                 self->reason_ = said.error().message;
                 self->stand_still();
                 next(tl::unexpected(said.error()));
@@ -341,14 +394,15 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         for (std::size_t card = 0; card < netdevs_.size(); ++card)
             unplug_network(steps, domain, card);
         unplug_disks(steps, services_, domain, disks_.size());
-        // Emulation was stopped for a first state that may never have come to its end.
-        if (is_tcg()) {
-            steps.push_back([domain](Answer<> next) {
-                const auto guest = domain->running_guest();
-                if (!guest) return next({});
-                (*guest)->execute("cont", {}, [next](Result<Json>) { next({}); });
+        steps.push_back([self, domain](Answer<> next) {
+            const auto guest = domain->running_guest();
+            if (!guest) return next({});
+            (*guest)->execute("cont", {}, [self, domain, next](Result<Json> said) {
+                const bool resumed = said && !domain->status.is(DomainState::running);
+                if (resumed) set_status(self->services_, *domain, RunningReason::unpaused);
+                next({});
             });
-        }
+        });
     }
     run_steps(std::move(steps), [self, done](Result<> outcome) {
         if (self->state_ == State::isolated) return done(std::move(outcome));

@@ -37,6 +37,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     static void restore(const Services& services, const DomainPointer& domain,
                         const storage::ProtectionRecord& record);
 
+    // Of a guest whose QEMU is gone: whether its standby had, or may have had, a state to run.
+    static bool may_run_elsewhere(const storage::ProtectionRecord& record);
+
     // Gives protection up, here and there.
     void end(Answer<> answer);
     // The standby goes on from exactly where this guest stops.
@@ -68,6 +71,12 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void open_witness(Answer<> done);
     void start_agent(Answer<> done);
     void wait_for_agent(const std::string& wanted, Instant until, Answer<> done);
+    // An agent that hangs now would hold the guest's writes, or all of it, without end.
+    void watch_set_up();
+    Result<> is_wanted() const;
+    void end_set_up(const Result<>& outcome);
+    // Whether the standby would take over by itself, or may ask somebody whether it should.
+    bool standby_may_win() const { return wish_.promote_on_loss || wish_.has_witness(); }
     std::vector<Step> qemu_steps();
     // An agent that refuses, because the standby may have taken over, has the last word: isolated
     // then, and an error. `force`: an operator has said that the standby does not run the guest.
@@ -80,6 +89,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void forget_record() const;
     void moved(const std::function<void()>& gone);
     void ask_whether_moved();
+    void end_isolated(Answer<> answer);
+    void end_now(Answer<> answer);
     void look();
     void looked(const Json& said);
     void steer(const Json& said);
@@ -128,6 +139,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     bool gate_at_primary_ = false;
     std::unique_ptr<QemuProcess> agent_;
     std::unique_ptr<Timer> timer_;
+    // `unprotect` came while it was set up: who asked.
+    std::vector<Answer<>> enders_;
+    std::unique_ptr<Timer> set_up_watch_;
     Answer<> waiting_;  // not_lost(): whoever asked, until it is answered
     bool looking_ = false;
     // Killed by us, or dead: it is not asked to end in peace.

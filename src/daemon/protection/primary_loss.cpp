@@ -101,6 +101,14 @@ void PrimaryProtection::try_again() {
     set_up([self](Result<> done) {
         if (done || self->state_ != State::setting_up) return;
         self->take_down(Force::no, [self](Result<>) {
+            const auto own = self->domain_.lock();
+            if (self->state_ == State::taking_down && !self->enders_.empty() && own) {
+                own->primary = nullptr;
+                self->forget_record();
+                self->log_event("protection was given up");
+                return self->end_set_up({});
+            }
+            self->end_set_up({});
             if (self->state_ != State::taking_down) return;
             self->enter(State::unprotected);
             self->after(kRetry, [self] { self->try_again(); });

@@ -208,6 +208,17 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     self->look();
 }
 
+bool PrimaryProtection::may_run_elsewhere(const storage::ProtectionRecord& record) {
+    const auto settings = Json::parse(record.settings);
+    if (!settings || settings->find("runs_on") != nullptr) return true;
+    if (settings->flag("may_have_taken_over")) return true;
+    if (record.state == name_of(State::unprotected)) return false;
+    const auto wish = ProtectionWish::parse(*settings);
+    // A first state may have been committed there, and nobody here has heard of it.
+    const bool decides_itself = !wish || wish->promote_on_loss || wish->has_witness();
+    return record.state != name_of(State::setting_up) || decides_itself;
+}
+
 void PrimaryProtection::look() {
     if (state_ != State::guarding || looking_) return;
     if (!agent_ || !agent_->running()) return agent_is_of_no_use("segue-agent has ended");
@@ -269,10 +280,52 @@ void PrimaryProtection::steer(const Json& said) {
 void PrimaryProtection::end(Answer<> answer) {
     const auto domain = domain_.lock();
     if (!domain) return answer({});
-    if (state_ == State::setting_up || state_ == State::taking_down || state_ == State::moving) {
+    // What it waits for is not waited for any longer; it is taken down by whoever set it up.
+    if (state_ == State::setting_up) return enders_.push_back(std::move(answer));
+    if (state_ == State::isolated) return end_isolated(std::move(answer));
+    if (state_ == State::taking_down || state_ == State::moving) {
         return answer(fail(ErrorCode::operation_invalid, "not possible while {}: ask again",
                            name_of(state_)));
     }
+    end_now(std::move(answer));
+}
+
+// The standby may run it. Where it can be asked, nobody's word counts but its own; where not, an
+// operator's.
+void PrimaryProtection::end_isolated(Answer<> answer) {
+    const Self self = shared_from_this();
+    const auto refuse = [self, answer](std::string_view how) {
+        const auto domain = self->domain_.lock();
+        answer(fail(ErrorCode::operation_invalid,
+                    "domain '{}' {} at its standby ({}): it cannot go on here. `virsh destroy` "
+                    "ends what stands still here",
+                    domain ? domain->name : "", how, self->wish_.standby));
+    };
+    ask_daemon(
+        services_, wish_.standby, "standby-status", Json::object({{"key", key_}}),
+        [self, answer, refuse](Result<Json> said) {
+            if (self->state_ != State::isolated) {
+                return answer(fail(ErrorCode::operation_invalid, "not possible while {}: ask again",
+                                   name_of(self->state_)));
+            }
+            const std::string_view promotion = said ? said->text("promotion") : "";
+            if (promotion == "yes") return refuse("runs");
+            if (promotion == "maybe") return refuse("may run");
+            // From here on it never will.
+            ask_daemon(self->services_, self->wish_.standby, "standby-end",
+                       Json::object({{"key", self->key_}}),
+                       [self, answer, refuse](Result<Json> ended) {
+                           const bool refused =
+                               !ended && ended.error().code == ErrorCode::operation_invalid;
+                           if (refused) return refuse("runs");
+                           self->end_now(answer);
+                       });
+        });
+}
+
+void PrimaryProtection::end_now(Answer<> answer) {
+    const auto domain = domain_.lock();
+    if (!domain) return answer({});
     const Self self = shared_from_this();
     const bool stood_still = state_ == State::isolated;
     // Whoever sees that and says this knows that the standby does not run it.
@@ -429,6 +482,8 @@ void PrimaryProtection::guest_gone() {
                      taken_over ? "and its standby at " + wish_.standby + " may run it"
                                 : std::string("and no standby is kept of it")));
     }
+    end_set_up(
+        fail(ErrorCode::operation_failed, "QEMU of domain '{}' ended meanwhile", domain->name));
     // The agent is to say its last words; then its files go.
     self->after(10s, [self] {
         if (self->agent_) self->agent_->terminate(1s);

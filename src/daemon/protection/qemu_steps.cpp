@@ -101,6 +101,10 @@ bool is_ours(const Json& instance) {
     return type == "chardev" && (is(kCharOut) || is(kCharBack) || is(kCharIn));
 }
 
+bool has_failed(const Json& job) {
+    return job.text("io-status") != "ok";
+}
+
 const Json* job_of(const Json& jobs, const std::string& mirror) {
     for (const Json& job : jobs.items()) {
         if (job.text("device") == mirror) return &job;
@@ -147,30 +151,38 @@ void unplug_network(Steps& steps, const DomainPointer& domain, std::size_t numbe
 }
 
 void plug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
-               const DevicePlug& disk) {
+               const DevicePlug& disk, const std::function<Result<>()>& wanted) {
     const std::string mirror = numbered(kMirror, disk.number);
-    const std::string node = numbered(kDiskNode, disk.number);
     const Json server = Json::object(
         {{"type", "unix"}, {"path", disk.directory + "/" + numbered_socket("disk", disk.number)}});
-    steps.push_back(
-        tell(domain, "blockdev-add",
-             Json::object({{"driver", "nbd"}, {"node-name", node}, {"server", server}})));
-    steps.push_back(tell(domain, "blockdev-mirror",
+    const Json target = Json::object({{"driver", "nbd"}, {"server", server}});
+    // Not blockdev-mirror: the node, and with it the connection, would outlive the job.
+    steps.push_back(tell(domain, "drive-mirror",
                          Json::object({{"job-id", mirror},
                                        {"device", disk.name},
-                                       {"target", node},
+                                       {"target", "json:" + target.dump()},
+                                       {"node-name", numbered(kDiskNode, disk.number)},
+                                       {"mode", "existing"},
                                        {"sync", "full"},
                                        {"copy-mode", "write-blocking"},
-                                       {"on-target-error", "report"}})));
-    steps.push_back([&services, domain, mirror](Answer<> done) {
+                                       {"on-source-error", "stop"},
+                                       {"on-target-error", "stop"}})));
+    steps.push_back([&services, domain, mirror, wanted](Answer<> done) {
         ask_until(
             services, domain, "query-block-jobs",
-            [mirror](const Json& said) -> std::optional<Result<>> {
+            [mirror, wanted](const Json& said) -> std::optional<Result<>> {
+                if (const auto still = wanted(); !still) return still;
                 const Json* job = job_of(said, mirror);
                 if (job == nullptr) {
                     return Result<>(fail(ErrorCode::operation_failed,
                                          "a disk could not be copied to the standby: see QEMU's "
                                          "log"));
+                }
+                if (has_failed(*job)) {
+                    return Result<>(fail(ErrorCode::operation_failed,
+                                         "a disk could not be copied to the standby: QEMU met an "
+                                         "I/O error ({})",
+                                         job->text("io-status")));
                 }
                 if (job->flag("ready")) return Result<>();
                 return std::nullopt;
@@ -195,8 +207,6 @@ void unplug_disk(Steps& steps, const Services& services, const DomainPointer& do
             },
             kLooksUntilEnded, [done](Result<>) { done({}); });
     });
-    steps.push_back(tell_and_ignore(domain, "blockdev-del",
-                                    Json::object({{"node-name", numbered(kDiskNode, number)}})));
 }
 
 }  // namespace
@@ -204,27 +214,15 @@ void unplug_disk(Steps& steps, const Services& services, const DomainPointer& do
 // A mirror that is cancelled in QEMU 7.2 frees its map of what is in flight before it has waited
 // for the guest's own writes, each of which clears its bits there when it ends (block/mirror.c:
 // immediate_exit beside active_write_settle()): the heap is corrupted, and QEMU dies some commands
-// later. Stopping the guest waits for them.
+// later. Stopping the guest waits for them. Neither does one fail by itself under a guest that
+// runs: it stops at an error, and comes here. Whoever protects a guest starts it again, also where
+// a daemon before this one has stopped it: nobody else may.
 void unplug_disks(Steps& steps, const Services& services, const DomainPointer& domain,
                   std::size_t count) {
     if (count == 0) return;
-    const auto runs = std::make_shared<bool>(false);
-    const auto tell_if_running = [&steps, domain, runs](const char* command) {
-        steps.push_back([domain, runs, command](Answer<> done) {
-            if (!*runs) return done({});
-            ask(domain, command, {}, [done](Result<Json>) { done({}); });
-        });
-    };
-    steps.push_back([domain, runs](Answer<> done) {
-        ask(domain, "query-status", {}, [runs, done](Result<Json> said) {
-            *runs = said && said->flag("running");
-            done({});
-        });
-    });
-    tell_if_running("stop");
+    steps.push_back(tell_and_ignore(domain, "stop", {}));
     for (std::size_t disk = 0; disk < count; ++disk)
         unplug_disk(steps, services, domain, disk);
-    tell_if_running("cont");
 }
 
 std::optional<EndedMirror> ended_mirror(const QmpEvent& event) {
@@ -244,9 +242,9 @@ std::optional<EndedMirror> ended_mirror(const QmpEvent& event) {
 
 std::optional<EndedMirror> missing_mirror(const Json& jobs, std::size_t disks) {
     for (std::size_t number = 0; number < disks; ++number) {
-        if (job_of(jobs, numbered(kMirror, number)) == nullptr) {
-            return EndedMirror{number, "QEMU does not know it any more"};
-        }
+        const Json* job = job_of(jobs, numbered(kMirror, number));
+        if (job == nullptr) return EndedMirror{number, "QEMU does not know it any more"};
+        if (has_failed(*job)) return EndedMirror{number, "QEMU met an I/O error"};
     }
     return std::nullopt;
 }

@@ -24,21 +24,25 @@ void plug_network(Steps& steps, const DomainPointer& domain, const DevicePlug& c
 void unplug_network(Steps& steps, const DomainPointer& domain, std::size_t number);
 
 // A mirror of the disk to the agent, every write of the guest there at once. Done when the other
-// side has everything.
+// side has everything, or when `wanted` (asked at each look) gives an error. Its connection is its
+// own: QEMU closes it when the mirror ends, for whatever reason, and the agent knows. An I/O error
+// stops the job and does not end it: see unplug_disks().
 void plug_disk(Steps& steps, const Services& services, const DomainPointer& domain,
-               const DevicePlug& disk);
-// All of so many; a guest that runs stands still meanwhile.
+               const DevicePlug& disk, const std::function<Result<>()>& wanted);
+// All of so many. The guest is left standing still.
 void unplug_disks(Steps& steps, const Services& services, const DomainPointer& domain,
                   std::size_t count);
 
-// A mirror that has come to its end by itself: from there on the standby misses what is written.
+// A mirror that has come to its end by itself, or stands still behind an I/O error: from there on
+// the standby misses what is written.
 struct EndedMirror {
     std::size_t disk = 0;  // its number
     std::string cause;
 };
 // Nothing: the event is about something else.
 std::optional<EndedMirror> ended_mirror(const QmpEvent& event);
-// The first of so many disks that is not among the jobs (query-block-jobs).
+// The first of so many disks that is not among the jobs (query-block-jobs), or whose job has
+// failed.
 std::optional<EndedMirror> missing_mirror(const Json& jobs, std::size_t disks);
 
 // COLO toward the agent. `stop_first`: emulation's dirty pages are right only from a standstill.
