@@ -314,7 +314,9 @@ void Standby::primary_left(AgentLink::Kind how) {
                 network->pass();
             return agent_->give_up([] {});
         }
-        const std::string reason = "the primary's QEMU has ended, says its host";
+        const std::string reason = how == AgentLink::Kind::yields
+                                       ? "the primary stands still, says its host"
+                                       : "the primary's QEMU has ended, says its host";
         drop_primary(reason);
         link_ended({ErrorCode::connection_lost, reason}, false);
     });
