@@ -17,6 +17,8 @@ constexpr std::uint32_t kGlzEncoders = 4;
 constexpr std::size_t kListStart = 80;
 constexpr std::size_t kListed = 4;
 constexpr std::size_t kLossyListed = 20;
+// A region of more boxes is taken for all that they span.
+constexpr std::size_t kMostBoxes = 1024;
 
 ImageCompression compression_of(std::uint8_t number) {
     const bool is_known = number <= static_cast<std::uint8_t>(ImageCompression::lz4);
@@ -40,8 +42,14 @@ migration::DisplayFixed fixed_of(const DisplayBlob& blob) {
     return fixed;
 }
 
+// In the order of a region's boxes: behind the last one in its row, or in a row below.
+bool follows(const canvas::Rect& rect, const canvas::Rect& last) {
+    const bool is_in_row = rect.top == last.top && rect.bottom == last.bottom;
+    return is_in_row ? rect.left >= last.right : rect.top >= last.bottom;
+}
+
 std::vector<extension::RegionRect> rects_of(canvas::Region region) {
-    if (region.rects().size() > extension::kRegionRects) region = canvas::Region(region.extents());
+    if (region.rects().size() > kMostBoxes) region = canvas::Region(region.extents());
     std::vector<extension::RegionRect> made;
     for (const canvas::Rect& rect : region.rects()) {
         extension::RegionRect one;
@@ -54,15 +62,27 @@ std::vector<extension::RegionRect> rects_of(canvas::Region region) {
     return made;
 }
 
-canvas::Region region_of(const std::vector<extension::RegionRect>& from,
-                         const SurfaceKnowledge& surface) {
+// The boxes as our servers write them: each cut to its surface before a region is made of them, and
+// in rows from top to bottom, none over another. Boxes that cross each other would become as many
+// as the product of their numbers.
+Result<canvas::Region> region_of(const std::vector<extension::RegionRect>& from,
+                                 const SurfaceKnowledge& surface) {
+    const canvas::Rect bounds{0, 0, surface.width, surface.height};
     std::vector<canvas::Rect> rects;
     rects.reserve(from.size());
-    for (const extension::RegionRect& rect : from)
-        rects.push_back({rect.left, rect.top, rect.right, rect.bottom});
+    for (const extension::RegionRect& one : from) {
+        const canvas::Rect rect =
+            canvas::intersection({one.left, one.top, one.right, one.bottom}, bounds);
+        if (rect.empty()) continue;
+        if (!rects.empty() && !follows(rect, rects.back())) {
+            return fail(ErrorCode::protocol,
+                        "display state: the boxes of a region are not in rows from top to bottom");
+        }
+        rects.push_back(rect);
+    }
     canvas::Region made{std::span<const canvas::Rect>(rects)};
-    made.intersect(canvas::Rect{0, 0, surface.width, surface.height});
-    return made;
+    // Two regions of many boxes each would have a union of more than both.
+    return rects.size() > kMostBoxes ? canvas::Region(made.extents()) : std::move(made);
 }
 
 extension::DisplayState extension_of(const DisplayBlob& blob) {
@@ -126,15 +146,15 @@ Result<> take_extension(const extension::DisplayState& state, Knowledge& knowled
         known.height = static_cast<std::int32_t>(surface.height);
         known.format = surface.format;
         known.marked = surface.marked;
-        known.stale = region_of(surface.stale, known);
-        known.lossy = region_of(surface.lossy, known);
+        known.stale = TRY(region_of(surface.stale, known));
+        known.lossy = TRY(region_of(surface.lossy, known));
     }
     for (const extension::CachedImage& image : state.images)
         knowledge.images.add(image.id, image.pixels);
     for (const extension::StreamState& stream : state.streams) {
         const auto surface = knowledge.surfaces.find(stream.surface);
         if (surface == knowledge.surfaces.end()) continue;
-        const canvas::Region area = region_of({stream.area}, surface->second);
+        const canvas::Region area = TRY(region_of({stream.area}, surface->second));
         if (!area.empty()) knowledge.streams[stream.id] = {stream.surface, area.extents()};
     }
     knowledge.preferred_compression = compression_of(state.preferred_compression);

@@ -120,5 +120,42 @@ TEST(DisplayBlob, ASurfaceThatIsDescribedButNotListedIsRefused) {
     EXPECT_FALSE(read_display_blob(wire::SharedBytes::copy(blob)));
 }
 
+// A surface of the greatest size with `count` rows, and as many columns across them where
+// `crossed`.
+Bytes blob_of_strips(std::int32_t count, bool crossed) {
+    DisplayBlob blob;
+    SurfaceKnowledge& surface = blob.knowledge.surfaces[0];
+    surface.width = surface.height = 32767;
+    Bytes bytes = write_display_blob(blob);
+    LittleWriter strips;
+    const auto strip = [&](std::int32_t left, std::int32_t top, std::int32_t right,
+                           std::int32_t bottom) {
+        for (const std::int32_t side : {left, top, right, bottom})
+            strips.u32(static_cast<std::uint32_t>(side));
+    };
+    for (std::int32_t at = 0; at < count; ++at)
+        strip(0, 2 * at, 32767, 2 * at + 1);
+    for (std::int32_t at = 0; crossed && at < count; ++at)
+        strip(2 * at, 0, 2 * at + 1, 32767);
+    // Behind magic, version, form and count: the surface's 17 bytes, and the number of stale boxes.
+    const std::size_t at = 88 + 13 + 17;
+    store<ByteOrder::little, std::uint32_t>(
+        bytes.data() + at, static_cast<std::uint32_t>(crossed ? 2 * count : count));
+    const Bytes made = strips.take();
+    bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at) + 4, made.begin(), made.end());
+    return bytes;
+}
+
+// Strips that cross each other are as many boxes as their product, if anybody makes them.
+TEST(DisplayBlob, AFewBytesDoNotBecomeMillionsOfBoxes) {
+    EXPECT_FALSE(read_display_blob(wire::SharedBytes::take(blob_of_strips(2000, true))));
+    const auto few = read_display_blob(wire::SharedBytes::take(blob_of_strips(500, false)));
+    ASSERT_TRUE(few) << few.error().message;
+    EXPECT_EQ(few->knowledge.surfaces.at(0).stale.rects().size(), 500u);
+    const auto many = read_display_blob(wire::SharedBytes::take(blob_of_strips(2000, false)));
+    ASSERT_TRUE(many) << many.error().message;
+    EXPECT_EQ(many->knowledge.surfaces.at(0).stale.rects().size(), 1u) << "all that they span";
+}
+
 }  // namespace
 }  // namespace segue::spice::server
