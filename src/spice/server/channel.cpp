@@ -154,7 +154,7 @@ Result<> Channel::data_came(const SharedBytes& blob) {
 }
 
 Result<> Channel::take_state(const SharedBytes& blob) {
-    if (!is_held()) return {};
+    if (!expects_data_ || has_state_) return {};
     TRY(restore(blob));
     has_state_ = true;
     waits_for_data_ = false;

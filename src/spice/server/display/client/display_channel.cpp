@@ -226,6 +226,7 @@ void DisplayChannel::empty_images() {
 // from another host, and the machine goes on with the images that it has.
 void DisplayChannel::image_cache_reset() {
     if (waits_for_machine_ && !guest_.is_running()) return;
+    forgot_images_meanwhile_ = expects_data();
     if (!is_migrating() && !frozen_) forget_images(knowledge_.images.take_all());
 }
 
@@ -321,12 +322,37 @@ Bytes DisplayChannel::migrate_data() {
     return write_display_blob(blob);
 }
 
+void DisplayChannel::go_without_data() {
+    ready_ = true;
+    drawn_while_held_.clear();
+}
+
+// The channel went on without its state, and has sent what it shows. What is known here is newer;
+// the caches, their content and the client's wishes only the other server could tell.
+void DisplayChannel::add_knowledge(Knowledge late) {
+    if (line_.bits_per_second()) late.low_bandwidth = knowledge_.low_bandwidth;
+    if (is_known(knowledge_.preferred_compression))
+        late.preferred_compression = knowledge_.preferred_compression;
+    late.monitors = std::move(knowledge_.monitors);
+    late.streams = std::move(knowledge_.streams);
+    // Of surfaces that were not made anew here, nobody noted what was drawn meanwhile.
+    for (auto& [id, known] : late.surfaces)
+        known.stale = canvas::Region(canvas::Rect{0, 0, known.width, known.height});
+    for (auto& [id, known] : knowledge_.surfaces)
+        late.surfaces.insert_or_assign(id, std::move(known));
+    knowledge_ = std::move(late);
+}
+
 Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
     DisplayBlob read = TRY(read_display_blob(blob));
-    if (ready_) return {};  // it came too late: the client was sent everything
     // What was sent here already the client has counted, too.
     set_serial(read.message_serial + messages_sent());
-    knowledge_ = std::move(read.knowledge);
+    const auto streams = std::exchange(read.knowledge.streams, {});
+    if (ready_) {
+        add_knowledge(std::move(read.knowledge));
+    } else {
+        knowledge_ = std::move(read.knowledge);
+    }
     if (late_wish_) knowledge_.preferred_compression = *late_wish_;
     line_.assume_low(knowledge_.low_bandwidth);
     apply_options();
@@ -337,6 +363,7 @@ Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
         shared_images().close();
         if (read.is_freezer) empty_images();
     }
+    if (forgot_images_meanwhile_) forget_images(knowledge_.images.take_all());
     send(display::InvalAllPalettes{});
     encoder_.forget_palettes();
     for (auto& [id, known] : knowledge_.surfaces) {
@@ -347,7 +374,7 @@ Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
             known.stale.unite(drawn->second);
     }
     drawn_while_held_.clear();
-    for (const auto& [id, stream] : std::exchange(knowledge_.streams, {}))
+    for (const auto& [id, stream] : streams)
         begin_stream(stream.surface, stream.area);
     return {};
 }

@@ -76,7 +76,8 @@ class DisplayChannel final : public Channel {
     std::uint32_t migrate_flags() const override;
     Bytes migrate_data() override;
     Result<> restore(const wire::SharedBytes& blob) override;
-    void go_without_data() override { ready_ = true; }
+    void go_without_data() override;
+    void add_knowledge(Knowledge late);
     void before_migrate() override;
     void message_sent(std::size_t bytes, bool ends_window) override;
     void ack_synced() override;
@@ -168,6 +169,8 @@ class DisplayChannel final : public Channel {
     // While the state of the source is awaited: where the surfaces here are not what the machine
     // brought along.
     std::map<std::uint32_t, canvas::Region> drawn_while_held_;
+    // The guest gave its images up while the state that names them was on its way.
+    bool forgot_images_meanwhile_ = false;
     // By off-screen surface: not drawn since it was last copied to where the client lacked it.
     std::map<std::uint32_t, canvas::Region> copied_once_;
     // By surface: lossy and not drawn since the last rest(); and of that, what is to be repaired.

@@ -254,10 +254,52 @@ TEST_F(DisplayChannelTest, WithoutTheStateEverythingIsSent) {
     EXPECT_EQ(numbers, (std::vector<std::uint16_t>{display::SurfaceCreate::kFromServer,
                                                    display::DrawFill::kFromServer,
                                                    display::Mark::kFromServer}));
-    // It comes late: nothing to add, and no reason to close.
-    wire::common::MigrateData late;
-    late.data = wire::SharedBytes::take(Bytes(write_display_blob({})));
-    EXPECT_TRUE(target->receive(from_client(late)));
+}
+
+// A client says its DISPLAY_INIT once, to its first server.
+TEST_F(DisplayChannelTest, LateStateBringsTheCachesBack) {
+    for (const bool is_beside : {false, true}) {
+        caches_ = std::make_shared<ClientCaches>();
+        DisplayOutput there;
+        channel_ = make_channel(there, true);
+        channel_->stop_waiting();
+        ASSERT_TRUE(channel_->is_ready());
+        there.messages.clear();
+        DisplayBlob blob;
+        blob.message_serial = 1000;
+        blob.knowledge.glz_dictionary_id = 3;
+        blob.knowledge.glz_window = 1 << 16;
+        blob.knowledge.glz_last_image_id = 41;
+        blob.knowledge.pixmap_cache_size = 4096;
+        blob.knowledge.images.add(kIcon, 256);
+        blob.knowledge.preferred_compression = ImageCompression::quic;
+        blob.knowledge.surfaces[9].width = blob.knowledge.surfaces[9].height = 8;
+        const std::uint64_t sent = channel_->messages_sent();
+        const Bytes state = write_display_blob(blob);
+        if (is_beside) {
+            ASSERT_TRUE(channel_->take_state(wire::SharedBytes::copy(state)));
+        }
+        wire::common::MigrateData late;
+        late.data = wire::SharedBytes::copy(state);
+        ASSERT_TRUE(channel_->receive(from_client(late)));
+        EXPECT_GE(channel_->messages_sent(), 1000 + sent);
+        EXPECT_LT(channel_->messages_sent(), 1010 + sent) << "counted once";
+        ASSERT_NE(channel_->encoder().dictionary(), nullptr);
+        EXPECT_GE(channel_->encoder().dictionary()->next_id(), 41u);
+        EXPECT_EQ(channel_->knowledge().preferred_compression, ImageCompression::quic);
+        const auto numbers = there.take_numbers();
+        EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::SurfaceCreate::kFromServer),
+                  0)
+            << "it has been sent the picture";
+        EXPECT_EQ(std::count(numbers.begin(), numbers.end(), display::SurfaceDestroy::kFromServer),
+                  1)
+            << "the surface that is gone here";
+        copy(put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1), 20, 4, 16, 16);
+        ASSERT_EQ(there.messages.size(), 1u);
+        const auto drawn = wire::parse<display::DrawCopy>(there.messages[0].body);
+        ASSERT_TRUE(drawn);
+        EXPECT_EQ(drawn->source.type, display::ImageType::from_cache);
+    }
 }
 
 TEST_F(DisplayChannelTest, WhatTheDeviceShowsBeforeTheMachineComesIsNeverSeen) {

@@ -226,6 +226,7 @@ bool DisplayChannel::has_lossy() const {
 }
 
 void DisplayChannel::rest() {
+    if (frozen_) return;  // the state that was told of its streams stays true
     end_idle_streams();
     for (auto& [id, known] : knowledge_.surfaces) {
         canvas::Region& resting = resting_[id];

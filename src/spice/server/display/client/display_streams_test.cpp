@@ -73,5 +73,19 @@ TEST_F(DisplayStreamsTest, AVideoIsFoundAndItsLeadIsTold) {
     EXPECT_EQ(leads.size(), 2u);
 }
 
+// The state that goes beside the client names them, and the serial that follows them.
+TEST_F(DisplayStreamsTest, AVideoOfAFrozenScreenDoesNotEnd) {
+    play(VideoAreas::kFrames);
+    ASSERT_EQ(sent<display::StreamCreate>().size(), 1u);
+    ASSERT_TRUE(channel_->carried_state(true));
+    output_.messages.clear();
+    stepped.at = stepped.at + 2s;
+    channel_->rest();
+    EXPECT_TRUE(output_.messages.empty());
+    channel_->thaw();
+    channel_->rest();
+    EXPECT_EQ(sent<display::StreamDestroy>().size(), 1u);
+}
+
 }  // namespace
 }  // namespace segue::spice::server
