@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/smartcard/reader.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "spice/server/smartcard/smartcard_channel.h"
 
@@ -32,6 +34,9 @@ void SmartcardReader::detach() {
             log_warning("spice", "smartcard reader {}: {}", id_, done.error().message);
     }
     port_.device().set_connected(false);
+    // What a client brought along, and what came of it, goes with the client.
+    if (std::exchange(has_brought_, false) || broken_) read_.clear();
+    broken_ = false;
 }
 
 // --- To the device ------------------------------------------------------------------------------
@@ -130,6 +135,7 @@ void SmartcardReader::restore(const wire::migration::Smartcard& state) {
     added_ = state.reader_added;
     const SharedBytes read = state.read_data.contiguous();
     read_.insert(read_.begin(), read.view().begin(), read.view().end());
+    has_brought_ = !read.empty();
     const SharedBytes unwritten = state.device.write_data.contiguous();
     port_.restore(
         {Bytes(unwritten.view().begin(), unwritten.view().end()), state.device.write_client_tokens},

@@ -57,6 +57,7 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     bool reading_ = false;
     bool broken_ = false;
     Bytes read_;
+    bool has_brought_ = false;  // the client, a part of `read_`
     DevicePort port_;
 };
 

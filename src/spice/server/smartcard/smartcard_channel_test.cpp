@@ -105,6 +105,34 @@ TEST_F(SmartcardTest, ADeviceThatSaysNonsenseIsNotRead) {
     EXPECT_TRUE(output_.messages.empty());
 }
 
+// It is not the device that said so.
+TEST_F(SmartcardTest, AClientsForgedStateEndsWithTheClient) {
+    for (const std::uint32_t promised : {0x7f000000u, 60000u}) {
+        wire::migration::Smartcard forged;
+        forged.device.connected = true;
+        BigWriter header;
+        header.u32(static_cast<std::uint32_t>(VscType::apdu));
+        header.u32(0);
+        header.u32(promised);
+        forged.read_data = SharedBytes::take(header.take());
+        wire::common::MigrateData data;
+        data.data = SharedBytes::take(Bytes(wire::encode(0, forged).body()));
+        FakeOutput hostile;
+        auto channel = link(hostile, true);
+        ASSERT_TRUE(channel->receive(from_client(data)));
+        reader_->wakeup();
+        channel.reset();
+        auto next = link(output_);
+        ASSERT_TRUE(next->receive(say(VscType::reader_add, 0, {})));
+        guest_.says = vsc(VscType::apdu, 0, numbered(7));
+        reader_->wakeup();
+        bool heard = false;
+        while (const auto message = output_.take<Data>())
+            heard |= message->type == VscType::apdu && message->data.contiguous().size() == 7;
+        EXPECT_TRUE(heard) << promised;
+    }
+}
+
 TEST_F(SmartcardTest, AnExchangeGoesOnBehindAMove) {
     auto channel = link(output_);
     ASSERT_TRUE(channel->receive(say(VscType::reader_add, 0, {})));
