@@ -36,6 +36,7 @@ Bytes own_message(std::uint32_t type, ByteView data) {
 
 Agent::Agent(Loop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)) {
     patience_ = loop_.make_timer([this] { give_up_arrived(); });
+    wait_bound_ = loop_.make_timer([this] { wait_no_longer(); });
 }
 
 Agent::~Agent() = default;
@@ -95,6 +96,7 @@ void Agent::set_running(bool running) {
     if (running && speaker_ != 0 && find(speaker_) == nullptr) end_unfinished(speaker_);
     if (running && !port_ && !arrived_.empty()) patience_->start(kAttachPatience);
     if (port_) port_->set_running(running);
+    bound_the_wait();
 }
 
 void Agent::wakeup() {
@@ -214,10 +216,12 @@ void Agent::join(ClientId id, User& user) {
     session.user = &user;
     session.knows = is_attached();
     expect_no_more(id);
+    bound_the_wait();
 }
 
 void Agent::leave(ClientId id) {
     expect_no_more(id);
+    late_.erase(id);
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return;
     const bool was_started = found->second.started;

@@ -82,11 +82,16 @@ class Agent final : private DevicePort::Owner {
     struct Carried {
         wire::migration::Main state;
         wire::extension::AgentState more;
+        // Without a seal of the server that it comes from: not to be believed where it could pass
+        // by what is forbidden here.
+        bool only_client_says = false;
     };
     Carried capture(ClientId id);
     // The client will bring the state of its former server: until restore(), join() or leave() the
     // device is held, so that nothing is read for nobody, and nothing of ours gets into the middle
-    // of what that server had begun to write.
+    // of what that server had begun to write. Where another client is here already, for at most
+    // kOthersPatience while the machine runs: what comes later is of no use.
+    static constexpr Duration kOthersPatience = 2s;
     void expect(ClientId id);
     void expect_no_more(ClientId id);
     // In place of join(), for a client with the state of its former server.
@@ -127,6 +132,9 @@ class Agent final : private DevicePort::Owner {
     void pay_back(Session& session, std::uint32_t tokens);
     bool anyone_started() const;
     void end_unfinished(ClientId id);
+    void bound_the_wait();
+    void wait_no_longer();
+    bool may_be_written(ByteView bytes) const;
     void take_arrived();
     void apply(ClientId id, const Carried& carried);
     void give_up_arrived();
@@ -150,6 +158,8 @@ class Agent final : private DevicePort::Owner {
     bool mouse_under_way_ = false;
     std::deque<AgentMouse> mice_;
     std::set<ClientId> expected_;
+    std::set<ClientId> late_;  // expected no more, and not here
+    std::unique_ptr<Timer> wait_bound_;
     // What clients brought, until the others are here, too, and the port opens.
     std::map<ClientId, Carried> arrived_;
     std::unique_ptr<Timer> patience_;

@@ -10,6 +10,25 @@ namespace segue::spice::server {
 using wire::SharedBytes;
 namespace extension = wire::extension;
 
+namespace {
+
+// Whole chunks as a client's words are written, each allowed.
+bool are_chunks(ByteView bytes, AgentFilter& filter, const AgentRules& rules) {
+    LittleReader reader(bytes);
+    while (reader.remaining() > 0) {
+        const std::uint32_t port = reader.u32();
+        const std::uint32_t size = reader.u32();
+        if (!reader.ok() || port != VDP_CLIENT_PORT || size > VD_AGENT_MAX_DATA_SIZE ||
+            size > reader.remaining()) {
+            return false;
+        }
+        if (filter.process(reader.bytes(size), rules) != AgentFilter::Verdict::pass) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
 // --- Source -------------------------------------------------------------------------------------
 
 void Agent::before_migrate(ClientId id) {
@@ -75,6 +94,28 @@ void Agent::expect(ClientId id) {
     if (port_) port_->set_held(true);
 }
 
+// A client that hangs must not keep the agent, and with it the pointer, from others.
+void Agent::bound_the_wait() {
+    if (expected_.empty() || sessions_.empty() || !running_) return wait_bound_->cancel();
+    wait_bound_->start(kOthersPatience);
+}
+
+void Agent::wait_no_longer() {
+    for (const ClientId id : std::set<ClientId>(expected_)) {
+        log_warning("spice", "the guest's agent: client {} brings no state: others go on", id);
+        late_.insert(id);
+        expect_no_more(id);
+    }
+}
+
+// What its former server had still to write, as a client says that does not have its word for it.
+// Where anything is forbidden here, only what can be judged: whole chunks from the first byte on.
+bool Agent::may_be_written(ByteView bytes) const {
+    if (rules_.copy_paste && rules_.file_transfer) return true;
+    AgentFilter filter;
+    return are_chunks(bytes, filter, rules_);
+}
+
 void Agent::expect_no_more(ClientId id) {
     if (expected_.erase(id) == 0 || !expected_.empty()) return;
     take_arrived();
@@ -86,7 +127,8 @@ void Agent::restore(ClientId id, User& user, const Carried& carried) {
     session.user = &user;
     session.knows = is_attached();
     const wire::migration::Main& state = carried.state;
-    if (state.agent_device.connected) {
+    const bool is_late = late_.erase(id) != 0;
+    if (state.agent_device.connected && !is_late) {
         session.knows = true;
         session.started = state.client_agent_started;
         session.account.restore(state.agent_device);
@@ -99,11 +141,13 @@ void Agent::restore(ClientId id, User& user, const Carried& carried) {
             piece.data = SharedBytes::copy(piece.data.contiguous().view());
         if (!port_ && running_) patience_->start(kAttachPatience);
     } else if (session.knows) {
-        // There was none at the source: the client learns of one that is here.
+        // There was none at the source, or it has talked without its client since: the client
+        // learns of one that is here.
         user.agent_connected(TokenAccount::kWindow);
     }
     expect_no_more(id);
     take_arrived();
+    bound_the_wait();
 }
 
 // When all are here: what one has begun to say another one's bytes may end.
@@ -124,20 +168,32 @@ void Agent::take_arrived() {
 
 void Agent::apply(ClientId id, const Carried& carried) {
     const wire::migration::Main& state = carried.state;
+    const bool is_restricted = !rules_.copy_paste || !rules_.file_transfer;
+    // What cannot be judged any more is dropped.
+    constexpr std::uint8_t kDrop = static_cast<std::uint8_t>(AgentFilter::Verdict::drop);
+    const bool is_doubtful = carried.only_client_says && is_restricted;
     reader_.restore(state);
-    from_agent_.restore(state.agent_remaining, state.agent_filter);
+    from_agent_.restore(state.agent_remaining, is_doubtful ? kDrop : state.agent_filter);
     const auto held = static_cast<std::uint32_t>(carried.more.held.size());
     const std::uint32_t tokens = state.agent_device.write_client_tokens;
     const SharedBytes unwritten = state.agent_device.write_data.contiguous();
-    port_->restore(
-        {Bytes(unwritten.view().begin(), unwritten.view().end()), tokens - std::min(held, tokens)},
-        id);
+    Bytes bytes(unwritten.view().begin(), unwritten.view().end());
+    if (carried.only_client_says && !may_be_written(bytes)) {
+        log_warning("spice",
+                    "the guest's agent: {} bytes that client {} brings are left out: they "
+                    "are not what it may say",
+                    bytes.size(), id);
+        bytes.clear();
+    }
+    port_->restore({std::move(bytes), tokens - std::min(held, tokens)}, id);
     Session* session = find(id);
     if (session == nullptr) {
         // It has gone already, and what it had begun to say has no end.
         if (state.client_remaining != 0 || !anyone_started()) end_unfinished(id);
         return;
     }
+    if (is_doubtful && session->filter.in_message())
+        session->filter.restore(session->filter.remaining(), kDrop);
     session->receives = session->started;
     for (std::size_t index = held; index-- > 0;)
         session->to_agent.push_front(carried.more.held[index].data.contiguous());

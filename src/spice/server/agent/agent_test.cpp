@@ -495,6 +495,58 @@ TEST_F(SeveralMove, NothingIsDoubledOrOutOfOrder) {
     }
 }
 
+// The pointer of those who are here goes through the agent, too.
+TEST_F(SeveralMove, AClientThatHangsDoesNotKeepTheAgentFromOthers) {
+    agent_->set_running(false);
+    for (const ClientId id : {1, 2})
+        agent_->before_migrate(id);
+    leave(1);
+    leave(2);
+    guest_.taken.clear();
+    auto after = target();
+    after->restore(1, users_[1], states_[1]);
+    const Bytes word = message(VD_AGENT_REPLY, numbered(8));
+    ASSERT_TRUE(after->data(1, SharedBytes::copy(word)));
+    EXPECT_TRUE(guest_.taken.empty());
+    EXPECT_TRUE(loop_.run_until([&] { return !guest_.taken.empty(); }, 20s));
+    EXPECT_EQ(guest_.taken, chunk(VDP_CLIENT_PORT, word));
+    // It comes after all: what stood in the middle then is of no use, and it has an agent.
+    const int connected = users_[2].connected;
+    after->restore(2, users_[2], states_[2]);
+    EXPECT_EQ(users_[2].connected, connected + 1);
+    EXPECT_EQ(guest_.taken, chunk(VDP_CLIENT_PORT, word));
+}
+
+TEST_F(AgentTest, WhatOnlyAClientSaysPassesByNoRule) {
+    const Bytes clipboard = message(VD_AGENT_CLIPBOARD, numbered(40));
+    const Bytes reply = message(VD_AGENT_REPLY, numbered(8));
+    const auto written = [&](const Bytes& bytes, bool copy_paste, bool only_client_says) {
+        guest_ = {};
+        auto target = make();
+        AgentRules rules;
+        rules.copy_paste = copy_paste;
+        target->set_rules(rules);
+        attach(*target);
+        Agent::Carried carried;
+        carried.state.agent_device.connected = true;
+        carried.state.agent_device.write_data = SharedBytes::copy(bytes);
+        carried.only_client_says = only_client_says;
+        FakeUser user;
+        target->restore(1, user, carried);
+        Bytes taken = guest_.taken;
+        target->leave(1);
+        return taken;
+    };
+    const Bytes forbidden = chunk(VDP_CLIENT_PORT, clipboard);
+    EXPECT_EQ(written(forbidden, false, false), forbidden) << "its server has judged it";
+    EXPECT_TRUE(written(forbidden, false, true).empty());
+    EXPECT_EQ(written(chunk(VDP_CLIENT_PORT, reply), false, true), chunk(VDP_CLIENT_PORT, reply));
+    EXPECT_EQ(written(forbidden, true, true), forbidden) << "nothing is forbidden";
+    EXPECT_TRUE(written(chunk(VDP_SERVER_PORT, reply), false, true).empty())
+        << "in the server's name";
+    EXPECT_TRUE(written(Bytes(40, 0xff), false, true).empty()) << "no chunk";
+}
+
 TEST_F(SeveralMove, AMessageUnderWayIsNotCutIntoByAnothers) {
     const std::vector<Bytes> pieces = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
     const Bytes early = message(VD_AGENT_REPLY, Bytes(8));
