@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/cursor/cursor_channel.h"
 
+#include <algorithm>
+
 namespace segue::spice::server {
 namespace {
 
@@ -30,6 +32,11 @@ void CursorChannel::start() {
         stop_waiting();
         return;
     }
+    send_init();
+}
+
+void CursorChannel::send_init() {
+    cached_.clear();
     cursor::Init init;
     init.position = point(state_->x, state_->y);
     init.trail_length = state_->trail_length;
@@ -44,7 +51,7 @@ Result<> CursorChannel::handle(std::uint16_t number, const wire::SharedBytes&) {
                 number);
 }
 
-cursor::Cursor CursorChannel::cursor_on_wire() const {
+cursor::Cursor CursorChannel::cursor_on_wire() {
     cursor::Cursor made;
     const std::shared_ptr<const CursorShape>& shape = state_->shape;
     // A shape whose bounds no client accepts is not sent.
@@ -53,14 +60,33 @@ cursor::Cursor CursorChannel::cursor_on_wire() const {
         made.flags = cursor::CursorFlags::none;
         return made;
     }
+    made.flags = use_cache(shape->unique);
     made.header.unique = shape->unique;
     made.header.type = static_cast<cursor::CursorType>(shape->type);
     made.header.width = shape->width;
     made.header.height = shape->height;
     made.header.hot_spot_x = shape->hot_spot_x;
     made.header.hot_spot_y = shape->hot_spot_y;
-    made.data = wire::SharedBytes::owned(shape, shape->data);
+    if (!wire::has(made.flags, cursor::CursorFlags::from_cache))
+        made.data = wire::SharedBytes::owned(shape, shape->data);
     return made;
+}
+
+// A shape that the guest does not name is not kept.
+cursor::CursorFlags CursorChannel::use_cache(std::uint64_t unique) {
+    if (unique == 0) return {};
+    const auto found = std::find(cached_.begin(), cached_.end(), unique);
+    const bool is_cached = found != cached_.end();
+    if (is_cached) cached_.erase(found);
+    cached_.push_back(unique);
+    if (is_cached) return cursor::CursorFlags::from_cache;
+    if (cached_.size() > kMostCached) {
+        cursor::InvalOne forget;
+        forget.id = cached_.front();
+        cached_.pop_front();
+        send(forget);
+    }
+    return cursor::CursorFlags::cache_me;
 }
 
 void CursorChannel::changed(const CursorCommand& command) {
@@ -74,7 +100,8 @@ void CursorChannel::changed(const CursorCommand& command) {
 
 void CursorChannel::reset() {
     shape_changed_ = place_changed_ = trail_changed_ = false;
-    send(cursor::Reset{});
+    if (!was_reset_) send(cursor::Reset{});
+    was_reset_ = true;
 }
 
 void CursorChannel::pump() {
@@ -83,11 +110,20 @@ void CursorChannel::pump() {
 
 void CursorChannel::before_migrate() {
     send_changes(true);
+    // Another server does not know what is kept, nor that its first word must be an INIT.
+    if (was_reset_) send_init();
+    if (!cached_.empty()) send(cursor::InvalAll{});
+    was_reset_ = false;
+    cached_.clear();
 }
 
 void CursorChannel::send_changes(bool has_room) {
     if (!has_room) return;
     const CursorState& now = *state_;
+    if (was_reset_ && (shape_changed_ || place_changed_ || trail_changed_)) {
+        send_init();
+        was_reset_ = shape_changed_ = place_changed_ = trail_changed_ = false;
+    }
     if (shape_changed_) {
         cursor::Set set;
         set.position = point(now.x, now.y);

@@ -2,6 +2,7 @@
 // The pointer of a display, for one client. Only the newest state is ever sent: there is no queue.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 
@@ -22,7 +23,12 @@ class CursorChannel final : public Channel {
     void start() override;
     void on_room() override { pump(); }
 
+    // Shapes that the guest names are kept by the client, the latest used of them; so many as
+    // stock's server lets it keep.
+    static constexpr std::size_t kMostCached = 256;
+
     void changed(const CursorCommand& command);
+    // The client takes nothing but an INIT behind that.
     void reset();
     // Sends what changed, when there is room.
     void pump();
@@ -31,7 +37,9 @@ class CursorChannel final : public Channel {
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
     // No state is carried: the client keeps what it has, so it must have the newest.
     void before_migrate() override;
-    wire::cursor::Cursor cursor_on_wire() const;
+    void send_init();
+    wire::cursor::Cursor cursor_on_wire();
+    wire::cursor::CursorFlags use_cache(std::uint64_t unique);
     void send_changes(bool has_room);
 
     const std::shared_ptr<const CursorState> state_;
@@ -40,6 +48,8 @@ class CursorChannel final : public Channel {
     bool shape_changed_ = false;
     bool place_changed_ = false;
     bool trail_changed_ = false;
+    bool was_reset_ = false;
+    std::deque<std::uint64_t> cached_;  // the latest used last
 };
 
 }  // namespace segue::spice::server
