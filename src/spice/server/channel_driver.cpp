@@ -4,6 +4,18 @@
 #include "base/log.h"
 
 namespace segue::spice::server {
+namespace {
+
+// What may wait for a client that asks for much there and reads nothing; the largest message of
+// these channels, a pointer's shape, has 1 MiB.
+constexpr std::size_t kMostWaitingWithoutImages = std::size_t{16} << 20;
+
+bool has_no_images(wire::ChannelType type) {
+    return type == wire::ChannelType::main || type == wire::ChannelType::inputs ||
+           type == wire::ChannelType::cursor;
+}
+
+}  // namespace
 
 ChannelDriver::ChannelDriver(Loop& loop, std::unique_ptr<Transport> transport, const Make& make,
                              OnLost on_lost)
@@ -25,6 +37,8 @@ void ChannelDriver::start() {
         channel_->on_room();
     };
     handlers.on_lost = [this](const std::string& reason) { lose(reason); };
+    if (has_no_images(channel_->key().type))
+        transport_->set_most_waiting(kMostWaitingWithoutImages);
     transport_->attach(loop_, std::move(handlers));
     channel_->start();
 }

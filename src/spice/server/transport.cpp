@@ -110,7 +110,7 @@ void Transport::enqueue(wire::SharedBytes bytes) {
     if (bytes.empty() || lost_) return;
     waiting_ += bytes.size();
     output_.push_back(std::move(bytes));
-    if (waiting_ + output_.size() * kPieceCost > kMostWaiting)
+    if (waiting_ + output_.size() * kPieceCost > most_waiting_)
         lose("the peer does not read what it asks for");
 }
 

@@ -71,6 +71,8 @@ class Transport {
     // lost. The largest image has 128 MiB.
     static constexpr std::size_t kMostWaiting = std::size_t{256} << 20;
     static constexpr std::size_t kPieceCost = 256;
+    // The same for a channel that sends no images.
+    void set_most_waiting(std::size_t most) { most_waiting_ = most; }
     // Bytes queued that the socket has not taken.
     std::size_t waiting() const { return waiting_; }
     // Not reading is back-pressure toward the peer; its end is then not noticed either.
@@ -99,6 +101,7 @@ class Transport {
     std::deque<wire::SharedBytes> output_;
     std::size_t first_offset_ = 0;
     std::size_t waiting_ = 0;
+    std::size_t most_waiting_ = kMostWaiting;
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
     bool reading_ = true;

@@ -97,5 +97,17 @@ TEST_F(TransportTest, SmallPiecesAreCountedAtTheirCost) {
     EXPECT_TRUE(loop.run_until([&] { return !lost.empty(); }));
 }
 
+TEST_F(TransportTest, AChannelWithoutImagesMayHaveLessThatWaits) {
+    constexpr std::size_t kMost = 1u << 20;
+    transport->set_most_waiting(kMost);
+    transport->send({wire::SharedBytes::take(Bytes(kMost / 2))});
+    EXPECT_LE(transport->waiting(), kMost);
+    for (int count = 0; count < 20 && lost.empty(); ++count) {
+        transport->send({wire::SharedBytes::take(Bytes(kMost / 2))});
+        loop.run_for(1ms);
+    }
+    EXPECT_FALSE(lost.empty());
+}
+
 }  // namespace
 }  // namespace segue::spice::server
