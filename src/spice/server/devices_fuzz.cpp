@@ -69,7 +69,7 @@ void talk(Channel& channel, const Input& input) {
 void talk_to_agent(const Input& input, Loop& loop, FakeGuest& guest) {
     Agent agent(loop, {[] {}, [](Bytes) {}, [] { return Bytes(4); }});
     AgentRules rules;
-    rules.monitors_to_devices = (input.choice & 0x40) != 0;
+    rules.monitors_to_devices = [takes = (input.choice & 0x40) != 0] { return takes; };
     agent.set_rules(rules);
     NoUser one;
     NoUser two;

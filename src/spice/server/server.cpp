@@ -146,11 +146,12 @@ void Server::apply_options() {
     AgentRules agent;
     agent.copy_paste = options_.agent_copy_paste;
     agent.file_transfer = options_.agent_file_transfer;
-    agent.monitors_to_devices =
-        !displays_.empty() &&
-        std::all_of(displays_.begin(), displays_.end(), [](const auto& display) {
-            return display->device().client_monitors_config(nullptr);
-        });
+    agent.monitors_to_devices = [this] {
+        return !displays_.empty() &&
+               std::all_of(displays_.begin(), displays_.end(), [](const auto& display) {
+                   return display->device().client_monitors_config(nullptr);
+               });
+    };
     devices_->agent().set_rules(agent);
     update_mouse_mode();
 }

@@ -17,7 +17,8 @@ AgentFilter::Verdict judge(std::uint32_t type, const AgentRules& rules) {
         case VD_AGENT_FILE_XFER_STATUS:
         case VD_AGENT_FILE_XFER_DATA: return rules.file_transfer ? Verdict::pass : Verdict::drop;
         case VD_AGENT_MONITORS_CONFIG:
-            return rules.monitors_to_devices ? Verdict::monitors : Verdict::pass;
+            return rules.monitors_to_devices && rules.monitors_to_devices() ? Verdict::monitors
+                                                                            : Verdict::pass;
         default: return Verdict::pass;
     }
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "base/bytes.h"
 
@@ -13,8 +14,9 @@ namespace segue::spice::server {
 struct AgentRules {
     bool copy_paste = true;
     bool file_transfer = true;
-    // The display devices take the client's monitors themselves.
-    bool monitors_to_devices = false;
+    // Whether the display devices take the client's monitors themselves, asked each time: it is
+    // the guest's drivers that say so. Empty: no.
+    std::function<bool()> monitors_to_devices;
 };
 
 class AgentFilter {

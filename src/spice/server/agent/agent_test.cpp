@@ -179,7 +179,7 @@ TEST_F(AgentTest, WhatTheEmbedderForbidsDoesNotPassAndIsNotAnnounced) {
 
 TEST_F(AgentTest, MonitorsGoToDevicesThatTakeThem) {
     AgentRules rules;
-    rules.monitors_to_devices = true;
+    rules.monitors_to_devices = [] { return true; };
     agent_->set_rules(rules);
     begin();
     LittleWriter config;
@@ -192,10 +192,35 @@ TEST_F(AgentTest, MonitorsGoToDevicesThatTakeThem) {
     EXPECT_TRUE(guest_.taken.empty());
 }
 
+// A guest's driver comes, and goes again, long after the server has been told of the device.
+TEST_F(AgentTest, DevicesAreAskedEachTimeWhetherTheyTakeMonitors) {
+    bool driver_is_there = false;
+    AgentRules rules;
+    rules.monitors_to_devices = [&] { return driver_is_there; };
+    agent_->set_rules(rules);
+    begin();
+    LittleWriter config;
+    config.u32(1);
+    config.u32(0);
+    config.bytes(numbered(sizeof(VDAgentMonConfig)));
+    const Bytes data = config.take();
+    const Bytes said = message(VD_AGENT_MONITORS_CONFIG, data);
+    ASSERT_TRUE(say(1, said));
+    EXPECT_TRUE(monitors_.empty());
+    EXPECT_EQ(guest_.taken, chunk(VDP_CLIENT_PORT, said));
+    driver_is_there = true;
+    ASSERT_TRUE(say(1, said));
+    EXPECT_EQ(std::exchange(monitors_, {}), data);
+    driver_is_there = false;
+    ASSERT_TRUE(say(1, said));
+    EXPECT_TRUE(monitors_.empty());
+    EXPECT_EQ(guest_.taken.size(), 2 * chunk(VDP_CLIENT_PORT, said).size());
+}
+
 // The devices read as many monitors as the message says it has, and their sizes where it says so.
 TEST_F(AgentTest, MonitorsThatAreNotThereReachNoDevice) {
     AgentRules rules;
-    rules.monitors_to_devices = true;
+    rules.monitors_to_devices = [] { return true; };
     for (const std::uint32_t flags : {0u, 1u << 1}) {
         LittleWriter config;
         config.u32(2);
