@@ -148,7 +148,7 @@ int spice_server_set_ticket(SpiceServer* s, const char* passwd, int lifetime, in
     return guarded_value("set_ticket", -1, [&] {
         Ticket ticket;
         ticket.password = text_or_empty(passwd);
-        if (lifetime > 0)
+        if (lifetime != 0)  // what has ended before it began, too
             ticket.expiry = segue::SystemClock().now() + std::chrono::seconds(lifetime);
         return as_status("set_ticket",
                          s->server.set_ticket(std::move(ticket), fail_if_connected != 0,

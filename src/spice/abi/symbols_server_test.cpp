@@ -270,6 +270,10 @@ TEST(Symbol, spice_server_set_ticket) {
     options.password = "other";
     EXPECT_TRUE(embedder.run_until(
         [&] { return Peer(embedder, options).link() == LinkError::permission_denied; }));
+    // One that has ended before it began lets nobody in.
+    EXPECT_EQ(spice_server_set_ticket(embedder.server, "third", -1, 0, 0), 0);
+    options.password = "third";
+    EXPECT_EQ(Peer(embedder, options).link(), LinkError::permission_denied);
 }
 TEST(Symbol, spice_server_set_channel_security) {
     Embedder embedder;
