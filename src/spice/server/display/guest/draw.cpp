@@ -18,6 +18,8 @@ using canvas::RopInput;
 
 // A clip of more rectangles than any driver makes.
 constexpr std::uint32_t kMostClipRects = 1u << 16;
+// Of another surface, kept until it is drawn here.
+constexpr std::int64_t kMostKeptPixels = std::int64_t{1} << 18;
 
 canvas::Rect rect_of(const QXLRect& rect) {
     return {rect.left, rect.top, rect.right, rect.bottom};
@@ -181,12 +183,7 @@ class Draw {
         if (area.empty() || !target_.bounds().contains(area))
             return fail(ErrorCode::protocol, "guest drawing: its own area leaves the surface");
         surface_.drawn_image();
-        canvas::Image made =
-            TRY(canvas::Image::create(target_.format(), area.width(), area.height()));
-        const canvas::Region all(made.bounds());
-        Result<> done = canvas::copy(made, all, made.bounds(), {&target_, area}, canvas::Rop::copy);
-        if (!done) return tl::make_unexpected(done.error());
-        return made;
+        return part_of(target_, area);
     }
 
     Result<> fill() {
@@ -227,10 +224,21 @@ class Draw {
         const Rop rop = canvas::rop_from_descriptor(guest.rop_descriptor, RopInput::source,
                                                     RopInput::destination);
         if (rop == Rop::copy && guest.mask.bitmap == 0) TRY(note_repeatable(guest, from.area));
-        const canvas::Point shift = shift_to(from.area.left, from.area.top);
-        const bool covers =
-            rop == Rop::copy && is_as_it_is(from.area) && source_surface_ == nullptr;
-        if (covers && put_off(PendingDrawing::Kind::picture, drawing_.region, shift)) return {};
+        const bool covers = rop == Rop::copy && is_as_it_is(from.area);
+        // What another surface shows now is kept, where drawing all that waits costs more.
+        const bool is_kept = source_surface_ != nullptr && source_surface_ != &surface_ &&
+                             canvas::bits_per_pixel(target_.format()) >= 16 &&
+                             from.area.width() * from.area.height() <= kMostKeptPixels;
+        if (covers && is_kept) {
+            canvas::Image kept = TRY(part_of(image_, from.area));
+            if (put_off(PendingDrawing::Kind::picture, drawing_.region, shift_to(0, 0))) {
+                image_ = std::move(kept);
+                return {};
+            }
+        } else if (covers && source_surface_ == nullptr) {
+            const canvas::Point shift = shift_to(from.area.left, from.area.top);
+            if (put_off(PendingDrawing::Kind::picture, drawing_.region, shift)) return {};
+        }
         surface_.drawn_image();
         return canvas::copy(target_, drawing_.region, box_, from, rop);
     }

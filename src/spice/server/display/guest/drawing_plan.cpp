@@ -24,7 +24,18 @@ canvas::Region common(canvas::Region one, const canvas::Region& other) {
     return one;
 }
 
+std::int64_t area_of(const canvas::Region& region) {
+    return region.extents().width() * region.extents().height();
+}
+
 }  // namespace
+
+Result<canvas::Image> part_of(const canvas::Image& image, const canvas::Rect& area) {
+    canvas::Image made = TRY(canvas::Image::create(image.format(), area.width(), area.height()));
+    const canvas::Region all(made.bounds());
+    TRY(canvas::copy(made, all, made.bounds(), {&image, area}, canvas::Rop::copy));
+    return made;
+}
 
 canvas::Rect shifted(const canvas::Rect& rect, canvas::Point by) {
     return {rect.left + by.x, rect.top + by.y, rect.right + by.x, rect.bottom + by.y};
@@ -52,20 +63,19 @@ void draw_part(canvas::Image& surface, const PendingDrawing& drawing, const canv
     }
 }
 
-std::optional<DrawingPlan> DrawingPlan::make(std::span<const PendingDrawing> drawings) {
+DrawingPlan DrawingPlan::make(std::span<const PendingDrawing> drawings) {
     DrawingPlan plan;
-    canvas::Region all;
-    for (const PendingDrawing& drawing : drawings)
-        all.unite(drawing.region);
-    plan.pieces_.push_back({std::move(all), {}});
-    for (auto at = drawings.rbegin(); at != drawings.rend(); ++at) {
-        plan.go_back_before(*at);
-        if (!plan.is_cheap()) return std::nullopt;
-    }
+    constexpr canvas::Rect kEverything{0, 0, canvas::kMaxSide, canvas::kMaxSide};
+    plan.pieces_.push_back({canvas::Region(kEverything), {}});
+    std::size_t older = drawings.size();
+    do
+        plan.go_back_before(drawings[--older]);
+    while (older > 0 && plan.is_cheap());
+    plan.drawings_ = drawings.subspan(older);
     const auto stays = [](const Piece& piece) { return piece.shift == canvas::Point{}; };
     plan.pieces_.erase(std::remove_if(plan.pieces_.begin(), plan.pieces_.end(), stays),
                        plan.pieces_.end());
-    if (!plan.sort_moves()) return std::nullopt;
+    plan.sort_moves();
     return plan;
 }
 
@@ -108,8 +118,8 @@ bool DrawingPlan::is_cheap() const {
 }
 
 // So that none writes what a later one reads.
-bool DrawingPlan::sort_moves() {
-    for (auto next = pieces_.begin(); next != pieces_.end(); ++next) {
+void DrawingPlan::sort_moves() {
+    for (auto next = pieces_.begin(); next != pieces_.end();) {
         const auto is_free = [&](const Piece& candidate) {
             return std::all_of(next, pieces_.end(), [&](const Piece& other) {
                 return &other == &candidate ||
@@ -117,17 +127,43 @@ bool DrawingPlan::sort_moves() {
             });
         };
         const auto first = std::find_if(next, pieces_.end(), is_free);
-        if (first == pieces_.end()) return false;
-        std::iter_swap(next, first);
+        if (first != pieces_.end()) {
+            std::iter_swap(next++, first);
+            continue;
+        }
+        const auto smallest =
+            std::min_element(next, pieces_.end(), [](const Piece& one, const Piece& other) {
+                return area_of(one.region) < area_of(other.region);
+            });
+        const std::ptrdiff_t sorted = next - pieces_.begin();
+        aside_.push_back(std::move(*smallest));
+        pieces_.erase(smallest);
+        next = pieces_.begin() + sorted;
     }
-    return true;
 }
 
 void DrawingPlan::draw(canvas::Image& surface) const {
+    std::vector<canvas::Image> copies;
+    for (const Piece& piece : aside_) {
+        auto copied = part_of(surface, shifted(piece.region.extents(), piece.shift));
+        if (copied) {
+            copies.push_back(std::move(*copied));
+            continue;
+        }
+        // Memory is short: one after the other needs none.
+        for (const PendingDrawing& drawing : drawings_)
+            draw_part(surface, drawing, drawing.region, drawing.shift);
+        return;
+    }
     for (const Piece& piece : pieces_) {
         const canvas::Rect box = piece.region.extents();
         const canvas::Rect from = shifted(box, piece.shift);
         canvas::copy_bits(surface, piece.region, box, {from.left, from.top});
+    }
+    for (std::size_t at = 0; at < aside_.size(); ++at) {
+        const canvas::Source source{&copies[at], copies[at].bounds(), canvas::ScaleMode::nearest};
+        const canvas::Region& region = aside_[at].region;
+        std::ignore = canvas::copy(surface, region, region.extents(), source, canvas::Rop::copy);
     }
     for (const Part& part : parts_)
         draw_part(surface, *part.drawing, part.region, part.shift);

@@ -13,13 +13,15 @@ namespace segue::spice::server {
 
 class DrawingPlan {
   public:
-    // Beyond these it is cheaper to draw one after the other.
-    static constexpr std::size_t kMostPieces = 16;
+    // Beyond these it is cheaper to begin another plan for what is older.
+    static constexpr std::size_t kMostPieces = 24;
     static constexpr std::size_t kMostRects = 256;
 
-    // `drawings`, oldest first, outlive the plan. Nothing: there is none that is cheap, or moves
-    // read what others write, in a circle.
-    static std::optional<DrawingPlan> make(std::span<const PendingDrawing> drawings);
+    // For the newest of the drawings (oldest first, at least one), which outlive the plan. It is to
+    // be drawn over the older ones.
+    static DrawingPlan make(std::span<const PendingDrawing> drawings);
+    // How many it is for.
+    std::size_t size() const { return drawings_.size(); }
     void draw(canvas::Image& surface) const;
 
   private:
@@ -37,9 +39,12 @@ class DrawingPlan {
     void go_back_before(const PendingDrawing& drawing);
     void add_piece(canvas::Region region, canvas::Point shift);
     bool is_cheap() const;
-    bool sort_moves();
+    void sort_moves();
 
+    std::span<const PendingDrawing> drawings_;
     std::vector<Piece> pieces_;
+    // Those that read what others write, in a circle: they are taken aside first, and drawn last.
+    std::vector<Piece> aside_;
     std::vector<Part> parts_;
 };
 
@@ -48,5 +53,7 @@ void draw_part(canvas::Image& surface, const PendingDrawing& drawing, const canv
                canvas::Point shift);
 
 canvas::Rect shifted(const canvas::Rect& rect, canvas::Point by);
+// A picture of its own of what an area inside the image shows.
+Result<canvas::Image> part_of(const canvas::Image& image, const canvas::Rect& area);
 
 }  // namespace segue::spice::server

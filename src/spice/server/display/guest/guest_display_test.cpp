@@ -310,9 +310,18 @@ TEST_F(GuestDisplayTest, WhoReadsASurfaceSeesWhatWasPendingThere) {
     copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
     device_.queue(QXL_CMD_DRAW, device_.put(copy));
     EXPECT_FALSE(display_->take_commands(100));
+    // What the copy reads is drawn at once, and kept as it was then.
+    std::uint32_t read;
+    std::memcpy(&read, display_->surfaces().find(1)->image.line(0), sizeof read);
+    EXPECT_EQ(read, 0x445566u);
+    EXPECT_EQ(device_.released.size(), 1u);
+    fill.u.fill.brush.u.color = 0x778899;
+    device_.queue(QXL_CMD_DRAW, device_.put(fill));
+    EXPECT_FALSE(display_->take_commands(100));
+    display_->draw_pending();
     EXPECT_EQ(pixel_in_memory(4, 4), 0x445566u);
     EXPECT_EQ(pixel_in_memory(3, 3), 0x112233u);
-    expect_released(3);
+    expect_released(4);
 }
 
 TEST_F(GuestDisplayTest, ASurfaceThatGoesIsDrawnFirst) {

@@ -68,12 +68,16 @@ void PendingDrawings::give_back_hidden(const PendingDrawing& cover) {
 void PendingDrawings::draw(canvas::Image& surface) {
     if (drawings_.empty()) return;
     // What is hidden is gone already: only several moves are worth a plan.
-    const auto plan = moves_ < 2 ? std::nullopt : DrawingPlan::make(drawings_);
-    if (plan) {
-        plan->draw(surface);
-    } else {
+    if (moves_ < 2) {
         for (const PendingDrawing& drawing : drawings_)
             draw_part(surface, drawing, drawing.region, drawing.shift);
+    } else {
+        std::vector<DrawingPlan> plans;  // newest first
+        for (std::span<const PendingDrawing> rest = drawings_; !rest.empty();
+             rest = rest.first(rest.size() - plans.back().size()))
+            plans.push_back(DrawingPlan::make(rest));
+        for (auto plan = plans.rbegin(); plan != plans.rend(); ++plan)
+            plan->draw(surface);
     }
     for (const PendingDrawing& drawing : drawings_)
         give_back_(drawing.release);
