@@ -196,8 +196,8 @@ void DisplayChannel::send_image(const Surface& surface, SurfaceKnowledge& known,
         return;
     }
     Result<EncodedImage> encoded = encode(*place.image, place.rect, lossless);
-    known.sent(canvas::Region(rect), encoded && encoded->lossy);
-    if (!encoded) return;
+    if (!encoded) return;  // it stays stale
+    known.sent(canvas::Region(rect), encoded->lossy);
     display::DrawCopy message;
     message.base = base_of(surface.id, rect);
     message.source_area.right = static_cast<std::int32_t>(rect.width());

@@ -16,6 +16,16 @@ constexpr std::uint64_t kMostRefusalLines = 20;
 // A guest that goes on queueing while it asks must not keep the asker.
 constexpr int kMostInDrain = 8192;
 
+// Where memory is short, a command is refused like a bad one, and the guest has it back.
+template <class Work>
+Result<bool> contained(const Work& work) {
+    try {
+        return work();
+    } catch (const std::exception& failure) {
+        return fail(ErrorCode::no_memory, "guest command: {}", failure.what());
+    }
+}
+
 // Each command starts with its release info; its address is what the device gets back.
 Result<QXLReleaseInfoExt> release_info_of(const MemorySlots& slots, const QXLCommandExt& command) {
     std::uint8_t* at =
@@ -105,7 +115,7 @@ void GuestDisplay::take(const QXLCommandExt& command) {
         refused(release.error());
         return;
     }
-    const Result<bool> kept = perform(command, *release);
+    const Result<bool> kept = contained([&] { return perform(command, *release); });
     if (!kept) refused(kept.error());
     if (!kept || !*kept) device_.release(*release);
 }
@@ -184,10 +194,9 @@ void GuestDisplay::take_cursor(const QXLCommandExt& command) {
         return;
     }
     const GuestMemory memory(slots_, command.group_id);
-    const Result<bool> kept =
-        read_cursor_command(memory, command.cmd.data).and_then([&](const CursorCommand& read) {
-            return apply_cursor(read, *release);
-        });
+    const Result<bool> kept = contained([&]() -> Result<bool> {
+        return apply_cursor(TRY(read_cursor_command(memory, command.cmd.data)), *release);
+    });
     if (!kept) refused(kept.error());
     if (!kept || !*kept) device_.release(*release);
 }

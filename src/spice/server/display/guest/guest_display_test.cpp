@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <spice/enums.h>
 
+#include "spice/codec/quic.h"
 #include "spice/server/display/guest/fake_device.h"
 
 namespace segue::spice::server {
@@ -13,7 +14,10 @@ class Listener final : public DisplayListener {
   public:
     void surface_created(const Surface& surface) override { created.push_back(surface.id); }
     void surface_destroyed(std::uint32_t surface) override { destroyed.push_back(surface); }
-    void drawn(const Drawing& drawing) override { drawings.push_back(drawing.kind); }
+    void drawn(const Drawing& drawing) override {
+        if (is_short_of_memory) throw std::bad_alloc();
+        drawings.push_back(drawing.kind);
+    }
     void monitors_changed(const MonitorsConfig&) override { ++monitors; }
     void cursor_changed(const CursorCommand&) override { ++cursors; }
     void cursor_reset() override { ++cursor_resets; }
@@ -24,6 +28,7 @@ class Listener final : public DisplayListener {
     int monitors = 0;
     int cursors = 0;
     int cursor_resets = 0;
+    bool is_short_of_memory = false;
 };
 
 constexpr std::int32_t kWidth = 64;
@@ -198,6 +203,56 @@ TEST_F(GuestDisplayTest, WhatABrokenDriverNamesIsRefusedAndGivenBack) {
     EXPECT_EQ(display_->commands_refused(), 5u);
     EXPECT_TRUE(listener_.drawings.empty());
     expect_released(5);
+}
+
+TEST_F(GuestDisplayTest, ACommandIsGivenBackWhereMemoryIsShort) {
+    listener_.is_short_of_memory = true;
+    queue_fill(1, 0, 0, 8, 8);
+    EXPECT_FALSE(display_->take_commands(100));
+    expect_released(1);
+    EXPECT_EQ(display_->commands_refused(), 1u);
+    listener_.is_short_of_memory = false;
+    queue_fill(2, 0, 0, 8, 8);
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel(0, 0), 2u);
+    expect_released(2);
+}
+
+// Old drivers compress pictures themselves.
+TEST_F(GuestDisplayTest, AQuicPictureOfTheGuestIsDrawn) {
+    std::vector<std::uint32_t> pixels(8 * 8);
+    for (std::uint32_t at = 0; at < 64; ++at)
+        pixels[at] = at * 0x030201;
+    codec::PictureView view;
+    view.width = view.height = 8;
+    view.rows = reinterpret_cast<const std::uint8_t*>(pixels.data());
+    view.stride = 32;
+    Bytes encoded;
+    ASSERT_TRUE(codec::QuicEncoder().encode(view, encoded));
+    struct {
+        QXLImageDescriptor descriptor;
+        QXLQUICData quic;
+        QXLDataChunk chunk;
+    } __attribute__((packed)) image{};
+    image.descriptor.type = SPICE_IMAGE_TYPE_QUIC;
+    image.descriptor.width = image.descriptor.height = 8;
+    image.quic.data_size = image.chunk.data_size = static_cast<std::uint32_t>(encoded.size());
+    QXLDrawable copy = drawable(QXL_DRAW_COPY, 4, 4, 12, 12);
+    copy.u.copy.src_bitmap = device_.put(image, encoded);
+    copy.u.copy.src_area = {0, 0, 8, 8};
+    copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(copy));
+    EXPECT_FALSE(display_->take_commands(100));
+    for (std::int32_t at = 0; at < 64; ++at)
+        ASSERT_EQ(pixel(4 + at % 8, 4 + at / 8), pixels[static_cast<std::size_t>(at)]);
+    // One that ends too early is given back, and nothing is drawn.
+    image.quic.data_size = image.chunk.data_size /= 2;
+    copy.bbox = {0, 40, 8, 48};
+    copy.u.copy.src_bitmap = device_.put(image, encoded);
+    device_.queue(QXL_CMD_DRAW, device_.put(copy));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->commands_refused(), 1u);
+    expect_released(2);
 }
 
 TEST_F(GuestDisplayTest, ACommandOutsideMemoryHasNothingToGiveBack) {
@@ -540,6 +595,12 @@ TEST_F(GuestDisplayTest, APrimaryOutsideMemoryIsRefused) {
     EXPECT_FALSE(display_->create_primary(0, primary));
     primary.width = 0;
     EXPECT_FALSE(display_->create_primary(0, primary));
+    primary.width = codec::kMaxSide + 1;
+    primary.height = 1;
+    primary.stride = static_cast<std::int32_t>(primary.width) * 4;
+    EXPECT_FALSE(display_->create_primary(0, primary)) << "no image of it could be sent";
+    --primary.width;
+    EXPECT_TRUE(display_->create_primary(0, primary));
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "spice/codec/quic.h"
+
 namespace segue::spice::server {
 namespace {
 
@@ -60,7 +62,8 @@ Result<BitmapBytes> read_bitmap(const GuestMemory& memory, const QXLBitmap& head
         bitmap.data = TRY(memory.view(header.data, size));
         return bitmap;
     }
-    bitmap.copy = TRY(memory.read_chunks(header.data));
+    bitmap.copy = TRY(memory.read_chunks(
+        header.data, std::min<std::uint64_t>(size, GuestMemory::kMostChunkedBytes)));
     if (bitmap.copy.size() < size) {
         return fail(ErrorCode::protocol, "guest bitmap: {} bytes in chunks, {} needed",
                     bitmap.copy.size(), size);
@@ -153,6 +156,29 @@ Result<canvas::Image> convert_bitmap(const GuestMemory& memory, const QXLBitmap&
     }
 }
 
+// What old drivers compress themselves; stock draws it, too.
+Result<canvas::Image> decode_quic(const GuestMemory& memory, QXLPHYSICAL address) {
+    const auto header = TRY(memory.read<QXLQUICData>(address));
+    const Bytes data = TRY(memory.read_chunks(address + sizeof header, header.data_size));
+    const codec::QuicHeader picture = TRY(codec::quic_read_header(data));
+    canvas::Format format = canvas::Format::xrgb32;
+    switch (picture.type) {
+        case codec::QuicType::rgb16: format = canvas::Format::rgb555; break;
+        case codec::QuicType::rgb24:
+        case codec::QuicType::rgb32: break;
+        case codec::QuicType::rgba: format = canvas::Format::argb32; break;
+        case codec::QuicType::gray: return fail(ErrorCode::protocol, "guest image: QUIC in gray");
+    }
+    canvas::Image image = TRY(canvas::Image::create(format, picture.width, picture.height));
+    codec::PixelBuffer rows(picture.pixel_bytes());
+    TRY(codec::quic_decode(data, rows.span()));
+    for (std::uint32_t y = 0; y < picture.height; ++y) {
+        std::memcpy(image.line(static_cast<std::int32_t>(y)), rows.data() + y * picture.row_bytes(),
+                    picture.row_bytes());
+    }
+    return image;
+}
+
 canvas::Image view_of(const canvas::Image& image) {
     return image.view_as(image.format());
 }
@@ -172,6 +198,8 @@ Result<canvas::Image> read_image(const GuestMemory& memory, const Surfaces& surf
         if (named_surface != nullptr) *named_surface = surface;
         return view_of(surface->drawn_image());
     }
+    if (descriptor.type == SPICE_IMAGE_TYPE_QUIC)
+        return decode_quic(memory, address + kDescriptorSize);
     if (descriptor.type != SPICE_IMAGE_TYPE_BITMAP) {
         return fail(ErrorCode::protocol, "guest image: type {} is not one that guests may draw",
                     +descriptor.type);

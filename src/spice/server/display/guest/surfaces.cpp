@@ -6,7 +6,16 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "spice/codec/picture.h"
+
 namespace segue::spice::server {
+namespace {
+
+// No image of a longer side has a place on the wire, and no client's codec takes it.
+constexpr std::uint32_t kMostSide = codec::kMaxSide;
+static_assert(kMostSide <= canvas::kMaxSide);
+
+}  // namespace
 
 Result<canvas::Format> canvas_format(std::uint32_t surface_format) {
     switch (surface_format) {
@@ -30,10 +39,10 @@ Result<Surface*> Surfaces::create(std::uint32_t id, const SurfaceMemory& memory,
         return fail(ErrorCode::protocol, "surface {} exists already: destroy it first", id);
     }
     const canvas::Format format = TRY(canvas_format(memory.format));
-    if (memory.width == 0 || memory.height == 0 || memory.width > canvas::kMaxSide ||
-        memory.height > canvas::kMaxSide) {
+    if (memory.width == 0 || memory.height == 0 || memory.width > kMostSide ||
+        memory.height > kMostSide) {
         return fail(ErrorCode::protocol, "surface {}: {}x{} pixels, at most {} aside", id,
-                    memory.width, memory.height, canvas::kMaxSide);
+                    memory.width, memory.height, kMostSide);
     }
     const std::uint64_t pitch = static_cast<std::uint64_t>(std::llabs(memory.stride));
     const auto bits = static_cast<unsigned>(canvas::bits_per_pixel(format));
