@@ -44,6 +44,40 @@ class QxlTest {
         channel->send(display_wire::Init{});
         return channel;
     }
+    // A client that is told of monitors.
+    std::unique_ptr<Peer> view_monitors() {
+        session = std::make_unique<Session>(embedder);
+        auto channel =
+            session->channel(ChannelType::display,
+                             wire::Capabilities::of({display_wire::Capability::monitors_config}));
+        channel->send(display_wire::Init{});
+        return channel;
+    }
+    // What the guest's driver says of so many heads.
+    void tell_heads(std::uint16_t count, std::uint64_t cookie) {
+        struct {
+            QXLMonitorsConfig config;
+            QXLHead heads[2];
+        } told{};
+        told.config.count = count;
+        told.config.max_allowed = 2;
+        for (std::uint32_t at = 0; at < 2; ++at)
+            told.heads[at] = {at, 0, kWidth / 2, kHeight, kWidth / 2 * at, 0, 0};
+        QXLPHYSICAL address = 0;
+        {
+            const std::lock_guard lock(qxl.mutex);
+            address = qxl.device.put(told);
+        }
+        spice_qxl_monitors_config_async(&qxl.instance, address, server::FakeDevice::kGroup, cookie);
+        EXPECT_TRUE(completes(cookie));
+    }
+    // Until the client is told of so many heads.
+    static bool hears_heads(Peer& view, std::size_t count) {
+        while (const auto told = view.wait<display_wire::MonitorsConfig>()) {
+            if (told->heads.size() == count) return true;
+        }
+        return false;
+    }
     bool completes(std::uint64_t cookie) {
         return embedder.run_until([&] { return qxl.completed(cookie); });
     }
@@ -285,48 +319,43 @@ TEST(Symbol, spice_qxl_reset_cursor) {
 TEST(Symbol, spice_qxl_monitors_config_async) {
     QxlTest test;
     test.qxl.begin();
-    struct {
-        QXLMonitorsConfig config;
-        QXLHead head;
-    } two{};
-    two.config.count = 1;
-    two.config.max_allowed = 1;
-    two.head.width = kWidth;
-    two.head.height = kHeight;
-    QXLPHYSICAL address = 0;
-    {
-        const std::lock_guard lock(test.qxl.mutex);
-        address = test.qxl.device.put(two);
-    }
-    const auto view = [&] {
-        test.session = std::make_unique<Session>(test.embedder);
-        auto channel = test.session->channel(
-            ChannelType::display,
-            wire::Capabilities::of({display_wire::Capability::monitors_config}));
-        channel->send(display_wire::Init{});
-        return channel;
-    }();
-    ASSERT_TRUE(view->wait<display_wire::SurfaceCreate>());
-    spice_qxl_monitors_config_async(&test.qxl.instance, address, server::FakeDevice::kGroup, 31);
-    EXPECT_TRUE(test.completes(31));
-    const auto told = view->wait<display_wire::MonitorsConfig>();
-    ASSERT_TRUE(told);
-    EXPECT_FALSE(told->heads.empty());
+    const auto view = test.view_monitors();
+    test.tell_heads(2, 31);
+    EXPECT_TRUE(QxlTest::hears_heads(*view, 2));
 }
 TEST(Symbol, spice_qxl_driver_unload) {
     QxlTest test;
     test.qxl.begin();
+    const auto view = test.view_monitors();
+    test.tell_heads(2, 31);
+    EXPECT_TRUE(QxlTest::hears_heads(*view, 2));
+    const auto renew = [&] {
+        spice_qxl_destroy_primary_surface(&test.qxl.instance, 0);
+        QXLDevSurfaceCreate surface = test.qxl.primary(kWidth, kHeight);
+        spice_qxl_create_primary_surface(&test.qxl.instance, 0, &surface);
+    };
+    // Only without a driver a new screen is one monitor at once.
+    renew();
+    test.tell_heads(1, 32);
+    EXPECT_TRUE(QxlTest::hears_heads(*view, 1));
+    test.tell_heads(2, 33);
+    EXPECT_TRUE(QxlTest::hears_heads(*view, 2));
     spice_qxl_driver_unload(&test.qxl.instance);
-    // The device is as before without its driver: what it is told next happens.
-    test.fill(kRed);
-    EXPECT_EQ(test.drawn(), kRed);
+    renew();
+    EXPECT_TRUE(QxlTest::hears_heads(*view, 1));
 }
 TEST(Symbol, spice_qxl_set_max_monitors) {
     QxlTest test;
     test.qxl.begin();
     spice_qxl_set_max_monitors(&test.qxl.instance, 1);
-    spice_qxl_flush_surfaces_async(&test.qxl.instance, 32);
-    EXPECT_TRUE(test.completes(32));
+    const auto view = test.view_monitors();
+    test.tell_heads(2, 32);
+    for (;;) {  // behind what a screen without a driver is
+        const auto told = view->wait<display_wire::MonitorsConfig>();
+        ASSERT_TRUE(told);
+        EXPECT_EQ(told->heads.size(), 1u);
+        if (told->max_allowed == 1 && told->heads[0].width == kWidth / 2) break;
+    }
 }
 TEST(Symbol, spice_qxl_gl_scanout) {
     QxlTest test;

@@ -11,7 +11,7 @@ namespace {
 // Commands taken, and time spent with them, before the sockets of the worker, and QEMU where it
 // waits for the worker, get their turn.
 constexpr int kCommandsInARow = 512;
-constexpr int kCommandsAtOnce = 16;
+constexpr int kCommandsAtOnce = 4;
 constexpr Duration kTurn = 10ms;
 // While a guest draws without a pause, its clients are sent what is new at this pace.
 constexpr Duration kFrame = 12ms;
@@ -37,6 +37,11 @@ constexpr Duration kLongestPending = 1s;
 constexpr std::uint32_t kEmbedderGroup = 0;
 // A device that goes on giving commands must not keep QEMU.
 constexpr int kMostLastCommands = 8192;
+
+void widen(QXLRect& rect, const QXLRect& other) {
+    rect = {std::min(rect.top, other.top), std::min(rect.left, other.left),
+            std::max(rect.bottom, other.bottom), std::max(rect.right, other.right)};
+}
 
 }  // namespace
 
@@ -237,6 +242,9 @@ void Display::update_area(std::uint32_t surface, const QXLRect& area, std::span<
         const std::vector<QXLRect> rects = guest_->update_area(surface, area, clear);
         for (std::size_t at = 0; at < dirty.size(); ++at)
             dirty[at] = at < rects.size() ? rects[at] : QXLRect{};
+        // It has been told of all: the last place stands for those that find none.
+        for (std::size_t at = dirty.size(); !dirty.empty() && at < rects.size(); ++at)
+            widen(dirty.back(), rects[at]);
         pump_soon();
     });
 }
@@ -299,7 +307,9 @@ void Display::gl_draw_async(std::uint64_t cookie) {
 
 void Display::set_monitors_async(QXLPHYSICAL config, std::uint32_t group, std::uint64_t cookie) {
     async(cookie, [this, config, group] {
-        report(guest_->set_monitors(group, config, most_monitors_));
+        const Result<> done = guest_->set_monitors(group, config, most_monitors_);
+        driver_tells_monitors_ |= done.has_value();
+        report(done);
         pump_soon();
     });
 }
@@ -309,7 +319,7 @@ void Display::set_most_monitors(unsigned most) {
 }
 
 void Display::driver_unload() {
-    worker_.post([this] { guest_->reset_monitors(most_monitors_); });
+    worker_.post([this] { driver_tells_monitors_ = false; });
 }
 void Display::reset_image_cache() {
     worker_.call([this] { guest_->reset_image_cache(); });
@@ -332,7 +342,8 @@ void Display::for_displays(const Action& action) {
 
 void Display::surface_created(const Surface& surface) {
     if (surface.id == 0) {
-        guest_->reset_monitors(most_monitors_);
+        // A driver that tells its monitors tells those of its new screen, too.
+        if (!driver_tells_monitors_) guest_->reset_monitors(most_monitors_);
         embedder_draws_.store(surface.group == kEmbedderGroup);
     }
     for_displays([&](DisplayChannel& channel) { channel.surface_created(surface.id); });

@@ -174,6 +174,7 @@ class Display final : private DisplayListener {
     bool more_commands_ = false;
     Duration state_patience_;
     unsigned most_monitors_ = 16;
+    bool driver_tells_monitors_ = false;
     Counters gone_;  // of clients that have left
     struct Client {
         std::unique_ptr<ChannelDriver> driver;

@@ -148,6 +148,32 @@ TEST_F(DisplayAtItsEnd, WhatIsPendingIsInMemoryWhenItStandsStill) {
     }
 }
 
+// Who asks is told each pixel once, however few rectangles it has room for.
+TEST_F(DisplayAtItsEnd, TheLastRectangleStandsForThoseThatFindNoRoom) {
+    make(1);
+    {
+        const std::lock_guard lock(device_->gate);
+        device_->used = 1024;
+        for (std::int32_t at = 0; at < 16; at += 4) {
+            QXLDrawable fill{};
+            fill.type = QXL_DRAW_FILL;
+            fill.bbox = {at, at, at + 2, at + 2};
+            fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+            fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+            device_->queue(QXL_CMD_DRAW, device_->put(fill));
+        }
+    }
+    QXLRect dirty[2]{};
+    display_->update_area(0, {0, 0, 16, 16}, dirty, true);
+    EXPECT_EQ(dirty[0].right, 2);
+    EXPECT_EQ(dirty[1].top, 4);
+    EXPECT_EQ(dirty[1].left, 4);
+    EXPECT_EQ(dirty[1].bottom, 14);
+    EXPECT_EQ(dirty[1].right, 14);
+    display_->update_area(0, {0, 0, 16, 16}, dirty, true);
+    EXPECT_EQ(dirty[0].right, 0) << "it was told";
+}
+
 // It finds them again where it goes.
 TEST_F(DisplayAtItsEnd, CommandsOfADriverStayInItsRing) {
     make(1);
