@@ -55,8 +55,10 @@ cursor::Cursor CursorChannel::cursor_on_wire() {
     cursor::Cursor made;
     const std::shared_ptr<const CursorShape>& shape = state_->shape;
     // A shape whose bounds no client accepts is not sent.
-    if (!shape || shape->width > cursor::kCursorSide || shape->height > cursor::kCursorSide ||
-        !is_known(static_cast<cursor::CursorType>(shape->type))) {
+    const bool is_fit = shape && shape->width <= cursor::kCursorSide &&
+                        shape->height <= cursor::kCursorSide &&
+                        is_known(static_cast<cursor::CursorType>(shape->type));
+    if (!is_fit) {
         made.flags = cursor::CursorFlags::none;
         return made;
     }
