@@ -28,6 +28,12 @@ void ConsoleLine::attach(const std::shared_ptr<rpc::Stream>& stream) {
     update();
 }
 
+void ConsoleLine::end() {
+    const auto self = shared_from_this();
+    if (const auto stream = stream_.lock()) stream->end();
+    close();
+}
+
 void ConsoleLine::on_ready(Loop::Ready ready) {
     const auto self = shared_from_this();
     if (ready.writable) write_some();

@@ -21,6 +21,9 @@ class ConsoleLine : public std::enable_shared_from_this<ConsoleLine> {
     // They keep this object as long as the stream lives.
     rpc::Stream::Handlers handlers();
     void attach(const std::shared_ptr<rpc::Stream>& stream);
+    bool is_open() const { return static_cast<bool>(terminal_); }
+    // For somebody else who takes the terminal by force: the stream ends, and the client is told.
+    void end();
 
   private:
     void on_ready(Loop::Ready ready);

@@ -74,6 +74,25 @@ Result<DomainPointer> DomainList::find_id(std::int32_t id) const {
     return fail(ErrorCode::no_domain, "no domain with matching id {}", id);
 }
 
+Result<rpc::DomainRef> DomainList::look_up(const Uuid& uuid) const {
+    const auto found = blocked_.find(uuid);
+    if (found != blocked_.end()) return rpc::DomainRef{found->second.name, uuid, -1};
+    return find(uuid).map([](const DomainPointer& domain) { return domain->ref(); });
+}
+
+Result<rpc::DomainRef> DomainList::look_up(const std::string& name) const {
+    for (const rpc::DomainRef& ref : blocked())
+        if (ref.name == name) return ref;
+    return find(name).map([](const DomainPointer& domain) { return domain->ref(); });
+}
+
+std::vector<rpc::DomainRef> DomainList::blocked() const {
+    std::vector<rpc::DomainRef> refs;
+    for (const auto& [uuid, entry] : blocked_)
+        refs.push_back({entry.name, uuid, -1});
+    return refs;
+}
+
 Result<DomainPointer> DomainList::obtain(const Uuid& uuid, const std::string& name) {
     TRY(check(uuid, name));
     const auto found = by_uuid_.find(uuid);

@@ -20,6 +20,11 @@ class DomainList {
     Result<DomainPointer> find(const Uuid& uuid) const;
     Result<DomainPointer> find(const std::string& name) const;
     Result<DomainPointer> find_id(std::int32_t id) const;
+    // For clients that look it up: also one that is blocked, since what they do with it then is
+    // refused with the reason, which a failed look-up hides (virsh says "failed to get domain").
+    Result<rpc::DomainRef> look_up(const Uuid& uuid) const;
+    Result<rpc::DomainRef> look_up(const std::string& name) const;
+    std::vector<rpc::DomainRef> blocked() const;
     const std::map<Uuid, DomainPointer>& all() const { return by_uuid_; }
 
     // What the store says of this domain was not understood: `why` says where, and the way on. It

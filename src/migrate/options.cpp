@@ -94,6 +94,10 @@ Result<> take(const TypedParameter& parameter, MigrateOptions& options) {
     }
     if (std::string* text = text_of(options, parameter.name)) {
         *text = std::get<std::string>(parameter.value);
+        if (text->empty() && parameter.name.ends_with("_xml")) {
+            return fail(ErrorCode::xml_invalid, "parameter '{}': Document is empty",
+                        parameter.name);
+        }
     } else if (auto* number = number_of(options, parameter.name)) {
         *number = std::get<std::int32_t>(parameter.value);
     } else if (parameter.name == "bandwidth") {
@@ -208,6 +212,7 @@ Result<> check_options(const MigrateOptions& options) {
         return wrong(ErrorCode::argument_unsupported, info.refusal);
     }
     TRY(check_tuning(options));
+    if (!options.graphics_uri.empty()) TRY(parse_graphics_uri(options.graphics_uri));
     return check_values(options);
 }
 

@@ -53,6 +53,15 @@ TEST(Options, NamesThatReachALogOrQemuAreClean) {
     }
 }
 
+TEST(Options, WhatIsGivenIsNotEmptyOrNonsense) {
+    for (const char* xml : {"destination_xml", "persistent_xml"})
+        EXPECT_EQ(refused({text(xml, "")}).code, ErrorCode::xml_invalid) << xml;
+    EXPECT_EQ(refused({text("graphics_uri", "nonsense")}, kLive).code,
+              ErrorCode::invalid_argument);
+    EXPECT_EQ(refused({text("graphics_uri", "http://b:1")}, kLive).code,
+              ErrorCode::argument_unsupported);
+}
+
 TEST(Options, EachRuleSpeaks) {
     for (const FlagRule& rule : flag_rules()) {
         const Error error = refused({}, rule.all_of);

@@ -22,10 +22,6 @@ Result<remote::NumberReply> supports_feature(Session& session, std::int32_t feat
 }
 
 Result<> open(Session& session, const remote::ConnectOpenCall& call) {
-    if ((call.flags & ~(kOpenReadOnly | kOpenNoAliases)) != 0) {
-        return fail(ErrorCode::invalid_argument,
-                    "unsupported flags ({:#x}) in function connect_open", call.flags);
-    }
     if (session.options().open) TRY(session.options().open(call.name));
     if ((call.flags & kOpenReadOnly) != 0) session.set_read_only();
     return {};

@@ -37,6 +37,11 @@ Dispatcher::Entry& Dispatcher::entry(std::uint32_t program, std::int32_t procedu
     return found->second;
 }
 
+tl::unexpected<Error> Dispatcher::refused_flags(std::uint64_t flags, std::string_view procedure) {
+    return fail(ErrorCode::invalid_argument, "unsupported flags (0x{:x}) in function {}", flags,
+                procedure);
+}
+
 const Dispatcher::Entry* Dispatcher::find(std::uint32_t program, std::int32_t procedure) const {
     const auto found = entries_.find(key_of(program, procedure));
     return found == entries_.end() ? nullptr : &found->second;

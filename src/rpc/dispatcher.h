@@ -19,6 +19,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "rpc/known_flags.h"
 #include "rpc/packet.h"
 #include "rpc/procedure.h"
 #include "rpc/reply.h"
@@ -44,7 +45,7 @@ class Dispatcher {
         entry(P::kProgram, P::kNumber).serve = [handler = std::move(handler)](Session& session,
                                                                               ByteView payload,
                                                                               PendingCall pending) {
-            auto call = read_body<typename P::Call>(payload, P::kName);
+            auto call = read_call<P>(payload);
             if (!call) return pending.answer_error(call.error());
             handler(session, std::move(*call),
                     Reply<P>(std::make_shared<PendingCall>(std::move(pending))));
@@ -56,11 +57,27 @@ class Dispatcher {
         entry(P::kProgram, P::kNumber).serve = [handler = std::move(handler)](Session& session,
                                                                               ByteView payload,
                                                                               PendingCall pending) {
-            auto call = read_body<typename P::Call>(payload, P::kName);
+            auto call = read_call<P>(payload);
             if (!call) return pending.answer_error(call.error());
             answer_with<P>(pending, handler(session, *call));
         };
     }
+
+    // A call that is whole, and has only flags that its procedure knows (known_flags.h).
+    template <class P>
+    static Result<typename P::Call> read_call(ByteView payload) {
+        auto call = read_body<typename P::Call>(payload, P::kName);
+        if constexpr (requires(typename P::Call read) { read.flags; }) {
+            constexpr const KnownFlags* kKnown = known_flags(P::kName);
+            static_assert(kKnown != nullptr, "known_flags.h does not name this procedure");
+            if (call && (call->flags & ~kKnown->flags) != 0) {
+                return refused_flags(call->flags & ~kKnown->flags, P::kName);
+            }
+        }
+        return call;
+    }
+    // Error invalid_argument, as libvirt's virCheckFlags words it.
+    static tl::unexpected<Error> refused_flags(std::uint64_t flags, std::string_view procedure);
 
     // Null: not even known.
     const Entry* find(std::uint32_t program, std::int32_t procedure) const;

@@ -45,6 +45,7 @@ constexpr Known kKnown[] = {
     {ErrorCode::overflow, 82, kFromQemu, "numerical overflow"},
     {ErrorCode::operation_unsupported, 84, kFromQemu, "Operation not supported"},
     {kCpuIncompatible, 91, kFromQemu, "the CPU is incompatible with host CPU"},
+    {kXmlInvalidSchema, 92, kFromDomain, "XML document failed to validate against schema"},
     {ErrorCode::migrate_finish_ok, 93, kFromQemu, "migration successfully aborted"},
     {kDeviceMissing, 99, kFromQemu, "device not found"},
     {ErrorCode::exists, 9, kFromQemu, "operation failed"},

@@ -14,6 +14,9 @@ inline constexpr auto kNoDomainMetadata = static_cast<ErrorCode>(80);
 // VIR_ERR_DEVICE_MISSING: the domain has no device like the one that is to change.
 inline constexpr auto kDeviceMissing = static_cast<ErrorCode>(99);
 
+// VIR_ERR_XML_INVALID_SCHEMA: who asked for validation wants none of what we would only keep.
+inline constexpr auto kXmlInvalidSchema = static_cast<ErrorCode>(92);
+
 // Code and domain as libvirt numbers them, the message led by libvirt's words for the code ("Domain
 // not found: …"), so that users of virsh read what they know.
 RemoteError to_remote(const Error& error);

@@ -20,12 +20,12 @@ def change(host, *statements):
 
 
 def refused(host, machine, table):
-    """Everything that would use the domain, or take its name. (virsh keeps the reason of a failed
-    look-up to itself; segue and the log say it.)"""
-    for words in (["start", "m"], ["undefine", "m"], ["suspend", "m"], ["resume", "m"],
-                  ["destroy", "m"], ["dumpxml", "m"]):
-        assert "failed to get domain 'm'" in host.virsh(*words, code=1)
-    said = [host.virsh(verb, machine.path, code=1) for verb in ("define", "create")]
+    """Everything that would use the domain, or take its name, says why not."""
+    said = [host.virsh(*words, code=1)
+            for words in (["start", "m"], ["undefine", "m"], ["suspend", "m"], ["resume", "m"],
+                          ["destroy", "m"], ["dumpxml", "m"], ["domstate", "m"])]
+    said += [host.virsh(verb, machine.path, code=1) for verb in ("define", "create")]
+    assert "m" in host.virsh("list", "--all", "--name").split()
     said += [host.segue("start", "m", code=None), host.log()]
     for text in said:
         assert "domain 'm' is blocked" in text and f"table '{table}'" in text, text

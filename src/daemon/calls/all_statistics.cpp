@@ -21,6 +21,11 @@ using Parameters = std::vector<remote::TypedParameter>;
 // virDomainStatsTypes.
 constexpr std::uint32_t kState = 1, kCpuTotal = 2, kBalloon = 4, kVcpu = 8, kInterface = 16,
                         kBlock = 32;
+constexpr std::uint32_t kAllGroups = kState | kCpuTotal | kBalloon | kVcpu | kInterface | kBlock;
+
+// virConnectGetAllDomainStatsFlags: the filters of lists, and an error for a group that we have
+// not.
+constexpr std::uint32_t kFilters = 0xff, kEnforce = 1U << 31;
 
 // virVcpuState.
 constexpr std::int32_t kVcpuRunning = 1;
@@ -148,12 +153,21 @@ void ask(const std::shared_ptr<Survey>& survey, std::size_t at, const char* comm
 
 Result<std::vector<DomainPointer>> chosen(const DomainList& domains,
                                           const remote::AllStatisticsCall& call) {
+    if ((call.flags & kEnforce) != 0 && (call.groups & ~kAllGroups) != 0) {
+        return fail(ErrorCode::argument_unsupported,
+                    "Stats types bits 0x{:x} are not supported by this daemon",
+                    call.groups & ~kAllGroups);
+    }
     std::vector<DomainPointer> out;
     for (const rpc::DomainRef& ref : call.domains)
         out.push_back(TRY(domains.find(ref)));
-    if (!call.domains.empty()) return out;
-    for (const auto& entry : domains.all())
-        out.push_back(entry.second);
+    if (call.domains.empty()) {
+        for (const auto& entry : domains.all())
+            out.push_back(entry.second);
+    }
+    std::erase_if(out, [&](const DomainPointer& domain) {
+        return !is_chosen(*domain, call.flags & kFilters);
+    });
     return out;
 }
 

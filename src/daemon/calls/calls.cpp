@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "rpc/remote_error.h"
+
 namespace segue {
 namespace {
 
@@ -10,6 +12,13 @@ namespace {
 constexpr std::int32_t kMigrationV2 = 3, kMigrationP2p = 4, kMigrationV3 = 6, kChangeProtection = 7,
                        kFdPassing = 8, kTypedParamString = 9, kXmlMigratable = 11,
                        kMigrationOffline = 12, kMigrationParams = 13, kNetworkUpdateOrder = 16;
+
+std::string joined(const std::vector<std::string>& parts) {
+    std::string all;
+    for (const std::string& part : parts)
+        all += (all.empty() ? "" : "; ") + part;
+    return all;
+}
 
 }  // namespace
 
@@ -31,6 +40,13 @@ bool has_feature(const Settings& settings, std::int32_t feature) {
         case kNetworkUpdateOrder: return true;
         default: return false;
     }
+}
+
+Result<> check_understood(const Domain& model) {
+    if (model.unused.empty()) return {};
+    return fail(rpc::kXmlInvalidSchema,
+                "domain '{}' has what means nothing here: {}; take it out, or do not validate",
+                model.name, joined(model.unused));
 }
 
 Result<std::shared_ptr<CallGuard>> CallGuard::begin(const DomainPointer& domain,

@@ -29,6 +29,18 @@ void add_neighbour_calls(rpc::Dispatcher& calls);
 // What libvirt's feature numbers (libvirt_internal.h) are answered with.
 bool has_feature(const Settings& settings, std::int32_t feature);
 
+// Whether the flags of virConnectListAllDomainsFlags choose this domain; those of domstats are the
+// same ones.
+bool is_chosen(const DomainObject& domain, std::uint32_t flags);
+
+// The definition that flags of virDomainModificationImpact mean (1 the running one, 2 the stored
+// one; neither: the one that is in force).
+Result<const Domain*> asked_for(const DomainObject& domain, std::uint32_t flags);
+
+// For who wants no definition of which a part would only be kept: error 92
+// (VIR_ERR_XML_INVALID_SCHEMA), which names that part.
+Result<> check_understood(const Domain& model);
+
 // Begins a short call of this kind on the domain, and ends it with this object: what is refused
 // beside a running job is refused at once, with the reason.
 class CallGuard {

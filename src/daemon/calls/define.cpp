@@ -15,6 +15,10 @@ namespace {
 
 // virDomainXMLFlags.
 constexpr std::uint32_t kSecure = 1, kInactive = 2, kMigratable = 8;
+// virDomainDefineFlags.
+constexpr std::uint32_t kValidate = 1;
+// virDomainUndefineFlagsValues: of the variables of a guest's firmware.
+constexpr std::uint32_t kNvram = 4, kKeepNvram = 8, kTpm = 32, kKeepTpm = 64;
 
 Result<Domain> readable(const Services& services, const std::string& xml) {
     Domain model = TRY(parse_domain(xml));
@@ -37,8 +41,12 @@ Result<remote::DomainReply> keep(const Services& services, Domain model) {
     return remote::DomainReply{domain->ref()};
 }
 
-void define(const Services& services, const std::string& xml, Answer<remote::DomainReply> answer) {
-    const auto model = readable(services, xml);
+void define(const Services& services, const std::string& xml, std::uint32_t flags,
+            Answer<remote::DomainReply> answer) {
+    const auto model = readable(services, xml).and_then([flags](Domain read) -> Result<Domain> {
+        if ((flags & kValidate) != 0) TRY(check_understood(read));
+        return read;
+    });
     if (!model) return answer(tl::unexpected(model.error()));
     with_emulator(services, *model, [&services, model = *model, answer](Result<> asked) {
         if (!asked) return answer(tl::unexpected(asked.error()));
@@ -48,7 +56,13 @@ void define(const Services& services, const std::string& xml, Answer<remote::Dom
     });
 }
 
-Result<> undefine(const Services& services, const rpc::DomainRef& ref) {
+Result<> undefine(const Services& services, const rpc::DomainRef& ref, std::uint32_t flags) {
+    if ((flags & kNvram) != 0 && (flags & kKeepNvram) != 0) {
+        return fail(ErrorCode::operation_invalid, "cannot both keep and delete nvram");
+    }
+    if ((flags & kTpm) != 0 && (flags & kKeepTpm) != 0) {
+        return fail(ErrorCode::operation_invalid, "cannot both keep and delete TPM");
+    }
     const DomainPointer domain = TRY(services.domains.find(ref));
     const auto guard = TRY(CallGuard::begin(domain, migrate::CallKind::modify, "undefine"));
     if (!domain->persistent) {
@@ -87,19 +101,19 @@ Result<remote::TextReply> xml_of(const Services& services, const Session& sessio
 void add_define_calls(rpc::Dispatcher& calls, const Services& services) {
     calls.on<remote::DomainDefineXml>(
         [&services](Session&, remote::XmlCall call, rpc::Reply<remote::DomainDefineXml> reply) {
-            define(services, call.xml, reply);
+            define(services, call.xml, 0, reply);
         });
     calls.on<remote::DomainDefineXmlFlags>(
         [&services](Session&, remote::XmlFlagsCall call,
                     rpc::Reply<remote::DomainDefineXmlFlags> reply) {
-            define(services, call.xml, reply);
+            define(services, call.xml, call.flags, reply);
         });
     calls.answer<remote::DomainUndefine>([&services](Session&, const remote::DomainCall& call) {
-        return undefine(services, call.domain);
+        return undefine(services, call.domain, 0);
     });
     calls.answer<remote::DomainUndefineFlags>(
         [&services](Session&, const remote::DomainFlagsCall& call) {
-            return undefine(services, call.domain);
+            return undefine(services, call.domain, call.flags);
         });
     calls.answer<remote::DomainGetXmlDesc>(
         [&services](Session& session, const remote::DomainFlagsCall& call) {

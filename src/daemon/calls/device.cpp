@@ -20,8 +20,8 @@ using rpc::Session;
 namespace {
 
 // virDomainDeviceModifyFlags; neither of the first two: the running one, else the stored one.
-// Force is for media, which do not change here.
-constexpr std::uint32_t kLive = 1, kConfig = 2, kForce = 4;
+// Force (4) is for media, which do not change here.
+constexpr std::uint32_t kLive = 1, kConfig = 2;
 constexpr std::size_t kMaxXmlBytes = 64U << 10;
 constexpr XmlLimits kDeviceLimits{.bytes = kMaxXmlBytes, .depth = 16, .elements = 1024};
 
@@ -138,10 +138,6 @@ class ScreenUpdate : public std::enable_shared_from_this<ScreenUpdate> {
 
 void update_device(const Services& services, const remote::UpdateDeviceCall& call,
                    Answer<> answer) {
-    if ((call.flags & ~(kLive | kConfig | kForce)) != 0) {
-        return answer(fail(ErrorCode::invalid_argument,
-                           "unsupported flags ({:#x}) to update a device", call.flags));
-    }
     const auto domain = services.domains.find(call.domain);
     if (!domain) return answer(tl::unexpected(domain.error()));
     auto wanted = parse_screen(call.xml, call.flags);

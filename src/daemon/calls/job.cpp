@@ -20,6 +20,8 @@ namespace {
 
 // virDomainGetJobStatsFlags.
 constexpr std::uint32_t kCompleted = 1, kKeepCompleted = 2;
+// virDomainAbortJobFlagsValues.
+constexpr std::uint32_t kPostCopyOnly = 1;
 constexpr std::uint64_t kSpeedEnd = 8796093022208;   // MiB/s: what fits QEMU's bytes per second
 constexpr std::uint64_t kMaxDowntimeMs = 2'000'000;  // QEMU's own limit
 
@@ -32,26 +34,46 @@ Result<migration::JobStatsReply> job_stats(const Services& services,
     return migration::JobStatsReply{view.type, job_parameters(view)};
 }
 
-void abort_job(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {
+void abort_job(const Services& services, const rpc::DomainRef& ref, std::uint32_t flags,
+               Answer<> answer) {
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
+    if ((flags & kPostCopyOnly) != 0) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "current job is not outgoing migration in post-copy mode"));
+    }
     if ((*domain)->source) return (*domain)->source->cancel(std::move(answer));
     if ((*domain)->destination) return (*domain)->destination->cancel(std::move(answer));
     answer(fail(ErrorCode::operation_invalid, "no job is active on the domain"));
 }
 
-// Sets it for the next migration, and at once in QEMU where one runs.
+// Sets it for the next migration, and at once in QEMU, which says whether it can be so.
 void tune(const Services& services, const rpc::DomainRef& ref, std::string parameter,
           std::uint64_t value, std::function<void(MigrationTuning&)> note, Answer<> answer) {
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
     const auto guard = CallGuard::begin(*domain, migrate::CallKind::migration_op, "migrate-tune");
     if (!guard) return answer(tl::unexpected(guard.error()));
-    note((*domain)->tuning);
     const auto guest = (*domain)->running_guest();
-    if (!guest || !(*domain)->source) return answer({});
+    if (!guest) {
+        note((*domain)->tuning);
+        return answer({});
+    }
     (*guest)->run("migrate-set-parameters", Json::object({{std::move(parameter), value}}),
-                  [answer, guard = *guard](Result<> done) { answer(std::move(done)); });
+                  [answer, note, domain = *domain, guard = *guard](Result<> done) {
+                      if (done) note(domain->tuning);
+                      answer(std::move(done));
+                  });
+}
+
+// Only the speed is a domain's that does not run.
+template <class Call, class Reply>
+bool is_refused(const Services& services, const Call& call, const Reply& reply) {
+    const auto running = services.domains.find(call.domain).and_then([](const DomainPointer& it) {
+        return it->running_guest();
+    });
+    if (!running) reply(tl::unexpected(running.error()));
+    return !running;
 }
 
 void set_speed(const Services& services, const remote::DomainNumberFlagsCall& call,
@@ -94,6 +116,13 @@ Result<remote::LongReply> tuning_of(const Services& services, const rpc::DomainR
     return remote::LongReply{TRY(services.domains.find(ref))->tuning.*value};
 }
 
+Result<remote::LongReply> tuning_of_running(const Services& services, const rpc::DomainRef& ref,
+                                            std::uint64_t MigrationTuning::*value) {
+    const DomainPointer domain = TRY(services.domains.find(ref));
+    TRY(domain->running_guest());
+    return remote::LongReply{domain->tuning.*value};
+}
+
 }  // namespace
 
 void add_job_calls(rpc::Dispatcher& calls, const Services& services) {
@@ -107,12 +136,12 @@ void add_job_calls(rpc::Dispatcher& calls, const Services& services) {
         });
     calls.on<migration::DomainAbortJob>([&services](Session&, remote::DomainCall call,
                                                     rpc::Reply<migration::DomainAbortJob> reply) {
-        abort_job(services, call.domain, reply);
+        abort_job(services, call.domain, 0, reply);
     });
     calls.on<migration::DomainAbortJobFlags>(
         [&services](Session&, remote::DomainFlagsCall call,
                     rpc::Reply<migration::DomainAbortJobFlags> reply) {
-            abort_job(services, call.domain, reply);
+            abort_job(services, call.domain, call.flags, reply);
         });
     calls.on<migration::DomainMigrateSetMaxSpeed>(
         [&services](Session&, remote::DomainNumberFlagsCall call,
@@ -122,24 +151,29 @@ void add_job_calls(rpc::Dispatcher& calls, const Services& services) {
     calls.on<migration::DomainMigrateSetMaxDowntime>(
         [&services](Session&, remote::DomainNumberFlagsCall call,
                     rpc::Reply<migration::DomainMigrateSetMaxDowntime> reply) {
-            set_downtime(services, call, reply);
+            if (!is_refused(services, call, reply)) set_downtime(services, call, reply);
         });
     calls.on<migration::DomainMigrateSetCompressionCache>(
         [&services](Session&, remote::DomainNumberFlagsCall call,
                     rpc::Reply<migration::DomainMigrateSetCompressionCache> reply) {
+            if (is_refused(services, call, reply)) return;
             set_compression_cache(services, call, reply);
         });
     calls.answer<migration::DomainMigrateGetMaxSpeed>(
         [&services](Session&, const remote::DomainFlagsCall& call) {
-            return tuning_of(services, call.domain, &MigrationTuning::speed_mib);
+            // What was never bounded is told as libvirt's largest speed.
+            return tuning_of(services, call.domain, &MigrationTuning::speed_mib)
+                .map([](remote::LongReply speed) {
+                    return speed.value == 0 ? remote::LongReply{kSpeedEnd - 1} : speed;
+                });
         });
     calls.answer<migration::DomainMigrateGetMaxDowntime>(
         [&services](Session&, const remote::DomainFlagsCall& call) {
-            return tuning_of(services, call.domain, &MigrationTuning::downtime_ms);
+            return tuning_of_running(services, call.domain, &MigrationTuning::downtime_ms);
         });
     calls.answer<migration::DomainMigrateGetCompressionCache>(
         [&services](Session&, const remote::DomainFlagsCall& call) {
-            return tuning_of(services, call.domain, &MigrationTuning::compression_cache);
+            return tuning_of_running(services, call.domain, &MigrationTuning::compression_cache);
         });
 }
 

@@ -18,7 +18,13 @@ using rpc::Session;
 namespace {
 
 // virDomainCreateFlags.
-constexpr std::uint32_t kPaused = 1, kAutodestroy = 2;
+constexpr std::uint32_t kPaused = 1, kAutodestroy = 2, kValidate = 16;
+// virDomainShutdownFlagValues and virDomainRebootFlagValues.
+constexpr std::uint32_t kByAcpi = 1, kByAgent = 2;
+// virDomainDestroyFlagsValues. Logs go with a domain's directory, whether asked or not.
+constexpr std::uint32_t kGraceful = 1;
+// As long as libvirt waits for a QEMU that it has asked to end.
+constexpr Duration kGracefulBound = 10s;
 
 // Ends the domain when the connection that started it ends.
 void bind_to(Session& session, const Services& services, const DomainPointer& domain) {
@@ -83,6 +89,11 @@ void create_transient(Session& session, const Services& services, const remote::
     if (!model) return answer(tl::unexpected(model.error()));
     const auto allowed = check_allowed(services, *model);
     if (!allowed) return answer(tl::unexpected(allowed.error()));
+    if ((call.flags & kValidate) != 0) {
+        if (const auto valid = check_understood(*model); !valid) {
+            return answer(tl::unexpected(valid.error()));
+        }
+    }
     const auto go_on = [&services, model = *model, flags = call.flags, answer,
                         client = session.shared_from_this()](Result<> asked) {
         if (!asked) return answer(tl::unexpected(asked.error()));
@@ -155,9 +166,15 @@ void resume(const Services& services, const rpc::DomainRef& ref, Answer<> answer
             });
 }
 
-void shut_down(const Services& services, const rpc::DomainRef& ref, bool reboot, Answer<> answer) {
+// Without flags, and where both ways are allowed, it is ACPI's button: agents are not talked to.
+void shut_down(const Services& services, const rpc::DomainRef& ref, bool reboot,
+               std::uint32_t flags, Answer<> answer) {
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
+    if ((flags & (kByAcpi | kByAgent)) == kByAgent && (*domain)->is_active()) {
+        return answer(fail(ErrorCode::argument_unsupported,
+                           "QEMU guest agent is not configured: say --mode acpi, or no mode"));
+    }
     // Only what QEMU took decides what a power-off of the guest means.
     command(services, ref, CallKind::modify, reboot ? "reboot" : "shutdown", "system_powerdown",
             [object = *domain, reboot, answer = std::move(answer)](Result<> done) {
@@ -166,7 +183,54 @@ void shut_down(const Services& services, const rpc::DomainRef& ref, bool reboot,
             });
 }
 
-void destroy(const Services& services, const rpc::DomainRef& ref, Answer<> answer) {
+// QEMU is asked to end, and not forced to: where it does not, the domain goes on as it was.
+class GracefulEnd : public std::enable_shared_from_this<GracefulEnd> {
+  public:
+    GracefulEnd(const Services& services, DomainPointer domain, std::shared_ptr<CallGuard> guard,
+                Answer<> answer)
+        : domain_(std::move(domain)),
+          pid_(domain_->incarnation->guest->pid()),
+          guard_(std::move(guard)),
+          answer_(std::move(answer)) {
+        bound_ = services.loop.make_timer([this] { give_up(); });
+    }
+
+    void start() {
+        domain_->incarnation->ending = DomainStatus(ShutOffReason::destroyed);
+        const auto self = shared_from_this();
+        when_gone(*domain_, [self] { self->finish({}); });
+        bound_->start(kGracefulBound);
+        domain_->incarnation->guest->execute(
+            "quit", [self](Result<> done) { self->asked(std::move(done)); });
+    }
+
+  private:
+    // Its end comes before or after the reply; a QEMU that ends closes its monitor.
+    void asked(Result<> done) {
+        if (!done && done.error().code != ErrorCode::connection_lost) give_up();
+    }
+    void give_up() {
+        if (!answer_) return;
+        if (domain_->incarnation) domain_->incarnation->ending.reset();
+        finish(fail(ErrorCode::system,
+                    "Failed to terminate process {} of domain '{}' gracefully: it is still there",
+                    pid_, domain_->name));
+    }
+    void finish(Result<> done) {
+        bound_->cancel();
+        guard_.reset();
+        if (const auto answer = std::exchange(answer_, {})) answer(std::move(done));
+    }
+
+    DomainPointer domain_;
+    pid_t pid_;
+    std::shared_ptr<CallGuard> guard_;
+    Answer<> answer_;
+    std::unique_ptr<Timer> bound_;
+};
+
+void destroy(const Services& services, const rpc::DomainRef& ref, std::uint32_t flags,
+             Answer<> answer) {
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
     if (!(*domain)->is_active()) {
@@ -175,6 +239,15 @@ void destroy(const Services& services, const rpc::DomainRef& ref, Answer<> answe
     }
     const auto guard = CallGuard::begin(*domain, CallKind::destroy, "destroy");
     if (!guard) return answer(tl::unexpected(guard.error()));
+    if ((flags & kGraceful) != 0 && (*domain)->primary) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "domain '{0}' is protected, and its QEMU held at checkpoints: `segue "
+                           "unprotect {0}` first, or destroy it without --graceful",
+                           (*domain)->name));
+    }
+    if ((flags & kGraceful) != 0 && (*domain)->running_guest()) {
+        return std::make_shared<GracefulEnd>(services, *domain, *guard, std::move(answer))->start();
+    }
     when_gone(**domain, [answer, guard = *guard] { answer({}); });
     end_guest(services, **domain, ShutOffReason::destroyed);
 }
@@ -208,16 +281,16 @@ void add_life_calls(rpc::Dispatcher& calls, const Services& services) {
         });
     calls.on<remote::DomainShutdown>(
         [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainShutdown> reply) {
-            shut_down(services, call.domain, false, reply);
+            shut_down(services, call.domain, false, 0, reply);
         });
     calls.on<remote::DomainShutdownFlags>(
         [&services](Session&, remote::DomainFlagsCall call,
                     rpc::Reply<remote::DomainShutdownFlags> reply) {
-            shut_down(services, call.domain, false, reply);
+            shut_down(services, call.domain, false, call.flags, reply);
         });
     calls.on<remote::DomainReboot>([&services](Session&, remote::DomainFlagsCall call,
                                                rpc::Reply<remote::DomainReboot> reply) {
-        shut_down(services, call.domain, true, reply);
+        shut_down(services, call.domain, true, call.flags, reply);
     });
     calls.on<remote::DomainReset>(
         [&services](Session&, remote::DomainFlagsCall call, rpc::Reply<remote::DomainReset> reply) {
@@ -225,11 +298,11 @@ void add_life_calls(rpc::Dispatcher& calls, const Services& services) {
         });
     calls.on<remote::DomainDestroy>(
         [&services](Session&, remote::DomainCall call, rpc::Reply<remote::DomainDestroy> reply) {
-            destroy(services, call.domain, reply);
+            destroy(services, call.domain, 0, reply);
         });
     calls.on<remote::DomainDestroyFlags>([&services](Session&, remote::DomainFlagsCall call,
                                                      rpc::Reply<remote::DomainDestroyFlags> reply) {
-        destroy(services, call.domain, reply);
+        destroy(services, call.domain, call.flags, reply);
     });
 }
 

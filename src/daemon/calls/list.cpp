@@ -18,7 +18,17 @@ constexpr std::uint32_t kActive = 1, kInactive = 2, kPersistent = 4, kTransient 
                         kNoSave = 512, kAutostart = 1024, kNoAutostart = 2048, kHasSnapshot = 4096,
                         kNoSnapshot = 8192, kHasCheckpoint = 16384, kNoCheckpoint = 32768;
 
-bool matches(const DomainObject& domain, std::uint32_t flags) {
+Result<remote::DomainReply> reply_of(const Result<rpc::DomainRef>& found) {
+    return found.map([](const rpc::DomainRef& ref) { return remote::DomainReply{ref}; });
+}
+
+bool asks_for_all(std::uint32_t flags) {
+    return flags == 0 || flags == (kActive | kInactive);
+}
+
+}  // namespace
+
+bool is_chosen(const DomainObject& domain, std::uint32_t flags) {
     const auto group = [flags](std::uint32_t yes, bool holds, std::uint32_t no) {
         const std::uint32_t asked = flags & (yes | no);
         return asked == 0 || (holds ? (asked & yes) != 0 : (asked & no) != 0);
@@ -35,13 +45,6 @@ bool matches(const DomainObject& domain, std::uint32_t flags) {
            group(kHasSnapshot, false, kNoSnapshot) && group(kHasCheckpoint, false, kNoCheckpoint);
 }
 
-Result<remote::DomainReply> reply_of(const Result<DomainPointer>& found) {
-    return found.map(
-        [](const DomainPointer& domain) { return remote::DomainReply{domain->ref()}; });
-}
-
-}  // namespace
-
 void add_list_calls(rpc::Dispatcher& calls, const Services& services) {
     const DomainList& domains = services.domains;
     calls.answer<remote::ConnectListAllDomains>(
@@ -49,10 +52,18 @@ void add_list_calls(rpc::Dispatcher& calls, const Services& services) {
                    const remote::NeedResultsCall& call) -> Result<remote::ListAllDomainsReply> {
             remote::ListAllDomainsReply reply;
             for (const auto& entry : domains.all()) {
-                if (!matches(*entry.second, call.flags)) continue;
-                ++reply.count;
-                if (call.need_results) reply.domains.push_back(entry.second->ref());
+                if (domains.is_blocked(entry.first)) continue;
+                if (is_chosen(*entry.second, call.flags)) {
+                    reply.domains.push_back(entry.second->ref());
+                }
             }
+            // Nobody knows what they are; they are there when all are asked for.
+            if (asks_for_all(call.flags)) {
+                const auto blocked = domains.blocked();
+                reply.domains.insert(reply.domains.end(), blocked.begin(), blocked.end());
+            }
+            reply.count = static_cast<std::uint32_t>(reply.domains.size());
+            if (!call.need_results) reply.domains.clear();
             return reply;
         });
     calls.answer<remote::ConnectListDomains>(
@@ -90,13 +101,15 @@ void add_list_calls(rpc::Dispatcher& calls, const Services& services) {
             return reply;
         });
     calls.answer<remote::DomainLookupByName>([&domains](Session&, const remote::NameCall& call) {
-        return reply_of(domains.find(call.name));
+        return reply_of(domains.look_up(call.name));
     });
     calls.answer<remote::DomainLookupByUuid>([&domains](Session&, const remote::UuidCall& call) {
-        return reply_of(domains.find(call.uuid));
+        return reply_of(domains.look_up(call.uuid));
     });
     calls.answer<remote::DomainLookupById>([&domains](Session&, const remote::NumberCall& call) {
-        return reply_of(domains.find_id(call.value));
+        return reply_of(domains.find_id(call.value).map([](const DomainPointer& domain) {
+            return domain->ref();
+        }));
     });
 }
 

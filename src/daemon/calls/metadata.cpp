@@ -37,20 +37,6 @@ tl::unexpected<Error> transient() {
                 "transient domains do not have any persistent config");
 }
 
-// The definition that the flags mean.
-Result<const Domain*> asked_for(const DomainObject& domain, std::uint32_t flags) {
-    if ((flags & kLive) != 0 && (flags & kConfig) != 0) {
-        return fail(ErrorCode::invalid_argument,
-                    "the running domain and its definition cannot both be asked for");
-    }
-    if ((flags & kConfig) != 0) {
-        if (!domain.persistent) return transient();
-        return &*domain.persistent;
-    }
-    if ((flags & kLive) != 0 && !domain.is_active()) return not_running();
-    return &domain.model();
-}
-
 // Without the prefix that the element has in the definition, as libvirt gives it out.
 XmlElement without_prefix(XmlElement element, const std::string& prefix) {
     const std::string lead = prefix + ":";
@@ -195,6 +181,19 @@ Result<> write(const Services& services, const remote::SetMetadataCall& call) {
 }
 
 }  // namespace
+
+Result<const Domain*> asked_for(const DomainObject& domain, std::uint32_t flags) {
+    if ((flags & kLive) != 0 && (flags & kConfig) != 0) {
+        return fail(ErrorCode::invalid_argument,
+                    "the running domain and its definition cannot both be asked for");
+    }
+    if ((flags & kConfig) != 0) {
+        if (!domain.persistent) return transient();
+        return &*domain.persistent;
+    }
+    if ((flags & kLive) != 0 && !domain.is_active()) return not_running();
+    return &domain.model();
+}
 
 void add_metadata_calls(rpc::Dispatcher& calls, const Services& services) {
     calls.answer<remote::DomainGetMetadata>(

@@ -36,12 +36,26 @@ Result<remote::BlockInfoReply> block_info(const DomainObject& domain, const std:
     return fail(ErrorCode::invalid_argument, "invalid path {} not assigned to domain", path);
 }
 
-std::vector<std::string> messages_of(const DomainObject& domain) {
+// Without flags: all of them. Those that libvirt has flags for, tainting and deprecation, we have
+// none of.
+std::vector<std::string> messages_of(const DomainObject& domain, std::uint32_t flags) {
     std::vector<std::string> out;
+    if (flags != 0) return out;
     for (const std::string& unused : domain.model().unused)
         out.push_back("kept, and not used: " + unused);
     if (!domain.unresolved.empty()) out.push_back(domain.unresolved);
     return out;
+}
+
+// virDomainVcpuFlags.
+constexpr std::uint32_t kImpact = 3, kSeenByGuest = 8;
+
+Result<remote::NumberReply> processors_of(const DomainObject& domain, std::uint32_t flags) {
+    if ((flags & kSeenByGuest) != 0) {
+        return fail(ErrorCode::argument_unsupported, "QEMU guest agent is not configured");
+    }
+    const Domain* model = TRY(asked_for(domain, flags & kImpact));
+    return remote::NumberReply{static_cast<std::int32_t>(model->vcpus)};
 }
 
 // virDomainGetControlInfo: "occupied by a background job".
@@ -85,8 +99,7 @@ void add_shape_calls(rpc::Dispatcher& calls, const DomainList& domains) {
         });
     calls.answer<remote::DomainGetVcpusFlags>(
         [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::NumberReply> {
-            return remote::NumberReply{
-                static_cast<std::int32_t>(TRY(domains.find(call.domain))->model().vcpus)};
+            return processors_of(*TRY(domains.find(call.domain)), call.flags);
         });
     calls.answer<remote::DomainIsActive>(
         [&domains](Session&, const remote::DomainCall& call) -> Result<remote::BoolReply> {
@@ -121,7 +134,7 @@ void add_other_calls(rpc::Dispatcher& calls, const DomainList& domains) {
         });
     calls.answer<remote::DomainGetMessages>(
         [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::MessagesReply> {
-            return remote::MessagesReply{messages_of(*TRY(domains.find(call.domain)))};
+            return remote::MessagesReply{messages_of(*TRY(domains.find(call.domain)), call.flags)};
         });
     calls.answer<remote::DomainGetBlockInfo>(
         [&domains](Session&,

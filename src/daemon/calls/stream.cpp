@@ -4,6 +4,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "daemon/calls/calls.h"
 #include "daemon/console_line.h"
 #include "daemon/guest.h"
@@ -40,18 +42,42 @@ Result<std::string> terminal_of(const DomainObject& domain, const std::string& a
                 alias.empty() ? "default" : alias);
 }
 
-void open_console(const Services& services, const remote::OpenConsoleCall& call,
+// Who reads which terminal: two readers would each get a part of what the guest says.
+using Consoles = std::map<std::string, std::weak_ptr<ConsoleLine>>;
+
+// virDomainConsoleFlags.
+constexpr std::uint32_t kForce = 1;
+
+Result<> take_console(Consoles& consoles, const std::string& path, bool by_force) {
+    std::erase_if(consoles, [](const auto& one) { return one.second.expired(); });
+    const auto held = consoles.find(path);
+    const auto line = held == consoles.end() ? nullptr : held->second.lock();
+    if (!line || !line->is_open()) return {};
+    if (!by_force) {
+        return fail(ErrorCode::operation_failed,
+                    "Active console session exists for this domain; virsh console --force takes "
+                    "it over");
+    }
+    line->end();
+    return {};
+}
+
+void open_console(const Services& services, Consoles& consoles, const remote::OpenConsoleCall& call,
                   rpc::Reply<remote::DomainOpenConsole> reply) {
     const auto domain = services.domains.find(call.domain);
     if (!domain) return reply(tl::unexpected(domain.error()));
     const auto path = terminal_of(**domain, call.device.value_or(""));
     if (!path) return reply(tl::unexpected(path.error()));
+    if (const auto free = take_console(consoles, *path, (call.flags & kForce) != 0); !free) {
+        return reply(tl::unexpected(free.error()));
+    }
     net::Descriptor terminal(::open(path->c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     if (!terminal) return reply(fail_errno("open", *path, errno));
     const auto line = ConsoleLine::make(services.loop, std::move(terminal));
     const auto stream = reply.open_stream(line->handlers());
     if (!stream) return;
     line->attach(stream);
+    consoles[*path] = line;
     reply({});
 }
 
@@ -117,10 +143,12 @@ void open_graphics(const Services& services, const remote::OpenGraphicsCall& cal
 }  // namespace
 
 void add_stream_calls(rpc::Dispatcher& calls, const Services& services) {
-    calls.on<remote::DomainOpenConsole>([&services](Session&, remote::OpenConsoleCall call,
-                                                    rpc::Reply<remote::DomainOpenConsole> reply) {
-        open_console(services, call, std::move(reply));
-    });
+    const auto consoles = std::make_shared<Consoles>();
+    calls.on<remote::DomainOpenConsole>(
+        [&services, consoles](Session&, remote::OpenConsoleCall call,
+                              rpc::Reply<remote::DomainOpenConsole> reply) {
+            open_console(services, *consoles, call, std::move(reply));
+        });
     calls.on<remote::DomainScreenshot>([&services](Session&, remote::ScreenshotCall call,
                                                    rpc::Reply<remote::DomainScreenshot> reply) {
         take_screenshot(services, call, std::move(reply));
