@@ -13,6 +13,7 @@
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/tunnel.h"
+#include "domain/alias.h"
 
 namespace segue {
 
@@ -21,6 +22,20 @@ using migrate::SourceCall;
 using migrate::SourceEvent;
 using migrate::SourceInput;
 using migrate::SourceVerb;
+
+namespace {
+
+// The disk that users know by this name, of a node that QEMU names; empty: none of the definition.
+std::string disk_of(const Domain& model, std::string_view node) {
+    for (std::size_t at = 0; at < model.disks.size(); ++at) {
+        if (node == format_node(model, at) || node == storage_node(model, at)) {
+            return model.disks[at].target;
+        }
+    }
+    return "";
+}
+
+}  // namespace
 
 SourceConduct::SourceConduct(const Services& services, const DomainPointer& domain,
                              migrate::SourceMachine machine, migrate::MigrateOptions options)
@@ -138,11 +153,16 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
 }
 
 // Only an error that stops the guest: what is told to the guest, or ignored, is its own business.
+// However the migration ends, the guest stays paused: whoever mends the disk lets it go on.
 void SourceConduct::disk_failed(const QmpEvent& event) {
-    if (!options_.has(migrate::kAbortOnError) || event.data.text("action") != "stop") return;
+    if (event.data.text("action") != "stop") return;
+    feed({.event = SourceEvent::guest_suspended}, [](const Error&) {});
+    if (!options_.has(migrate::kAbortOnError)) return;
+    const auto domain = domain_.lock();
+    const std::string disk = domain ? disk_of(domain->model(), event.data.text("node-name")) : "";
     give_up({ErrorCode::operation_failed,
-             fmt::format("job 'migration out' failed due to I/O error: device '{}': {}",
-                         event.data.text("device"), event.data.text("reason"))});
+             fmt::format("job 'migration out' failed due to I/O error: disk '{}': {}", disk,
+                         event.data.text("reason"))});
 }
 
 // The tables let no call of ours resume it; QEMU may have other monitors.
@@ -274,8 +294,10 @@ void SourceConduct::resume_guest(bool run) {
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
     if (!guest) return feed({.event = SourceEvent::resume_failed, .cause = guest.error()});
     if (!run) {
-        // It was paused before, or a user suspended it meanwhile.
-        set_status(services_, *domain, PausedReason::user);
+        // It was paused before, or a user suspended it meanwhile, or a disk failed.
+        if (domain->status != DomainStatus(PausedReason::io_error)) {
+            set_status(services_, *domain, PausedReason::user);
+        }
         return feed(SourceEvent::guest_resumed);
     }
     // QEMU itself lets a guest run on after a transfer that failed; `cont` is then no change.
