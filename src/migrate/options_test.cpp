@@ -56,8 +56,7 @@ TEST(Options, NamesThatReachALogOrQemuAreClean) {
 TEST(Options, WhatIsGivenIsNotEmptyOrNonsense) {
     for (const char* xml : {"destination_xml", "persistent_xml"})
         EXPECT_EQ(refused({text(xml, "")}).code, ErrorCode::xml_invalid) << xml;
-    EXPECT_EQ(refused({text("graphics_uri", "nonsense")}, kLive).code,
-              ErrorCode::invalid_argument);
+    EXPECT_EQ(refused({text("graphics_uri", "nonsense")}, kLive).code, ErrorCode::invalid_argument);
     EXPECT_EQ(refused({text("graphics_uri", "http://b:1")}, kLive).code,
               ErrorCode::argument_unsupported);
 }

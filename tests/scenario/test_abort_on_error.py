@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A disk that fails while its guest is being moved: with --abort-on-error the migration ends and the
-guest stays, paused, where it can be mended; without the flag it goes on moving."""
+"""A disk that fails while its guest is being moved: with --abort-on-error the migration ends and
+the guest stays, paused, where it can be mended; without the flag it goes on moving."""
 import os
 import subprocess
 import tempfile

@@ -29,7 +29,8 @@ def read_schemas():
         for name, body in re.findall(r"^struct (\w+) \{(.*?)^\}", text, re.M | re.S):
             structs[name] = re.findall(r"^ +(\w+): (\w+)", body, re.M)
         program = QEMU if schema == "qemu" else REMOTE
-        for name, number, call in re.findall(r"^procedure (\w+) = (\d+) \w+ call (\w+)", text, re.M):
+        found = re.findall(r"^procedure (\w+) = (\d+) \w+ call (\w+)", text, re.M)
+        for name, number, call in found:
             procedures[name] = program, int(number), call
     return structs, procedures
 

@@ -90,12 +90,22 @@ def check_includes(name, lines, report):
             report(name, number, "spice/abi links nothing of rpc, qemu, migrate, store")
 
 
+def indent_where_it_opens(lines, number):
+    """Of the line on which the brackets open that this one closes: a signature of several lines."""
+    depth = 0
+    for at in range(number, -1, -1):
+        depth += lines[at].count(")") - lines[at].count("(")
+        if depth <= 0:
+            return re.match(r"\s*", lines[at]).group(0)
+    return ""
+
+
 def check_functions(name, lines, report):
     for number, line in enumerate(lines):
         start = FUNCTION_START.match(line)
-        if not start:
+        if not start or line.lstrip().startswith("//"):
             continue
-        closing = start.group(1) + "}"
+        closing = indent_where_it_opens(lines, number) + "}"
         for end in range(number + 1, len(lines)):
             if lines[end].startswith(closing) and not lines[end].startswith(closing + " else"):
                 if end - number - 1 > FUNCTION_LINES:
