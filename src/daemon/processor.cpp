@@ -83,7 +83,8 @@ class Question : public std::enable_shared_from_this<Question> {
                     if (!expanded) return self.give_up(expanded.error().message);
                     to = std::move(*expanded);
                     // A user's own options may have changed what this QEMU makes of a model.
-                    if (self.domain_->incarnation->live.passthrough.empty()) {
+                    const Incarnation* still = self.incarnation();
+                    if (still != nullptr && still->live.passthrough.empty()) {
                         self.services_.emulators.keep_cpu(emulator, name, to);
                     }
                     next(self);
