@@ -15,6 +15,7 @@ from hosts import shared_memory, wait_until
 
 CORPUS = sb.ROOT / "tests" / "corpus" / "stream"
 HELLO, WELCOME, STREAM, WRITE, WORD = 1, 2, 3, 5, 9
+VERSION = 3
 
 
 def head_that_claims(size):
@@ -106,7 +107,7 @@ class Link:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(sb.PATIENCE)
         self.socket.connect(str(path))
-        self.send(HELLO, struct.pack(">I", 2) + bytes.fromhex(ag.KEY))
+        self.send(HELLO, struct.pack(">I", VERSION) + bytes.fromhex(ag.KEY))
         assert self.read()[0] == WELCOME
 
     def send(self, kind, body=b""):
