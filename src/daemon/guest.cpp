@@ -108,7 +108,10 @@ void Guest::pass_descriptor(const std::string& name, net::Descriptor descriptor,
 
 void Guest::set_process(std::unique_ptr<QemuProcess> process) {
     process_ = std::move(process);
-    process_->on_end([this](const QemuProcess::Ended&) { on_exit(); });
+    process_->on_end([this](const QemuProcess::Ended& ended) {
+        log_debug("daemon", "QEMU {} {}", pid(), ended.text());
+        on_exit();
+    });
 }
 
 void Guest::end(Duration patience) {

@@ -183,6 +183,7 @@ void start_decided(const Services& services, const DomainPointer& domain, Domain
     set_status(services, *domain,
                mode == StartMode::incoming ? PausedReason::migration : PausedReason::starting_up);
     const auto failed = [&services, domain, answer](const Error& error) {
+        log_warning("daemon", "domain '{}' is not started: {}", domain->name, error.message);
         abandon(services, *domain);
         when_gone(*domain, [answer, error] { answer(tl::unexpected(error)); });
     };

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -333,8 +334,11 @@ void QemuProcess::kill() {
     signal(SIGKILL);
 }
 
+// The loop may call for the descriptor that had this number before, in the same turn: a QEMU that
+// starts when another has ended was taken for dead at once.
 void QemuProcess::reap() {
-    if (ended_) return;
+    pollfd ready{pidfd_, POLLIN, 0};
+    if (ended_ || ::poll(&ready, 1, 0) != 1) return;
     Ended ended;
     int status = 0;
     if (child_ && ::waitpid(identity_.pid, &status, WNOHANG) == identity_.pid) {

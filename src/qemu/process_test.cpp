@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "qemu/probe.h"
@@ -160,6 +161,33 @@ TEST_F(ProcessTest, ARestartedDaemonFindsItAndOnlyIt) {
     EXPECT_TRUE(ended.text().starts_with("killed by signal 15") || !ended.wait_status);
     EXPECT_EQ(identify(identity.pid), std::nullopt) << "a zombie is no process";
     EXPECT_FALSE(QemuProcess::adopt(*loop_, identity));
+}
+
+// Its pidfd gets the number of the one that was just closed, and the loop still has that one's
+// turn.
+TEST_F(ProcessTest, WhatStartsWhenAnotherHasEndedIsNotTakenForDead) {
+    for (int round = 0; round < 20; ++round) {
+        auto first = QemuProcess::start(*loop_, shell("exit 0"));
+        ASSERT_TRUE(first) << first.error().message;
+        Result<std::unique_ptr<QemuProcess>> second;
+        std::optional<std::string> ended;
+        const auto bound = loop_->make_timer([this] { loop_->stop(); });
+        (*first)->on_end([&](const QemuProcess::Ended&) {
+            // Posted, as a daemon does it: the first one is in its own callback.
+            loop_->post([&] {
+                first->reset();
+                second = QemuProcess::start(*loop_, shell("exec sleep 60"));
+                if (!second) return loop_->stop();
+                (*second)->on_end([&](const QemuProcess::Ended& how) { ended = how.text(); });
+                bound->start(20ms);
+            });
+        });
+        loop_->run();
+        ASSERT_TRUE(second) << second.error().message;
+        ASSERT_FALSE(ended) << *ended;
+        (*second)->kill();
+        EXPECT_EQ(wait(**second).text(), "killed by signal 9");
+    }
 }
 
 TEST_F(ProcessTest, TerminateKillsWhatDoesNotListen) {

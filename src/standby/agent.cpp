@@ -2,6 +2,7 @@
 #include "standby/agent.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -156,7 +157,9 @@ Result<> Agent::watch_qemu() {
     if (options_.qemu == 0) return {};
     qemu_process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, options_.qemu, 0)));
     if (!qemu_process_) return fail_errno("watch", "QEMU's process", errno);
-    qemu_watch_ = loop_.watch(qemu_process_.get(), [this](Loop::Ready) { qemu_ended(); });
+    qemu_watch_ = loop_.watch(qemu_process_.get(), [this](Loop::Ready) {
+        if (qemu_is_gone()) qemu_ended();
+    });
     qemu_watch_->set_interest(true, false);
     return {};
 }
@@ -330,8 +333,8 @@ void Agent::qemu_link_ended(const Error& reason) {
 }
 
 bool Agent::qemu_is_gone() const {
-    return qemu_process_ &&
-           ::syscall(SYS_pidfd_send_signal, qemu_process_.get(), 0, nullptr, 0U) != 0;
+    pollfd process{qemu_process_.get(), POLLIN, 0};
+    return qemu_process_ && ::poll(&process, 1, 0) == 1;
 }
 
 // No partition: this host lives and says so. What is whole here is on its way already.
