@@ -72,8 +72,8 @@ def test_a_promoted_guest_that_ended_unseen_is_this_hosts(tmp_path):
         os.kill(promoted_qemu(two), signal.SIGKILL)
         two.kill()
         two.start()
+        wait_until(lambda: machine.status(two)["role"] == "none", 60, "it is no standby any more")
         assert two.state_of(machine.name) == "shut off"
-        assert machine.status(two)["role"] == "none"
         two.virsh("start", machine.name)
         machine.outside.wait(machine.outside.last() + 30)
         # Where its disk is: what was written here is there.
