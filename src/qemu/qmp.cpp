@@ -94,9 +94,14 @@ void QmpProtocol::line(std::string_view text) {
     const auto message = Json::parse(text, {.bytes = limits_.line_bytes, .depth = limits_.depth});
     if (!message) return protocol_error(message.error().message);
     if (!message->is_object()) return protocol_error("a line that is no JSON object");
-    if (state_ == State::greeting) return greeting(*message);
+    const bool is_reply = message->find("return") || message->find("error");
+    if (state_ == State::greeting) {
+        // What QEMU had still to say to the daemon that was connected before us.
+        if (message->find("event") || is_reply) return;
+        return greeting(*message);
+    }
     if (message->find("event")) return event(*message);
-    if (message->find("return") || message->find("error")) return reply(*message);
+    if (is_reply) return reply(*message);
     protocol_error("an object that is neither reply nor event");
 }
 

@@ -162,8 +162,18 @@ TEST(Qmp, WhatBreaksTheProtocolClosesTheMonitor) {
         EXPECT_EQ(protocol.take_actions().size(), 1U) << line;
     }
     QmpProtocol no_greeting;
-    no_greeting.feed("{\"return\": {}}\n");
+    no_greeting.feed("{\"hello\": {}}\n");
     EXPECT_EQ(no_greeting.state(), QmpProtocol::State::closed);
+}
+
+// Seen beside a build: a daemon died while its guest was moved, and the next one read this first.
+TEST(Qmp, WhatWasMeantForWhoWasConnectedBeforeIsPassedOver) {
+    QmpProtocol protocol;
+    protocol.feed("{\"event\": \"STOP\"}\n{\"return\": {}, \"id\": 7}\n");
+    EXPECT_EQ(protocol.state(), QmpProtocol::State::greeting);
+    EXPECT_TRUE(protocol.take_actions().empty());
+    protocol.feed("{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7}}, \"capabilities\": []}}\n");
+    EXPECT_EQ(protocol.state(), QmpProtocol::State::negotiating);
 }
 
 TEST(Qmp, TooManyWaitingCommandsAreRefusedByName) {
