@@ -193,8 +193,8 @@ def test_a_viewer_that_cannot_link_delays_nothing_for_long(tmp_path):
 
 @pytest.mark.full
 def test_the_source_dies_behind_the_machine(tmp_path):
-    """Host and daemon, before they could tell the viewer: that looks for the source, and when nobody
-    is there any more it goes to the target by itself."""
+    """Host and daemon, before they could tell the viewer: that looks for the source, and goes to
+    the target by itself when nobody is there any more."""
     with Hosts(2) as (one, two):
         machine = Machine(tmp_path, name="s", spice=True, tick_ms=20, dirty_mb_s=8)
         one.virsh("create", machine.path)
