@@ -300,22 +300,20 @@ void Session::on_wire_closed(ChannelKey key, const Error& error, Ending ending) 
         return;
     }
     log_debug("spice", "{}; linked again", error.message);
-    auto timer = std::make_shared<std::unique_ptr<Timer>>();
-    *timer = environment_.loop.make_timer([this, alive = std::weak_ptr(alive_), key, timer] {
-        const auto keep = timer;
-        if (alive.expired()) return keep->reset();
-        const auto wire = wires_.find(key);
-        const bool still = wire != wires_.end() && wire->second->is_closed() &&
-                           channels_.contains(key) && wires_.contains(kMain) &&
-                           wires_.at(kMain)->is_linked();
-        if (still) {
-            channels_.at(key)->reset(ResetReason::fresh);
-            forget_caches_of(key);
-            connect_channel(key);
-        }
-        keep->reset();
-    });
-    (*timer)->start(kRelinkDelay);
+    auto& timer = relink_timers_[key];
+    if (!timer) timer = environment_.loop.make_timer([this, key] { relink(key); });
+    timer->start(kRelinkDelay);
+}
+
+void Session::relink(ChannelKey key) {
+    const auto wire = wires_.find(key);
+    const bool still = wire != wires_.end() && wire->second->is_closed() &&
+                       channels_.contains(key) && wires_.contains(kMain) &&
+                       wires_.at(kMain)->is_linked();
+    if (!still) return;
+    channels_.at(key)->reset(ResetReason::fresh);
+    forget_caches_of(key);
+    connect_channel(key);
 }
 
 // --- What the main channel says ------------------------------------------------------------------

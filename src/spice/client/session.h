@@ -130,6 +130,7 @@ class Session final : ChannelHost, MainListener {
     void on_wire_linked(ChannelKey key);
     Result<> on_wire_message(ChannelKey key, const wire::IncomingMessage& message);
     void on_wire_closed(ChannelKey key, const Error& error, Ending ending);
+    void relink(ChannelKey key);
     void on_main_closed(const Error& error, Ending ending);
     void on_session_ended(Ending ending);
     void attach(ChannelKey key, bool anew);
@@ -254,6 +255,7 @@ class Session final : ChannelHost, MainListener {
     std::optional<Instant> lost_since_;
     std::optional<Instant> up_since_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks on the loop
+    std::map<ChannelKey, std::unique_ptr<Timer>> relink_timers_;
     std::unique_ptr<Timer> patience_;
     std::unique_ptr<Timer> retry_;
     std::unique_ptr<Timer> picture_bound_;
