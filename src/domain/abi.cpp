@@ -181,6 +181,14 @@ Result<> check_features(const Domain& source, const Domain& target) {
                     "destination: '{}'",
                     feature, was ? "on" : "default", is ? "on" : "default");
     }
+    const auto word = [](std::optional<bool> on) { return !on ? "default" : *on ? "on" : "off"; };
+    for (const std::string_view feature : kSwitches) {
+        const auto was = source.switched(feature), is = target.switched(feature);
+        if (was == is) continue;
+        return fail(ErrorCode::config_unsupported,
+                    "State of feature '{}' differs: source: '{}', destination: '{}'", feature,
+                    word(was), word(is));
+    }
     if (source.clock.timers.size() != target.clock.timers.size()) {
         return fail(ErrorCode::config_unsupported, "Target domain timers do not match source");
     }

@@ -46,7 +46,8 @@ struct Domain {
 
     OperatingSystem os;
     std::vector<std::string> features;  // acpi, apic, pae, …
-    XmlElement other_features;          // those with more than a name
+    // Those that are said to be on or off (kSwitches); what is not named is QEMU's default.
+    std::vector<std::pair<std::string, bool>> switches;
     std::optional<Cpu> cpu;
     std::optional<Cpu> running_cpu;  // of a running domain: cpu as QEMU expanded it
     GuestClock clock;
@@ -78,7 +79,11 @@ struct Domain {
     std::vector<std::string> unused;
 
     bool has_feature(std::string_view feature) const;
+    std::optional<bool> switched(std::string_view feature) const;
 };
+
+// In libvirt's order.
+inline constexpr std::string_view kSwitches[] = {"pmu", "vmport", "smm", "vmcoreinfo"};
 
 // Errors carry libvirt's codes: xml_invalid, no_name, config_unsupported.
 Result<Domain> parse_domain(std::string_view text);

@@ -121,10 +121,12 @@ XmlElement format_domain(const Domain& domain, const FormatOptions& options) {
     format_identity(domain, out, options);
     format_resources(domain, out, options);
     out.add(format_os(domain.os));
-    if (!domain.features.empty()) {
+    if (!domain.features.empty() || !domain.switches.empty()) {
         XmlElement& features = out.add("features");
         for (const std::string& feature : domain.features)
             features.add(feature);
+        for (const auto& [feature, on] : domain.switches)
+            features.add(feature).set("state", on ? "on" : "off");
     }
     const bool running = options.running_cpu && domain.running_cpu;
     if (domain.cpu) out.add(format_cpu(running ? *domain.running_cpu : *domain.cpu));

@@ -126,9 +126,19 @@ Result<> parse_features(XmlCursor& from, Domain& domain) {
     for (const std::string_view feature : kPlainFeatures) {
         if (features->has_child(feature)) domain.features.emplace_back(feature);
     }
-    domain.other_features = features->unknown();
-    if (!domain.other_features.children.empty()) {
-        const std::string& name = domain.other_features.children.front().name;
+    for (const std::string_view feature : kSwitches) {
+        XmlCursor* found = features->child(feature);
+        if (!found) continue;
+        const bool on = TRY(found->on_off("state")).value_or(true);
+        domain.switches.emplace_back(feature, on);
+        const XmlElement rest = found->unknown();
+        if (rest.children.empty()) continue;
+        return fail(ErrorCode::config_unsupported, "<{}> of feature '{}' is not supported",
+                    rest.children.front().name, feature);
+    }
+    const XmlElement rest = features->unknown();
+    if (!rest.children.empty()) {
+        const std::string& name = rest.children.front().name;
         return fail(ErrorCode::config_unsupported,
                     "feature '{}' is not supported: it would change what the guest sees", name);
     }
@@ -179,6 +189,7 @@ Result<> parse_devices(XmlCursor& from, Domain& domain) {
     TRY(parse_all(from, "disk", parse_disk, domain.disks));
     domain.disks = in_order(std::move(domain.disks));
     TRY(parse_all(from, "controller", parse_controller, domain.controllers));
+    TRY(assign_indexes(domain.controllers));
     TRY(parse_all(from, "interface", parse_interface, domain.interfaces));
     TRY(parse_all(from, "smartcard", parse_smartcard, domain.smartcards));
     TRY(parse_all(from, "serial", parse_serial, domain.serials));
@@ -206,11 +217,19 @@ Result<> parse_devices(XmlCursor& from, Domain& domain) {
     return {};
 }
 
+// Many of one name stand beside each other: what is kept of one could not be told whose it is.
+Result<> check_known(XmlCursor& from) {
+    const std::string rest = describe_unknown(from.unknown());
+    if (rest.empty()) return {};
+    return fail(ErrorCode::xml_invalid, "{} is not known", rest);
+}
+
 Result<> parse_passthrough_of(XmlCursor& commandline, Passthrough& passthrough) {
     while (XmlCursor* argument = commandline.child("qemu:arg")) {
         const auto value = argument->attribute("value");
         if (!value) return fail(ErrorCode::xml_invalid, "No qemu command-line argument specified");
         passthrough.arguments.push_back(*value);
+        TRY(check_known(*argument));
     }
     while (XmlCursor* variable = commandline.child("qemu:env")) {
         const std::string name = variable->attribute_or("name", "");
@@ -220,6 +239,7 @@ Result<> parse_passthrough_of(XmlCursor& commandline, Passthrough& passthrough) 
             return fail(ErrorCode::xml_invalid, "Invalid environment name '{}'", name);
         }
         passthrough.environment.emplace_back(name, variable->attribute_or("value", ""));
+        TRY(check_known(*variable));
     }
     return {};
 }
@@ -289,6 +309,13 @@ void report_unused(Domain& domain) {
 
 bool Domain::has_feature(std::string_view feature) const {
     return std::find(features.begin(), features.end(), feature) != features.end();
+}
+
+std::optional<bool> Domain::switched(std::string_view feature) const {
+    for (const auto& [name, on] : switches) {
+        if (name == feature) return on;
+    }
+    return std::nullopt;
 }
 
 Result<Domain> parse_domain(std::string_view text) {

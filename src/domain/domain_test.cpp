@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "domain/abi.h"
 #include "domain/alias.h"
 #include "domain/complete.h"
@@ -73,6 +75,12 @@ TEST(Domain, WhatCannotBeIsRefusedWithLibvirtsCode) {
          ErrorCode::config_unsupported},
         {with("", "<features><hyperv mode='custom'/></features>"),
          "feature 'hyperv' is not supported", ErrorCode::config_unsupported},
+        {with("", "<features><smm state='on'><tseg unit='MiB'>48</tseg></smm></features>"),
+         "<tseg> of feature 'smm' is not supported", ErrorCode::config_unsupported},
+        {with("", "<features><vmport state='maybe'/></features>"),
+         "Invalid value for attribute 'state' in element 'vmport'", ErrorCode::xml_invalid},
+        {with("<controller type='scsi' index='1'/><controller type='scsi' index='1'/>"),
+         "Multiple 'scsi' controllers with index '1'", ErrorCode::config_unsupported},
         {with("<controller type='usb' model='none'/><input type='tablet' bus='usb'/>"),
          "USB is disabled for this domain", ErrorCode::config_unsupported},
     };
@@ -92,6 +100,18 @@ TEST(Domain, AMachineThatTheEmulatorDoesNotHave) {
     EXPECT_EQ(define(text)->os.machine, "pc-i440fx-2.11");
 }
 
+TEST(Domain, ControllersWithoutAnIndexGetTheLowestThatIsFree) {
+    const auto domain =
+        define(with("<controller type='scsi'/><controller type='scsi' index='0'/>"
+                    "<controller type='scsi'/><controller type='scsi' index='5'/>"));
+    ASSERT_TRUE(domain) << domain.error().message;
+    std::vector<std::uint32_t> indexes;
+    for (const Controller& controller : domain->controllers)
+        if (controller.type == ControllerType::scsi) indexes.push_back(controller.index);
+    std::sort(indexes.begin(), indexes.end());
+    EXPECT_EQ(indexes, (std::vector<std::uint32_t>{0, 1, 2, 5}));
+}
+
 TEST(Domain, WhatIsNotKnownIsKeptAndReported) {
     const auto domain = define(
         with("<disk type='file'><driver name='qemu' type='raw' queues='4'/><source file='/a'/>"
@@ -105,6 +125,16 @@ TEST(Domain, WhatIsNotKnownIsKeptAndReported) {
     for (const char* kept : {"queues='4'", "<total_iops_sec>9</total_iops_sec>", "<shares>10<"})
         EXPECT_NE(stored.find(kept), std::string::npos) << stored;
     EXPECT_EQ(print_domain(*define(stored), {}), stored);
+}
+
+// Found by the fuzzer: it was kept as a variable of its own, without a name.
+TEST(Domain, NothingUnknownStandsInALineForQemu) {
+    const Error error =
+        refused(with("",
+                     "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+                     "<qemu:env name='FOO' namee='bar'/></qemu:commandline>"));
+    EXPECT_EQ(error.code, ErrorCode::xml_invalid);
+    EXPECT_EQ(error.message, "qemu:env@namee is not known");
 }
 
 // Found by the fuzzer: the second list was kept as an unknown element and lost when read again.
@@ -190,6 +220,8 @@ TEST(DomainAbi, EveryDifferenceTheGuestSeesIsNamed) {
          "Target channel name x does not match source com.redhat.spice.0"},
         {[](Domain& d) { d.features.emplace_back("acpi"); },
          "State of feature 'acpi' differs: source: 'default', destination: 'on'"},
+        {[](Domain& d) { d.switches.emplace_back("vmport", false); },
+         "State of feature 'vmport' differs: source: 'default', destination: 'off'"},
         {[](Domain& d) { d.cpu->model = "Nehalem"; },
          "Target CPU model Nehalem does not match source qemu64"},
         {[](Domain& d) { d.balloon->present = false; },

@@ -108,7 +108,7 @@ TEST_P(Golden, AMigratableDefinitionMakesTheSameMachine) {
 INSTANTIATE_TEST_SUITE_P(Libvirt, Golden,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
                                          "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
-                                         "bridge", "cpu"),
+                                         "bridge", "cpu", "virtinst"),
                          [](const auto& value) { return std::string(value.param); });
 
 // The running domain: aliases, ports, paths and states that the daemon fills in.
@@ -147,7 +147,7 @@ TEST_P(GoldenLive, TheRunningDefinition) {
 INSTANTIATE_TEST_SUITE_P(Libvirt, GoldenLive,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
                                          "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
-                                         "bridge", "cpu"),
+                                         "bridge", "cpu", "virtinst"),
                          [](const auto& value) { return std::string(value.param); });
 
 }  // namespace

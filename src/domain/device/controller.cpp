@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "domain/device/controller.h"
 
+#include <algorithm>
+
 #include "domain/choice.h"
 #include "domain/device_order.h"
 
@@ -85,6 +87,66 @@ std::vector<Controller> in_order(std::vector<Controller> controllers) {
         [&](const Controller& one, const Controller& other) { return place(one) < place(other); });
 }
 
+namespace {
+
+bool is_taken(const std::vector<Controller>& controllers, const Controller& by,
+              std::uint32_t index) {
+    return std::any_of(controllers.begin(), controllers.end(), [&](const Controller& other) {
+        return other.type == by.type && other.index == index;
+    });
+}
+
+// The index of the USB controller before this one, where both are of one USB 2 group.
+std::optional<std::uint32_t> group_of(const std::vector<Controller>& controllers, std::size_t at) {
+    const Controller& own = controllers[at];
+    if (!own.is_usb2()) return std::nullopt;
+    std::size_t before = at;
+    while (before > 0 && controllers[before - 1].type != ControllerType::usb)
+        --before;
+    if (before == 0 || !controllers[before - 1].is_usb2()) return std::nullopt;
+    const std::uint32_t index = controllers[before - 1].index;
+    const bool has_one =
+        std::any_of(controllers.begin(), controllers.end(), [&](const Controller& other) {
+            return other.type == own.type && other.index == index && other.model == own.model;
+        });
+    return has_one ? std::nullopt : std::optional(index);
+}
+
+bool is_root(const Controller& controller) {
+    return controller.model == "pci-root" || controller.model == "pcie-root";
+}
+
+}  // namespace
+
+Result<> assign_indexes(std::vector<Controller>& controllers) {
+    for (std::size_t at = 0; at < controllers.size(); ++at) {
+        Controller& own = controllers[at];
+        if (own.index != kNoIndex) continue;
+        if (const auto group = group_of(controllers, at)) {
+            own.index = *group;
+            continue;
+        }
+        // The root is number 0, also where the definition leaves it out.
+        std::uint32_t index =
+            own.type == ControllerType::pci && !own.model.empty() && !is_root(own);
+        while (is_taken(controllers, own, index))
+            ++index;
+        own.index = index;
+    }
+    for (const Controller& one : controllers) {
+        const auto same =
+            std::count_if(controllers.begin(), controllers.end(), [&](const Controller& other) {
+                return other.type == one.type && other.index == one.index &&
+                       (!one.is_usb2() || other.model == one.model);
+            });
+        if (same > 1) {
+            return fail(ErrorCode::config_unsupported, "Multiple '{}' controllers with index '{}'",
+                        name_of(one.type), one.index);
+        }
+    }
+    return {};
+}
+
 std::uint32_t usb_ports_of(const Controller& controller) {
     if (controller.type != ControllerType::usb || controller.start_port) return 0;
     if (controller.model == "none") return 0;
@@ -100,7 +162,7 @@ Result<Controller> parse_controller(XmlCursor& from) {
     const auto type = TRY(choice(from, "type", kControllerTypes));
     if (!type) return fail(ErrorCode::xml_invalid, "missing type of controller");
     controller.type = *type;
-    controller.index = TRY(small(from, "index", 255)).value_or(0);
+    controller.index = TRY(small(from, "index", 255)).value_or(kNoIndex);
     TRY(parse_model(from, controller));
     controller.ports = TRY(small(from, "ports", 31));
     controller.vectors = TRY(small(from, "vectors", 1024));

@@ -10,7 +10,7 @@ enum class ControllerType { pci, usb, ide, fdc, sata, virtio_serial, ccid, scsi 
 
 struct Controller : Device {
     ControllerType type = ControllerType::pci;
-    std::uint32_t index = 0;
+    std::uint32_t index = 0;  // kNoIndex only while a definition is read
     // "pci-root", "pcie-root-port"; "piix3-uhci", "qemu-xhci", "none"; "lsilogic", "virtio-scsi";
     // …; empty where there is one kind.
     std::string model;
@@ -28,6 +28,12 @@ struct Controller : Device {
 };
 
 std::string_view name_of(ControllerType type);
+
+inline constexpr std::uint32_t kNoIndex = ~0U;
+// Gives those without an index the lowest one that is free for their type; a USB 2 controller that
+// follows its fellows gets theirs (virDomainAssignControllerIndexes). Error config_unsupported: two
+// of a type have the same one.
+Result<> assign_indexes(std::vector<Controller>& controllers);
 
 // As libvirt sends them: those of a type by their index, a USB 2 controller before its companions.
 std::vector<Controller> in_order(std::vector<Controller> controllers);

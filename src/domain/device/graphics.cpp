@@ -155,7 +155,7 @@ void format_ports(const Graphics& graphics, XmlElement& out, const FormatOptions
     const bool stored = options.inactive || options.migratable;
     const bool spice = graphics.type == GraphicsType::spice;
     if (graphics.listen == ListenType::socket) {
-        if (!spice) out.set("socket", graphics.socket);
+        if (!spice && !graphics.socket.empty()) out.set("socket", graphics.socket);
         return;
     }
     if (graphics.listen == ListenType::none) {
@@ -178,7 +178,8 @@ void format_listen(const Graphics& graphics, XmlElement& out, const FormatOption
     const bool user_socket = graphics.listen == ListenType::socket;
     // Old destinations know these two only as attributes.
     if (options.migratable && graphics.listen == ListenType::none) return;
-    if (options.migratable && user_socket && graphics.type == GraphicsType::vnc) return;
+    const bool is_told = !graphics.socket.empty() && graphics.type == GraphicsType::vnc;
+    if (options.migratable && user_socket && is_told) return;
     XmlElement& listen = out.add("listen").set("type", name_in(kListens, graphics.listen));
     const std::string& address = stored ? graphics.address : graphics.listen_address();
     if (graphics.listen == ListenType::address && !address.empty()) listen.set("address", address);
