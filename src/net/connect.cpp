@@ -62,9 +62,16 @@ void Connector::try_next() {
             watch_->set_interest(false, true);
             return;
         }
-        last_error_ = fail_errno("cannot connect to", address_.text(), errno).value();
+        note_failure(errno);
     }
     finish(tl::make_unexpected(last_error_));
+}
+
+void Connector::note_failure(int error_number) {
+    last_error_ = fail_errno("cannot connect to", address_.text(), error_number).value();
+    // ENOENT, EAGAIN: of unix sockets. Nobody listens, or nobody accepts.
+    was_refused_ = was_refused_ || error_number == ECONNREFUSED || error_number == ENOENT ||
+                   error_number == EAGAIN;
 }
 
 void Connector::check() {
@@ -72,7 +79,7 @@ void Connector::check() {
     socklen_t size = sizeof error;
     if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
     if (error == 0) return finish(std::move(socket_));
-    last_error_ = fail_errno("cannot connect to", address_.text(), error).value();
+    note_failure(error);
     try_next();
 }
 

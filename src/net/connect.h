@@ -24,10 +24,15 @@ class Connector {
               OnConnected on_connected);
     ~Connector();
 
+    // In the callback: somebody was there, and did not want the connection. Otherwise the way
+    // there, or the name, is what is missing.
+    bool was_refused() const { return was_refused_; }
+
   private:
     void begin(Result<std::vector<SocketAddress>> addresses);
     void try_next();
     void check();
+    void note_failure(int error_number);
     void finish(Result<Descriptor> outcome);
 
     Loop& loop_;
@@ -37,6 +42,7 @@ class Connector {
     std::vector<SocketAddress> candidates_;
     std::size_t next_ = 0;
     Error last_error_;
+    bool was_refused_ = false;
     Descriptor socket_;
     std::unique_ptr<Watch> watch_;
     std::unique_ptr<Timer> timer_;

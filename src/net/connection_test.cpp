@@ -339,6 +339,25 @@ TEST_F(ListenTest, ResolvesNames) {
     EXPECT_TRUE(connect(Address::of_tcp("localhost", (*listener)->local().port())));
 }
 
+// Whether somebody says no, or nobody can be asked.
+TEST_F(ListenTest, ARefusalIsNotALineThatIsDown) {
+    const auto was_refused = [&](const Address& address) {
+        std::optional<bool> outcome;
+        Connector* asked = nullptr;
+        Connector connector(*loop, resolver, address, 10s, [&](const Result<Descriptor>& result) {
+            EXPECT_FALSE(result);
+            outcome = asked->was_refused();
+        });
+        asked = &connector;
+        EXPECT_TRUE(loop.run_until([&] { return outcome.has_value(); }));
+        return outcome.value_or(false);
+    };
+    EXPECT_TRUE(was_refused(Address::of_tcp("127.0.0.1", 1)));
+    EXPECT_TRUE(was_refused(Address::of_unix(folder / "nobody")));
+    // The kernel sends no stream there: ENETUNREACH, with any network and with none.
+    EXPECT_FALSE(was_refused(Address::of_tcp("255.255.255.255", 1)));
+}
+
 TEST_F(ListenTest, AConnectorThatIsGoneNeverCallsBack) {
     bool called = false;
     {

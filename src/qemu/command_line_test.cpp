@@ -92,7 +92,8 @@ TEST_P(GoldenCommandLine, IsStockLibvirts) {
     Domain domain = running(file(name + ".in.xml"));
     std::uint16_t port = 5900;
     const GraphicsPorts ports{.next = [&] { return Result<std::uint16_t>(port++); },
-                              .default_address = "127.0.0.1",
+                              // As the daemon that was recorded listened.
+                              .default_address = name == "virtinst" ? "10.9.9.1" : "127.0.0.1",
                               .tls = name == "direct"};
     ASSERT_TRUE(fill_ports(domain, ports));
     const auto line =
@@ -104,7 +105,7 @@ TEST_P(GoldenCommandLine, IsStockLibvirts) {
 INSTANTIATE_TEST_SUITE_P(Libvirt, GoldenCommandLine,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
                                          "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
-                                         "bridge", "cpu"),
+                                         "bridge", "cpu", "virtinst"),
                          [](const auto& value) { return std::string(value.param); });
 
 TEST(CommandLine, NothingSecretStandsOnIt) {

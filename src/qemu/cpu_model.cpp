@@ -66,6 +66,7 @@ CpuModel cpu_model(const Domain& domain) {
             out.properties.emplace_back("kvmclock", *timer.present);
         }
     }
+    if (const auto pmu = domain.switched("pmu")) out.properties.emplace_back("pmu", *pmu);
     return out;
 }
 

@@ -29,7 +29,10 @@ std::vector<MachineType> machines_of(const Json& reply) {
         machine.name = item.text("name");
         if (const auto alias = item["alias"].as_text()) machine.alias = std::string(*alias);
         machine.max_cpus = static_cast<std::uint32_t>(item.u64("cpu-max"));
-        if (!machine.name.empty()) machines.push_back(std::move(machine));
+        if (machine.name.empty()) continue;
+        // The default one first, as libvirt lists them: tools take the first.
+        const auto place = item.flag("is-default") ? machines.begin() : machines.end();
+        machines.insert(place, std::move(machine));
     }
     return machines;
 }

@@ -12,6 +12,7 @@
 #include <limits>
 #include <string_view>
 
+#include "base/log.h"
 #include "qemu/plain_file.h"
 
 namespace segue {
@@ -68,7 +69,10 @@ Result<ProcessIdentity> process_of(const std::string& directory) {
     struct stat facts {};
     if (::lstat(path.c_str(), &facts) == 0 || errno != ENOENT) return read_pid_file(path);
     const ProcessIdentity found = TRY(process_of_earlier_release(directory));
-    TRY(write_pid_file(path, found));
+    // It lives, whether or not it can be noted: the next start finds it the same way.
+    if (const auto noted = write_pid_file(path, found); !noted) {
+        log_warning("qemu", "{}", noted.error().message);
+    }
     return found;
 }
 

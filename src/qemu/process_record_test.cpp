@@ -70,6 +70,15 @@ TEST_F(ProcessRecordTest, AGuestOfAnEarlierReleaseIsFoundAndWrittenDown) {
     EXPECT_EQ(read_pid_file(pid_file_beside(directory)).value(), own);
 }
 
+TEST_F(ProcessRecordTest, AGuestOfAnEarlierReleaseLivesWhereNothingCanBeWrittenDown) {
+    const std::string directory = place("one");
+    std::filesystem::create_directory(directory);
+    const ProcessIdentity own = run_in(directory, directory + "/pid");
+    std::filesystem::create_directory(pid_file_beside(directory) + ".new");
+    EXPECT_EQ(process_of(directory).value(), own);
+    EXPECT_EQ(process_of(directory).value(), own);
+}
+
 TEST_F(ProcessRecordTest, ForeignProcessesAreNobodysQemu) {
     const std::string directory = place("one");
     const ProcessIdentity own = run_in(directory, "");

@@ -2,6 +2,7 @@
 #include "qemu/qmp.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace segue {
 namespace {
@@ -9,9 +10,6 @@ namespace {
 // QEMU stops reading a monitor that has 8 commands queued (QMP_REQ_QUEUE_LEN_MAX, monitor/qmp.c),
 // and an out-of-band command behind them would wait too. So we keep our own queue and send fewer.
 constexpr std::size_t kInBandWindow = 6;
-
-// The id of qmp_capabilities; commands count from 1.
-constexpr std::uint64_t kNegotiation = 0;
 
 Error error_of(const std::string& command, const Json& error) {
     const bool unknown = error.text("class") == "CommandNotFound";
@@ -73,7 +71,7 @@ void QmpProtocol::close(Error reason) {
     reason_ = std::move(reason);
     input_.clear();
     for (const auto& [id, sent] : sent_) {
-        if (id == kNegotiation) continue;
+        if (id == negotiation_id_) continue;
         actions_.push_back(QmpReply{id, tl::unexpected(*reason_)});
     }
     for (const Waiting& waiting : waiting_) {
@@ -102,6 +100,7 @@ void QmpProtocol::line(std::string_view text) {
     }
     if (message->find("event")) return event(*message);
     if (is_reply) return reply(*message);
+    if (message->find("QMP") && !greeted_twice_) return greeted_again(*message);
     protocol_error("an object that is neither reply nor event");
 }
 
@@ -118,27 +117,45 @@ void QmpProtocol::greeting(const Json& message) {
     Json arguments = Json::object();
     if (out_of_band_) arguments.set("enable", Json::array({"oob"}));
     state_ = State::negotiating;
-    send(kNegotiation, {.name = "qmp_capabilities", .arguments = std::move(arguments)});
+    send(negotiation_id_, {.name = "qmp_capabilities", .arguments = std::move(arguments)});
+}
+
+// QEMU 7.2 greets twice whom it accepts while its monitor is set up (monitor/qmp.c:
+// CHR_EVENT_OPENED comes from the socket, and from whoever installs the handlers), and negotiates
+// anew.
+void QmpProtocol::greeted_again(const Json& message) {
+    greeted_twice_ = true;
+    if (sent_.erase(negotiation_id_) != 0) --in_band_;
+    negotiation_id_ = next_id_++;
+    greeting(message);
 }
 
 void QmpProtocol::agreed(const Json& message) {
-    if (message.find("error")) {
+    // It may have read our first word behind its second greeting: then that one counted.
+    const Json& error = message["error"];
+    const bool is_agreed_already = greeted_twice_ && error.text("class") == "CommandNotFound";
+    if (message.find("error") && !is_agreed_already) {
         return close({ErrorCode::protocol, error_of("qmp_capabilities", message["error"]).message});
     }
     state_ = State::ready;
-    actions_.push_back(QmpReady{version_, out_of_band_});
+    if (!std::exchange(was_ready_, true)) actions_.push_back(QmpReady{version_, out_of_band_});
     pump();
 }
 
 void QmpProtocol::reply(const Json& message) {
     const auto id = message["id"].as_u64();
     const auto found = id ? sent_.find(*id) : sent_.end();
-    if (found == sent_.end()) return protocol_error("a reply to no command of ours");
+    if (found == sent_.end()) {
+        // QEMU greets at once, and answers the daemon that was connected before us when it is done
+        // with that one's last command: before it answers our first.
+        if (state_ == State::negotiating) return;
+        return protocol_error("a reply to no command of ours");
+    }
     const Sent sent = std::move(found->second);
     sent_.erase(found);
     if (!sent.out_of_band) --in_band_;
     if (sent.with_descriptor) --descriptors_;
-    if (*id == kNegotiation) return agreed(message);
+    if (*id == negotiation_id_) return agreed(message);
     if (const Json* error = message.find("error")) {
         actions_.push_back(QmpReply{*id, tl::unexpected(error_of(sent.name, *error))});
     } else {

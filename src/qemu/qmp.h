@@ -78,7 +78,10 @@ class QmpProtocol {
   public:
     enum class State { greeting, negotiating, ready, closed };
 
-    explicit QmpProtocol(QmpLimits limits = {}) : limits_(limits) {}
+    // Commands are numbered from `first_id` on: where one connection follows another, a reply to
+    // the last one's commands must not fit ours.
+    explicit QmpProtocol(QmpLimits limits = {}, std::uint64_t first_id = 0)
+        : limits_(limits), negotiation_id_(first_id), next_id_(first_id + 1) {}
 
     // The reply carries the number that this returns. On a closed monitor, and beyond the limit of
     // pending commands, the reply (an error) is an action at once.
@@ -105,6 +108,7 @@ class QmpProtocol {
 
     void line(std::string_view text);
     void greeting(const Json& message);
+    void greeted_again(const Json& message);
     void agreed(const Json& message);
     void reply(const Json& message);
     void event(const Json& message);
@@ -116,9 +120,12 @@ class QmpProtocol {
     QmpLimits limits_;
     State state_ = State::greeting;
     bool out_of_band_ = false;
+    bool greeted_twice_ = false;
+    bool was_ready_ = false;
     QmpVersion version_;
     std::optional<Error> reason_;
-    std::uint64_t next_id_ = 1;
+    std::uint64_t negotiation_id_;
+    std::uint64_t next_id_;
     std::deque<Waiting> waiting_;
     std::map<std::uint64_t, Sent> sent_;
     std::size_t in_band_ = 0;

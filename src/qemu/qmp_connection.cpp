@@ -66,7 +66,7 @@ QmpConnection::QmpConnection(Loop& loop, std::string socket_path, Handlers handl
       path_(std::move(socket_path)),
       handlers_(std::move(handlers)),
       options_(options),
-      protocol_(options.limits) {
+      protocol_(options.limits, options.first_id) {
     retry_ = loop_.make_timer([this] { connect(); });
     connect_timer_ = loop_.make_timer([this] {
         fail_with({ErrorCode::timeout, fmt::format("QMP socket '{}' gave no monitor within {} ms",

@@ -32,6 +32,7 @@ class QmpConnection {
         Duration connect_bound = 10s;
         Duration retry_every = 5ms;
         QmpLimits limits = {};
+        std::uint64_t first_id = 0;  // see QmpProtocol
         // Who must be at the other end: the process with this pid, or a socket that a process of
         // our own user bound to this name in this folder. That is one which the starter made before
         // QEMU ran: a link to another one shows its own name, and what QEMU makes shows QEMU's

@@ -174,6 +174,52 @@ TEST(Qmp, WhatWasMeantForWhoWasConnectedBeforeIsPassedOver) {
     EXPECT_TRUE(protocol.take_actions().empty());
     protocol.feed("{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7}}, \"capabilities\": []}}\n");
     EXPECT_EQ(protocol.state(), QmpProtocol::State::negotiating);
+    protocol.take_actions();
+    // What that one asked last may be answered first now.
+    protocol.feed("{\"return\": {}, \"id\": 7}\n{\"return\": {}, \"id\": 0}\n");
+    EXPECT_EQ(protocol.state(), QmpProtocol::State::ready);
+    protocol.feed("{\"return\": {}, \"id\": 7}\n");
+    EXPECT_EQ(protocol.state(), QmpProtocol::State::closed);
+}
+
+TEST(Qmp, ASecondGreetingIsNegotiatedAnew) {
+    const std::string greeting =
+        "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7}}, \"capabilities\": []}}\n";
+    // The answers to both: the first may be lost with what the second greeting begins anew, or may
+    // be the one that counts.
+    for (const char* said : {"{\"return\": {}, \"id\": 1}\n",
+                             "{\"return\": {}, \"id\": 0}\n{\"return\": {}, \"id\": 1}\n",
+                             "{\"return\": {}, \"id\": 0}\n{\"error\": {\"class\": "
+                             "\"CommandNotFound\", \"desc\": \"already\"}, \"id\": 1}\n"}) {
+        QmpProtocol protocol;
+        protocol.feed(greeting + greeting);
+        EXPECT_EQ(protocol.state(), QmpProtocol::State::negotiating) << said;
+        protocol.feed(said);
+        EXPECT_EQ(protocol.state(), QmpProtocol::State::ready) << said;
+        EXPECT_EQ(protocol.pending(), 0u) << said;
+        protocol.feed(greeting);
+        EXPECT_EQ(protocol.state(), QmpProtocol::State::closed) << "once, and no more";
+    }
+    // Also behind the first answer, and those who use it hear of one beginning.
+    QmpProtocol late;
+    late.feed(greeting + "{\"return\": {}, \"id\": 0}\n" + greeting);
+    late.feed("{\"return\": {}, \"id\": 1}\n");
+    EXPECT_EQ(late.state(), QmpProtocol::State::ready);
+    int ready = 0;
+    for (const QmpAction& action : late.take_actions())
+        ready += std::holds_alternative<QmpReady>(action) ? 1 : 0;
+    EXPECT_EQ(ready, 1);
+}
+
+TEST(Qmp, NumbersOfAnEarlierConnectionDoNotFit) {
+    QmpProtocol protocol({}, 1000);
+    protocol.feed("{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7}}, \"capabilities\": []}}\n");
+    // An earlier one's negotiation.
+    protocol.feed("{\"return\": {}, \"id\": 0}\n");
+    EXPECT_EQ(protocol.state(), QmpProtocol::State::negotiating);
+    protocol.feed("{\"return\": {}, \"id\": 1000}\n");
+    EXPECT_EQ(protocol.state(), QmpProtocol::State::ready);
+    EXPECT_EQ(protocol.execute({.name = "stop"}), 1001);
 }
 
 TEST(Qmp, TooManyWaitingCommandsAreRefusedByName) {

@@ -28,6 +28,9 @@ Result<> add_devices(CommandLineBuilder& builder) {
     TRY(add_redirected(builder));
     TRY(add_balloon(builder));
     TRY(add_rngs(builder));
+    if (builder.domain().switched("vmcoreinfo") == true) {
+        builder.add_device(Json::object({{"driver", "vmcoreinfo"}}));
+    }
     return {};
 }
 

@@ -22,8 +22,12 @@ std::string smp_option(const Domain& domain) {
 void add_machine(CommandLineBuilder& builder) {
     const Domain& domain = builder.domain();
     // The RAM block's name is part of the migration stream: pc.ram on every host.
-    builder.add("-machine", fmt::format("{},usb=off,dump-guest-core=off,memory-backend=pc.ram",
-                                        domain.os.machine));
+    std::string machine = domain.os.machine + ",usb=off";
+    for (const std::string_view feature : {"vmport", "smm"}) {
+        const auto on = domain.switched(feature);
+        if (on) machine += fmt::format(",{}={}", feature, *on ? "on" : "off");
+    }
+    builder.add("-machine", machine + ",dump-guest-core=off,memory-backend=pc.ram");
     builder.add("-accel", domain.type == DomainType::kvm ? "kvm" : "tcg");
     builder.add("-cpu", cpu_model(domain).option());
     builder.add("-m", std::to_string(domain.memory_kib / kKib));
