@@ -11,6 +11,7 @@
 #include "protect/loss_table.h"
 #include "sim/protected_guest.h"
 #include "sim/protection_link.h"
+#include "sim/sim_beats.h"
 #include "sim/sim_standby.h"
 #include "sim/sim_witness.h"
 
@@ -25,8 +26,14 @@ constexpr Duration kEnd = 3s;
 class SimAgent final : public AgentSession::Owner {
   public:
     SimAgent(World& world, Policy policy, ProtectionMistake mistake, Link& link, Outside& outside,
-             SimWitness& witness)
-        : world_(world), policy_(policy), mistake_(mistake), link_(link), outside_(outside) {
+             SimWitness& witness, SimBeats& beats)
+        : world_(world),
+          policy_(policy),
+          mistake_(mistake),
+          link_(link),
+          outside_(outside),
+          beats_(beats) {
+        beats_.agent_beats = [this] { return alive_ && world_.now() >= wakes_at_; };
         link_.to_agent = [this](ByteView bytes) {
             awake([this, copy = Bytes(bytes.begin(), bytes.end())] { link_input(copy); });
         };
@@ -200,10 +207,20 @@ class SimAgent final : public AgentSession::Owner {
         return true;
     }
     void release_output(std::uint64_t epoch) override {
-        const bool may = !line_ || !policy_.gate_at_primary || line_->may_release() ||
-                         mistake_ == ProtectionMistake::forget_the_lease;
+        const bool may = may_release();
         release_waits_ = may ? 0 : epoch;
-        if (may) leave(gate_.release(epoch));
+        if (may) return leave(gate_.release(epoch));
+        world_.after(25ms, [this, epoch] {
+            awake([this, epoch] {
+                if (release_waits_ == epoch && alive_ && !isolated_) release_output(epoch);
+            });
+        });
+    }
+    bool may_release() const {
+        const bool by_itself = policy_.has_witness || policy_.promote_on_loss;
+        if (!by_itself || !policy_.gate_at_primary) return true;
+        return mistake_ == ProtectionMistake::forget_the_lease || beats_.may_release() ||
+               (line_ && line_->may_release());
     }
     void tell_protected() override {}
     void tell_checkpoint(const AgentSession::CheckpointFacts&) override {}
@@ -213,6 +230,7 @@ class SimAgent final : public AgentSession::Owner {
     ProtectionMistake mistake_;
     Link& link_;
     Outside& outside_;
+    SimBeats& beats_;
     AgentSession session_{*this};
     AgentLink reader_{AgentLink::End::agent};
     FrameGate gate_;
@@ -241,8 +259,9 @@ class Run {
         Link link(world_);
         Outside outside(world_);
         SimWitness witness(world_);
-        SimStandby standby(world_, policy_, options_.mistake, link, outside, witness);
-        SimAgent agent(world_, policy_, options_.mistake, link, outside, witness);
+        SimBeats beats(world_);
+        SimStandby standby(world_, policy_, options_.mistake, link, outside, witness, beats);
+        SimAgent agent(world_, policy_, options_.mistake, link, outside, witness, beats);
         ProtectedGuest qemu(world_, world_.between(10ms, 60ms),
                             {.frame =
                                  [&](std::uint64_t number) {
@@ -258,7 +277,7 @@ class Run {
             if (agent.begin()) qemu.migrate();
         });
         world_.after(world_.between(25ms, 900ms),
-                     [&] { strike(qemu, agent, standby, link, witness); });
+                     [&] { strike(qemu, agent, standby, link, witness, beats); });
         if (policy_.has_witness) {
             second_ = static_cast<WitnessFault>(world_.random().below(kWitnessFaults));
             world_.after(world_.between(25ms, 1500ms), [&] { strike_too(witness); });
@@ -282,7 +301,7 @@ class Run {
     }
 
     void strike(ProtectedGuest& qemu, SimAgent& agent, SimStandby& standby, Link& link,
-                SimWitness& witness) {
+                SimWitness& witness, SimBeats& beats) {
         world_.trace("fault {}", static_cast<int>(fault_));
         struck_protected_ = standby.was_protected();
         switch (fault_) {
@@ -315,7 +334,12 @@ class Run {
                 standby.die();
                 link.cut(true, true);
                 return;
-            case ProtectionFault::link_cut: link.cut(false, false); return;
+            case ProtectionFault::link_cut:
+                // Whatever way the beats have, it may be another one.
+                if (world_.chance(50)) beats.cut();
+                link.cut(false, false);
+                return;
+            case ProtectionFault::link_closed: link.cut(false, true); return;
             case ProtectionFault::copy_ends: return agent.copy_ends();
             case ProtectionFault::given_up: return agent.give_up_soon();
             case ProtectionFault::given_up_cut:
@@ -347,7 +371,8 @@ class Run {
         bool promoted_heard = false;
         for (const auto& one : outside.heard) {
             promoted_heard = promoted_heard || one.of_promoted;
-            const bool strict = policy_.has_witness || fault_ == ProtectionFault::taken_over;
+            const bool strict = policy_.has_witness || policy_.promote_on_loss ||
+                                fault_ == ProtectionFault::taken_over;
             if (strict && promoted_heard && !one.of_promoted) {
                 violation("{} of the primary was heard behind the promoted guest", one.number);
             }
@@ -382,8 +407,9 @@ class Run {
                             fault_ == ProtectionFault::given_up_cut;
         const bool unlucky = policy_.promote_on_loss && fault_ == ProtectionFault::agent_dies &&
                              !standby.was_protected();
-        // Who cannot reach the witness stands still, and its operator is told.
-        if (policy_.has_witness && second_ != WitnessFault::none) return;
+        // Who cannot reach the witness, nor its standby, stands still, and its operator is told.
+        const bool linked = fault_ == ProtectionFault::none;
+        if (policy_.has_witness && second_ != WitnessFault::none && !linked) return;
         if (!primary && !promoted && !nobody && !dead_unprotected && !stopped && !unlucky &&
             !unsure) {
             violation("nobody is heard in the end");

@@ -22,8 +22,9 @@ enum class ProtectionFault : std::uint8_t {
     given_up,      // `unprotect`
     given_up_cut,  // the same, in the moment in which the link breaks
     taken_over,    // `failover --force` while both live
+    link_closed,   // the standby closes it; the agent finds out in its own time
 };
-inline constexpr int kProtectionFaults = 11;
+inline constexpr int kProtectionFaults = 12;
 
 // With a witness, another one besides, at another moment.
 enum class WitnessFault : std::uint8_t { none, witness_dies, primary_cut_off, standby_cut_off };
@@ -39,6 +40,7 @@ enum class ProtectionMistake : std::uint8_t {
     seal_blindly,      // the agent does not look whether the disk's copy lives when it seals
     end_unheard,       // a guest that was given up goes on before the standby knows
     take_unheard,      // the standby takes over before the primary has said that it stands still
+    break_the_word,    // the standby takes over though it has promised not to yet
 };
 
 struct ProtectionOptions {
@@ -59,8 +61,10 @@ struct ProtectionResult {
 //   1. nothing that outside ever heard of the primary is unknown to a guest that is promoted;
 //   2. outside hears each number once; with the gate at the standby a promotion leaves no gap;
 //   3. no epoch is committed whose disk knows less than its memory;
-//   4. in the end the side is heard that the bias or the witness names, and no other; with a
-//      witness, nothing of the primary is heard after the first word of the promoted guest.
+//   4. in the end the side is heard that the bias or the witness names, and no other;
+//   5. where a standby takes over by itself, nothing of the primary is heard after the first word
+//   of
+//      the promoted guest; and a primary whose standby is linked is heard, witness or not.
 ProtectionResult run_protection(const ProtectionOptions& options);
 
 }  // namespace segue::sim

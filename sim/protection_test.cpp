@@ -32,7 +32,7 @@ TEST(Protection, BrokenRulesAreFound) {
          {ProtectionMistake::release_early, ProtectionMistake::look_past_commit,
           ProtectionMistake::forget_the_lease, ProtectionMistake::believe_nobody,
           ProtectionMistake::seal_blindly, ProtectionMistake::end_unheard,
-          ProtectionMistake::take_unheard}) {
+          ProtectionMistake::take_unheard, ProtectionMistake::break_the_word}) {
         bool found = false;
         for (std::uint64_t seed = 1; seed <= 2000 && !found; ++seed)
             found = !run_protection({.seed = seed, .mistake = mistake}).violations.empty();

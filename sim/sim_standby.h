@@ -9,6 +9,7 @@
 #include "qemu/stream_reader.h"
 #include "sim/protected_guest.h"
 #include "sim/protection_link.h"
+#include "sim/sim_beats.h"
 #include "sim/sim_witness.h"
 
 namespace segue::sim {
@@ -16,8 +17,14 @@ namespace segue::sim {
 class SimStandby final : private StreamEvents {
   public:
     SimStandby(World& world, Policy policy, ProtectionMistake mistake, Link& link, Outside& outside,
-               SimWitness& witness)
-        : world_(world), policy_(policy), mistake_(mistake), link_(link), outside_(outside) {
+               SimWitness& witness, SimBeats& beats)
+        : world_(world),
+          policy_(policy),
+          mistake_(mistake),
+          link_(link),
+          outside_(outside),
+          beats_(beats) {
+        beats_.standby_beats = [this] { return alive_; };
         link_.to_standby = [this](ByteView bytes) {
             input_.insert(input_.end(), bytes.begin(), bytes.end());
             look();
@@ -83,6 +90,7 @@ class SimStandby final : private StreamEvents {
             link_.send_to_agent(AgentLink::tell(AgentLink::Kind::given_up));
             lose();
         } else if (kind == AgentLink::Kind::yields) {
+            yielded_ = true;
             if (yield_waits_) promote();
         } else if (kind == AgentLink::Kind::write) {
             disk_ = std::max(disk_, offset);
@@ -104,6 +112,7 @@ class SimStandby final : private StreamEvents {
         if (!alive_ || closed_) return;
         closed_ = true;
         yield_waits_ = false;
+        (void)beats_.part();
         if (machine_.ask(colo::Event::link_lost).row != nullptr) (void)tell(colo::Event::link_lost);
         if (machine_.state() == colo::Secondary::lost) after_loss();
     }
@@ -115,7 +124,12 @@ class SimStandby final : private StreamEvents {
         if (policy_.promote_on_loss || dead_) promote();
     }
     void promote() {
-        if (is_promoted() || machine_.ask(colo::Event::promote).row == nullptr) return;
+        if (!alive_ || is_promoted() || machine_.ask(colo::Event::promote).row == nullptr) return;
+        const bool bound = policy_.gate_at_primary && !dead_ && !yielded_ &&
+                           mistake_ != ProtectionMistake::break_the_word &&
+                           mistake_ != ProtectionMistake::take_unheard;
+        const Duration left = bound ? beats_.part() : Duration{0};
+        if (left > Duration{0}) return world_.after(left, [this] { promote(); });
         (void)tell(colo::Event::promote);
         closed_ = true;
         world_.trace("standby: promotes from {}", committed_);
@@ -185,6 +199,7 @@ class SimStandby final : private StreamEvents {
     ProtectionMistake mistake_;
     Link& link_;
     Outside& outside_;
+    SimBeats& beats_;
     AgentLink link_reader_{AgentLink::End::standby};
     StreamReader reader_;
     Bytes input_, stream_;
@@ -194,6 +209,7 @@ class SimStandby final : private StreamEvents {
     std::uint64_t staged_ = 0, committed_ = 0, epoch_ = 0, promoted_from_ = 0, next_ = 0;
     std::uint64_t disk_ = 0;
     bool alive_ = true, dead_ = false, ended_ = false, closed_ = false, yield_waits_ = false;
+    bool yielded_ = false;
     std::optional<SimWitnessLine> line_;
 };
 

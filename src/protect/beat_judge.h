@@ -34,22 +34,28 @@ class BeatJudge {
         periods_silent_ = periods_hung_ = 0;
     }
     bool has_heard() const { return heard_; }
-    // A guest is protected from now on: silence is judged strictly.
-    void guard() { guards_ = true; }
+    // A guest is protected from now on: silence is judged strictly, and what was silent before,
+    // when that was allowed, does not count.
+    void guard() {
+        if (!guards_) periods_silent_ = 0;
+        guards_ = true;
+    }
     // Something else of the peer has arrived: its host is not silent. What beats alone tell (that
     // there is a way for them, that its work goes on) stays open.
     void heard_otherwise() {
         if (heard_) periods_silent_ = 0;
     }
-    // A genuine beat: its number, and how far the work of the peer has come. Old ones are ignored.
-    void heard(std::uint64_t number, std::uint64_t work) {
-        if (heard_ && number <= number_) return;
+    // A genuine beat: its number, and how far the work of the peer has come. False: an old one,
+    // which somebody may have recorded; it is ignored.
+    bool heard(std::uint64_t number, std::uint64_t work) {
+        if (heard_ && number <= number_) return false;
         if (!heard_) periods_hung_ = 0;
         heard_ = true;
         number_ = number;
         periods_silent_ = 0;
         if (work != work_) periods_hung_ = 0;
         work_ = work;
+        return true;
     }
     // One of our own periods is over. Nobody is judged whose beats are not due.
     Verdict period() {

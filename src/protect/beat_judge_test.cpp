@@ -85,6 +85,23 @@ TEST(BeatJudge, BeforeAnythingIsProtectedABeatMayBeLate) {
     EXPECT_EQ(periods_until(judge, Verdict::silent), 100);
 }
 
+TEST(BeatJudge, StrictSilenceBeginsWithTheProtection) {
+    BeatJudge judge;
+    judge.expect();
+    judge.heard(1, 1);
+    // The first commit, on a busy disk.
+    for (int count = 0; count < 50; ++count)
+        ASSERT_EQ(judge.period(), Verdict::alive);
+    judge.guard();
+    EXPECT_EQ(periods_until(judge, Verdict::silent), 6);
+    // Said again, it forgives nothing.
+    judge.heard(2, 2);
+    for (int count = 0; count < 5; ++count)
+        ASSERT_EQ(judge.period(), Verdict::alive);
+    judge.guard();
+    EXPECT_EQ(judge.period(), Verdict::silent);
+}
+
 TEST(BeatJudge, WhoseLinkSpeaksIsNotSilent) {
     BeatJudge judge;
     judge.expect();

@@ -78,6 +78,7 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
         if (state_ == State::ending) lose("the standby does not confirm that it was given up");
         answer_end();
     });
+    release_again_ = loop_.make_timer([this] { release_what_waits(); });
     quit_ = loop_.make_timer([this] { loop_.stop(); });
 }
 
@@ -245,6 +246,8 @@ Result<> Agent::take(const AgentLink::Message& message) {
             taken_ = true;
             return fail(ErrorCode::operation_invalid, "it takes over, by order of its operator");
         case AgentLink::Kind::given_up:
+            // Who has yielded does not go on.
+            if (taken_) return {};
             given_up_ = true;
             session_.thaw();
             return fail(ErrorCode::operation_invalid, "{}",
@@ -339,8 +342,11 @@ bool Agent::qemu_is_gone() const {
 
 // No partition: this host lives and says so. What is whole here is on its way already.
 void Agent::qemu_ended() {
+    // Seen twice, it is said once: "ends" behind "dead" would take the word back.
+    if (state_ == State::dead) return;
     qemu_watch_.reset();
     grace_->cancel();
+    copy_grace_->cancel();
     if (state_ == State::guarding) {
         log_warning("agent", "QEMU {} has ended: the standby is told", options_.qemu);
         send(AgentLink::tell(AgentLink::Kind::dead));
@@ -432,7 +438,7 @@ bool Agent::seal_output(std::uint64_t epoch) {
 
 void Agent::release_output(std::uint64_t epoch) {
     release_waits_ = epoch;
-    if (may_release()) release_frames(std::exchange(release_waits_, 0));
+    release_or_wait();
     if (sealed_at_.empty()) return;
     committed_state_at_ = sealed_at_.front();
     sealed_at_.pop_front();

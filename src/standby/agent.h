@@ -85,6 +85,7 @@ class Agent final : private AgentSession::Owner {
     void open_witness();
     void witness_settled(LeaseClient::Claim claim);
     bool may_release() const;
+    void release_or_wait();
     void release_what_waits();
     std::size_t held_frames() const;
     std::int64_t recent_pause_us() const;
@@ -94,6 +95,7 @@ class Agent final : private AgentSession::Owner {
     void part(loss::Course course);
     void give_up(const std::string& reason, bool by_order);
     void copy_ended(std::size_t disk);
+    bool mark_taken() const;
     void hold_cards();
     void read_on();
     void go_on_alone();
@@ -145,12 +147,13 @@ class Agent final : private AgentSession::Owner {
     // With the gate at the standby: frames that are there and not known to be released.
     std::size_t open_frames_ = 0;
     std::deque<std::size_t> sealed_frames_;
-    // Committed, and kept back while there is no lease.
+    // Committed, and kept back while nobody vouches for us.
     std::uint64_t release_waits_ = 0;
+    std::unique_ptr<Timer> release_again_;
     std::unique_ptr<ControlSocket> control_;
     ControlSocket::Reply freeze_reply_;
     std::unique_ptr<Timer> freeze_bound_;
-    ControlSocket::Reply end_reply_;
+    std::vector<ControlSocket::Reply> end_replies_;
     std::unique_ptr<Timer> farewell_bound_;
     bool farewell_said_ = false;
     std::unique_ptr<Timer> quit_;

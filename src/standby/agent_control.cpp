@@ -34,9 +34,6 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
     if (command == "end") {
         // Its operator knows that the standby does not run the guest.
         if (may_be_taken_over() && request.flag("force")) go_on_alone();
-        if (end_reply_) {
-            return reply(fail(ErrorCode::operation_invalid, "it is being given up already"));
-        }
         return end(std::move(reply));
     }
     reply(
@@ -124,8 +121,10 @@ void Agent::answer_freeze() {
 // On purpose: the standby forgets, and QEMU is answered until whoever asked has ended COLO in it.
 void Agent::end(ControlSocket::Reply reply) {
     if (may_be_taken_over()) return reply(refusal());
+    end_replies_.push_back(std::move(reply));
+    // Asked before, perhaps by a daemon that was started again meanwhile: both are answered.
+    if (end_replies_.size() > 1) return;
     const bool is_over = state_ == State::lost || state_ == State::dead || state_ == State::ended;
-    end_reply_ = std::move(reply);
     if (is_over) {
         // A standby that hangs hears nothing, and would not take over either.
         if (state_ == State::lost && connection_) connection_->close();
@@ -140,13 +139,17 @@ void Agent::end(ControlSocket::Reply reply) {
 // Whoever asked ends this process next: not before the standby has heard, or it takes the end of
 // the link for a loss.
 void Agent::answer_end() {
-    if (!end_reply_ || (connection_ && !connection_->is_closed())) return;
+    if (end_replies_.empty() || (connection_ && !connection_->is_closed())) return;
     if (may_be_taken_over()) {
-        return std::exchange(end_reply_, nullptr)(
-            fail(ErrorCode::operation_invalid, "the standby may have taken over: {}", reason_));
+        for (const auto& reply : std::exchange(end_replies_, {})) {
+            reply(
+                fail(ErrorCode::operation_invalid, "the standby may have taken over: {}", reason_));
+        }
+        return;
     }
     if (witness_) witness_->rest();
-    std::exchange(end_reply_, nullptr)(Json::object({{"state", name_of(state_)}}));
+    for (const auto& reply : std::exchange(end_replies_, {}))
+        reply(Json::object({{"state", name_of(state_)}}));
 }
 
 }  // namespace segue::standby

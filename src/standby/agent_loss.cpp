@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // segue-agent when it and its standby part, by a loss or on purpose: who goes on
 // (protect/loss_table.h), and what has to be heard before anything leaves.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "base/log.h"
 #include "standby/agent.h"
 
@@ -9,6 +15,8 @@ namespace {
 
 // QEMU's connections end some moments before its process does.
 constexpr Duration kEndGrace = 500ms;
+// Between two looks whether somebody vouches again.
+constexpr Duration kReleaseAgain = 25ms;
 
 }  // namespace
 
@@ -21,13 +29,24 @@ void Agent::open_witness() {
                                              LeaseTable::Side::primary, std::move(handlers));
 }
 
+// Where the standby may run the guest without our word, somebody vouches that it does not now: the
+// witness, or the standby itself.
 bool Agent::may_release() const {
-    return !witness_ || options_.gate == AgentOptions::Gate::standby || witness_->may_release();
+    const bool by_itself = witness_ || options_.on_loss == AgentOptions::OnLoss::promote;
+    if (!by_itself || options_.gate == AgentOptions::Gate::standby) return true;
+    if (heartbeat_ && heartbeat_->may_release()) return true;
+    // A link inside one host has no beats.
+    return witness_ ? witness_->may_release() : !heartbeat_;
+}
+
+void Agent::release_or_wait() {
+    if (!may_release()) return release_again_->start(kReleaseAgain);
+    release_frames(std::exchange(release_waits_, 0));
 }
 
 void Agent::release_what_waits() {
     if (release_waits_ == 0 || state_ != State::guarding) return;
-    release_frames(std::exchange(release_waits_, 0));
+    release_or_wait();
 }
 
 void Agent::witness_settled(LeaseClient::Claim claim) {
@@ -99,7 +118,8 @@ void Agent::part(loss::Course course) {
     } else {
         hold_cards();
         // Where it may take over by itself it is not told that nothing is lost.
-        if (taken_) {
+        // A daemon that finds no agent any more must know.
+        if (taken_ && mark_taken()) {
             say_farewell(AgentLink::Kind::yields);
         } else if (connection_) {
             connection_->close();
@@ -149,6 +169,15 @@ void Agent::copy_ended(std::size_t disk) {
     copy_reason_ = fmt::format("QEMU's copy of disk {} to the standby has ended", disk);
     log_warning("agent", "{}", copy_reason_);
     copy_grace_->start(kEndGrace);
+}
+
+bool Agent::mark_taken() const {
+    const net::Descriptor mark(
+        ::open(file("taken").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    const net::Descriptor folder(::open(options_.state.c_str(), O_RDONLY | O_CLOEXEC));
+    const bool marked = mark && folder && ::fsync(mark.get()) == 0 && ::fsync(folder.get()) == 0;
+    if (!marked) log_error("agent", "'{}': {}", file("taken"), std::strerror(errno));
+    return marked;
 }
 
 void Agent::hold_cards() {

@@ -41,6 +41,7 @@ AgentPort::AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsCo
 void AgentPort::accept(net::Descriptor socket) {
     if (connection_) return refuse(std::move(socket));
     link_ = AgentLink(AgentLink::End::standby);
+    farewell_heard_ = false;
     connection_ = connect(std::move(socket), ++number_);
     if (connection_) hello_bound_->start(kHelloBound);
 }
@@ -51,6 +52,10 @@ std::unique_ptr<net::Connection> AgentPort::connect(net::Descriptor socket, std:
         if (number == number_) on_input(bytes);
     };
     handlers.on_closed = [this, number](const Error& reason) { ended(number, reason); };
+    // One that is parted with is being closed, and comes through on_closed.
+    handlers.on_end_of_input = [this, number] {
+        if (number == number_) input_ended();
+    };
     auto connection =
         std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
     if (tls_ != nullptr && connection->peer().family() != AF_UNIX) {
@@ -141,7 +146,10 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::zero: return handlers_.zero(message.device, message.offset, message.length);
         case Kind::dead:
         case Kind::ends:
-        case Kind::yields: handlers_.farewell(message.kind); return {};
+        case Kind::yields:
+            farewell_heard_ = true;
+            handlers_.farewell(message.kind);
+            return {};
         case Kind::closing:
             // No farewell: one may follow.
             log_info("standby", "the agent says why it closes the link: {}",
@@ -165,6 +173,29 @@ void AgentPort::send_frames(std::size_t card, ByteView frames) {
     connection_->send(AgentLink::frames(card, frames));
 }
 
+bool AgentPort::farewell_waits() const {
+    AgentLink link = link_;
+    AgentLink::Message message;
+    for (std::size_t at = looked_at_, now = 1; now != 0; at += now) {
+        now = link.next(ByteView(input_).subspan(at), message).value_or(0);
+        const bool is_farewell = message.kind == Kind::dead || message.kind == Kind::ends ||
+                                 message.kind == Kind::yields;
+        if (now != 0 && is_farewell) return true;
+    }
+    return false;
+}
+
+// The agent has said all it had to say. Behind a farewell it listens on: "ends" is answered, if
+// only when a commit that it waits for is over. Whoever hears a farewell ends the link.
+void AgentPort::input_ended() {
+    const std::uint64_t number = number_;
+    if (!looking_) look();
+    if (number != number_ || !connection_) return;
+    const bool is_answered = !heard_given_up_ && linked_ && (farewell_heard_ || farewell_waits());
+    if (!is_answered)
+        close_with({ErrorCode::connection_lost, "the agent has ended the link"}, false);
+}
+
 // A link may end while its last words wait for a commit. What else waits belongs to an epoch that
 // is not whole; "ends" and "dead" say whether this standby may take over.
 void AgentPort::hear_farewell() {
@@ -185,6 +216,13 @@ void AgentPort::say_taken() {
 // The agent closes when it has heard, and its words until then must not reset the link.
 void AgentPort::give_up(std::function<void()> heard) {
     if (!connection_ || !linked_) return heard();
+    if (heard_given_up_) {
+        heard_given_up_ = [first = std::move(heard_given_up_), heard = std::move(heard)] {
+            first();
+            heard();
+        };
+        return;
+    }
     heard_given_up_ = std::move(heard);
     connection_->send(AgentLink::tell(Kind::given_up));
     connection_->end_output();

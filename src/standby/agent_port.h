@@ -84,6 +84,8 @@ class AgentPort {
     void on_input(ByteView bytes);
     void look();
     void hear_farewell();
+    void input_ended();
+    bool farewell_waits() const;
     Result<> take(const AgentLink::Message& message);
     void close_with(const Error& reason, bool at_fault);
 
@@ -100,7 +102,8 @@ class AgentPort {
     Bytes input_;
     std::size_t looked_at_ = 0;  // bytes of the input
     Instant heard_at_{};
-    bool linked_ = false;   // behind the greeting
+    bool linked_ = false;  // behind the greeting
+    bool farewell_heard_ = false;
     bool looking_ = false;  // resume() may be called from inside a handler
     std::uint64_t refused_ = 0;
     std::uint64_t number_ = 0;  // of the link, and of none between two

@@ -64,10 +64,37 @@ TEST_F(AgentPortTest, WhatComesBehindACheckpointWaitsForItsCommit) {
 // `segue unprotect` in the middle of a commit: who takes the end for a loss promotes a second copy.
 TEST_F(AgentPortTest, AFarewellIsHeardThoughTheLinkEndsDuringACommit) {
     committing = true;
-    send("of an epoch that is not whole", Kind::ends);
-    agent->connection->close_after_output();
-    EXPECT_TRUE(loop.run_until([&] { return !port->is_linked(); }));
-    EXPECT_THAT(told, ElementsAre("ends", "lost"));
+    send("behind the epoch", Kind::ends);
+    const Instant before = port->heard_at();
+    agent->connection->end_output();
+    EXPECT_TRUE(loop.run_until([&] { return port->heard_at() > before; }));
+    loop.run_for(20ms);
+    EXPECT_TRUE(port->is_linked());
+    // It is heard in its turn, and answered: the agent listens on.
+    committing = false;
+    port->resume();
+    EXPECT_THAT(told, ElementsAre("stream behind the epoch", "ends"));
+    port->give_up([] {});
+    const auto heard = [&] {
+        AgentLink link(AgentLink::End::agent);
+        AgentLink::Message message;
+        for (std::size_t at = 0, now = 1; now != 0; at += now) {
+            now = link.next(ByteView(agent->input).subspan(at), message).value();
+            if (now != 0 && message.kind == Kind::given_up) return true;
+        }
+        return false;
+    };
+    EXPECT_TRUE(loop.run_until(heard));
+}
+
+// Over TLS both are in one read: what was said last is heard before the end, and answered.
+TEST_F(AgentPortTest, AnEndRightBehindAFarewellIsNoLoss) {
+    agent->send(AgentLink::tell(Kind::ends));
+    agent->connection->end_output();
+    EXPECT_TRUE(loop.run_until([&] { return !told.empty(); }));
+    loop.run_for(20ms);
+    EXPECT_THAT(told, ElementsAre("ends"));
+    EXPECT_TRUE(port->is_linked());
 }
 
 TEST_F(AgentPortTest, AFarewellIsHeardThoughWeDropTheLinkOurselves) {

@@ -2,6 +2,9 @@
 #include "standby/agent.h"
 
 #include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "net/test_loop.h"
 #include "qemu/stream_format.h"
@@ -217,11 +220,72 @@ TEST_F(StandbyWins, AnEndThatIsConfirmedLetsTheGuestGoOn) {
     EXPECT_TRUE(loop.run_until([&] { return back.input == frame; }));
 }
 
+// A QEMU that dies ends its disk's copy first. What is said of that must not take "dead" back.
+struct DyingQemu : AgentTest {
+    void SetUp() override {
+        qemu_process = ::fork();
+        if (qemu_process == 0) {
+            ::pause();
+            ::_exit(0);
+        }
+        options.qemu = qemu_process;
+        options.disk_bytes = {1U << 20};
+        AgentTest::SetUp();
+    }
+    void TearDown() override {
+        ::kill(qemu_process, SIGKILL);
+        ::waitpid(qemu_process, nullptr, 0);
+    }
+    pid_t qemu_process = 0;
+};
+
+TEST_F(DyingQemu, DeadIsTheLastThingThatIsSaid) {
+    TestPeer mirror(*loop, options.state + "/disk.sock");
+    BigWriter out;
+    out.u32(3);
+    out.u64(0x49484156454f5054);
+    out.u32(1);  // EXPORT_NAME
+    out.u32(0);
+    out.u32(0x25609513);
+    out.u16(0);
+    out.u16(static_cast<std::uint16_t>(nbd::Command::write_zeroes));
+    out.u64(1);
+    out.u64(0);
+    out.u32(1U << 20);
+    mirror.send(out.take());
+    standby->set_reading(true);
+    ASSERT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::zero; }));
+    const auto qemu = protect();
+    mirror.connection->close();
+    loop.run_for(20ms);
+    ::kill(qemu_process, SIGKILL);
+    ::waitpid(qemu_process, nullptr, 0);
+    ASSERT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::dead; }));
+    // Longer than a copy that ended is waited for.
+    loop.run_for(700ms);
+    EXPECT_EQ(last_heard(), AgentLink::Kind::dead);
+}
+
 TEST_F(AgentTest, WhoIsTakenSaysSoBehindEverythingElse) {
     const auto qemu = protect();
     standby->send(AgentLink::tell(AgentLink::Kind::taken));
     ASSERT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::yields; }));
     EXPECT_EQ(state(), "isolated");
+    // For a daemon that finds no agent any more.
+    EXPECT_TRUE(std::filesystem::exists(options.state + "/taken"));
+}
+
+// Each who asked is answered, also where a daemon was started again meanwhile.
+TEST_F(StandbyWins, TwoWhoAskForTheEndAreBothAnswered) {
+    const auto qemu = protect();
+    const auto first = ask_for_the_end();
+    TestPeer second(*loop, control);
+    second.connection->send_copy(as_bytes("{\"cmd\":\"end\"}\n"));
+    EXPECT_EQ(state(), "ending");
+    standby->send(AgentLink::tell(AgentLink::Kind::given_up));
+    ASSERT_TRUE(loop.run_until([&] { return !first->input.empty() && !second.input.empty(); }));
+    EXPECT_EQ(answer(*first).text("state"), "ended");
+    EXPECT_EQ(answer(second).text("state"), "ended");
 }
 
 // The standby's own reason is the agent's.

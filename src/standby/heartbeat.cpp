@@ -16,10 +16,11 @@
 namespace segue::standby {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x53474842;  // "SGHB"
+// Of the second form, which repeats what was heard.
+constexpr std::uint32_t kMagic = 0x53474232;  // "SGB2"
 // Who speaks: a beat that comes back to its sender proves nothing.
 constexpr std::uint32_t kFromAgent = 1, kFromStandby = 2;
-constexpr std::size_t kPlainSize = 24;
+constexpr std::size_t kPlainSize = 32;
 constexpr std::size_t kBeatSize = kPlainSize + sizeof(net::MessageCode);
 constexpr Duration kTick = 100ms;
 
@@ -65,7 +66,8 @@ Heartbeat::Heartbeat(Loop& loop, net::Descriptor socket, const AgentKey& key, bo
       dials_(dials),
       handlers_(std::move(handlers)),
       limits_(limits),
-      judge_(limits) {
+      judge_(limits),
+      given_(clock_.now()) {
     if (dials_) judge_.expect();
     tick_ = loop_.make_timer([this] {
         ++work_;
@@ -86,8 +88,19 @@ Heartbeat::~Heartbeat() {
 void Heartbeat::expect() {
     const std::lock_guard lock(judging_);
     judge_.expect();
+    given_.expect();
     last_ = BeatJudge::Verdict::alive;
     turn_ += 1;
+}
+
+Duration Heartbeat::part() {
+    const std::lock_guard lock(judging_);
+    return given_.part(clock_.now());
+}
+
+bool Heartbeat::may_release() {
+    const std::lock_guard lock(judging_);
+    return taken_.holds(clock_.now());
 }
 
 void Heartbeat::guard() {
@@ -97,18 +110,17 @@ void Heartbeat::guard() {
 
 void Heartbeat::run() {
     become_urgent();
-    const SystemClock clock;
-    Instant next = clock.now();
+    Instant next = clock_.now();
     for (;;) {
         pollfd watched[] = {{socket_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
-        const auto left = next - clock.now();
+        const auto left = next - clock_.now();
         const auto wait = std::chrono::ceil<std::chrono::milliseconds>(left).count();
         (void)::poll(watched, 2, wait > 0 ? static_cast<int>(wait) : 0);
         if (watched[1].revents != 0) return;
         // Before judging: what came while this thread did not run counts.
         receive();
-        if (clock.now() < next) continue;
-        next = clock.now() + limits_.period;
+        if (clock_.now() < next) continue;
+        next = clock_.now() + limits_.period;
         send();
         judge();
     }
@@ -116,11 +128,15 @@ void Heartbeat::run() {
 
 void Heartbeat::send() {
     if (!dials_ && peer_.size == 0) return;
+    // Counted from before it leaves; and what is repeated must not be parted from meanwhile.
+    const std::lock_guard lock(judging_);
+    taken_.sent(++number_, clock_.now());
     BigWriter out;
     out.u32(kMagic);
     out.u32(dials_ ? kFromAgent : kFromStandby);
-    out.u64(++number_);
+    out.u64(number_);
     out.u64(work_.load());
+    out.u64(dials_ ? 0 : given_.newest());
     Bytes beat = out.take();
     const net::MessageCode code = net::message_code(key_, beat);
     beat.insert(beat.end(), code.begin(), code.end());
@@ -145,9 +161,14 @@ void Heartbeat::receive() {
         const std::uint64_t number = in.u64();
         const std::lock_guard lock(judging_);
         const bool is_first = !judge_.has_heard();
-        judge_.heard(number, in.u64());
+        const std::uint64_t work = in.u64();
+        // Whoever has recorded one turns nothing away from its true sender.
+        if (!judge_.heard(number, work)) continue;
         if (is_first && handlers_.heard) post(handlers_.heard);
-        if (!dials_) peer_ = sender;
+        taken_.repeated(in.u64());
+        if (dials_) continue;
+        given_.heard(number, clock_.now());
+        peer_ = sender;
     }
 }
 

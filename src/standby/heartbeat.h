@@ -14,6 +14,7 @@
 #include "net/descriptor.h"
 #include "protect/agent_link.h"
 #include "protect/beat_judge.h"
+#include "protect/release_promise.h"
 
 namespace segue::standby {
 
@@ -45,6 +46,11 @@ class Heartbeat {
     // Its link has spoken.
     void heard_otherwise() { heard_otherwise_ = true; }
 
+    // At the standby: the peer is lost. How long it may still count on us not to take over.
+    Duration part();
+    // At the agent: the standby has given its word that it is not taking over now.
+    bool may_release();
+
   private:
     Heartbeat(Loop& loop, net::Descriptor socket, const AgentKey& key, bool dials,
               Handlers handlers, BeatJudge::Limits limits);
@@ -65,6 +71,10 @@ class Heartbeat {
     BeatJudge judge_;
     BeatJudge::Verdict last_ = BeatJudge::Verdict::alive;
     std::uint64_t turn_ = 0;
+    // And of the word of the one that takes over toward the one whose guest runs.
+    SystemClock clock_;
+    PromiseGiver given_;
+    PromiseTaker taken_;
     net::SocketAddress peer_;
     std::uint64_t number_ = 0;
     std::atomic<bool> heard_otherwise_ = false;

@@ -55,13 +55,32 @@ Result<> NetworkPort::open_udp() {
     const int family = udp_->remote.family();
     udp_socket_.reset(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!udp_socket_) return fail_errno("make a socket for", udp_->remote.text(), errno);
+    (void)::setsockopt(udp_socket_.get(), SOL_SOCKET, SO_SNDBUF, &kDatagramBuffer, sizeof(int));
     (void)::setsockopt(udp_socket_.get(), SOL_SOCKET, SO_RCVBUF, &kDatagramBuffer, sizeof(int));
     if (::bind(udp_socket_.get(), udp_->local.get(), udp_->local.size) != 0) {
         log_info("standby", "'{}' is in use: another port sends the frames", udp_->local.text());
     }
-    udp_watch_ = loop_.watch(udp_socket_.get(), [this](Loop::Ready) { read_udp(); });
-    udp_watch_->set_interest(true, false);
+    udp_watch_ = loop_.watch(udp_socket_.get(), [this](Loop::Ready ready) {
+        if (ready.writable) flush_udp();
+        if (ready.readable) read_udp();
+    });
+    // What waits was committed: it leaves by the new socket, too.
+    udp_watch_->set_interest(true, udp_queue_.is_waiting());
     return {};
+}
+
+void NetworkPort::send_udp(const FrameGate::Frames& frames) {
+    if (!udp_watch_) {
+        dropped_ += frames.count;
+        return;
+    }
+    udp_queue_.send(udp_socket_.get(), &udp_->remote, frames);
+    udp_watch_->set_interest(true, udp_queue_.is_waiting());
+}
+
+void NetworkPort::flush_udp() {
+    udp_queue_.flush(udp_socket_.get(), &udp_->remote);
+    udp_watch_->set_interest(true, udp_queue_.is_waiting());
 }
 
 void NetworkPort::read_udp() {
@@ -195,9 +214,10 @@ void NetworkPort::drain_primary() {
         return read_datagrams(primary_datagrams_.get(), false, kDatagramsWaiting);
     }
     std::uint8_t buffer[64U << 10];
-    while (primary_ && !primary_->is_closed()) {
+    for (std::size_t drained = 0; drained < kMaxDrained && primary_ && !primary_->is_closed();) {
         const ssize_t got = ::recv(primary_->descriptor(), buffer, sizeof buffer, MSG_DONTWAIT);
         if (got <= 0) return;  // an end is seen by the connection itself
+        drained += static_cast<std::size_t>(got);
         const ByteView bytes(buffer, static_cast<std::size_t>(got));
         if (primary_->filter() == nullptr) {
             primary_sent(bytes);
@@ -255,7 +275,7 @@ void NetworkPort::outside_sent(ByteView bytes) {
 
 void NetworkPort::to_outside(FrameGate::Frames frames) {
     if (frames.count == 0) return;
-    if (udp_) return send_datagrams(frames, udp_socket_.get(), udp_->remote);
+    if (udp_) return send_udp(frames);
     if (!outside_ || outside_->output_waiting() > kMaxWaiting) {
         dropped_ += frames.count;  // no cable is plugged in
         return;

@@ -11,6 +11,7 @@
 #include "net/listen.h"
 #include "net/tls.h"
 #include "protect/frame_gate.h"
+#include "standby/datagram_queue.h"
 #include "standby/standby_options.h"
 
 namespace segue::standby {
@@ -41,17 +42,22 @@ class NetworkPort {
     void serve_vm();
 
     std::size_t held_frames() const { return gate_.held_frames(); }
-    std::uint64_t dropped_frames() const { return dropped_; }
+    std::uint64_t dropped_frames() const { return dropped_ + udp_queue_.dropped(); }
 
     // Frames toward a receiver that does not read wait up to here; more are dropped, as a full
     // switch port does.
     static constexpr std::size_t kMaxWaiting = 32U << 20;
+    // More than the sockets between a guest that stands still and us can hold. Whoever sends more
+    // does not stand still, and must not hold up the others.
+    static constexpr std::size_t kMaxDrained = 64U << 20;
 
   private:
     NetworkPort(Loop& loop, std::shared_ptr<net::TlsContext> tls, Files files);
     Result<> listen(const Options::Net& options);
     Result<> open_udp();
     void read_udp();
+    void send_udp(const FrameGate::Frames& frames);
+    void flush_udp();
     void accept_primary(net::Descriptor socket);
     void accept_outside(net::Descriptor socket);
     void primary_sent(ByteView bytes);
@@ -81,6 +87,7 @@ class NetworkPort {
     std::optional<Options::UdpPeer> udp_;
     net::Descriptor udp_socket_;
     std::unique_ptr<Watch> udp_watch_;
+    DatagramQueue udp_queue_{kMaxWaiting};
     std::function<void(ByteView frames)> to_agent_;
     net::Descriptor vm_datagrams_;
     std::unique_ptr<Watch> vm_watch_;

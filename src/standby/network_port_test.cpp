@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 #include "net/test_loop.h"
 #include "standby/test_peer.h"
@@ -74,6 +76,34 @@ TEST(NetworkPort, EveryDatagramThatWaitsBelongsToTheSealedEpoch) {
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0);
+}
+
+// Fails by hanging.
+TEST(NetworkPort, WhoeverSendsWithoutEndHoldsNoEpochUp) {
+    net::TestLoop loop;
+    TestFolder folder;
+    Options::Net options;
+    options.stream = net::Address::of_unix(folder.file("net.sock"));
+    options.out = folder.file("out.sock");
+    const auto port = NetworkPort::make(*loop, options, nullptr,
+                                        {folder.file("gate.sock"), folder.file("vm.sock")})
+                          .value();
+    port->hold();
+    const auto address = net::SocketAddress::of_unix(folder.file("net.sock")).value();
+    const net::Descriptor nic(::socket(AF_UNIX, SOCK_STREAM, 0));
+    ASSERT_EQ(::connect(nic.get(), address.get(), address.size), 0);
+    std::atomic<bool> over = false;
+    std::thread sender([&] {
+        const Bytes frame = framed(Bytes(60000, 'f'));
+        while (!over && ::send(nic.get(), frame.data(), frame.size(), MSG_NOSIGNAL) > 0) {
+        }
+    });
+    EXPECT_TRUE(loop.run_until([&] { return port->held_frames() > 0; }));
+    port->seal(2);
+    EXPECT_GT(port->held_frames(), 0U);
+    over = true;
+    ::shutdown(nic.get(), SHUT_RDWR);
+    sender.join();
 }
 
 }  // namespace

@@ -70,6 +70,7 @@ Result<> Standby::open() {
         PageStore::remove_files(state_.memory().path());
     }
     store_ = TRY(PageStore::open(state_.memory().path()));
+    if (state_.facts().given_up && !state_.facts().promoted) store_->forget();
     SecondarySession::Owner& owner = *this;
     session_ = std::make_unique<SecondarySession>(*store_, owner, [this] { return wall_ms(); });
     const bool held = store_->content() == StoreRecord::Content::committed;
@@ -207,7 +208,7 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     AgentPort::Handlers handlers;
     handlers.connected = [this] {
         // What the one before said still counts while its last epoch is committed.
-        if (ends_ || state_.facts().promoted ||
+        if (ends_ || promise_waits_ || state_.facts().promoted ||
             session_->state() == colo::Secondary::committing_lost) {
             return false;
         }
@@ -310,6 +311,10 @@ void Standby::primary_left(AgentLink::Kind how) {
         // It lets its guest go on when it has heard that we know. What is held here was said by a
         // guest that goes on.
         if (how == AgentLink::Kind::ends) {
+            // Unheard of, it does what it does when we are lost.
+            if (const auto marked = mark_given_up(); !marked) {
+                return print_error(marked.error().message);
+            }
             for (const auto& network : networks_)
                 network->pass();
             return agent_->give_up([] {});
@@ -501,7 +506,7 @@ void Standby::tell_lost(const std::string& reason) {
     if (!saved) print_error(saved.error().message);
     events_.print(
         Json::object({{"event", "lost"}, {"epoch", store_->epoch()}, {"reason", reason}}));
-    if (protection_ended_) return;
+    if (protection_ended_ && !primary_is_dead_) return;
     // A QEMU that ended on a living host is no partition: nobody else can go on.
     if (!primary_is_dead_ && options_.witness) return ask_witness();
     if (options_.on_loss == Options::OnLoss::promote || primary_is_dead_) {
@@ -541,6 +546,8 @@ std::string_view Standby::witness_says() const {
 }
 
 void Standby::link_ended(const Error& reason, bool at_fault) {
+    // From here on nothing new is promised to it.
+    if (heartbeat_) (void)heartbeat_->part();
     if (at_fault) print_error(reason.message);
     const bool first = !session_->is_protected() && session_->state() != colo::Secondary::relinking;
     if (first && !at_fault) {
@@ -569,7 +576,9 @@ void Standby::watch_time() {
     // Not silent: we do not listen.
     if (is_behind()) last_progress_ = loop_.now();
     const auto limit = session_->limit(limits_);
-    if (limit && loop_.now() - last_progress_ > *limit) {
+    // A guest that was let go is waited for: it may run.
+    const bool let_go = vm_ && vm_->is_let_go();
+    if (limit && !let_go && loop_.now() - last_progress_ > *limit) {
         if (session_->state() == colo::Secondary::promoting) {
             promotion_ended(
                 fail(ErrorCode::timeout, "QEMU did not run within {} s", to_ms(*limit) / 1000));

@@ -78,10 +78,12 @@ class Standby final : private SecondarySession::Owner {
     Json status() const;
     std::string_view promotion() const;
     void give_up(const ControlSocket::Reply& reply);
+    Result<> mark_given_up();
     Result<Json> dump(const Json& request);
     void ask_promotion(bool force, ControlSocket::Reply reply);
     void ask_primary_to_yield();
     void begin_promotion();
+    Duration still_promised();
     void refuse_promotion(const Error& error);
     Result<> may_promote(bool force) const;
     std::unique_ptr<FailoverStream> make_stream() const;
@@ -139,6 +141,9 @@ class Standby final : private SecondarySession::Owner {
     bool yield_waits_ = false;
     bool yielded_ = false;
     std::unique_ptr<Timer> yield_bound_;
+    // What this side has promised the primary is waited for.
+    bool promise_waits_ = false;
+    std::unique_ptr<Timer> promise_;
 };
 
 }  // namespace segue::standby

@@ -119,12 +119,30 @@ Json Standby::status() const {
 
 // The agent hears that nobody takes over: to it the end of the link alone would be a loss.
 void Standby::give_up(const ControlSocket::Reply& reply) {
+    if (yield_waits_ || promise_waits_) {
+        return reply(fail(ErrorCode::operation_invalid,
+                          "it is about to take over: the primary was told to stand still"));
+    }
+    if (promotion() == "no") {
+        const auto marked = mark_given_up();
+        if (!marked) return reply(tl::make_unexpected(marked.error()));
+    }
     ends_ = protection_ended_ = true;
     const auto end = [this, reply] {
+        // Whoever says this has seen that the guest does not run here.
+        if (vm_ && !vm_->is_running()) vm_->stop();
         reply(Json::object({{"state", "ended"}}));
         loop_.stop();
     };
     agent_&& promotion() == "no" ? agent_->give_up(end) : end();
+}
+
+// Before the primary hears of it: a next process must not take over from a guest that goes on.
+Result<> Standby::mark_given_up() {
+    if (store_->content() != StoreRecord::Content::committed) return {};
+    Facts facts = state_.facts();
+    facts.given_up = true;
+    return state_.save(facts);
 }
 
 // "maybe": let go of, and nobody can say from here whether the guest ran.
@@ -171,6 +189,12 @@ Result<> Standby::may_promote(bool force) const {
                     epoch);
     }
     if (force) return {};
+    if (state_.facts().given_up) {
+        return fail(ErrorCode::operation_invalid,
+                    "protection was given up at epoch {}, and the primary went on: \"force\":true "
+                    "promotes all the same, when the primary is known to be dead",
+                    epoch);
+    }
     // Whom the witness refuses has no bias of its own.
     const bool granted = witness_ && witness_->state() == LeaseClient::Claim::granted;
     const bool holds = options_.witness ? !granted : options_.on_loss == Options::OnLoss::hold;
@@ -188,7 +212,7 @@ Result<> Standby::may_promote(bool force) const {
 }
 
 void Standby::ask_promotion(bool force, ControlSocket::Reply reply) {
-    if (session_->state() == Secondary::promoting || yield_waits_) {
+    if (session_->state() == Secondary::promoting || yield_waits_ || promise_waits_) {
         return reply(fail(ErrorCode::operation_invalid,
                           "epoch {} is being promoted already: whoever asked first is answered",
                           store_->epoch()));
@@ -217,9 +241,27 @@ void Standby::ask_primary_to_yield() {
     agent_->say_taken();
 }
 
+// While the primary may count on us not to run its guest, and has said nothing else. With the gate
+// here nothing of it leaves without us.
+Duration Standby::still_promised() {
+    const bool said = yielded_ || primary_is_dead_;
+    return heartbeat_ && networks_.empty() && !said ? heartbeat_->part() : Duration{0};
+}
+
 void Standby::begin_promotion() {
     yield_waits_ = false;
     if (yield_bound_) yield_bound_->cancel();
+    // Meanwhile the primary may have been told that it goes on.
+    if (ends_ || (protection_ended_ && !yielded_ && !primary_is_dead_)) {
+        promise_waits_ = false;
+        return refuse_promotion({ErrorCode::operation_invalid, "this standby was given up"});
+    }
+    const Duration left = still_promised();
+    promise_waits_ = left > Duration{0};
+    if (promise_waits_) {
+        promise_ = loop_.make_timer([this] { begin_promotion(); });
+        return promise_->start(left);
+    }
     const auto begun = session_->promote();
     if (!begun) refuse_promotion(begun.error());
 }

@@ -23,7 +23,6 @@ namespace segue::standby {
 namespace {
 
 constexpr int kWriteSeconds = 30;
-constexpr auto kQmpBound = 30s;
 
 Result<net::Descriptor> connect_unix(const std::string& path) {
     const auto address = TRY(net::SocketAddress::of_unix(path));
@@ -61,14 +60,16 @@ std::string how_it_ended(int status) {
 
 }  // namespace
 
-StandbyVm::StandbyVm(Loop& loop, VmCommand command, Files files, OnExit on_exit)
+StandbyVm::StandbyVm(Loop& loop, VmCommand command, Files files, OnExit on_exit,
+                     Duration answer_bound)
     : loop_(loop),
       command_(std::move(command)),
       files_(std::move(files)),
-      on_exit_(std::move(on_exit)) {}
+      on_exit_(std::move(on_exit)),
+      answer_bound_(answer_bound) {}
 
 StandbyVm::~StandbyVm() {
-    if (!running_) stop();
+    if (!running_ && !let_go_) stop();
 }
 
 Result<> StandbyVm::start() {
@@ -156,10 +157,10 @@ void StandbyVm::prepare() {
                             if (make_stream_) feed();
                         });
                     },
-                    kQmpBound);
+                    answer_bound_);
             });
         },
-        kQmpBound);
+        answer_bound_);
 }
 
 void StandbyVm::promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
@@ -203,18 +204,31 @@ void StandbyVm::on_event(const QmpEvent& event) {
 void StandbyVm::let_run() {
     const auto marked = mark_ran_(true);
     if (!marked) return fail_promotion(marked.error());
+    let_go_ = true;
+    ask_to_run();
+}
+
+// Until QEMU answers, or ends. Without an answer the guest may run, and to end it would end its
+// only copy; to ask a guest that runs once more changes nothing.
+void StandbyVm::ask_to_run() {
     qmp_->execute(
         "cont", Json(),
         [this](Result<Json> resumed) {
+            if (!resumed && resumed.error().code == ErrorCode::timeout) {
+                log_warning("standby", "QEMU {} has not said whether the guest runs: asked again",
+                            process_);
+                return ask_to_run();
+            }
             if (!resumed) {
-                // An answer of QEMU's. Without one the guest may run.
-                if (resumed.error().code == ErrorCode::operation_failed) (void)mark_ran_(false);
+                // An answer of QEMU's. Without one the guest may have run.
+                const bool refused = resumed.error().code == ErrorCode::operation_failed;
+                if (refused && mark_ran_(false)) let_go_ = false;
                 return fail_promotion(resumed.error());
             }
             running_ = true;
             if (outcome_) std::exchange(outcome_, nullptr)({});
         },
-        kQmpBound);
+        answer_bound_);
 }
 
 void StandbyVm::fail_promotion(const Error& error) {
@@ -236,7 +250,7 @@ void StandbyVm::forget_process() {
     exit_watch_.reset();
     process_handle_.reset();
     process_ = -1;
-    prepared_ = running_ = fed_ = false;
+    prepared_ = running_ = let_go_ = fed_ = false;
     make_stream_ = nullptr;
     // One of its callbacks may be running.
     if (qmp_) loop_.post([gone = std::shared_ptr<QmpConnection>(std::move(qmp_))] {});

@@ -29,7 +29,11 @@ class StandbyVm {
     // The process ended; not called after stop(). May not destroy the VM.
     using OnExit = std::function<void(const std::string& how)>;
 
-    StandbyVm(Loop& loop, VmCommand command, Files files, OnExit on_exit);
+    // QEMU answers each question within this time, or is asked again, or is given up.
+    static constexpr Duration kAnswerBound = 30s;
+
+    StandbyVm(Loop& loop, VmCommand command, Files files, OnExit on_exit,
+              Duration answer_bound = kAnswerBound);
     // Ends the process unless it runs the guest.
     ~StandbyVm();
 
@@ -38,6 +42,9 @@ class StandbyVm {
     bool is_started() const { return process_ > 0; }
     bool is_prepared() const { return prepared_; }
     bool is_running() const { return running_; }
+    // It was told to run, and has not said that it does not: from here on nobody but itself ends
+    // it.
+    bool is_let_go() const { return let_go_; }
     pid_t process() const { return process_; }
     const VmCommand& command() const { return command_; }
 
@@ -60,6 +67,7 @@ class StandbyVm {
     Result<> write_stream(FailoverStream& stream);
     void on_event(const QmpEvent& event);
     void let_run();
+    void ask_to_run();
     void forget_process();
     void fail_promotion(const Error& error);
 
@@ -67,12 +75,14 @@ class StandbyVm {
     VmCommand command_;
     Files files_;
     OnExit on_exit_;
+    Duration answer_bound_;
     pid_t process_ = -1;
     net::Descriptor process_handle_;
     std::unique_ptr<Watch> exit_watch_;
     std::unique_ptr<QmpConnection> qmp_;
     bool prepared_ = false;
     bool running_ = false;
+    bool let_go_ = false;
     bool fed_ = false;
     std::function<std::unique_ptr<FailoverStream>()> make_stream_;
     std::function<Result<>(bool)> mark_ran_;

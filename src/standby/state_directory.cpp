@@ -60,6 +60,7 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
         state.facts_.promoted = json.flag("promoted");
         // Older releases did not say: a guest that may run is not run a second time.
         state.facts_.ran = json.flag("ran", state.facts_.promoted);
+        state.facts_.given_up = json.flag("given_up");
         state.facts_.epoch = json.u64("epoch");
         state.facts_.lost_at_ms = json.i64("lost_at_ms");
     }
@@ -79,6 +80,7 @@ Result<std::string> StateDirectory::make_directory(std::string_view name) const 
 Result<> StateDirectory::save(const Facts& facts) {
     const Json json = Json::object({{"promoted", facts.promoted},
                                     {"ran", facts.ran},
+                                    {"given_up", facts.given_up},
                                     {"epoch", facts.epoch},
                                     {"lost_at_ms", facts.lost_at_ms}});
     const std::string text = json.dump() + '\n';

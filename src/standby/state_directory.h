@@ -16,6 +16,8 @@ struct Facts {
     bool promoted = false;
     // Set before the guest is let go: it may have run, and the image is no longer its epoch.
     bool ran = false;
+    // Set before the primary hears that nobody takes over: it goes on, and what is held is old.
+    bool given_up = false;
     std::uint64_t epoch = 0;
     std::int64_t lost_at_ms = 0;  // wall clock; 0: not lost
 };
