@@ -12,6 +12,7 @@
 #include "daemon/autostart.h"
 #include "daemon/calls/calls.h"
 #include "daemon/certificates.h"
+#include "daemon/conduct/destination.h"
 #include "daemon/descriptor_limit.h"
 #include "daemon/life.h"
 #include "daemon/process_facts.h"
@@ -85,6 +86,7 @@ void Daemon::start(Answer<> started) {
     });
     // Clients come in when every guest is where it belongs.
     recover(*services_, [this, started](Result<> recovered) {
+        peer_door_.let_in();
         const auto served = recovered.and_then([this] { return serve_metrics(); }).and_then([this] {
             return listen();
         });
@@ -100,11 +102,25 @@ Result<> Daemon::prepare() {
     logs_ = std::make_unique<LogKeeper>(loop_, settings_.state);
     emulators_ = std::make_unique<EmulatorProbe>(loop_, settings_.state);
     witness_ = std::make_unique<Witness>(loop_, *store_, migration_ports_, peer_door_, identity_);
+    workers_ = std::make_unique<Workers>(loop_);
+    files_ = std::make_unique<FileAsker>(loop_, *workers_);
     services_ = std::make_unique<Services>(
         Services{loop_, random_, settings_, identity_, *store_, events_, migration_ports_,
                  spice_ports_, resolver_, metrics_, event_log_, *domains_, peer_door_, *emulators_,
-                 *migration_records_, peer_errands_, *witness_});
+                 *migration_records_, peer_errands_, *witness_, *workers_, *files_});
+    promises_ = std::make_unique<PromiseKeeper>(
+        loop_, *store_, [this](const migrate::Record& record) { return forget_promise(record); });
     return {};
+}
+
+bool Daemon::forget_promise(const migrate::Record& record) {
+    const auto found = peer_door_.conducts().find(record.id);
+    if (found != peer_door_.conducts().end()) {
+        if (!found->second->is_idle_promise()) return false;
+        peer_door_.remove(record.id);
+    }
+    migration_records_->forget(record);
+    return true;
 }
 
 void Daemon::add_calls() {

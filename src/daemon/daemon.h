@@ -7,10 +7,12 @@
 #include "daemon/answer.h"
 #include "daemon/conduct/records.h"
 #include "daemon/domain_list.h"
+#include "daemon/file_facts.h"
 #include "daemon/log_keeper.h"
 #include "daemon/metrics_server.h"
 #include "daemon/peer_door.h"
 #include "daemon/peer_errands.h"
+#include "daemon/promise_keeper.h"
 #include "daemon/protection/witness.h"
 #include "daemon/service_manager.h"
 #include "daemon/services.h"
@@ -43,6 +45,7 @@ class Daemon {
     Result<> listen_at(const net::Address& address, net::Descriptor socket);
     Result<> serve_metrics();
     std::string metrics_text();
+    bool forget_promise(const migrate::Record& record);
 
     RunLoop& loop_;
     Settings settings_;
@@ -67,6 +70,10 @@ class Daemon {
     std::unique_ptr<rpc::Server> server_;
     std::unique_ptr<MetricsServer> metrics_server_;
     std::unique_ptr<LogKeeper> logs_;
+    std::unique_ptr<PromiseKeeper> promises_;
+    // The first that go: what waits for their answers uses what stands above.
+    std::unique_ptr<Workers> workers_;
+    std::unique_ptr<FileAsker> files_;
     Instant started_at_;
 };
 

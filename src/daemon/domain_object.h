@@ -54,6 +54,8 @@ struct Incarnation {
     std::unique_ptr<Guest> guest;
     // Ended by us, for this reason; empty: whatever ends it was not ours.
     std::optional<DomainStatus> ending;
+    // QEMU has been told to quit, and nobody forces it: when it ends, it was destroyed.
+    bool told_to_quit = false;
     bool reboot_wanted = false;  // a shutdown by the guest that is to start it anew
 
     Incarnation();

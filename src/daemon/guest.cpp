@@ -17,6 +17,14 @@ std::string client_address(const Json& end) {
     return fmt::format("{} {}", end.text("host"), end.text("port"));
 }
 
+// Of each connection another one, also of those that daemons before us had: microseconds since the
+// epoch, and no connection takes a command in each.
+std::uint64_t first_command_id(const Loop& loop) {
+    const auto since_epoch = loop.clock().wall().time_since_epoch();
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count());
+}
+
 Guest::Viewers::value_type channel_of(const Json& channel) {
     return {channel.u64("channel-type"), channel.u64("channel-id")};
 }
@@ -40,7 +48,7 @@ void Guest::connect() {
         QmpConnection::Handlers{.ready = [this](const QmpReady&) { on_monitor_ready(); },
                                 .event = [this](const QmpEvent& event) { on_event(event); },
                                 .closed = [this](const Error& error) { on_monitor_closed(error); }},
-        QmpConnection::Options{.server = process_of_monitor_});
+        QmpConnection::Options{.first_id = first_command_id(loop_), .server = process_of_monitor_});
 }
 
 void Guest::on_monitor_ready() {

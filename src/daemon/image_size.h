@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/result.h"
+#include "daemon/file_facts.h"
 #include "domain/device/disk.h"
 
 namespace segue {
@@ -15,9 +16,7 @@ struct ImageSize {
     std::uint64_t physical = 0;    // bytes from the file's begin to its end
 };
 
-// Of a file or block device, raw or qcow2 (docs/interop/qcow2.txt: the size stands at byte 24 of
-// the header, big endian). Reads at most a header, and waits for nothing but its storage. An error
-// names the file.
-Result<ImageSize> image_size(const Disk& disk);
+// Of a file or block device, raw or qcow2, that has been looked at. An error names the file.
+Result<ImageSize> image_size(const Disk& disk, const FileFacts& facts);
 
 }  // namespace segue

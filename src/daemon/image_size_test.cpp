@@ -23,6 +23,10 @@ class ImageSizeTest : public ::testing::Test {
         return made;
     }
 
+    static Result<ImageSize> size_of(const Disk& disk) {
+        return image_size(disk, look_at_file(disk.source));
+    }
+
     std::string path_ = "/tmp/segue-image-" + std::to_string(::getpid());
 };
 
@@ -31,21 +35,21 @@ const std::string kHeader("QFI\xfb\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0
                           32);
 
 TEST_F(ImageSizeTest, AQcow2ImageHasTheSizeOfItsHeader) {
-    const auto size = image_size(disk(kHeader, "qcow2"));
+    const auto size = size_of(disk(kHeader, "qcow2"));
     ASSERT_TRUE(size) << size.error().message;
     EXPECT_EQ(size->capacity, 1u << 30);
     EXPECT_EQ(size->physical, 32u);
 }
 
 TEST_F(ImageSizeTest, ARawImageHasTheSizeOfItsFile) {
-    const auto size = image_size(disk(kHeader, "raw"));
+    const auto size = size_of(disk(kHeader, "raw"));
     ASSERT_TRUE(size) << size.error().message;
     EXPECT_EQ(size->capacity, 32u);
 }
 
 TEST_F(ImageSizeTest, WhatIsCutOrIsNoImageIsNamed) {
     for (std::size_t length = 0; length < kHeader.size(); ++length) {
-        const auto size = image_size(disk(kHeader.substr(0, length), "qcow2"));
+        const auto size = size_of(disk(kHeader.substr(0, length), "qcow2"));
         ASSERT_FALSE(size) << length;
         EXPECT_EQ(size.error().message, "'" + path_ + "' is not a qcow2 image");
     }
@@ -55,7 +59,7 @@ TEST_F(ImageSizeTest, AFifoIsNotWaitedFor) {
     Disk fifo;
     fifo.source = path_;
     ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
-    const auto size = image_size(fifo);
+    const auto size = size_of(fifo);
     ASSERT_FALSE(size);
     EXPECT_EQ(size.error().message, "'" + path_ + "' is neither a file nor a block device");
 }

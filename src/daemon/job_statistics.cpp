@@ -46,8 +46,16 @@ JobParameters job_parameters(const JobView& job) {
         if (value != 0) number(name, value);
     };
     out.push_back({"operation", job.operation});
+    // Without the time that control took from host to host.
+    const auto net = [&](const char* name, std::uint64_t value) {
+        const std::int64_t left =
+            static_cast<std::int64_t>(value) - transfer.control_ms.value_or(0);
+        if (transfer.control_ms && left > 0) number(name, static_cast<std::uint64_t>(left));
+    };
     number("time_elapsed", job.elapsed_ms);
+    net("time_elapsed_net", job.elapsed_ms);
     if_said("downtime", transfer.downtime_ms);
+    if (transfer.downtime_ms != 0) net("downtime_net", transfer.downtime_ms);
     if_said("setup_time", transfer.setup_ms);
     number("data_total", transfer.ram_total);
     number("data_processed", transfer.ram_transferred);

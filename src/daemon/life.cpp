@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/domain_events.h"
 #include "daemon/domain_list.h"
+#include "daemon/file_facts.h"
 #include "daemon/guest.h"
 #include "daemon/life_steps.h"
 #include "daemon/processor.h"
@@ -31,16 +32,30 @@ Result<> check_port(const Graphics& graphics, const std::string& otherwise, std:
     const std::string& own = graphics.listen_address();
     const std::string& address = own.empty() ? otherwise : own;
     if (!net::SocketAddress::of_numeric(address, port)) return {};
-    return PortBroker::check_free(address, port);
+    const auto free = PortBroker::check_free(address, port);
+    if (free) return {};
+    return fail(ErrorCode::operation_failed,
+                "domain's graphics: {}; choose another one, or autoport='yes'",
+                free.error().message);
+}
+
+// Where a definition asks for a socket and leaves its place to us.
+std::string own_socket(const Incarnation& incarnation, const Graphics& graphics) {
+    return fmt::format("{}/{}.sock", incarnation.directory, name_of(graphics.type));
 }
 
 Result<> give_ports(const Services& services, Incarnation& incarnation) {
+    TRY(check_named_ports(services, incarnation.live));
+    for (Graphics& graphics : incarnation.live.graphics) {
+        if (graphics.listen == ListenType::socket && graphics.socket.empty()) {
+            graphics.socket = own_socket(incarnation, graphics);
+        }
+    }
     const std::string& host = services.settings.spice_listen;
     for (const Graphics& graphics : incarnation.live.graphics) {
         for (const std::int32_t port : {graphics.port, graphics.tls_port}) {
             if (graphics.autoport || port <= 0) continue;
             const auto number = static_cast<std::uint16_t>(port);
-            TRY(check_port(graphics, host, number));
             if (services.spice_ports.take_exactly(number)) incarnation.ports.push_back(number);
         }
     }
@@ -52,6 +67,18 @@ Result<> give_ports(const Services& services, Incarnation& incarnation) {
                                          },
                                          .default_address = host});
 }
+
+}  // namespace
+
+Domain without_own_sockets(const Incarnation& incarnation) {
+    Domain model = incarnation.live;
+    for (Graphics& graphics : model.graphics) {
+        if (graphics.socket == own_socket(incarnation, graphics)) graphics.socket.clear();
+    }
+    return model;
+}
+
+namespace {
 
 Result<> make_directory(const std::string& path) {
     std::error_code code;
@@ -153,6 +180,17 @@ Result<Domain> completed(const Services& services, Domain domain) {
     return domain;
 }
 
+Result<> check_named_ports(const Services& services, const Domain& model) {
+    for (const Graphics& graphics : model.graphics) {
+        for (const std::int32_t port : {graphics.port, graphics.tls_port}) {
+            if (graphics.autoport || port <= 0) continue;
+            TRY(check_port(graphics, services.settings.spice_listen,
+                           static_cast<std::uint16_t>(port)));
+        }
+    }
+    return {};
+}
+
 Result<> check_size(const Domain& model) {
     const std::size_t size = print_domain(model, {.secure = true}).size();
     if (size <= kMostDefinition) return {};
@@ -187,13 +225,9 @@ void start_decided(const Services& services, const DomainPointer& domain, Domain
         abandon(services, *domain);
         when_gone(*domain, [answer, error] { answer(tl::unexpected(error)); });
     };
-    const auto prepared = check_storage_access(domain->incarnation->live)
-                              .and_then([&] {  //
-                                  return make_directory(domain->incarnation->directory);
-                              })
-                              .and_then([&] {  //
-                                  return give_ports(services, *domain->incarnation);
-                              });
+    const auto prepared = make_directory(domain->incarnation->directory).and_then([&] {
+        return give_ports(services, *domain->incarnation);
+    });
     if (!prepared) return failed(prepared.error());
     auto launched = launch(services, domain, mode);
     if (!launched) return failed(launched.error());
@@ -204,8 +238,9 @@ void start_decided(const Services& services, const DomainPointer& domain, Domain
     steps.push_back([domain, commands = std::move(*launched)](Answer<> done) {
         tell_secrets(domain, commands, std::move(done));
     });
-    steps.push_back(
-        [&services, domain](Answer<> done) { learn_processor(services, domain, std::move(done)); });
+    steps.push_back([&services, domain](Answer<> done) {
+        learn_processor(services.emulators, domain, std::move(done));
+    });
     if (has_terminals(domain->incarnation->live)) {
         steps.push_back([domain](Answer<> done) { learn_terminals(domain, std::move(done)); });
     }
@@ -228,12 +263,22 @@ void start_guest(const Services& services, const DomainPointer& domain, Domain m
                  StartMode mode, const std::string& key, Answer<> answer) {
     // Asked here too: the definition may be older than the setting.
     if (const auto allowed = check_allowed(services, model); !allowed) return answer(allowed);
-    services.domains.when_ports_are_left(model, [&services, domain, model, mode, key, answer] {
-        decide_processor(
-            services, model, [&services, domain, mode, key, answer](Result<Domain> decided) {
-                if (!decided) return answer(tl::unexpected(decided.error()));
-                start_decided(services, domain, std::move(*decided), mode, key, answer);
-            });
+    const auto start = [&services, domain, mode, key, answer](Result<Domain> decided) {
+        if (!decided) return answer(tl::unexpected(decided.error()));
+        start_decided(services, domain, std::move(*decided), mode, key, answer);
+    };
+    const auto when_free = [&services, model, start] {
+        services.domains.when_ports_are_left(model, [&services, model, start] {
+            decide_processor(services.emulators, model, start);
+        });
+    };
+    // What arrives has asked by itself, since its job may end meanwhile.
+    if (mode == StartMode::incoming) return when_free();
+    services.files.ask(files_of(model), [model, start, when_free](const FactsOfFiles& facts) {
+        if (const auto there = check_storage_access(model, facts); !there) {
+            return start(tl::unexpected(there.error()));
+        }
+        when_free();
     });
 }
 

@@ -26,9 +26,16 @@ Result<> check_size(const Domain& model);
 // Error config_unsupported for what the settings of this host forbid: qemu:commandline.
 Result<> check_allowed(const Services& services, const Domain& model);
 
+// What runs, as another host may have it: its sockets are in a directory of this one.
+Domain without_own_sockets(const Incarnation& incarnation);
+
+// Whether the ports that its graphics name can be bound now.
+Result<> check_named_ports(const Services& services, const Domain& model);
+
 // Starts a QEMU for `model`: ports, directory, process, monitor, passwords, record, and, for `run`,
 // its processors. The answer comes once; after an error nothing is left behind.
-// `key` names the incarnation; empty: a new one.
+// `key` names the incarnation; empty: a new one. Whoever starts an incoming one looks first whether
+// its files are there.
 void start_guest(const Services& services, const DomainPointer& domain, Domain model,
                  StartMode mode, const std::string& key, Answer<> answer);
 

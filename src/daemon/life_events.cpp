@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
+#include "daemon/device_events.h"
 #include "daemon/domain_events.h"
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
@@ -70,6 +71,7 @@ void on_event(const Services& services, const DomainPointer& domain, const QmpEv
     if (name == "RESUME") on_resume(services, *domain);
     if (name == "SHUTDOWN") on_shutdown(services, *domain, event);
     if (name == "BLOCK_IO_ERROR") on_io_error(services, *domain, event);
+    publish_device_event(services, *domain, event);
     if (name == "RESET" && event.data.flag("guest")) publish_reboot(services, *domain);
     if (name == "MIGRATION_PASS") {
         publish_iteration(services, *domain, static_cast<std::int32_t>(event.data.i64("pass")));
@@ -174,10 +176,15 @@ Error explain_failure(const DomainObject& domain, const Error& error) {
 
 void shut_off(const Services& services, const DomainPointer& domain) {
     if (!domain->incarnation) return;
-    const DomainStatus why =
-        domain->incarnation->ending.value_or(DomainStatus(ShutOffReason::crashed));
-    const Error words = explain_failure(
-        *domain, {ErrorCode::internal, fmt::format("QEMU of domain '{}' ended", domain->name)});
+    const ShutOffReason otherwise =
+        domain->incarnation->told_to_quit ? ShutOffReason::destroyed : ShutOffReason::crashed;
+    const DomainStatus why = domain->incarnation->ending.value_or(DomainStatus(otherwise));
+    const Error words =
+        why == DomainStatus(ShutOffReason::destroyed)
+            ? Error{ErrorCode::operation_failed,
+                    fmt::format("domain '{}' was destroyed", domain->name)}
+            : explain_failure(*domain, {ErrorCode::internal,
+                                        fmt::format("QEMU of domain '{}' ended", domain->name)});
     if (why == DomainStatus(ShutOffReason::crashed)) {
         log_error("daemon", "{}", words.message);
     }

@@ -47,7 +47,7 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
         }
         adopted(reply.map([](const Json&) {}));
         // Nobody waits for it: the guest was seen to run on this CPU when it was started.
-        learn_processor(services, domain, [](Result<>) {});
+        learn_processor(services.emulators, domain, [](Result<>) {});
     });
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/log.h"
 #include "daemon/certificates.h"
@@ -34,6 +35,12 @@ Result<> PeerDoor::open(const std::string& address, std::uint16_t port) {
     return {};
 }
 
+void PeerDoor::let_in() {
+    lets_in_ = true;
+    for (net::Descriptor& socket : std::exchange(waiting_, {}))
+        accept(std::move(socket));
+}
+
 void PeerDoor::add(const Uuid& migration, std::shared_ptr<DestinationConduct> conduct) {
     conducts_[migration] = std::move(conduct);
 }
@@ -43,7 +50,8 @@ void PeerDoor::remove(const Uuid& migration) {
 }
 
 void PeerDoor::accept(net::Descriptor socket) {
-    if (strangers_.size() >= kMaxUnknown) return;  // closes it
+    if (strangers_.size() + waiting_.size() >= kMaxUnknown) return;  // closes it
+    if (!lets_in_) return waiting_.push_back(std::move(socket));
     Stranger& stranger = strangers_.emplace_back();
     Stranger* raw = &stranger;
     stranger.socket = std::move(socket);

@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "base/id.h"
 #include "daemon/peer_line.h"
@@ -30,6 +31,9 @@ class PeerDoor {
     // `address` is numeric; the port is the kernel's choice, unless one was in use before a
     // restart: promises name it.
     Result<> open(const std::string& address, std::uint16_t port);
+    // Who came before this is answered from here on: a migration that is taken up again hears of
+    // its own restart first, and of its peer then.
+    void let_in();
     bool is_open() const { return listener_ != nullptr; }
     const std::string& address() const { return address_; }
     std::uint16_t port() const { return listener_ ? listener_->local().port() : 0; }
@@ -62,6 +66,8 @@ class PeerDoor {
     const Settings& settings_;
     std::string address_;
     std::unique_ptr<net::Listener> listener_;
+    bool lets_in_ = false;
+    std::vector<net::Descriptor> waiting_;
     std::list<Stranger> strangers_;
     std::map<Uuid, std::shared_ptr<DestinationConduct>> conducts_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

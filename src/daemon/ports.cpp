@@ -43,10 +43,8 @@ bool PortBroker::take_exactly(std::uint16_t port) {
 Result<> PortBroker::check_free(const std::string& address, std::uint16_t port) {
     const auto bound = try_bind(address, port);
     if (bound) return {};
-    return fail(ErrorCode::operation_failed,
-                "port {} of the domain's graphics cannot be used: {}; choose another one, or "
-                "autoport='yes'",
-                port, bound.error().message);
+    return fail(ErrorCode::operation_failed, "port {} cannot be used: {}", port,
+                bound.error().message);
 }
 
 void PortBroker::give_back(std::uint16_t port) {

@@ -18,7 +18,7 @@ class PortBroker {
     Result<std::uint16_t> take(const std::string& address);
     // For ports that a domain names, or had before a restart: false when it is taken already.
     bool take_exactly(std::uint16_t port);
-    // Whether a port that a domain names can be bound now. Error operation_failed: it is in use, or
+    // Whether a port that somebody names can be bound now. Error operation_failed: it is in use, or
     // the (numeric) address is not of this host.
     static Result<> check_free(const std::string& address, std::uint16_t port);
     // Ports outside the range, or not taken, are ignored.

@@ -11,8 +11,8 @@ namespace {
 // One asking of one QEMU; kept by the callbacks.
 class Question : public std::enable_shared_from_this<Question> {
   public:
-    Question(const Services& services, const DomainPointer& domain, Answer<> answer)
-        : services_(services),
+    Question(EmulatorProbe& emulators, const DomainPointer& domain, Answer<> answer)
+        : emulators_(emulators),
           domain_(domain),
           key_(domain->incarnation->key),
           model_(cpu_model(domain->incarnation->live)),
@@ -72,7 +72,7 @@ class Question : public std::enable_shared_from_this<Question> {
         const std::string name =
             fmt::format("{} {} {}", live.type == DomainType::kvm ? "kvm" : "tcg", live.os.machine,
                         model.option());
-        if (const GuestCpu* known = services_.emulators.known_cpu(live.emulator, name)) {
+        if (const GuestCpu* known = emulators_.known_cpu(live.emulator, name)) {
             to = *known;
             return next(*this);
         }
@@ -85,7 +85,7 @@ class Question : public std::enable_shared_from_this<Question> {
                     // A user's own options may have changed what this QEMU makes of a model.
                     const Incarnation* still = self.incarnation();
                     if (still != nullptr && still->live.passthrough.empty()) {
-                        self.services_.emulators.keep_cpu(emulator, name, to);
+                        self.emulators_.keep_cpu(emulator, name, to);
                     }
                     next(self);
                 });
@@ -120,7 +120,7 @@ class Question : public std::enable_shared_from_this<Question> {
         answer_({});
     }
 
-    const Services& services_;
+    EmulatorProbe& emulators_;
     DomainPointer domain_;
     std::string key_;
     CpuModel model_;
@@ -131,22 +131,22 @@ class Question : public std::enable_shared_from_this<Question> {
 
 }  // namespace
 
-void decide_processor(const Services& services, Domain model, Answer<Domain> answer) {
+void decide_processor(EmulatorProbe& emulators, Domain model, Answer<Domain> answer) {
     if (!model.cpu || !depends_on_host(*model.cpu)) return answer(std::move(model));
     const std::string emulator = model.emulator;
-    services.emulators.ask_cpu(emulator, model.type == DomainType::kvm,
-                               [model = std::move(model), answer](Result<HostCpu> host) mutable {
-                                   if (!host) return answer(tl::unexpected(host.error()));
-                                   auto decided = decide_cpu(*model.cpu, *host);
-                                   if (!decided) return answer(tl::unexpected(decided.error()));
-                                   model.cpu = std::move(*decided);
-                                   answer(std::move(model));
-                               });
+    emulators.ask_cpu(emulator, model.type == DomainType::kvm,
+                      [model = std::move(model), answer](Result<HostCpu> host) mutable {
+                          if (!host) return answer(tl::unexpected(host.error()));
+                          auto decided = decide_cpu(*model.cpu, *host);
+                          if (!decided) return answer(tl::unexpected(decided.error()));
+                          model.cpu = std::move(*decided);
+                          answer(std::move(model));
+                      });
 }
 
-void learn_processor(const Services& services, const DomainPointer& domain, Answer<> answer) {
+void learn_processor(EmulatorProbe& emulators, const DomainPointer& domain, Answer<> answer) {
     if (!domain->incarnation || !domain->incarnation->live.cpu) return answer({});
-    std::make_shared<Question>(services, domain, std::move(answer))->ask();
+    std::make_shared<Question>(emulators, domain, std::move(answer))->ask();
 }
 
 Result<> check_processor(const DomainObject& domain, const std::string& source,

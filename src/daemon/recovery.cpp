@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "base/log.h"
 #include "daemon/calls/protection.h"
@@ -15,6 +17,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
+#include "daemon/promise_keeper.h"
 #include "domain/alias.h"
 
 namespace segue {
@@ -34,6 +37,26 @@ struct Recovery {
     }
 };
 using RecoveryPointer = std::shared_ptr<Recovery>;
+
+// One QEMU that is asked what it does. It may end before it has answered: then nobody calls, and
+// this goes with it.
+class Adoption {
+  public:
+    Adoption(Loop& loop, RecoveryPointer recovery) : loop_(loop), recovery_(std::move(recovery)) {}
+    ~Adoption() { is_over(); }
+    Adoption(const Adoption&) = delete;
+    Adoption& operator=(const Adoption&) = delete;
+
+    // Not at once: whoever drops this is in the middle of taking a guest down.
+    void is_over() {
+        if (const auto recovery = std::exchange(recovery_, nullptr))
+            loop_.post([recovery] { recovery->one_less(); });
+    }
+
+  private:
+    Loop& loop_;
+    RecoveryPointer recovery_;
+};
 
 // What was not understood is nobody's to use or to erase: its guest may be running.
 void block(const Services& services, const Uuid& uuid, const std::string& name,
@@ -69,8 +92,9 @@ Result<> recover_domain(const Services& services, const storage::DomainRecord& r
     // A definition's aliases are not its own to say, and the QEMU that runs has them.
     assign_aliases(live);
     ++recovery->waiting;
+    const auto adoption = std::make_shared<Adoption>(services.loop, recovery);
     adopt_guest(services, domain, std::move(live), record.incarnation,
-                [recovery](Result<>) { recovery->one_less(); });
+                [adoption](Result<>) { adoption->is_over(); });
     return {};
 }
 
@@ -88,12 +112,6 @@ void resume_source(const Services& services, const DomainPointer& domain,
     domain->source = std::make_shared<SourceConduct>(
         services, domain, migrate::SourceMachine::restored(record, alive), std::move(options));
     recovery->restarts.push_back([conduct = domain->source] { conduct->restarted(); });
-}
-
-// A destination whose job is over: only its promise is kept.
-bool is_promise(const migrate::Record& record) {
-    return record.role == migrate::Role::destination &&
-           (record.right == migrate::Right::refused || record.settled);
 }
 
 void resume_destination(const Services& services, const DomainPointer& domain,

@@ -18,10 +18,12 @@
 namespace segue {
 
 class DomainList;
+class FileAsker;
 class MigrationRecords;
 class PeerDoor;
 class PeerErrands;
 class Witness;
+class Workers;
 
 struct Services {
     Loop& loop;
@@ -41,6 +43,8 @@ struct Services {
     MigrationRecords& migration_records;
     PeerErrands& peer_errands;
     Witness& witness;
+    Workers& workers;
+    FileAsker& files;
 
     // Milliseconds since the epoch.
     std::int64_t wall_ms() const {

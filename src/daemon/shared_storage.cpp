@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/shared_storage.h"
 
-#include <sys/vfs.h>
-
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -11,7 +9,7 @@ namespace segue {
 namespace {
 
 // Magic numbers of statfs(2) whose file systems several hosts can have mounted at once.
-constexpr unsigned long kShared[] = {
+constexpr std::uint64_t kShared[] = {
     0x6969,      // NFS
     0x01161970,  // GFS2
     0x7461636f,  // OCFS2
@@ -23,7 +21,7 @@ constexpr unsigned long kShared[] = {
     0x0bd00bd0,  // Lustre
     0x7c7c6673,  // PrlFS
 };
-constexpr unsigned long kFuse = 0x65735546;
+constexpr std::uint64_t kFuse = 0x65735546;
 // What of FUSE is shared, by the type in the mount table.
 constexpr std::string_view kSharedFuse[] = {"fuse.glusterfs", "fuse.quobyte", "fuse.ceph-fuse"};
 
@@ -44,10 +42,10 @@ std::string mount_type_of(const std::string& path) {
     return best_type;
 }
 
-bool is_shared(const std::string& path) {
-    struct statfs facts {};
-    if (::statfs(path.c_str(), &facts) != 0) return false;
-    const auto type = static_cast<unsigned long>(static_cast<unsigned int>(facts.f_type));
+bool is_shared(const std::string& path, const FactsOfFiles& facts) {
+    const auto known = facts.find(path);
+    if (known == facts.end()) return false;
+    const std::uint64_t type = known->second.file_system;
     if (type == kFuse) {
         const std::string mounted = mount_type_of(path);
         return std::find(std::begin(kSharedFuse), std::end(kSharedFuse), mounted) !=
@@ -58,10 +56,11 @@ bool is_shared(const std::string& path) {
 
 }  // namespace
 
-Result<> check_shared_storage(const Domain& domain) {
+Result<> check_shared_storage(const Domain& domain, const FactsOfFiles& facts) {
     for (const Disk& disk : domain.disks) {
         const bool writable = disk.kind == DiskKind::disk && !disk.read_only;
-        if (!writable || disk.source.empty() || disk.block || is_shared(disk.source)) continue;
+        if (!writable || disk.source.empty() || disk.block || is_shared(disk.source, facts))
+            continue;
         return fail(ErrorCode::migrate_unsafe,
                     "Migration without shared storage is unsafe: disk '{}' ({}) is on a file "
                     "system of this host; put it on a shared one, or say --unsafe",

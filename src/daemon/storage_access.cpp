@@ -1,30 +1,40 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/storage_access.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
-#include <system_error>
-
 namespace segue {
 namespace {
 
-Result<> check_file(std::string_view what, const std::string& path, std::string_view remedy) {
-    struct stat facts {};
-    if (path.empty() || ::stat(path.c_str(), &facts) == 0) return {};
+Result<> check_file(const FactsOfFiles& facts, std::string_view what, const std::string& path,
+                    std::string_view remedy) {
+    const auto found = facts.find(path);
+    if (path.empty() || found == facts.end() || found->second.error == 0) return {};
     return fail(ErrorCode::system, "Cannot access {} '{}': {}; {}", what, path,
-                std::generic_category().message(errno), remedy);
+                reason_of(found->second), remedy);
 }
 
 }  // namespace
 
-Result<> check_storage_access(const Domain& domain) {
+std::vector<std::string> disk_files_of(const Domain& domain) {
+    std::vector<std::string> files;
+    for (const Disk& disk : domain.disks)
+        if (!disk.source.empty()) files.push_back(disk.source);
+    return files;
+}
+
+std::vector<std::string> files_of(const Domain& domain) {
+    std::vector<std::string> files = disk_files_of(domain);
+    for (const std::string& file : {domain.os.kernel, domain.os.initrd})
+        if (!file.empty()) files.push_back(file);
+    return files;
+}
+
+Result<> check_storage_access(const Domain& domain, const FactsOfFiles& facts) {
     for (const Disk& disk : domain.disks) {
-        TRY(check_file("storage file", disk.source,
+        TRY(check_file(facts, "storage file", disk.source,
                        fmt::format("restore it, or change the source of disk '{}'", disk.target)));
     }
-    TRY(check_file("kernel", domain.os.kernel, "restore it, or change <kernel>"));
-    return check_file("initrd", domain.os.initrd, "restore it, or change <initrd>");
+    TRY(check_file(facts, "kernel", domain.os.kernel, "restore it, or change <kernel>"));
+    return check_file(facts, "initrd", domain.os.initrd, "restore it, or change <initrd>");
 }
 
 }  // namespace segue

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "daemon/file_facts.h"
 #include "domain/domain.h"
 
 namespace segue {
@@ -10,6 +11,10 @@ namespace segue {
 // Error system (38), as libvirt's, naming the first disk, kernel or initrd that cannot be read.
 // Devices and files on shared storage count alike; whether QEMU's own user may open them is for
 // QEMU to find out.
-Result<> check_storage_access(const Domain& domain);
+Result<> check_storage_access(const Domain& domain, const FactsOfFiles& facts);
+// The files of that.
+std::vector<std::string> files_of(const Domain& domain);
+// Those of its disks.
+std::vector<std::string> disk_files_of(const Domain& domain);
 
 }  // namespace segue

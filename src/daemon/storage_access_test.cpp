@@ -3,17 +3,26 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 namespace segue {
 namespace {
+
+Result<> check(const Domain& domain) {
+    FactsOfFiles facts;
+    for (const std::string& file : files_of(domain))
+        facts[file] = look_at_file(file);
+    return check_storage_access(domain, facts);
+}
 
 TEST(StorageAccess, TheFirstMissingFileIsNamed) {
     Domain domain;
     domain.disks.resize(2);
     domain.disks[0].source = "/dev/null";
-    EXPECT_TRUE(check_storage_access(domain));  // an empty drive is no error
+    EXPECT_TRUE(check(domain));  // an empty drive is no error
     domain.disks[1].target = "vdb";
     domain.disks[1].source = "/nonexistent/disk.img";
-    const auto missing = check_storage_access(domain);
+    const auto missing = check(domain);
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error(),
               (Error{ErrorCode::system,
@@ -21,7 +30,19 @@ TEST(StorageAccess, TheFirstMissingFileIsNamed) {
                      "directory; restore it, or change the source of disk 'vdb'"}));
     domain.disks.clear();
     domain.os.kernel = "/nonexistent/vmlinuz";
-    EXPECT_FALSE(check_storage_access(domain));
+    EXPECT_FALSE(check(domain));
+}
+
+TEST(StorageAccess, AServerThatDoesNotAnswerIsSaidToBeOne) {
+    Domain domain;
+    domain.disks.resize(1);
+    domain.disks[0].target = "vda";
+    domain.disks[0].source = "/nfs/disk.img";
+    const auto hung = check_storage_access(domain, {{"/nfs/disk.img", {.error = ETIMEDOUT}}});
+    ASSERT_FALSE(hung);
+    EXPECT_EQ(hung.error().message,
+              "Cannot access storage file '/nfs/disk.img': its storage does not answer; restore "
+              "it, or change the source of disk 'vda'");
 }
 
 }  // namespace

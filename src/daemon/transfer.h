@@ -45,6 +45,9 @@ struct TransferStatistics {
     std::uint64_t compression_cache_misses = 0;
     std::uint64_t compression_overflow = 0;
     std::uint64_t throttle_percent = 0;
+    // How long control took from host to host, with what their clocks differ by: the destination's
+    // clock at Finish less the source's when it wrote Perform's cookie. Known behind Finish.
+    std::optional<std::int64_t> control_ms;
 };
 
 TransferStatistics read_transfer(const Json& query_migrate_reply);

@@ -104,6 +104,8 @@ Result<> take(const TypedParameter& parameter, MigrateOptions& options) {
         options.bandwidth_mib = std::get<std::uint64_t>(parameter.value);
     } else if (parameter.name == "compression.xbzrle.cache") {
         options.xbzrle_cache = std::get<std::uint64_t>(parameter.value);
+    } else if (parameter.name == "segue.max_downtime") {
+        options.max_downtime_ms = std::get<std::uint64_t>(parameter.value);
     } else if (parameter.name == "segue.screen_wait") {
         options.screen_wait_ms = std::get<std::uint64_t>(parameter.value);
     }
@@ -156,6 +158,11 @@ Result<> check_values(const MigrateOptions& options) {
         return fail(ErrorCode::invalid_argument,
                     "parameter 'segue.screen_wait' is {} ms: it must be 0 to {}",
                     *options.screen_wait_ms, kMostScreenWaitMs);
+    }
+    if (options.max_downtime_ms && *options.max_downtime_ms > kMaxDowntimeMs) {
+        return fail(ErrorCode::invalid_argument,
+                    "parameter 'segue.max_downtime' is {} ms: it must be 0 to {}",
+                    *options.max_downtime_ms, kMaxDowntimeMs);
     }
     const std::string& name = options.destination_name;
     if (name.find('/') != std::string::npos || name == "." || name == ".." ||

@@ -13,7 +13,9 @@
 
 namespace segue::migrate {
 
-// QEMU's own bound (migrate-set-parameters, xbzrle-cache-size): a power of two, a page at least.
+// QEMU's own bounds (migrate-set-parameters): downtime-limit; xbzrle-cache-size, a power of two, a
+// page at least.
+inline constexpr std::uint64_t kMaxDowntimeMs = 2'000'000;
 inline constexpr std::uint64_t kSmallestXbzrleCache = 4096;
 
 enum MigrateFlag : std::uint64_t {
@@ -87,9 +89,10 @@ struct MigrateOptions {
     std::optional<std::int32_t> throttle_initial;  // percent
     std::optional<std::int32_t> throttle_increment;
     std::optional<std::int32_t> parallel_connections;
-    // Ours ("segue.screen_wait"): how long the source waits for viewers to be linked; 0: no wait.
-    // Never passed on to another daemon.
+    // Ours, and never passed on to another daemon. "segue.screen_wait": how long the source waits
+    // for viewers to be linked; 0: no wait. "segue.max_downtime": of this migration alone.
     std::optional<std::uint64_t> screen_wait_ms;
+    std::optional<std::uint64_t> max_downtime_ms;
 
     bool has(MigrateFlag flag) const { return (flags & flag) != 0; }
 };

@@ -91,8 +91,9 @@ const ParameterInfo kParameters[] = {
     {"bandwidth.postcopy", Kind::uint64, false, "--postcopy-bandwidth", kNoPostCopy},
     {"parallel.connections", Kind::int32, false, "--parallel-connections", ""},
     {"tls.destination", Kind::text, false, "--tls-destination", ""},
-    // Ours: `segue migrate --screen-wait`.
+    // Ours: of `segue migrate`.
     {"segue.screen_wait", Kind::uint64, false, "", ""},
+    {"segue.max_downtime", Kind::uint64, false, "", ""},
 };
 
 }  // namespace

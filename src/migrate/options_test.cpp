@@ -92,7 +92,7 @@ TEST(Options, TakesEveryParameter) {
                     number("compression.mt.threads", 2), number("compression.mt.dthreads", 3),
                     large("compression.xbzrle.cache", 8192), number("auto_converge.initial", 4),
                     number("auto_converge.increment", 5), number("parallel.connections", 6),
-                    large("segue.screen_wait", 0)},
+                    large("segue.screen_wait", 0), large("segue.max_downtime", 700)},
         kAutoConverge | kParallel);
     ASSERT_TRUE(options) << options.error().message;
     EXPECT_TRUE(check_options(*options)) << check_options(*options).error().message;
@@ -113,6 +113,7 @@ TEST(Options, TakesEveryParameter) {
     EXPECT_EQ(options->throttle_increment, 5);
     EXPECT_EQ(options->parallel_connections, 6);
     EXPECT_EQ(options->screen_wait_ms, 0u);
+    EXPECT_EQ(options->max_downtime_ms, 700u);
 }
 
 TEST(Options, RefusesAsLibvirtDoes) {
@@ -145,6 +146,8 @@ TEST(Options, RefusesAsLibvirtDoes) {
               ErrorCode::invalid_argument);
     EXPECT_EQ(refused({large("segue.screen_wait", 600001)}).message,
               "parameter 'segue.screen_wait' is 600001 ms: it must be 0 to 600000");
+    EXPECT_EQ(refused({large("segue.max_downtime", 2000001)}).message,
+              "parameter 'segue.max_downtime' is 2000001 ms: it must be 0 to 2000000");
     EXPECT_EQ(refused({text("migrate_disks", "vda")}).code, ErrorCode::argument_unsupported);
     EXPECT_EQ(refused({text("destination_name", "a/b")}).code, ErrorCode::invalid_argument);
     EXPECT_EQ(refused({text("migrate_uri", "hostb")}).message,

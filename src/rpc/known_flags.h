@@ -56,6 +56,7 @@ inline constexpr KnownFlags kKnownFlags[] = {
     {"domain_get_metadata", 0x3},
     {"domain_set_metadata", 0x3},
     {"domain_get_vcpus_flags", 0xf},
+    {"domain_get_vcpu_pin_info", 0x3},  // live, config
     {"domain_has_managed_save_image", 0},
     {"domain_snapshot_num", 0x3ff},
     {"domain_memory_stats", 0},

@@ -48,7 +48,14 @@ Result<std::vector<TypedParameter>> migration_parameters(const Migrate& verb) {
     if (verb.screen_wait_ms) {
         list.push_back({"segue.screen_wait", std::uint64_t{*verb.screen_wait_ms}});
     }
+    if (verb.max_downtime_ms != 0) list.push_back({"segue.max_downtime", verb.max_downtime_ms});
     return list;
+}
+
+// The source's daemon drives it.
+std::uint32_t migration_flags(const Migrate& verb) {
+    const std::uint64_t live = (verb.flags & migrate::kOffline) != 0 ? 0 : migrate::kLive;
+    return static_cast<std::uint32_t>(verb.flags | migrate::kPeerToPeer | live);
 }
 
 namespace {
@@ -64,15 +71,7 @@ class Watched {
         call.domain = domain_;
         call.connection_uri = verb_.destination;
         call.parameters = TRY(migration_parameters(verb_));
-        const std::uint64_t live =
-            (verb_.flags & migrate::kOffline) != 0 ? std::uint64_t{0} : migrate::kLive;
-        call.flags = static_cast<std::uint32_t>(verb_.flags | migrate::kPeerToPeer | live);
-
-        // Before it begins: the move of an idle guest is over before it could be told.
-        if (verb_.max_downtime_ms != 0) {
-            TRY(context_.daemon.call<DomainMigrateSetMaxDowntime>(
-                {domain_, verb_.max_downtime_ms, 0}));
-        }
+        call.flags = migration_flags(verb_);
         RunLoop& loop = context_.daemon.loop();
         started_ = loop.now();
         loop.on_signal(SIGINT, [this] { interrupted(); });

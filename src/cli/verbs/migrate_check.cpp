@@ -41,6 +41,7 @@ class Checks {
             check_names();
             check_versions();
             check_address();
+            check_arrival();
         }
         return std::move(checks_);
     }
@@ -68,21 +69,29 @@ class Checks {
         check_leave();
     }
 
-    // What the source's daemon itself says: Begin looks at flags and parameters, disks,
+    // What the source's daemon itself says: Begin looks at disks, flags and parameters,
     // certificates and an outcome that is open, and without change protection it starts nothing.
     void check_leave() {
         const auto parameters = migration_parameters(verb_);
         if (!parameters) return add(false, "options", parameters.error().message, "correct them");
-        const std::uint64_t flags = verb_.flags & ~std::uint64_t{migrate::kChangeProtection};
-        const auto begun = source_.call<rpc::migration::DomainMigrateBegin3Params>(
-            {domain_, *parameters, static_cast<std::uint32_t>(flags)});
-        const bool unsafe = !begun && begun.error().code == ErrorCode::migrate_unsafe;
-        add(!unsafe, "disks",
-            unsafe                                  ? begun.error().message
-            : (verb_.flags & migrate::kUnsafe) != 0 ? "not looked at: --unsafe"
-                                                    : "shared, or none that is written to",
+        const auto begin = [&](const std::vector<TypedParameter>& with, std::uint32_t flags) {
+            return source_.call<rpc::migration::DomainMigrateBegin3Params>({domain_, with, flags});
+        };
+        // Alone, since another reason would be said before it.
+        const auto plain = begin({}, migrate::kLive | migrate::kPeerToPeer);
+        const bool unsafe = !plain && plain.error().code == ErrorCode::migrate_unsafe;
+        const bool is_told = (verb_.flags & migrate::kUnsafe) != 0;
+        add(is_told || !unsafe, "disks",
+            is_told  ? "not looked at: --unsafe"
+            : unsafe ? plain.error().message
+            : plain  ? "shared, or none that is written to"
+                     : "not looked at",
             "put them on shared storage, or say --unsafe where the storage is shared");
-        add(begun || unsafe, "may leave", begun || unsafe ? "yes" : begun.error().message,
+        const std::uint32_t protection = migrate::kChangeProtection;
+        const auto begun =
+            begin(*parameters, (migration_flags(verb_) & ~protection) | migrate::kUnsafe);
+        if (begun) leaving_xml_ = begun->xml;
+        add(begun.has_value(), "may leave", begun ? "yes" : begun.error().message,
             "do what the daemon says, or leave the option out");
     }
 
@@ -149,8 +158,29 @@ class Checks {
             "give the host a name, or say --migrateuri tcp://ADDRESS");
     }
 
+    // What Prepare would look at, said by the destination itself. Another daemon than ours has no
+    // such question, and a domain that may not leave has nothing to show.
+    void check_arrival() {
+        if (leaving_xml_.empty()) return;
+        const auto said = destination_->query(
+            "arrival", Json::object({{"xml", leaving_xml_},
+                                     {"flags", verb_.flags},
+                                     {"name", verb_.new_name},
+                                     {"uri", verb_.migrate_uri},
+                                     {"listen_address", verb_.listen_address}}));
+        if (!said && said.error().code == ErrorCode::no_support) {
+            return add(true, "what is there", "not asked: no segued", "");
+        }
+        if (!said) return add(false, "what is there", said.error().message, "update segued there");
+        for (const Json& one : (*said)["findings"].items()) {
+            add(one.flag("passed"), std::string(one.text("what")), std::string(one.text("found")),
+                std::string(one.text("fix")));
+        }
+    }
+
     Connection& source_;
     const Migrate& verb_;
+    std::string leaving_xml_;
     rpc::DomainRef domain_;
     std::unique_ptr<Connection> destination_;
     std::vector<Check> checks_;

@@ -34,6 +34,7 @@ VerbResult run_verb(Context& context, const OpenConsole& verb);
 VerbResult run_verb(Context& context, const Migrate& verb);
 // What the options say as libvirt's typed parameters; an error where a file of them cannot be read.
 Result<std::vector<rpc::remote::TypedParameter>> migration_parameters(const Migrate& verb);
+std::uint32_t migration_flags(const Migrate& verb);
 // migrate_check.cpp
 VerbResult check_migration(Context& context, const Migrate& verb);
 // job.cpp

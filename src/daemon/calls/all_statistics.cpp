@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // virsh domstats: every group of every domain in one answer, under libvirt's names of the fields
 // (virConnectGetAllDomainStats).
-#include <sys/stat.h>
-
 #include "daemon/calls/calls.h"
 #include "daemon/disk_statistics.h"
+#include "daemon/file_facts.h"
 #include "daemon/guest.h"
+#include "daemon/image_size.h"
 #include "daemon/process_facts.h"
+#include "daemon/storage_access.h"
 #include "rpc/remote.schema.h"
 
 namespace segue {
@@ -88,7 +89,8 @@ constexpr std::pair<const char*, const char*> kDiskCounters[] = {
     {"fl.reqs", "flush_operations"},  {"fl.times", "flush_total_time_ns"},
 };
 
-void add_disks(const DomainObject& domain, const Json& said, Parameters& out) {
+void add_disks(const DomainObject& domain, const Json& said, const FactsOfFiles& files,
+               Parameters& out) {
     const auto& disks = domain.model().disks;
     out.push_back({"block.count", static_cast<std::uint32_t>(disks.size())});
     for (std::size_t at = 0; at < disks.size(); ++at) {
@@ -99,15 +101,18 @@ void add_disks(const DomainObject& domain, const Json& said, Parameters& out) {
             for (const auto& [field, counter] : kDiskCounters)
                 out.push_back({name(field), stats->u64(counter)});
         }
-        struct stat file {};
-        if (disks[at].source.empty() || ::stat(disks[at].source.c_str(), &file) != 0) continue;
-        out.push_back({name("allocation"), static_cast<std::uint64_t>(file.st_blocks) * 512});
-        out.push_back({name("physical"), static_cast<std::uint64_t>(file.st_size)});
+        const auto file = files.find(disks[at].source);
+        if (file == files.end()) continue;
+        const auto size = image_size(disks[at], file->second);
+        if (!size) continue;
+        out.push_back({name("allocation"), size->allocation});
+        out.push_back({name("capacity"), size->capacity});
+        out.push_back({name("physical"), size->physical});
     }
 }
 
 remote::StatisticsRecord record_of(const DomainObject& domain, std::uint32_t groups,
-                                   const Said& said) {
+                                   const Said& said, const FactsOfFiles& files) {
     remote::StatisticsRecord record;
     record.domain = domain.ref();
     const auto wants = [groups](std::uint32_t group) { return groups == 0 || (groups & group); };
@@ -116,7 +121,7 @@ remote::StatisticsRecord record_of(const DomainObject& domain, std::uint32_t gro
     if (wants(kBalloon)) add_memory(domain, record.parameters);
     if (wants(kVcpu)) add_vcpus(domain, said.processors, record.parameters);
     if (wants(kInterface)) add_interfaces(domain, record.parameters);
-    if (wants(kBlock)) add_disks(domain, said.disks, record.parameters);
+    if (wants(kBlock)) add_disks(domain, said.disks, files, record.parameters);
     return record;
 }
 
@@ -124,6 +129,7 @@ remote::StatisticsRecord record_of(const DomainObject& domain, std::uint32_t gro
 struct Survey {
     std::vector<DomainPointer> domains;
     std::vector<Said> said;
+    FactsOfFiles files;
     std::uint32_t groups = 0;
     std::size_t waiting = 1;
     Answer<remote::AllStatisticsReply> answer;
@@ -132,7 +138,7 @@ struct Survey {
         if (--waiting > 0) return;
         remote::AllStatisticsReply reply;
         for (std::size_t at = 0; at < domains.size(); ++at)
-            reply.records.push_back(record_of(*domains[at], groups, said[at]));
+            reply.records.push_back(record_of(*domains[at], groups, said[at], files));
         answer(std::move(reply));
     }
 };
@@ -147,6 +153,21 @@ void ask(const std::shared_ptr<Survey>& survey, std::size_t at, const char* comm
     (*guest)->execute(command, {}, [survey, at, where](Result<Json> said) {
         // A QEMU that ends meanwhile leaves its fields out.
         if (said) survey->said[at].*where = std::move(*said);
+        survey->one_less();
+    });
+}
+
+// Those of all disks together; what does not answer is left out.
+void ask_files(const Services& services, const std::shared_ptr<Survey>& survey) {
+    std::vector<std::string> paths;
+    for (const DomainPointer& domain : survey->domains) {
+        const auto own = disk_files_of(domain->model());
+        paths.insert(paths.end(), own.begin(), own.end());
+    }
+    if (paths.empty()) return;
+    ++survey->waiting;
+    services.files.ask(paths, [survey](const FactsOfFiles& facts) {
+        survey->files = facts;
         survey->one_less();
     });
 }
@@ -191,6 +212,7 @@ void add_all_statistics_calls(rpc::Dispatcher& calls, const Services& services) 
                 if (wants(kVcpu)) ask(survey, at, "query-cpus-fast", &Said::processors);
                 if (wants(kBlock)) ask(survey, at, "query-blockstats", &Said::disks);
             }
+            if (wants(kBlock)) ask_files(services, survey);
             survey->one_less();
         });
 }

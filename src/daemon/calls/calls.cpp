@@ -51,7 +51,13 @@ Result<> check_understood(const Domain& model) {
 
 Result<std::shared_ptr<CallGuard>> CallGuard::begin(const DomainPointer& domain,
                                                     migrate::CallKind kind, std::string call) {
-    TRY(domain->jobs.begin_call(kind, std::move(call)));
+    const auto begun = domain->jobs.begin_call(kind, std::move(call));
+    if (!begun && !domain->unresolved.empty()) {
+        // Nothing ends by waiting, and nothing can be cancelled.
+        return fail(begun.error().code, "a '{}' call may not run beside job '{}': {}",
+                    name_of(kind), name_of(domain->jobs.async().kind), domain->unresolved);
+    }
+    if (!begun) return tl::unexpected(begun.error());
     return std::make_shared<CallGuard>(domain, kind);
 }
 

@@ -93,7 +93,10 @@ Result<remote::TextReply> xml_of(const Services& services, const Session& sessio
     const bool stored = options.inactive && !options.migratable && domain->persistent;
     options.running_cpu = !options.inactive && !options.migratable;
     if (options.migratable) options.inactive = options.secure = true;
-    return remote::TextReply{print_domain(stored ? *domain->persistent : domain->model(), options)};
+    if (stored) return remote::TextReply{print_domain(*domain->persistent, options)};
+    const bool travels = options.inactive && domain->incarnation;
+    return remote::TextReply{print_domain(
+        travels ? without_own_sockets(*domain->incarnation) : domain->model(), options)};
 }
 
 }  // namespace

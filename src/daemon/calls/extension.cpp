@@ -3,6 +3,7 @@
 // docs/rpc.md lists them. Nothing here may carry a secret: `segue report` sends it on.
 #include "daemon/calls/calls.h"
 #include "daemon/calls/protection.h"
+#include "daemon/conduct/arrival_check.h"
 #include "daemon/conduct/destination.h"
 #include "daemon/conduct/source.h"
 #include "daemon/guest.h"
@@ -155,6 +156,7 @@ void query(const Services& services, const std::string& name, const Json& argume
     if (name == "status") return answer(status(services, arguments));
     if (name == "timeline") return answer(timeline(services, arguments));
     if (name == "report") return answer(report(services));
+    if (name == "arrival") return check_arrival(services, arguments, std::move(answer));
     answer(fail(ErrorCode::no_support, "no question is called '{}'", name.substr(0, 64)));
 }
 

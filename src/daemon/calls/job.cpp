@@ -22,8 +22,7 @@ namespace {
 constexpr std::uint32_t kCompleted = 1, kKeepCompleted = 2;
 // virDomainAbortJobFlagsValues.
 constexpr std::uint32_t kPostCopyOnly = 1;
-constexpr std::uint64_t kSpeedEnd = 8796093022208;   // MiB/s: what fits QEMU's bytes per second
-constexpr std::uint64_t kMaxDowntimeMs = 2'000'000;  // QEMU's own limit
+constexpr std::uint64_t kSpeedEnd = 8796093022208;  // MiB/s: what fits QEMU's bytes per second
 
 Result<migration::JobStatsReply> job_stats(const Services& services,
                                            const remote::DomainFlagsCall& call) {
@@ -48,20 +47,28 @@ void abort_job(const Services& services, const rpc::DomainRef& ref, std::uint32_
 }
 
 // Sets it for the next migration, and at once in QEMU, which says whether it can be so.
-void tune(const Services& services, const rpc::DomainRef& ref, std::string parameter,
-          std::uint64_t value, std::function<void(MigrationTuning&)> note, Answer<> answer) {
+// `noted` is kept as the caller gave it, and `told` as QEMU counts.
+struct Tuning {
+    std::uint64_t MigrationTuning::*field;
+    std::uint64_t noted;
+    const char* parameter;
+    std::uint64_t told;
+};
+
+void tune(const Services& services, const rpc::DomainRef& ref, const Tuning& tuning,
+          Answer<> answer) {
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
     const auto guard = CallGuard::begin(*domain, migrate::CallKind::migration_op, "migrate-tune");
     if (!guard) return answer(tl::unexpected(guard.error()));
     const auto guest = (*domain)->running_guest();
     if (!guest) {
-        note((*domain)->tuning);
+        (*domain)->tuning.*tuning.field = tuning.noted;
         return answer({});
     }
-    (*guest)->run("migrate-set-parameters", Json::object({{std::move(parameter), value}}),
-                  [answer, note, domain = *domain, guard = *guard](Result<> done) {
-                      if (done) note(domain->tuning);
+    (*guest)->run("migrate-set-parameters", Json::object({{tuning.parameter, tuning.told}}),
+                  [answer, tuning, domain = *domain, guard = *guard](Result<> done) {
+                      if (done) domain->tuning.*tuning.field = tuning.noted;
                       answer(std::move(done));
                   });
 }
@@ -82,20 +89,19 @@ void set_speed(const Services& services, const remote::DomainNumberFlagsCall& ca
         return answer(fail(ErrorCode::overflow, "bandwidth must be less than {}", kSpeedEnd));
     }
     const std::uint64_t bytes = call.value == 0 ? std::uint64_t{1} << 62 : call.value << 20;
-    tune(
-        services, call.domain, "max-bandwidth", bytes,
-        [&](MigrationTuning& tuning) { tuning.speed_mib = call.value; }, std::move(answer));
+    tune(services, call.domain, {&MigrationTuning::speed_mib, call.value, "max-bandwidth", bytes},
+         std::move(answer));
 }
 
 void set_downtime(const Services& services, const remote::DomainNumberFlagsCall& call,
                   Answer<> answer) {
-    if (call.value > kMaxDowntimeMs) {
-        return answer(
-            fail(ErrorCode::invalid_argument, "downtime must be at most {} ms", kMaxDowntimeMs));
+    if (call.value > migrate::kMaxDowntimeMs) {
+        return answer(fail(ErrorCode::invalid_argument, "downtime must be at most {} ms",
+                           migrate::kMaxDowntimeMs));
     }
-    tune(
-        services, call.domain, "downtime-limit", call.value,
-        [&](MigrationTuning& tuning) { tuning.downtime_ms = call.value; }, std::move(answer));
+    tune(services, call.domain,
+         {&MigrationTuning::downtime_ms, call.value, "downtime-limit", call.value},
+         std::move(answer));
 }
 
 void set_compression_cache(const Services& services, const remote::DomainNumberFlagsCall& call,
@@ -106,9 +112,9 @@ void set_compression_cache(const Services& services, const remote::DomainNumberF
                            "{}",
                            call.value, migrate::kSmallestXbzrleCache));
     }
-    tune(
-        services, call.domain, "xbzrle-cache-size", call.value,
-        [&](MigrationTuning& tuning) { tuning.compression_cache = call.value; }, std::move(answer));
+    tune(services, call.domain,
+         {&MigrationTuning::compression_cache, call.value, "xbzrle-cache-size", call.value},
+         std::move(answer));
 }
 
 Result<remote::LongReply> tuning_of(const Services& services, const rpc::DomainRef& ref,

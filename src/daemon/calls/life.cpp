@@ -183,7 +183,8 @@ void shut_down(const Services& services, const rpc::DomainRef& ref, bool reboot,
             });
 }
 
-// QEMU is asked to end, and not forced to: where it does not, the domain goes on as it was.
+// QEMU is asked to end, and not forced to: where it does not, the domain goes on as it was. Whoever
+// forces it meanwhile does so.
 class GracefulEnd : public std::enable_shared_from_this<GracefulEnd> {
   public:
     GracefulEnd(const Services& services, DomainPointer domain, std::shared_ptr<CallGuard> guard,
@@ -196,7 +197,7 @@ class GracefulEnd : public std::enable_shared_from_this<GracefulEnd> {
     }
 
     void start() {
-        domain_->incarnation->ending = DomainStatus(ShutOffReason::destroyed);
+        domain_->incarnation->told_to_quit = true;
         const auto self = shared_from_this();
         when_gone(*domain_, [self] { self->finish({}); });
         bound_->start(kGracefulBound);
@@ -211,7 +212,6 @@ class GracefulEnd : public std::enable_shared_from_this<GracefulEnd> {
     }
     void give_up() {
         if (!answer_) return;
-        if (domain_->incarnation) domain_->incarnation->ending.reset();
         finish(fail(ErrorCode::system,
                     "Failed to terminate process {} of domain '{}' gracefully: it is still there",
                     pid_, domain_->name));

@@ -107,6 +107,7 @@ void add_parameter_calls(rpc::Dispatcher& calls, const Services& services) {
                     rpc::Reply<migration::DomainMigrateConfirm3Params> reply) {
             MigrateCall call;
             call.domain = given.domain;
+            call.cookie = std::move(given.cookie);
             confirm_migration(services, call, given.cancelled, reply);
         });
 }
@@ -158,6 +159,7 @@ void add_version3_calls(rpc::Dispatcher& calls, const Services& services) {
                     rpc::Reply<migration::DomainMigrateConfirm3> reply) {
             MigrateCall call;
             call.domain = given.domain;
+            call.cookie = std::move(given.cookie);
             confirm_migration(services, call, given.cancelled, reply);
         });
 }

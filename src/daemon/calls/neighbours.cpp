@@ -17,6 +17,26 @@ void answer_none(rpc::Dispatcher& calls) {
      ...);
 }
 
+// virErrorNumber: of libvirt's other drivers.
+constexpr auto kNoNetwork = static_cast<ErrorCode>(43);
+constexpr auto kNoStoragePool = static_cast<ErrorCode>(49);
+constexpr auto kNoStorageVolume = static_cast<ErrorCode>(50);
+
+std::string text_of(const rpc::remote::NameCall& call) {
+    return fmt::format("'{}'", call.name);
+}
+std::string text_of(const rpc::remote::UuidCall& call) {
+    return call.uuid.text();
+}
+
+template <class... Lookups>
+void find_none(rpc::Dispatcher& calls, ErrorCode code, const char* thing) {
+    (calls.answer<Lookups>([code, thing](rpc::Session&, const auto& call) -> Result<> {
+        return fail(code, "no {} with matching {}: segued has none", thing, text_of(call));
+    }),
+     ...);
+}
+
 }  // namespace
 
 void add_neighbour_calls(rpc::Dispatcher& calls) {
@@ -29,6 +49,11 @@ void add_neighbour_calls(rpc::Dispatcher& calls) {
     answer_none<ConnectNumOfSecrets, ConnectListSecrets, ConnectListAllSecrets>(calls);
     answer_none<ConnectNumOfFilters, ConnectListFilters, ConnectListAllFilters,
                 ConnectListAllFilterBindings, ConnectListAllNodeDevices>(calls);
+    find_none<NetworkLookupByName, NetworkLookupByUuid>(calls, kNoNetwork, "network");
+    find_none<StoragePoolLookupByName, StoragePoolLookupByUuid, StoragePoolLookupByTargetPath>(
+        calls, kNoStoragePool, "storage pool");
+    find_none<StorageVolumeLookupByKey, StorageVolumeLookupByPath>(calls, kNoStorageVolume,
+                                                                   "storage vol");
 }
 
 }  // namespace segue

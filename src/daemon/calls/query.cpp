@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Questions about one domain that need no statistics of QEMU.
+#include <algorithm>
+
 #include "daemon/calls/calls.h"
+#include "daemon/file_facts.h"
 #include "daemon/guest.h"
 #include "daemon/image_size.h"
 #include "daemon/process_facts.h"
@@ -27,13 +30,24 @@ remote::DomainInfoReply info_of(const DomainObject& domain) {
     return reply;
 }
 
-Result<remote::BlockInfoReply> block_info(const DomainObject& domain, const std::string& path) {
-    for (const Disk& disk : domain.model().disks) {
-        if (disk.target != path && disk.source != path) continue;
-        const ImageSize size = TRY(image_size(disk));
-        return remote::BlockInfoReply{size.allocation, size.capacity, size.physical};
+void block_info(const Services& services, const remote::DomainPathFlagsCall& call,
+                Answer<remote::BlockInfoReply> answer) {
+    const auto domain = services.domains.find(call.domain);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    const auto& disks = (*domain)->model().disks;
+    const auto disk = std::find_if(disks.begin(), disks.end(), [&](const Disk& one) {
+        return one.target == call.path || one.source == call.path;
+    });
+    if (disk == disks.end()) {
+        return answer(
+            fail(ErrorCode::invalid_argument, "invalid path {} not assigned to domain", call.path));
     }
-    return fail(ErrorCode::invalid_argument, "invalid path {} not assigned to domain", path);
+    if (disk->source.empty()) return answer(remote::BlockInfoReply{});  // an empty drive
+    services.files.ask({disk->source}, [disk = *disk, answer](const FactsOfFiles& told) {
+        answer(image_size(disk, told.at(disk.source)).map([](const ImageSize& size) {
+            return remote::BlockInfoReply{size.allocation, size.capacity, size.physical};
+        }));
+    });
 }
 
 // Without flags: all of them. Those that libvirt has flags for, tainting and deprecation, we have
@@ -136,11 +150,6 @@ void add_other_calls(rpc::Dispatcher& calls, const DomainList& domains) {
         [&domains](Session&, const remote::DomainFlagsCall& call) -> Result<remote::MessagesReply> {
             return remote::MessagesReply{messages_of(*TRY(domains.find(call.domain)), call.flags)};
         });
-    calls.answer<remote::DomainGetBlockInfo>(
-        [&domains](Session&,
-                   const remote::DomainPathFlagsCall& call) -> Result<remote::BlockInfoReply> {
-            return block_info(*TRY(domains.find(call.domain)), call.path);
-        });
 }
 
 }  // namespace
@@ -149,6 +158,11 @@ void add_query_calls(rpc::Dispatcher& calls, const Services& services) {
     add_state_calls(calls, services.domains);
     add_shape_calls(calls, services.domains);
     add_other_calls(calls, services.domains);
+    calls.on<remote::DomainGetBlockInfo>([&services](Session&,
+                                                     const remote::DomainPathFlagsCall& call,
+                                                     rpc::Reply<remote::DomainGetBlockInfo> reply) {
+        block_info(services, call, reply);
+    });
 }
 
 }  // namespace segue

@@ -16,6 +16,32 @@ namespace {
 // virDomainMemoryStatTags.
 constexpr std::int32_t kTagActual = 6, kTagRss = 7;
 
+std::size_t map_size_of(std::int32_t asked) {
+    return static_cast<std::size_t>(std::clamp(asked, 0, 128));
+}
+
+// No pinning: every processor of the host may run it.
+void add_processor_map(Bytes& maps, std::size_t map_size) {
+    const unsigned cpus = read_node_info().cpus;
+    for (std::size_t byte = 0; byte < map_size; ++byte) {
+        const unsigned left = cpus > byte * 8 ? cpus - unsigned(byte) * 8 : 0;
+        maps.push_back(static_cast<std::uint8_t>(left >= 8 ? 0xff : (1U << left) - 1));
+    }
+}
+
+// Also of a domain that is shut off: what it would get.
+Result<remote::VcpuPinReply> pinning_of(const DomainList& domains,
+                                        const remote::VcpuPinCall& call) {
+    const Domain* model = TRY(asked_for(*TRY(domains.find(call.domain)), call.flags));
+    const auto limit = static_cast<std::size_t>(std::max(0, call.limit_of_maps));
+    const std::size_t vcpus = std::min<std::size_t>(limit, model->vcpus);
+    remote::VcpuPinReply reply;
+    for (std::size_t vcpu = 0; vcpu < vcpus; ++vcpu)
+        add_processor_map(reply.maps, map_size_of(call.map_size));
+    reply.count = static_cast<std::int32_t>(vcpus);
+    return reply;
+}
+
 void with_processors(const Services& services, const rpc::DomainRef& ref,
                      Answer<remote::VcpusReply> answer, const remote::VcpusCall& call) {
     const auto domain = services.domains.find(ref);
@@ -27,19 +53,13 @@ void with_processors(const Services& services, const rpc::DomainRef& ref,
         if (!said) return answer(tl::unexpected(said.error()));
         remote::VcpusReply reply;
         const auto limit = static_cast<std::size_t>(std::max(0, call.limit_of_infos));
-        const auto map_size = static_cast<std::size_t>(std::clamp(call.map_size, 0, 128));
+        const std::size_t map_size = map_size_of(call.map_size);
         for (const Json& cpu : said->items()) {
             if (reply.infos.size() >= limit) break;
             const auto thread = static_cast<pid_t>(cpu.i64("thread-id"));
             reply.infos.push_back({static_cast<std::uint32_t>(cpu.u64("cpu-index")), 1,
                                    cpu_time_ns_of(pid, thread), processor_of(pid, thread)});
-            // No pinning: every processor of the host may run it.
-            const unsigned cpus = read_node_info().cpus;
-            for (std::size_t byte = 0; byte < map_size; ++byte) {
-                const unsigned left = cpus > byte * 8 ? cpus - unsigned(byte) * 8 : 0;
-                reply.maps.push_back(
-                    static_cast<std::uint8_t>(left >= 8 ? 0xff : (1U << left) - 1));
-            }
+            add_processor_map(reply.maps, map_size);
         }
         answer(std::move(reply));
     });
@@ -92,6 +112,10 @@ void add_statistics_calls(rpc::Dispatcher& calls, const Services& services) {
     calls.on<remote::DomainGetVcpus>(
         [&services](Session&, remote::VcpusCall call, rpc::Reply<remote::DomainGetVcpus> reply) {
             with_processors(services, call.domain, reply, call);
+        });
+    calls.answer<remote::DomainGetVcpuPinInfo>(
+        [&services](Session&, const remote::VcpuPinCall& call) -> Result<remote::VcpuPinReply> {
+            return pinning_of(services.domains, call);
         });
     calls.answer<remote::DomainMemoryStats>(
         [&services](

@@ -62,6 +62,11 @@ void DestinationConduct::prepare(PrepareRequest request, Domain model,
 }
 
 void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answer) {
+    if (finish_answer_) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "Finish of the migration of domain '{}' is being carried out already",
+                           machine().record().domain_name));
+    }
     migrate::DestinationInput input;
     input.event = request.cancelled ? Event::finish_cancelled : Event::finish_succeeded;
     const migrate::Record& record = machine().record();
@@ -76,7 +81,7 @@ void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answ
         input.right = cookie->right;
         text = cookie->persistent_xml;
         source_statistics_ = cookie->statistics;
-        if (source_statistics_) statistics_ = statistics_of(*source_statistics_);
+        if (source_statistics_) take_statistics();
     }
     const auto refused = wait_in(finish_answer_, answer);
     const auto domain = domain_.lock();
@@ -209,12 +214,21 @@ void DestinationConduct::write_record(const migrate::Record& record) {
 
 void DestinationConduct::forget_record(const migrate::Record& record) {
     if (domain_is_owed_ && !save_domain()) {
-        return log_error("daemon",
-                         "domain '{}': its definition is kept in the record of its migration {} "
-                         "until segued starts again: free space in the state directory first",
-                         record.domain_name, record.id.text());
+        // From here on only its own timer keeps this object. A record that stayed until the next
+        // start would be acted on then, whatever has become of the guest.
+        if (!again_) {
+            log_error("daemon",
+                      "domain '{}': its definition is kept in the record of its migration {} until "
+                      "it can be saved: free space in the state directory",
+                      record.domain_name, record.id.text());
+            again_ = services_.loop.make_timer(
+                [self = shared_from_this(), record] { self->forget_record(record); });
+        }
+        return again_->start(migrate::DestinationMachine::kStoreAgain);
     }
     services_.migration_records.forget(record);
+    // In the middle of its own callback, maybe.
+    services_.loop.post([over = std::shared_ptr<Timer>(std::move(again_))] {});
 }
 
 void DestinationConduct::kill_incoming() {
@@ -397,6 +411,13 @@ PrepareResult DestinationConduct::prepare_result(const migrate::Record& record) 
     return result;
 }
 
+void DestinationConduct::take_statistics() {
+    statistics_ = statistics_of(*source_statistics_);
+    if (const auto sent = source_statistics_->value("sent")) {
+        statistics_.control_ms = services_.wall_ms() - static_cast<std::int64_t>(*sent);
+    }
+}
+
 Bytes DestinationConduct::finish_cookie() const {
     const auto domain = domain_.lock();
     if (!domain) return {};
@@ -404,9 +425,7 @@ Bytes DestinationConduct::finish_cookie() const {
     if (request_.cookie) cookie.name = request_.cookie->name;
     if (source_statistics_) {
         cookie.statistics = source_statistics_;
-        if (const auto sent = source_statistics_->value("sent")) {
-            cookie.statistics->delta = services_.wall_ms() - static_cast<std::int64_t>(*sent);
-        }
+        cookie.statistics->delta = statistics_.control_ms;
     }
     return migrate::write_cookie(cookie);
 }

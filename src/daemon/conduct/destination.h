@@ -37,6 +37,8 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void restarted();
     // After a restart: only the promise is left.
     void job_is_over() { job_over_ = true; }
+    // Nobody is about to ask for it, or to be told.
+    bool is_idle_promise() const { return job_over_ && !line_; }
     void qemu_exited(const Error& why);
     void qemu_event(const QmpEvent& event);
     // A source has shown the migration's key.
@@ -85,6 +87,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     PrepareResult prepare_result(const migrate::Record& record) const;
     std::string migration_host() const;
     std::string incoming_uri() const;
+    void take_statistics();
     Bytes finish_cookie() const;
 
     const Services& services_;
@@ -105,6 +108,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     std::unique_ptr<PeerLine> line_;
     std::unique_ptr<ScreenArrival> screen_;
     Answer<PrepareResult> prepare_answer_;
+    std::unique_ptr<Timer> again_;  // while a definition that is owed cannot be saved
     Answer<FinishResult> finish_answer_;
     bool job_over_ = false;
 };

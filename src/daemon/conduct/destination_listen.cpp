@@ -8,6 +8,7 @@
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
 #include "daemon/processor.h"
+#include "daemon/storage_access.h"
 #include "daemon/tunnel.h"
 
 namespace segue {
@@ -20,14 +21,20 @@ void DestinationConduct::start_incoming() {
     port_ = *port;
     Domain model = std::move(*model_);
     model_.reset();
-    // Waited for here, and not first in start_guest(): the job may end meanwhile.
-    services_.domains.when_ports_are_left(model, [this, self = shared_from_this(), domain, model] {
-        if (!job_over_) decide_incoming(domain, model);
+    // Both are waited for here, and not first in start_guest(): the job may end meanwhile.
+    services_.files.ask(files_of(model), [this, self = shared_from_this(), domain,
+                                          model](const FactsOfFiles& facts) {
+        if (job_over_) return;
+        const auto there = check_storage_access(model, facts);
+        if (!there) return incoming_failed(there.error());
+        services_.domains.when_ports_are_left(model, [this, self, domain, model] {
+            if (!job_over_) decide_incoming(domain, model);
+        });
     });
 }
 
 void DestinationConduct::decide_incoming(const DomainPointer& domain, Domain model) {
-    decide_processor(services_, std::move(model),
+    decide_processor(services_.emulators, std::move(model),
                      [this, self = shared_from_this(), domain](Result<Domain> decided) {
                          if (!decided) return incoming_failed(decided.error());
                          // Given up meanwhile: nobody would end this QEMU.

@@ -34,7 +34,9 @@ void decide_definition(const Services& services, const DomainPointer& domain, st
                        const std::optional<Domain>& offline, Answer<std::string> answer) {
     // What runs was completed and allowed when it was prepared.
     if (text.empty()) {
-        const Domain& runs = offline ? *offline : domain->model();
+        const Domain runs = offline               ? *offline
+                            : domain->incarnation ? without_own_sockets(*domain->incarnation)
+                                                  : domain->model();
         return answer(print_domain(runs, {.secure = true}));
     }
     auto wanted = parse_domain(text);

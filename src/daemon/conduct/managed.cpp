@@ -8,8 +8,10 @@
 #include "daemon/conduct/kept_definition.h"
 #include "daemon/conduct/source.h"
 #include "daemon/domain_list.h"
+#include "daemon/file_facts.h"
 #include "daemon/life.h"
 #include "daemon/shared_storage.h"
+#include "daemon/storage_access.h"
 #include "domain/abi.h"
 
 namespace segue {
@@ -47,7 +49,8 @@ Result<std::shared_ptr<SourceConduct>> make_source(const Services& services, rpc
     options.domain = domain->uuid;
     options.domain_name = domain->name;
     options.incarnation = domain->incarnation ? domain->incarnation->key : "";
-    options.peer_to_peer = call.options.has(migrate::kPeerToPeer);
+    // Whoever drives it, and not what a client says: its end must end what it holds.
+    options.peer_to_peer = session == nullptr;
     options.offline = call.options.has(migrate::kOffline);
     options.run_guest = domain->status.is(DomainState::running);
     options.flags = call.options.flags;
@@ -60,8 +63,10 @@ Result<std::shared_ptr<SourceConduct>> make_source(const Services& services, rpc
 
 Result<std::string> migration_xml(const Services& services, const DomainObject& domain,
                                   const migrate::MigrateOptions& options) {
-    const Domain& model =
-        options.has(migrate::kOffline) && domain.persistent ? *domain.persistent : domain.model();
+    const bool is_stored = options.has(migrate::kOffline) && domain.persistent;
+    const Domain model = is_stored            ? *domain.persistent
+                         : domain.incarnation ? without_own_sockets(*domain.incarnation)
+                                              : domain.model();
     constexpr FormatOptions kForm{.secure = true, .inactive = true, .migratable = true};
     if (options.destination_xml.empty()) return print_domain(model, kForm);
     // Theirs to change is what the guest does not see.
@@ -99,18 +104,28 @@ Result<> check_movable(const DomainObject& domain, const migrate::MigrateOptions
     if (options.has(migrate::kAbortOnError) && io_error) {
         return fail(ErrorCode::operation_invalid, "cannot migrate domain with I/O error");
     }
-    if (offline || options.has(migrate::kUnsafe)) return {};
-    return check_shared_storage(domain.model());
+    return {};
 }
 
 namespace {
 
-Result<> check_source(const Services& services, const DomainObject& domain,
-                      const migrate::MigrateOptions& options) {
-    TRY(migrate::check_options(options));
-    TRY(check_movable(domain, options));
-    TRY(check_persistent_xml(domain, options));
-    return check_certificates(services, options, net::TlsSide::client);
+// Whether the guest may leave; its disks are looked at last, and meanwhile other things happen.
+void check_source(const Services& services, const DomainPointer& domain,
+                  const migrate::MigrateOptions& options, Answer<> answer) {
+    const auto checked =
+        migrate::check_options(options)
+            .and_then([&] { return check_movable(*domain, options); })
+            .and_then([&] { return check_persistent_xml(*domain, options); })
+            .and_then([&] { return check_certificates(services, options, net::TlsSide::client); });
+    if (!checked || options.has(migrate::kOffline) || options.has(migrate::kUnsafe)) {
+        return answer(checked);
+    }
+    services.files.ask(disk_files_of(domain->model()),
+                       [domain, options, answer](const FactsOfFiles& facts) {
+                           answer(check_movable(*domain, options).and_then([&] {
+                               return check_shared_storage(domain->model(), facts);
+                           }));
+                       });
 }
 
 void begin_checked(const Services& services, rpc::Session* session, const MigrateCall& call,
@@ -119,10 +134,10 @@ void begin_checked(const Services& services, rpc::Session* session, const Migrat
     if (!xml) return answer(tl::unexpected(xml.error()));
     BeginResult result{migrate::write_cookie(begin_cookie(services, *domain, call.options)), *xml};
     // Without protection, and in v2 (which only fetches the XML), nothing is held between the
-    // calls: Perform starts the job.
-    const bool held =
-        call.protocol == migrate::Protocol::version3 &&
-        (call.options.has(migrate::kChangeProtection) || call.options.has(migrate::kPeerToPeer));
+    // calls: Perform starts the job. What this daemon drives itself is always held.
+    const bool driven_here = session == nullptr;
+    const bool held = call.protocol == migrate::Protocol::version3 &&
+                      (call.options.has(migrate::kChangeProtection) || driven_here);
     if (!held) return answer(std::move(result));
     const auto conduct = make_source(services, session, domain, call, "migrate-begin");
     if (!conduct) return answer(tl::unexpected(conduct.error()));
@@ -138,22 +153,23 @@ void begin_migration(const Services& services, rpc::Session* session, const Migr
                      Answer<BeginResult> answer) {
     const auto domain = services.domains.find(call.domain);
     if (!domain) return answer(tl::unexpected(domain.error()));
-    const auto checked = check_source(services, **domain, call.options);
-    if (!checked) return answer(tl::unexpected(checked.error()));
-    if (call.options.destination_xml.empty()) {
-        return begin_checked(services, session, call, *domain, std::move(answer));
-    }
-    // What the user's XML leaves out is filled in with the emulator's help.
     const bool driven_here = session == nullptr;
     const std::weak_ptr<rpc::Session> client =
         driven_here ? std::weak_ptr<rpc::Session>() : session->weak_from_this();
-    with_emulator(services, (*domain)->model(),
-                  [&services, driven_here, client, call, domain = *domain, answer](Result<> asked) {
-                      const auto still = client.lock();
-                      if (!driven_here && !still) return;
-                      if (!asked) return answer(tl::unexpected(asked.error()));
-                      begin_checked(services, still.get(), call, domain, answer);
-                  });
+    const auto begin = [&services, driven_here, client, call, domain = *domain,
+                        answer](Result<> asked) {
+        const auto still = client.lock();
+        if (!driven_here && !still) return;
+        if (!asked) return answer(tl::unexpected(asked.error()));
+        begin_checked(services, still.get(), call, domain, answer);
+    };
+    check_source(services, *domain, call.options,
+                 [&services, call, domain = *domain, begin](Result<> checked) {
+                     if (!checked || call.options.destination_xml.empty())
+                         return begin(std::move(checked));
+                     // What the user's XML leaves out is filled in with the emulator's help.
+                     with_emulator(services, domain->model(), begin);
+                 });
 }
 
 namespace {
@@ -259,20 +275,28 @@ void perform_migration(const Services& services, rpc::Session* session, const Mi
                        Answer<Bytes> answer) {
     const auto domain = services.domains.find(call.domain);
     if (!domain) return answer(tl::unexpected(domain.error()));
-    auto conduct = (*domain)->source;
+    const auto conduct = (*domain)->source;
     auto request = perform_request(services, **domain, call);
     if (!request) {
         if (!conduct) return answer(tl::unexpected(request.error()));
         return conduct->reject_perform(request.error(), std::move(answer));
     }
-    if (!conduct) {
-        const auto checked = check_source(services, **domain, call.options);
-        if (!checked) return answer(tl::unexpected(checked.error()));
-        auto made = make_source(services, session, *domain, call, "migrate-perform");
-        if (!made) return answer(tl::unexpected(made.error()));
-        conduct = *made;
-    }
-    conduct->perform(std::move(*request), std::move(answer));
+    if (conduct) return conduct->perform(std::move(*request), std::move(answer));
+    const bool driven_here = session == nullptr;
+    const std::weak_ptr<rpc::Session> client =
+        driven_here ? std::weak_ptr<rpc::Session>() : session->weak_from_this();
+    check_source(services, *domain, call.options,
+                 [&services, driven_here, client, call, domain = *domain,
+                  request = std::move(*request), answer](Result<> checked) {
+                     if (!checked) return answer(tl::unexpected(checked.error()));
+                     const auto still = client.lock();
+                     if (!driven_here && !still) return;
+                     const auto made =
+                         make_source(services, still.get(), domain, call, "migrate-perform");
+                     if (!made) return answer(tl::unexpected(made.error()));
+                     bind_to(still.get(), *made);
+                     (*made)->perform(request, answer);
+                 });
 }
 
 void finish_migration(const Services& services, const std::string& name, const MigrateCall& call,
@@ -299,7 +323,7 @@ void confirm_migration(const Services& services, const MigrateCall& call, bool c
         return answer(fail(ErrorCode::operation_invalid, "domain '{}' is not being migrated",
                            (*domain)->name));
     }
-    (*domain)->source->confirm(cancelled, std::move(answer));
+    (*domain)->source->confirm(cancelled, call.cookie, std::move(answer));
 }
 
 }  // namespace segue

@@ -262,7 +262,9 @@ void PeerToPeer::finished(Result<FinishReply> result) {
 }
 
 void PeerToPeer::call_confirm(bool cancelled) {
-    confirm_migration(services_, call_, cancelled,
+    MigrateCall call = call_;
+    call.cookie = cancelled ? Bytes{} : cookie_;
+    confirm_migration(services_, call, cancelled,
                       [this, self = shared_from_this()](Result<> confirmed) {
                           if (confirmed) return step(DriverEvent::confirm_ok);
                           log_warning("daemon", "domain '{}': Confirm: {}", call_.domain.name,

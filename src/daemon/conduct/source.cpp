@@ -97,9 +97,24 @@ void SourceConduct::reject_perform(const Error& error, Answer<Bytes> answer) {
          wait_in(perform_answer_, answer));
 }
 
-void SourceConduct::confirm(bool cancelled, Answer<> answer) {
+void SourceConduct::confirm(bool cancelled, const Bytes& finish_cookie, Answer<> answer) {
+    take_statistics(finish_cookie);
     feed({.event = cancelled ? SourceEvent::confirm_cancelled : SourceEvent::confirm_succeeded},
          wait_in(confirm_answer_, answer));
+}
+
+// Only figures come with it, and what runs where is decided: one that cannot be read ends nothing.
+void SourceConduct::take_statistics(const Bytes& finish_cookie) {
+    const auto domain = domain_.lock();
+    if (finish_cookie.empty() || !domain) return;
+    const auto cookie =
+        migrate::parse_cookie(finish_cookie, {migrate::CookieStep::finish_to_confirm, domain->name,
+                                              domain->uuid, services_.identity.uuid});
+    if (!cookie) {
+        return log_warning("daemon", "domain '{}': Finish's cookie: {}", domain->name,
+                           cookie.error().message);
+    }
+    if (cookie->statistics) control_ms_ = cookie->statistics->delta;
 }
 
 void SourceConduct::cancel(Answer<> answer) {
@@ -358,8 +373,10 @@ void SourceConduct::end_job(const std::optional<Error>& cause) {
     const auto self = shared_from_this();
     domain->unresolved.clear();
     take_spans(timeline_, machine().timeline(), "source");
-    domain->last_job = finish_report(services_, *domain, timeline_, transfer_.statistics(), error,
-                                     JobSide::source);
+    TransferStatistics statistics = transfer_.statistics();
+    statistics.control_ms = control_ms_;
+    domain->last_job =
+        finish_report(services_, *domain, timeline_, statistics, error, JobSide::source);
     domain->jobs.finish();
     if (domain->source.get() == this) domain->source.reset();
     services_.domains.forget_if_nothing_is_left(*domain);

@@ -34,7 +34,8 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void perform(PerformRequest request, Answer<Bytes> answer);
     // Perform came with arguments that nothing can be done with.
     void reject_perform(const Error& error, Answer<Bytes> answer);
-    void confirm(bool cancelled, Answer<> answer);
+    // `finish_cookie`: what the destination answered; empty where nothing came.
+    void confirm(bool cancelled, const Bytes& finish_cookie, Answer<> answer);
     void cancel(Answer<> answer);
     // Cancels because of this; too late, it is a line in the log.
     void give_up(const Error& cause);
@@ -69,6 +70,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void feed(migrate::SourceInput input, std::function<void(const Error&)> refused = {});
     void feed(migrate::SourceEvent event) { feed(migrate::SourceInput{.event = event}); }
     void disk_failed(const QmpEvent& event);
+    void take_statistics(const Bytes& finish_cookie);
     void carry_out(const migrate::SourceAction& action);
     void enter_phase(migrate::Phase phase);
     void reply(const migrate::SourceAction& action);
@@ -121,6 +123,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     bool screen_done_ = false;  // SPICE_MIGRATE_COMPLETED was heard
     std::vector<migrate::SourceVerb> waiting_for_line_;
     Answer<> begin_answer_, confirm_answer_, resolve_answer_;
+    std::optional<std::int64_t> control_ms_;  // as TransferStatistics
     Answer<Bytes> perform_answer_;
 };
 

@@ -73,8 +73,9 @@ Json outgoing_parameters(const migrate::MigrateOptions& options, const Migration
     constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 62;
     const std::uint64_t wanted = options.bandwidth_mib.value_or(0);
     const std::uint64_t speed = wanted != 0 ? wanted : tuning.speed_mib;
-    Json parameters = Json::object({{"max-bandwidth", speed == 0 ? kUnlimited : speed << 20},
-                                    {"downtime-limit", tuning.downtime_ms}});
+    Json parameters =
+        Json::object({{"max-bandwidth", speed == 0 ? kUnlimited : speed << 20},
+                      {"downtime-limit", options.max_downtime_ms.value_or(tuning.downtime_ms)}});
     set_tls(parameters, options);
     const auto set = [&](const char* name, const auto& value) {
         if (value) parameters.set(name, *value);

@@ -149,6 +149,7 @@ Answer<> PrimaryProtection::not_lost(Answer<> answer) {
 void PrimaryProtection::set_up(Answer<> answer) {
     enter(State::setting_up);
     pilot_ = IntervalPilot();
+    plugged_ = was_paused_ = false;
     key_ = Uuid::random(services_.random).text();
     directory_ = services_.settings.state + "/protection/" + key_;
     Bytes secret(16);
@@ -164,7 +165,10 @@ void PrimaryProtection::set_up(Answer<> answer) {
         self->wait_for_agent("ready", self->services_.loop.now() + kAgentBound, std::move(done));
     });
     // Made when their turn has come: what stands on a disk and a card is known by then.
-    steps.push_back([self](Answer<> done) { run_steps(self->qemu_steps(), std::move(done)); });
+    steps.push_back([self](Answer<> done) {
+        self->plugged_ = true;
+        run_steps(self->qemu_steps(), std::move(done));
+    });
     steps.push_back([self](Answer<> done) {
         self->wait_for_agent("protected", self->services_.loop.now() + kFirstStateBound,
                              std::move(done));
@@ -357,34 +361,29 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
 // -- down
 
 void PrimaryProtection::take_down(Force force, Answer<> done) {
-    const bool was_guarding = state_ == State::guarding;
+    const bool sets_up = state_ == State::setting_up;
+    // A first state may have been committed there before anybody here has heard of it.
+    const bool could_win =
+        standby_may_win() && (state_ == State::guarding || (sets_up && plugged_));
+    const auto before = domain_.lock();
+    const bool stays_paused = was_paused_ || (state_ == State::unprotected && before &&
+                                              before->status.is(DomainState::paused));
     // Until it is known to know better: this host may end on the way.
-    may_have_taken_over_ = may_have_taken_over_ || (was_guarding && standby_may_win());
+    may_have_taken_over_ = may_have_taken_over_ || could_win;
     enter(State::taking_down);
     const Self self = shared_from_this();
     std::vector<Step> steps;
     // First: QEMU is answered from here on, and the standby knows that it is over (the agent waits
     // for that, within a bound of its own). An agent that says nothing may not have told it.
-    steps.push_back([self, force, was_guarding](Answer<> next) {
-        if (!self->agent_ || self->agent_is_dead_) return next({});
-        ask_helper(
-            self->services_, self->agent_file("control.sock"),
-            Json::object({{"cmd", "end"}, {"force", force == Force::yes}}),
-            [self, next, force, was_guarding](Result<Json> said) {
-                const bool unsure =
-                    !said && was_guarding && self->standby_may_win() && force == Force::no;
-                if (!is_refused(said) && !unsure) {
-                    self->may_have_taken_over_ = false;
-                    return next({});
-                }
-                self->reason_ = said.error().message;
-                self->stand_still();
-                next(tl::unexpected(said.error()));
-            },
-            20s);
+    steps.push_back([self, force, sets_up, could_win](Answer<> next) {
+        const bool speaks = self->agent_ && self->agent_->running() && !self->agent_is_dead_;
+        if (speaks) return self->ask_agent_to_end(force, could_win, std::move(next));
+        // Of a guest that was protected the bias, or the witness, has decided already.
+        sets_up&& could_win ? self->ask_standby_to_end(std::move(next)) : next({});
     });
     const auto domain = domain_.lock();
-    if (domain && domain->incarnation && domain->incarnation->guest) {
+    const bool is_free = (sets_up || stays_paused) && !plugged_;
+    if (!is_free && domain && domain->incarnation && domain->incarnation->guest) {
         steps.push_back([](Answer<> next) {
             fault_point({"primary", "unplug", "before"});
             next({});
@@ -394,9 +393,9 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         for (std::size_t card = 0; card < netdevs_.size(); ++card)
             unplug_network(steps, domain, card);
         unplug_disks(steps, services_, domain, disks_.size());
-        steps.push_back([self, domain](Answer<> next) {
+        steps.push_back([self, domain, stays_paused](Answer<> next) {
             const auto guest = domain->running_guest();
-            if (!guest) return next({});
+            if (!guest || stays_paused) return next({});
             (*guest)->execute("cont", {}, [self, domain, next](Result<Json> said) {
                 const bool resumed = said && !domain->status.is(DomainState::running);
                 if (resumed) set_status(self->services_, *domain, RunningReason::unpaused);
@@ -406,7 +405,8 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
     }
     run_steps(std::move(steps), [self, done](Result<> outcome) {
         if (self->state_ == State::isolated) return done(std::move(outcome));
-        self->may_have_taken_over_ = false;
+        self->plugged_ = self->was_paused_ = false;
+        if (std::exchange(self->may_have_taken_over_, false)) self->save();
         if (self->decided_at_ != Instant{}) {
             self->alone_after_us_ = to_us(self->services_.loop.now() - self->decided_at_);
             self->decided_at_ = {};
@@ -424,6 +424,42 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
             done({});
         });
     });
+}
+
+void PrimaryProtection::ask_agent_to_end(Force force, bool could_win, Answer<> next) {
+    const Self self = shared_from_this();
+    ask_helper(
+        services_, agent_file("control.sock"),
+        Json::object({{"cmd", "end"}, {"force", force == Force::yes}}),
+        [self, next, force, could_win](Result<Json> said) {
+            const bool unsure = !said && could_win && force == Force::no;
+            if (!is_refused(said) && !unsure) {
+                self->may_have_taken_over_ = false;
+                self->save();
+                return next({});
+            }
+            self->reason_ = said.error().message;
+            self->stand_still();
+            next(tl::unexpected(said.error()));
+        },
+        20s);
+}
+
+// Its agent has ended, or hangs, behind a first state that the standby may have committed: only the
+// standby's own word lets the guest go on.
+void PrimaryProtection::ask_standby_to_end(Answer<> next) {
+    const Self self = shared_from_this();
+    ask_daemon(services_, wish_.standby, "standby-end", Json::object({{"key", key_}}),
+               [self, next](Result<Json> said) {
+                   if (said || said.error().code == ErrorCode::no_domain) {
+                       self->may_have_taken_over_ = false;
+                       self->save();
+                       return next({});
+                   }
+                   self->reason_ = said.error().message;
+                   self->stand_still();
+                   next(tl::unexpected(said.error()));
+               });
 }
 
 // The standby's daemon may be gone: it will find out by itself, and this guest must not wait.

@@ -81,6 +81,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // An agent that refuses, because the standby may have taken over, has the last word: isolated
     // then, and an error. `force`: an operator has said that the standby does not run the guest.
     enum class Force { no, yes };
+    void ask_agent_to_end(Force force, bool could_win, Answer<> next);
+    void ask_standby_to_end(Answer<> next);
     void take_down(Force force, Answer<> done);
     void release_standby(Answer<> done);
     void release_witness();
@@ -105,6 +107,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // `answer`, which guest_gone() gives where QEMU takes the answer of a step along.
     Answer<> not_lost(Answer<> answer);
     void qemu_hangs(HangJudge::Verdict verdict);
+    void disk_failed(const QmpEvent& event);
+    void end_for_standby(std::string_view what);
     Json expected_rto() const;
     // Where the standby is, while it can take over or may have done so.
     void tell_viewers(
@@ -144,6 +148,10 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     std::unique_ptr<Timer> set_up_watch_;
     Answer<> waiting_;  // not_lost(): whoever asked, until it is answered
     bool looking_ = false;
+    // Since set_up(): something of QEMU's is ours.
+    bool plugged_ = false;
+    // Its user has, while nothing protected it.
+    bool was_paused_ = false;
     // Killed by us, or dead: it is not asked to end in peace.
     bool agent_is_dead_ = false;
     // Stands still, and the witness has not answered yet.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A protected domain that loses what protects it: its standby, its agent, or its own QEMU. Who goes
 // on is decided by the agent while there is one, and here when there is none.
+#include <filesystem>
+
 #include "base/log.h"
 #include "daemon/domain_events.h"
 #include "daemon/domain_list.h"
@@ -10,6 +12,7 @@
 #include "daemon/protection/devices.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/qemu_steps.h"
+#include "domain/alias.h"
 
 namespace segue {
 namespace {
@@ -25,6 +28,8 @@ void PrimaryProtection::agent_is_of_no_use(const std::string& reason) {
     decided_at_ = services_.loop.now();
     agent_is_dead_ = true;
     if (agent_) agent_->kill();
+    // It has told the standby to run the guest.
+    if (std::filesystem::exists(agent_file("taken"))) return stand_still();
     if (wish_.has_witness()) return ask_witness();
     wish_.promote_on_loss ? stand_still() : go_on_alone();
 }
@@ -152,13 +157,33 @@ void PrimaryProtection::probe_qemu() {
 
 void PrimaryProtection::work_answered(const Json& said) {
     judge_.work_answered();
-    if (state_ != State::guarding || disks_.empty()) return;
+    if (state_ != State::guarding || agent_is_dead_ || disks_.empty()) return;
     if (const auto missing = missing_mirror(said, disks_.size())) mirror_ended(*missing);
 }
 
 void PrimaryProtection::qemu_event(const QmpEvent& event) {
-    if (state_ != State::guarding) return;
+    // Without its agent the copy ends, too: who goes on is being decided already.
+    if (state_ != State::guarding || agent_is_dead_) return;
     if (const auto ended = ended_mirror(event)) mirror_ended(*ended);
+    if (event.name == "BLOCK_IO_ERROR") disk_failed(event);
+}
+
+// QEMU has stopped the guest for it. Elsewhere it waits for somebody who makes room; here a disk
+// that works stands by, with everything that anybody has seen. (QEMU itself could not go on,
+// either: it knows no way from such a stop into its next checkpoint, and aborts.)
+void PrimaryProtection::disk_failed(const QmpEvent& event) {
+    const auto domain = domain_.lock();
+    if (event.data.text("action") != "stop" || !domain || !domain->incarnation) return;
+    const Domain& live = domain->incarnation->live;
+    // The node that the event names is of the copy, where one stands on the disk.
+    const auto written = writable_disks(live);
+    std::string disk = "one of its disks";
+    for (const std::size_t index : written) {
+        const bool named = event.data.text("node-name") == format_node(live, index);
+        if (named || written.size() == 1) disk = fmt::format("disk '{}'", live.disks[index].target);
+    }
+    end_for_standby(fmt::format("an I/O error of {} has stopped the guest: {}", disk,
+                                event.data.text("reason")));
 }
 
 // From here on the standby misses what is written: an epoch of its is worth nothing. The guest is
@@ -179,12 +204,15 @@ void PrimaryProtection::mirror_ended(const EndedMirror& mirror) {
 // Its guest serves nobody, and the standby can. Ended for certain, it is no partition: the agent
 // sees the end and says so, and only then the standby starts, under every bias.
 void PrimaryProtection::qemu_hangs(HangJudge::Verdict verdict) {
+    end_for_standby(verdict == HangJudge::Verdict::hung
+                        ? "QEMU answers nothing"
+                        : "QEMU's main loop stands still (a disk that hangs?)");
+}
+
+void PrimaryProtection::end_for_standby(std::string_view what) {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
     if (!guest) return;
-    const std::string_view what = verdict == HangJudge::Verdict::hung
-                                      ? "QEMU answers nothing"
-                                      : "QEMU's main loop stands still (a disk that hangs?)";
     log_warning("daemon", "domain '{}': {}: it is ended, and its standby takes over", domain->name,
                 what);
     log_event(fmt::format("{}: it is ended, and its standby takes over", what));

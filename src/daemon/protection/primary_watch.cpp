@@ -197,7 +197,9 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
         return;
     }
     self->state_ = State::guarding;
-    const bool was_alone = record.state == name_of(State::unprotected);
+    const bool was_alone =
+        record.state == name_of(State::unprotected) && !self->may_have_taken_over_;
+    self->was_paused_ = was_alone && domain->status.is(DomainState::paused);
     if (!self->agent_ && !was_alone) return self->agent_is_of_no_use("segue-agent is gone");
     if (record.state != name_of(State::guarding)) {
         self->reason_ = "segued was started again";
@@ -283,7 +285,8 @@ void PrimaryProtection::end(Answer<> answer) {
     // What it waits for is not waited for any longer; it is taken down by whoever set it up.
     if (state_ == State::setting_up) return enders_.push_back(std::move(answer));
     if (state_ == State::isolated) return end_isolated(std::move(answer));
-    if (state_ == State::taking_down || state_ == State::moving) {
+    const bool decides = state_ == State::guarding && agent_is_dead_;
+    if (state_ == State::taking_down || state_ == State::moving || decides) {
         return answer(fail(ErrorCode::operation_invalid, "not possible while {}: ask again",
                            name_of(state_)));
     }
@@ -318,7 +321,9 @@ void PrimaryProtection::end_isolated(Answer<> answer) {
                            const bool refused =
                                !ended && ended.error().code == ErrorCode::operation_invalid;
                            if (refused) return refuse("runs");
-                           self->end_now(answer);
+                           if (self->state_ == State::isolated) return self->end_now(answer);
+                           answer(fail(ErrorCode::operation_invalid,
+                                       "not possible while {}: ask again", name_of(self->state_)));
                        });
         });
 }
@@ -441,12 +446,14 @@ void PrimaryProtection::ask_whether_moved() {
 }
 
 void PrimaryProtection::let_go(std::function<void()> then) {
+    const bool could_win = standby_may_win() && state_ == State::guarding;
     enter(State::taking_down);
     if (!agent_) return then();
     ask_helper(
         services_, agent_file("control.sock"), Json::object({{"cmd", "end"}}),
-        [self = shared_from_this(), then](Result<Json> said) {
-            if (is_refused(said)) self->may_have_taken_over_ = true;
+        [self = shared_from_this(), then, could_win](Result<Json> said) {
+            // One that says nothing may not have told it.
+            if (is_refused(said) || (!said && could_win)) self->may_have_taken_over_ = true;
             then();
         },
         kFarewellBound);

@@ -50,11 +50,17 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     // segue-standby's process is gone: what becomes of the standby (standby_rescue.cpp).
     void helper_ended();
     void start_again();
+    void started_again(std::string_view said);
+    void ask_witness();
     void ran_and_ended();
     Json facts() const;
     bool guest_lives() const;
     void end_prestarted();
-    bool fold_disks() const;
+    struct DiskLog {
+        std::string log, image, target;
+    };
+    std::vector<DiskLog> left_logs() const;
+    void fold_disks(std::vector<DiskLog> logs);
     void answer_where(Instant until, Answer<Json> answer);
     Json screen() const;
     void look();
@@ -62,6 +68,7 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     void take_over(const Json& said);
     void after(Duration delay, std::function<void()> what);
     void remove();
+    void removed(bool folded);
     std::string file(std::string_view name) const { return directory_ + "/" + std::string(name); }
 
     const Services& services_;
@@ -76,10 +83,13 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     // What segue-standby was started with, for the next one: on_loss, gate, witness.
     Json started_with_;
     int rescues_ = 0;
+    // What a segue-standby that was started again holds: somebody is being asked whether it counts.
+    bool asks_whether_newest_ = false;
     bool made_definition_ = false;
     bool keeps_definition_ = false;
     bool tls_ = false;
     bool prestarts_ = false;
+    bool folds_ = false;          // a thread brings logs into the images
     bool tells_viewers_ = false;  // its SPICE server is ours
     std::vector<std::uint16_t> ports_;
     std::uint16_t agent_port_ = 0;  // of migration_ports

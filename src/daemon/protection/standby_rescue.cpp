@@ -3,7 +3,8 @@
 // (state.json, on disk before each step of a promotion) says what that means:
 //
 //   promoted  guest ran  QEMU lives
-//   no        -          -           nothing was promised: the log is folded, the standby ends
+//   no        -          -           it is started again; where no epoch is held, or protection was
+//                                    given up, the log is folded and the standby ends
 //   yes       no         -           begun, and nobody runs: started again, an operator decides
 //   yes       yes        yes         it is started again and serves the guest's disks and cards
 //   yes       yes        no          the guest is this host's, and has ended
@@ -13,9 +14,11 @@
 #include "base/log.h"
 #include "daemon/domain_list.h"
 #include "daemon/life_steps.h"
+#include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/standby.h"
+#include "daemon/workers.h"
 #include "protect/disk_epochs.h"
 #include "qemu/plain_file.h"
 #include "qemu/process_record.h"
@@ -70,7 +73,9 @@ void StandbyProtection::helper_ended() {
     log_error("daemon", "domain '{}': segue-standby has ended: {}", domain->name,
               log_tail(file("log")));
     if (ran && !lives) return ran_and_ended();
-    if (!known.flag("promoted") || (!ran && rescues_ >= kRescues)) {
+    // A first state was committed, and nobody has said that it does not count any more.
+    const bool holds = known.u64("epoch") > 0 && !known.flag("given_up");
+    if ((!known.flag("promoted") && !holds) || (!ran && rescues_ >= kRescues)) {
         services_.event_log.add(services_.wall_ms(), "protection", domain->name,
                                 "segue-standby has ended: no standby is kept");
         return remove();
@@ -83,6 +88,8 @@ void StandbyProtection::start_again() {
     const auto self = shared_from_this();
     const Duration wait = rescues_ < kRescues ? kSoon : kLater;
     rescues_ += 1;
+    // Nobody is linked to the next one.
+    if (state_ == State::standing_by) state_ = State::waiting;
     // No agent is let in any more, and none shall have the key of the one before.
     Bytes secret(16);
     services_.random.fill(secret);
@@ -93,9 +100,44 @@ void StandbyProtection::start_again() {
         log_error("daemon", "domain '{}': {}", domain->name, started.error().message);
     } else {
         services_.event_log.add(services_.wall_ms(), "protection", domain->name,
-                                "segue-standby ended behind its promotion: it is started again");
+                                "segue-standby has ended: it is started again");
     }
     after(wait, [self] { self->look(); });
+}
+
+// What it holds is the newest where its primary stands still without it. A primary whose bias is
+// its own has gone on, and asks for another standby when it is ready.
+void StandbyProtection::started_again(std::string_view said) {
+    const auto domain = domain_.lock();
+    if (said == "none") {
+        services_.event_log.add(services_.wall_ms(), "protection", domain->name,
+                                "segue-standby has ended: no standby is kept");
+        return remove();
+    }
+    if (said != "stale" || std::exchange(asks_whether_newest_, true)) return;
+    if (!witness_uri_.empty()) return ask_witness();
+    if (started_with_.text("on_loss") != "promote") return;
+    log_warning("daemon", "domain '{}': its primary stands still without its standby",
+                domain->name);
+    promote(true, [](const Result<Json>&) {});
+}
+
+void StandbyProtection::ask_witness() {
+    ask_daemon(services_, witness_uri_, "witness-claim",
+               Json::object({{"key", key_}, {"side", "standby"}}),
+               [self = shared_from_this()](Result<Json> said) {
+                   const auto domain = self->domain_.lock();
+                   const bool waits =
+                       domain && domain->standby == self && self->figures_.text("state") == "stale";
+                   if (!waits) return;
+                   const std::string_view verdict = said ? said->text("verdict") : "";
+                   if (verdict == "refused") return;
+                   if (verdict == "granted") {
+                       return self->promote(true, [](const Result<Json>&) {});
+                   }
+                   // Not reached, or the primary's lease still runs.
+                   self->asks_whether_newest_ = false;
+               });
 }
 
 // With its host, or before it became a domain: its disks and its definition are here.
@@ -119,24 +161,42 @@ void StandbyProtection::ran_and_ended() {
     remove();
 }
 
-// A log that nobody has brought into its image: the last epochs, whole or begun. False: it could
-// not be done, and is kept.
-bool StandbyProtection::fold_disks() const {
+// Logs that nobody has brought into their images: the last epochs, whole or begun.
+std::vector<StandbyProtection::DiskLog> StandbyProtection::left_logs() const {
+    std::vector<DiskLog> logs;
     const std::vector<std::size_t> disks = writable_disks(live_);
     for (std::size_t number = 0; number < disks.size(); ++number) {
+        const Disk& disk = live_.disks[disks[number]];
         const std::string log =
             file(number == 0 ? "standby" : fmt::format("standby/disk{}", number));
         std::error_code code;
-        if (!std::filesystem::exists(log, code)) continue;
-        auto disk =
-            DiskEpochs::open(live_.disks[disks[number]].source, log, DiskEpochs::kAllSealed);
-        const Result<> ended = disk ? (*disk)->end_epochs() : tl::unexpected(disk.error());
-        if (ended) continue;
-        log_error("daemon", "domain '{}': the log of its standby's disk '{}' is kept in '{}': {}",
-                  live_.name, live_.disks[disks[number]].target, log, ended.error().message);
-        return false;
+        if (std::filesystem::exists(log, code)) logs.push_back({log, disk.source, disk.target});
     }
-    return true;
+    return logs;
+}
+
+// As much is written as the guest wrote in those epochs: on a thread. A log that could not be
+// brought in is kept, and `removed` hears it.
+void StandbyProtection::fold_disks(std::vector<DiskLog> logs) {
+    if (std::exchange(folds_, true)) return;
+    const auto problem = std::make_shared<std::string>();
+    const auto fold = [logs = std::move(logs), problem] {
+        for (const DiskLog& one : logs) {
+            auto disk = DiskEpochs::open(one.image, one.log, DiskEpochs::kAllSealed);
+            const Result<> ended = disk ? (*disk)->end_epochs() : tl::unexpected(disk.error());
+            if (ended) continue;
+            *problem = fmt::format("the log of its standby's disk '{}' is kept in '{}': {}",
+                                   one.target, one.log, ended.error().message);
+            return;
+        }
+    };
+    services_.workers.run(fold, [self = shared_from_this(), problem] {
+        self->folds_ = false;
+        if (!problem->empty()) {
+            log_error("daemon", "domain '{}': {}", self->live_.name, *problem);
+        }
+        self->removed(problem->empty());
+    });
 }
 
 }  // namespace segue

@@ -110,6 +110,7 @@ void StandbyProtection::looked(const Json& said) {
         return guest_lives() ? take_over(said) : ran_and_ended();
     }
     if (state_ == State::promoting) return;
+    if (rescues_ > 0) return started_again(state);
     state_ = said.flag("linked") ? State::standing_by : State::waiting;
 }
 
@@ -237,10 +238,18 @@ void StandbyProtection::guest_gone() {
 }
 
 // Process, files, ports, record, and a definition that was only made to be listed.
+// Until its disks are whole it stands in the way of a start, and of another standby.
 void StandbyProtection::remove() {
+    timer_.reset();
+    const bool is_held = helper_ && helper_->running();
+    auto logs = is_held ? std::vector<DiskLog>() : left_logs();
+    if (!logs.empty()) return fold_disks(std::move(logs));
+    removed(true);
+}
+
+void StandbyProtection::removed(bool folded) {
     const auto self = shared_from_this();
     const auto domain = domain_.lock();
-    timer_.reset();
     for (const std::uint16_t port : std::exchange(ports_, {}))
         services_.spice_ports.give_back(port);
     if (agent_port_ != 0) services_.migration_ports.give_back(std::exchange(agent_port_, 0));
@@ -275,9 +284,7 @@ void StandbyProtection::remove() {
         });
     };
     if (!helper_ || !helper_->running()) {
-        // Before another standby copies over it.
-        if (!fold_disks()) return end_prestarted();
-        return finish(Json());
+        return folded ? finish(Json()) : end_prestarted();
     }
     ask_helper(services_, file("standby/control.sock"), Json::object({{"cmd", "end"}}), finish, 5s);
 }

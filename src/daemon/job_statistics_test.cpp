@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "daemon/job_statistics.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace segue {
+namespace {
+
+std::optional<std::uint64_t> value_of(const JobParameters& parameters, std::string_view name) {
+    const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                    [&](const auto& one) { return one.name == name; });
+    if (found == parameters.end()) return std::nullopt;
+    return std::get<std::uint64_t>(found->value);
+}
+
+JobView completed(std::optional<std::int64_t> control_ms) {
+    JobView job;
+    job.type = job_type::kCompleted;
+    job.elapsed_ms = 900;
+    job.transfer.downtime_ms = 40;
+    job.transfer.control_ms = control_ms;
+    return job;
+}
+
+TEST(JobStatistics, NetTimesLeaveOutTheWayFromHostToHost) {
+    const JobParameters said = job_parameters(completed(15));
+    EXPECT_EQ(value_of(said, "time_elapsed"), 900);
+    EXPECT_EQ(value_of(said, "time_elapsed_net"), 885);
+    EXPECT_EQ(value_of(said, "downtime"), 40);
+    EXPECT_EQ(value_of(said, "downtime_net"), 25);
+}
+
+TEST(JobStatistics, NetTimesAreOnlySaidWhereTheyMeanSomething) {
+    EXPECT_FALSE(value_of(job_parameters(completed({})), "time_elapsed_net"));
+    // Clocks that differ by more than all of it.
+    const JobParameters skewed = job_parameters(completed(60'000));
+    EXPECT_FALSE(value_of(skewed, "time_elapsed_net"));
+    EXPECT_FALSE(value_of(skewed, "downtime_net"));
+    const JobParameters between = job_parameters(completed(100));
+    EXPECT_EQ(value_of(between, "time_elapsed_net"), 800);
+    EXPECT_FALSE(value_of(between, "downtime_net"));
+}
+
+}  // namespace
+}  // namespace segue
