@@ -107,6 +107,10 @@ void take(const Keys& keys, std::string_view key, std::string& to) {
 
 }  // namespace
 
+bool wants_to_be_deleted(std::string_view text) {
+    return truth(keys_of_group(text, "virt-viewer"), "delete-this-file");
+}
+
 Result<ConnectionFile> apply_connection_file(std::string_view text,
                                              spice::client::Settings& settings) {
     const Keys keys = keys_of_group(text, "virt-viewer");
@@ -156,7 +160,6 @@ Result<ConnectionFile> apply_connection_file(std::string_view text,
     file.shares_plugged_usb = truth(keys, "enable-usb-autoshare");
     take(keys, "usb-filter", file.usb_filter);
     file.fullscreen = truth(keys, "fullscreen");
-    file.delete_after_reading = truth(keys, "delete-this-file");
     return file;
 }
 

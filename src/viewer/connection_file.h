@@ -12,7 +12,6 @@ namespace segue::viewer {
 struct ConnectionFile {
     std::string title;
     bool fullscreen = false;
-    bool delete_after_reading = false;
     std::map<std::string, std::string> hotkeys;  // action and keys in remote-viewer's notation
     std::string disabled_effects;                // "wallpaper;font-smooth;animation", or "all"
     std::string color_depth;
@@ -24,6 +23,9 @@ struct ConnectionFile {
 
 // At most this much of a file is read.
 inline constexpr std::size_t kMaxConnectionFile = 1 << 20;
+
+// Whether this text of a file says so (delete-this-file), whatever else is wrong with it.
+bool wants_to_be_deleted(std::string_view text);
 
 // Unknown keys are ignored, since Proxmox and oVirt add their own. Errors: invalid_argument for a
 // missing type, another type than spice, or a value that cannot be read.

@@ -27,7 +27,7 @@ class EventLog {
     std::unique_ptr<std::FILE, Close> file_;
 };
 
-// A string as JSON, with its quotes.
+// A string as JSON, with its quotes; bytes that are no UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
 
 }  // namespace segue::viewer

@@ -3,11 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
+#include "spice/client/tls.h"
 #include "viewer/connection_file.h"
 #include "viewer/environment.h"
 #include "viewer/uri.h"
@@ -31,6 +33,19 @@ constexpr std::array kCompressions = {
     std::pair{"off", 1}, std::pair{"auto-glz", 2}, std::pair{"auto-lz", 3}, std::pair{"quic", 4},
     std::pair{"glz", 5}, std::pair{"lz", 6},       std::pair{"lz4", 7},
 };
+
+constexpr std::int64_t kBytesPerPixel = 4;
+constexpr std::int64_t kMaxCacheBytes = std::int64_t{4} << 30;
+constexpr std::int64_t kMaxGlzBytes = std::int64_t{1} << 30;
+
+// Earlier versions counted MiB.
+std::string size_in_bytes(const std::string& text) {
+    constexpr std::int64_t kLeast = 1 << 20;
+    std::int64_t bytes = 0;
+    std::from_chars(text.data(), text.data() + text.size(), bytes);
+    if (bytes <= 0 || bytes >= kLeast) return {};
+    return fmt::format("{} bytes: it is 0, or at least {} (bytes, and not MiB)", bytes, kLeast);
+}
 
 std::vector<std::string_view> words_of(std::string_view list) {
     std::vector<std::string_view> words;
@@ -56,8 +71,8 @@ struct Given {
     std::string subject;
     std::string secure_channels;
     std::string compression;
-    std::int64_t cache_mib = 0;
-    std::int64_t glz_mib = 0;
+    std::int64_t cache_bytes = 0;  // 0: the usual size
+    std::int64_t glz_bytes = 0;
     bool disable_audio = false;
     bool disable_usb = false;
     std::string hotkeys;
@@ -69,6 +84,7 @@ struct Given {
     std::string disabled_effects;
     std::string color_depth;
     bool debug = false;
+    std::optional<int> reconnect_seconds;
     DeviceChoice devices;
     bool plugs_usb = false;  // enable-usb-autoshare of a file
 };
@@ -83,11 +99,15 @@ void add_spice_options(CLI::App& app, Given& given) {
     app.add_option("--spice-preferred-compression", given.compression,
                    "auto-glz, auto-lz, quic, glz, lz, lz4 or off")
         ->group(group);
-    app.add_option("--spice-cache-size", given.cache_mib, "image cache, MiB")
-        ->check(CLI::Range(1, 4096))
+    app.add_option("--spice-cache-size", given.cache_bytes,
+                   "image cache, bytes; 0: the usual 80 MiB")
+        ->check(CLI::Range(std::int64_t{0}, kMaxCacheBytes))
+        ->check(size_in_bytes)
         ->group(group);
-    app.add_option("--spice-glz-window-size", given.glz_mib, "GLZ window, MiB")
-        ->check(CLI::Range(1, 1024))
+    app.add_option("--spice-glz-window-size", given.glz_bytes,
+                   "GLZ window, bytes; 0: the usual 32 MiB")
+        ->check(CLI::Range(std::int64_t{0}, kMaxGlzBytes))
+        ->check(size_in_bytes)
         ->group(group);
     app.add_flag("--spice-disable-audio", given.disable_audio, "no sound")->group(group);
     app.add_flag("--spice-disable-usbredir", given.disable_usb, "no USB redirection")->group(group);
@@ -133,6 +153,9 @@ void add_own_options(CLI::App& app, Options& options, Given& given) {
     app.add_option("--frames", options.frames_folder, "write each shown frame as PNG there");
     app.add_option("--screenshot", options.screenshot_file, "PNG of the last picture at the end");
     app.add_option("--seconds", options.seconds, "leave after so long")->check(CLI::PositiveNumber);
+    app.add_option("--reconnect", given.reconnect_seconds,
+                   "seconds to look for a server that is lost, a sixth for one that ended (60)")
+        ->check(CLI::Range(0, 86400));
     app.add_flag("--commands", options.takes_commands,
                  "headless: take commands on stdin, and open ports and sound");
     app.add_flag("--read-only", options.settings.read_only, "watch; send no input");
@@ -210,6 +233,8 @@ Result<> apply_target(const std::string& target, Given& given, Options& options)
         if (!file) return fail_errno("open", target, errno);
         text = read_all(file);
     }
+    // Judged only then: what is good for once, and holds a password, must not stay for a mistake.
+    if (target != "-" && wants_to_be_deleted(text)) std::remove(target.c_str());
     const ConnectionFile file = TRY(apply_connection_file(text, options.settings));
     if (options.title.empty()) options.title = file.title;
     options.fullscreen = options.fullscreen || file.fullscreen;
@@ -221,7 +246,6 @@ Result<> apply_target(const std::string& target, Given& given, Options& options)
     given.disable_usb = given.disable_usb || !file.enables_usb;
     given.plugs_usb = file.shares_plugged_usb;
     if (given.devices.usb_when_plugged.empty()) given.devices.usb_when_plugged = file.usb_filter;
-    if (file.delete_after_reading && target != "-") std::remove(target.c_str());
     return {};
 }
 
@@ -249,6 +273,15 @@ Result<> apply_devices(const Given& given, Options& options) {
     return {};
 }
 
+// Each channel would say it again, and none would be encrypted. Errors: what cannot be read.
+Result<> check_trust(const Settings& settings) {
+    const auto& trust = settings.trust;
+    const bool is_given = !trust.authority_file.empty() || !trust.authority_pem.empty() ||
+                          !trust.subject.empty() || !trust.ciphers.empty();
+    if (is_given) TRY(spice::client::TlsClient::make(trust, settings.endpoint.host));
+    return {};
+}
+
 Result<> apply_given(Given& given, Options& options) {
     Settings& settings = options.settings;
     TRY(apply_target(given.target, given, options));
@@ -264,9 +297,11 @@ Result<> apply_given(Given& given, Options& options) {
     if (!given.authority_file.empty()) settings.trust.authority_file = given.authority_file;
     if (!given.subject.empty()) settings.trust.subject = given.subject;
     if (!given.secure_channels.empty()) TRY(apply_secure_channels(given.secure_channels, settings));
-    if (given.cache_mib > 0) settings.image_cache_pixels = (given.cache_mib << 20) / 4;
-    if (given.glz_mib > 0)
-        settings.glz_window_pixels = static_cast<std::int32_t>((given.glz_mib << 20) / 4);
+    if (given.reconnect_seconds)
+        settings.reconnect_for = std::chrono::seconds(*given.reconnect_seconds);
+    if (given.cache_bytes > 0) settings.image_cache_pixels = given.cache_bytes / kBytesPerPixel;
+    if (given.glz_bytes > 0)
+        settings.glz_window_pixels = static_cast<std::int32_t>(given.glz_bytes / kBytesPerPixel);
     settings.audio = (!options.headless || options.takes_commands) && !given.disable_audio;
     settings.ports = options.takes_commands;
     if (!given.compression.empty()) {
@@ -279,6 +314,7 @@ Result<> apply_given(Given& given, Options& options) {
         settings.preferred_compression = static_cast<std::uint8_t>(found->second);
     }
     TRY(apply_environment(options));
+    TRY(check_trust(settings));
     if (settings.trust.authority_file.empty() && settings.trust.authority_pem.empty()) {
         // Where spice-gtk looks, too.
         const char* home = std::getenv("HOME");

@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 
+#include "base/json.h"
 #include "viewer/connection_file.h"
 #include "viewer/events.h"
 #include "viewer/options.h"
@@ -50,11 +54,11 @@ TEST(UriTest, BrokenOnesAreErrors) {
 
 TEST(ConnectionFileTest, KeysOfVirtViewer) {
     Settings settings;
-    const auto file = apply_connection_file(
+    const std::string text =
         "# made by Proxmox\n[virt-viewer]\ntype=spice\nhost=pve\ntls-port=61000\nport = -1\n"
         "password=s3cret\nca=-----BEGIN\\nxyz\\n\nhost-subject=OU=PVE,CN=pve\ntitle=VM 100\n"
-        "delete-this-file=1\nsecure-channels=main;inputs\nunknown=whatever\n[ovirt]\nhost=other\n",
-        settings);
+        "delete-this-file=1\nsecure-channels=main;inputs\nunknown=whatever\n[ovirt]\nhost=other\n";
+    const auto file = apply_connection_file(text, settings);
     ASSERT_TRUE(file);
     EXPECT_EQ(settings.endpoint.host, "pve");
     EXPECT_EQ(settings.endpoint.port, 0);
@@ -65,7 +69,7 @@ TEST(ConnectionFileTest, KeysOfVirtViewer) {
     EXPECT_TRUE(settings.must_be_secure(spice::wire::ChannelType::inputs));
     EXPECT_FALSE(settings.must_be_secure(spice::wire::ChannelType::display));
     EXPECT_EQ(file->title, "VM 100");
-    EXPECT_TRUE(file->delete_after_reading);
+    EXPECT_TRUE(wants_to_be_deleted(text));
 }
 
 TEST(ConnectionFileTest, BrokenOnesAreErrors) {
@@ -116,7 +120,6 @@ TEST(ConnectionFileTest, EveryKeyHasItsEffect) {
         {"zoom-out=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
         {"zoom-reset=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
         {"secure-attention=f1", [](const auto&, const auto& f) { return f.hotkeys.size() == 1; }},
-        {"delete-this-file=1", [](const auto&, const auto& f) { return f.delete_after_reading; }},
     };
     for (const Case& one : cases) {
         Settings settings;
@@ -134,27 +137,16 @@ TEST(ConnectionFileTest, EveryKeyHasItsEffect) {
 }
 
 TEST(OptionsTest, HeadlessLineOfTheContract) {
-    const char* arguments[] = {"segue-view",
-                               "--headless",
-                               "spice://h:1",
-                               "--events",
-                               "e",
-                               "--frames",
-                               "d",
-                               "--screenshot",
-                               "s.png",
-                               "--seconds",
-                               "2.5",
-                               "--read-only",
-                               "--spice-ca-file=ca.pem",
-                               "--spice-disable-audio"};
+    const char* arguments[] = {
+        "segue-view", "--headless",  "spice://h:1",          "--events", "e",
+        "--frames",   "d",           "--screenshot",         "s.png",    "--seconds",
+        "2.5",        "--read-only", "--spice-disable-audio"};
     const CommandLine line = parse_command_line(std::size(arguments), arguments);
     ASSERT_TRUE(line.options) << line.message;
     EXPECT_TRUE(line.options->headless);
     EXPECT_EQ(line.options->events_file, "e");
     EXPECT_EQ(line.options->seconds, 2.5);
     EXPECT_TRUE(line.options->settings.read_only);
-    EXPECT_EQ(line.options->settings.trust.authority_file, "ca.pem");
 }
 
 Options parsed_line(std::vector<const char*> arguments) {
@@ -196,8 +188,71 @@ TEST(OptionsTest, MistakesAreExplained) {
     EXPECT_EQ(line.message, "segue-view: unknown compression 'zip'\n");
 }
 
+CommandLine line_of(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "segue-view");
+    return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(OptionsTest, WhatServersAreKnownByIsReadOnce) {
+    for (const char* option :
+         {"--spice-ca-file=/nowhere/ca.pem", "--spice-host-subject=no subject"}) {
+        const CommandLine line = line_of({"spice+tls://h:1", option});
+        EXPECT_EQ(line.exit_code, 2) << option;
+        EXPECT_EQ(std::count(line.message.begin(), line.message.end(), '\n'), 1) << line.message;
+        const std::string named = std::string(option).substr(std::string(option).find('=') + 1);
+        EXPECT_NE(line.message.find(named), std::string::npos) << line.message;
+    }
+    EXPECT_TRUE(line_of({"spice+tls://h:1", "--spice-host-subject=O=a,CN=b"}).options);
+}
+
+TEST(OptionsTest, CachesAreCountedInBytesAsRemoteViewerDoes) {
+    const Settings usual;
+    const Settings settings =
+        parsed_line({"--spice-cache-size=83886080", "--spice-glz-window-size=1048576"}).settings;
+    EXPECT_EQ(settings.image_cache_pixels, 20 << 20);
+    EXPECT_EQ(settings.glz_window_pixels, 1 << 18);
+    EXPECT_EQ(parsed_line({"--spice-cache-size=0"}).settings.image_cache_pixels,
+              usual.image_cache_pixels);
+    EXPECT_EQ(line_of({"spice://h:1", "--spice-cache-size=4294967297"}).exit_code, 2);
+    // What counted MiB once.
+    EXPECT_EQ(line_of({"spice://h:1", "--spice-cache-size=80"}).exit_code, 2);
+    EXPECT_EQ(line_of({"spice://h:1", "--spice-glz-window-size=3"}).exit_code, 2);
+}
+
+// One that is good for one login holds a password, whatever else is wrong with it.
+TEST(OptionsTest, AFileThatIsToBeDeletedGoesBeforeItIsJudged) {
+    const auto path = std::filesystem::path(testing::TempDir()) / "segue-once.vv";
+    for (const char* rest : {"", "secure-channels=main;tunnel\n", "version=99.0\n", "port=x\n"}) {
+        std::ofstream(path) << "[virt-viewer]\ntype=spice\nhost=h\nport=1\npassword=secret\n"
+                            << "delete-this-file=1\n"
+                            << rest;
+        const CommandLine line = line_of({path.c_str()});
+        EXPECT_EQ(line.exit_code, *rest == 0 ? 0 : 2) << rest;
+        EXPECT_FALSE(std::filesystem::exists(path)) << rest;
+    }
+}
+
 TEST(EventsTest, StringsAreEscaped) {
     EXPECT_EQ(json_string("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+}
+
+TEST(EventsTest, TextBeyondAsciiIsItself) {
+    const std::string text = "caf\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x90\xa7";
+    EXPECT_EQ(json_string(text), '"' + text + '"');
+    const auto read = Json::parse("{\"is\":" + json_string(text) + "}");
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->text("is"), text);
+}
+
+// A file's name, or what a guest says, may be any bytes: the line stays JSON.
+TEST(EventsTest, WhatIsNoTextIsReplaced) {
+    for (const char* bytes : {"\xff", "\xc3", "\xc3(", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
+                              "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xe6\xbc", "\x80"}) {
+        const std::string line = json_string(bytes);
+        EXPECT_TRUE(Json::parse(line)) << line;
+        EXPECT_NE(line.find("\xef\xbf\xbd"), std::string::npos) << line;
+    }
+    EXPECT_EQ(json_string("\xc3(b"), "\"\xef\xbf\xbd(b\"");
 }
 
 }  // namespace

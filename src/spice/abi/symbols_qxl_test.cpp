@@ -337,7 +337,10 @@ TEST(Symbol, spice_qxl_driver_unload) {
     // Only without a driver a new screen is one monitor at once.
     renew();
     test.tell_heads(1, 32);
-    EXPECT_TRUE(QxlTest::hears_heads(*view, 1));
+    const auto next = view->wait<display_wire::MonitorsConfig>();
+    ASSERT_TRUE(next);
+    ASSERT_EQ(next->heads.size(), 1u);
+    EXPECT_EQ(next->heads[0].width, kWidth / 2) << "the driver's";
     test.tell_heads(2, 33);
     EXPECT_TRUE(QxlTest::hears_heads(*view, 2));
     spice_qxl_driver_unload(&test.qxl.instance);

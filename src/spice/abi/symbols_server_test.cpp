@@ -236,11 +236,12 @@ TEST(Symbol, spice_server_set_exit_on_disconnect) {
     const auto leave = [] {
         Embedder embedder;
         spice_server_set_exit_on_disconnect(embedder.server, 1);
+        std::atexit([] { std::fputs("the embedder's exit handler\n", stderr); });
         { Session session(embedder); }
         embedder.run_until([] { return false; });
         ::_exit(7);
     };
-    EXPECT_EXIT(leave(), testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(leave(), testing::ExitedWithCode(0), "the embedder's exit handler");
 }
 
 // --- Who may come in ----------------------------------------------------------------------------

@@ -112,6 +112,29 @@ void scale_onto(Image& target, const Region& region, const Rect& box, const Sour
                              static_cast<int>(extents.height()));
 }
 
+// Calls the action with each rectangle of a region, which are in bands; the last band, or the last
+// of each band, first. Takes no memory.
+template <class Action>
+void in_order(std::span<const Rect> rects, bool last_band_first, bool last_of_band_first,
+              const Action& action) {
+    while (!rects.empty()) {
+        const std::int32_t top = last_band_first ? rects.back().top : rects.front().top;
+        const auto is_other = [top](const Rect& rect) { return rect.top != top; };
+        std::span<const Rect> band;
+        if (last_band_first) {
+            const auto before = std::find_if(rects.rbegin(), rects.rend(), is_other);
+            band = rects.last(static_cast<std::size_t>(before - rects.rbegin()));
+            rects = rects.first(rects.size() - band.size());
+        } else {
+            const auto behind = std::find_if(rects.begin(), rects.end(), is_other);
+            band = rects.first(static_cast<std::size_t>(behind - rects.begin()));
+            rects = rects.subspan(band.size());
+        }
+        for (std::size_t at = 0; at < band.size(); ++at)
+            action(last_of_band_first ? band[band.size() - 1 - at] : band[at]);
+    }
+}
+
 }  // namespace
 
 Result<> copy(Image& target, const Region& region, const Rect& box, const Source& source, Rop rop) {
@@ -148,17 +171,10 @@ void copy_bits(Image& target, const Region& region, const Rect& box, Point from)
     const std::size_t pixel_bytes = static_cast<std::size_t>(bits_per_pixel(target.format())) / 8;
     // The rectangles of a region are sorted by bands; bands and lines go against the movement, and
     // so do rectangles of one band: no pixel is read after it was written.
-    std::vector<Rect> parts;
-    for (const Rect& rect : region.rects()) {
-        const Rect part = readable(rect, target, offset);
-        if (!part.empty()) parts.push_back(part);
-    }
     const bool up = offset.y > 0, left = offset.x > 0;
-    std::sort(parts.begin(), parts.end(), [&](const Rect& a, const Rect& b) {
-        if (a.top != b.top) return up ? a.top > b.top : a.top < b.top;
-        return left ? a.left > b.left : a.left < b.left;
-    });
-    for (const Rect& part : parts) {
+    in_order(region.rects(), up, left, [&](const Rect& rect) {
+        const Rect part = readable(rect, target, offset);
+        if (part.empty()) return;
         for (std::int32_t row = 0; row < part.height(); ++row) {
             const std::int32_t y = up ? part.bottom - 1 - row : part.top + row;
             std::memmove(target.line(y) + part.left * pixel_bytes,
@@ -166,7 +182,7 @@ void copy_bits(Image& target, const Region& region, const Rect& box, Point from)
                              static_cast<std::size_t>(part.left - offset.x) * pixel_bytes,
                          static_cast<std::size_t>(part.width()) * pixel_bytes);
         }
-    }
+    });
 }
 
 }  // namespace segue::spice::canvas

@@ -33,9 +33,31 @@ struct Brush {
 
 enum class ScaleMode : std::uint8_t { interpolate = 0, nearest = 1 };  // SpiceImageScaleMode
 
-// The box inside the target, cut by the clip (null: no clip; empty: nothing is drawn) and the mask.
-Region draw_region(const Image& target, const Rect& box, const std::span<const Rect>* clip,
-                   const Mask& mask = {});
+// The box inside the target, cut by the clip (null: no clip; empty: nothing is drawn).
+Region draw_region(const Image& target, const Rect& box, const std::span<const Rect>* clip);
+
+// The same, cut by a mask. A checkerboard would be a rectangle a pixel: where the mask is that fine
+// it is left out of the region, and what it hides is to be put back by a Stencil.
+struct DrawArea {
+    Region region;
+    bool needs_stencil = false;
+};
+DrawArea draw_area(const Image& target, const Rect& box, const std::span<const Rect>* clip,
+                   const Mask& mask);
+
+// What the target showed before it was drawn on, as if there were no mask.
+class Stencil {
+  public:
+    // Before the drawing, with the region of its area. Errors: no_memory, limit_exceeded.
+    static Result<Stencil> make(const Image& target, const Region& region);
+    // After it: on the same target, with what the area was made of.
+    void put_back(Image& target, const Rect& box, const Mask& mask) const;
+
+  private:
+    Region region_;
+    std::int32_t top_ = 0;
+    Image below_;
+};
 
 // DRAW_FILL, BLACKNESS (Rop::clear), WHITENESS (Rop::set) and INVERS (Rop::invert).
 void fill(Image& target, const Region& region, const Brush& brush, Rop rop);

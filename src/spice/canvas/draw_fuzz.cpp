@@ -33,7 +33,7 @@ void draw_one(LittleReader& in, Image& target, const Image& source, const Image&
     const std::uint8_t choice = in.u8();
     Mask mask;
     if (choice & 0x10) mask = {&mask_bits, (choice & 0x20) != 0, {in.i32(), in.i32()}};
-    const Region region = draw_region(target, box, choice & 0x40 ? &clip : nullptr, mask);
+    const Region region = draw_area(target, box, choice & 0x40 ? &clip : nullptr, mask).region;
     const auto rop = static_cast<Rop>(in.u8() & 15);
     const Source from{&source, read_rect(in), static_cast<ScaleMode>(in.u8() & 1)};
     Brush brush{static_cast<Brush::Kind>(in.u8() % 3), in.u32(), &source, {in.i32(), in.i32()}};

@@ -73,11 +73,70 @@ TEST(RegionOfCommandTest, MaskSelectsPixelsAndInverts) {
     bits.line(1)[0] = 0b0110;
     Mask mask{.bitmap = &bits, .origin = {1, 1}};
     // The mask's pixel (1, 1) falls on the box's corner (3, 3).
-    EXPECT_EQ(draw_region(target, {3, 3, 8, 8}, nullptr, mask), Region(Rect{3, 3, 5, 4}));
+    EXPECT_EQ(draw_area(target, {3, 3, 8, 8}, nullptr, mask).region, Region(Rect{3, 3, 5, 4}));
     mask.inverted = true;
     Region expected(Rect{3, 3, 6, 6});
     expected.subtract(Region(Rect{3, 3, 5, 4}));
-    EXPECT_EQ(draw_region(target, {3, 3, 8, 8}, nullptr, mask), expected);
+    EXPECT_EQ(draw_area(target, {3, 3, 8, 8}, nullptr, mask).region, expected);
+    EXPECT_FALSE(draw_area(target, {3, 3, 8, 8}, nullptr, mask).needs_stencil);
+    EXPECT_TRUE(draw_area(target, {INT32_MIN, 3, 8, 8}, nullptr, mask).region.empty());
+}
+
+// Every second pixel, and thus more runs than a region is made of.
+Image checkerboard(std::int32_t side) {
+    Image bits = Image::create(Format::a1, side, side).value();
+    for (std::int32_t y = 0; y < side; ++y)
+        std::memset(bits.line(y), y % 2 == 0 ? 0x55 : 0xaa, bits.line_bytes());
+    return bits;
+}
+
+TEST(RegionOfCommandTest, AMaskLikeACheckerboardIsNoRegion) {
+    constexpr std::int32_t kSide = 300;
+    const Image bits = checkerboard(kSide);
+    for (const Format format : {Format::a8, Format::rgb555, Format::xrgb32}) {
+        for (const bool inverted : {false, true}) {
+            Image target = make(kSide + 20, kSide + 20, numbered).converted(format).value();
+            const Image before = target.copy().value();
+            // The mask begins one pixel to the right of the box's corner, and ends before the box.
+            const Rect box{7, 9, kSide + 20, kSide + 20};
+            const Mask mask{.bitmap = &bits, .inverted = inverted, .origin = {-1, 0}};
+            const Rect clips[] = {{0, 0, kSide, kSide}};
+            const std::span<const Rect> clip(clips);
+            const DrawArea area = draw_area(target, box, &clip, mask);
+            ASSERT_TRUE(area.needs_stencil);
+            EXPECT_EQ(area.region, Region(Rect{8, 9, kSide, kSide}));
+            const Stencil stencil = Stencil::make(target, area.region).value();
+            fill(target, area.region, {}, Rop::invert);
+            stencil.put_back(target, box, mask);
+            Image inverse = before.copy().value();
+            fill(inverse, Region(inverse.bounds()), {}, Rop::invert);
+            const std::size_t size = static_cast<std::size_t>(bits_per_pixel(format)) / 8;
+            for (std::int32_t y = 0; y < target.height(); ++y) {
+                for (std::int32_t x = 0; x < target.width(); ++x) {
+                    const bool inside = area.region.contains({x, y});
+                    const bool set = (x - 8 + y - 9) % 2 == 0;
+                    const Image& expected = inside && set != inverted ? inverse : before;
+                    const std::size_t at = static_cast<std::size_t>(x) * size;
+                    ASSERT_EQ(std::memcmp(target.line(y) + at, expected.line(y) + at, size), 0)
+                        << x << "," << y;
+                }
+            }
+        }
+    }
+}
+
+TEST(RegionOfCommandTest, AStencilKeepsSingleBits) {
+    Image target = Image::create(Format::a1, 300, 300).value();
+    const Image bits = checkerboard(300);
+    const Mask mask{.bitmap = &bits, .inverted = false, .origin = {}};
+    const DrawArea area = draw_area(target, target.bounds(), nullptr, mask);
+    ASSERT_TRUE(area.needs_stencil);
+    const Stencil stencil = Stencil::make(target, area.region).value();
+    for (std::int32_t y = 0; y < 300; ++y)
+        std::memset(target.line(y), 0xff, target.line_bytes());
+    stencil.put_back(target, target.bounds(), mask);
+    EXPECT_EQ(target.line(0)[0], 0x55);
+    EXPECT_EQ(target.line(1)[36], 0xaa);
 }
 
 TEST(RopTest, TableOfEveryDescriptorIsItsFormula) {

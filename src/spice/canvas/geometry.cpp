@@ -139,6 +139,27 @@ void Region::translate(std::int32_t dx, std::int32_t dy) {
     pixman_region32_translate(native_of(*this), dx, dy);
 }
 
+void Region::simplify(std::size_t most) {
+    if (rects().size() <= most) return;
+    constexpr std::int32_t kTile = 64;
+    const Rect all = extents();
+    const auto up = [](std::int32_t from, std::int32_t value, std::int32_t bound) {
+        const std::int64_t tiles = (std::int64_t{value} - from + kTile - 1) / kTile;
+        return static_cast<std::int32_t>(std::min<std::int64_t>(from + tiles * kTile, bound));
+    };
+    const auto down = [](std::int32_t from, std::int32_t value) {
+        return static_cast<std::int32_t>(value - (std::int64_t{value} - from) % kTile);
+    };
+    std::vector<Rect> tiles;
+    for (const Rect& rect : rects()) {
+        const Rect tile{down(all.left, rect.left), down(all.top, rect.top),
+                        up(all.left, rect.right, all.right), up(all.top, rect.bottom, all.bottom)};
+        if (tiles.empty() || !tiles.back().contains(tile)) tiles.push_back(tile);
+    }
+    Region coarse(tiles);
+    *this = coarse.rects().size() <= most ? std::move(coarse) : Region(all);
+}
+
 bool operator==(const Region& a, const Region& b) {
     return pixman_region32_equal(native_of(a), native_of(b));
 }

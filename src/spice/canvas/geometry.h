@@ -69,6 +69,9 @@ class Region {
     // Offsets and coordinates stay within ±2^30 by the caller's bounds; pixels that would leave the
     // 32-bit plane are dropped.
     void translate(std::int32_t dx, std::int32_t dy);
+    // Where it has more rectangles than `most`: a few more pixels, within the same extents, so that
+    // it has fewer.
+    void simplify(std::size_t most);
 
     friend bool operator==(const Region& a, const Region& b);
 

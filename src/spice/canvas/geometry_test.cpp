@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <utility>
+#include <vector>
 
 namespace segue::spice::canvas {
 namespace {
@@ -47,6 +48,34 @@ TEST(RegionTest, SetOperations) {
     region.intersect(Rect{20, 20, 30, 30});
     EXPECT_TRUE(region.empty());
     EXPECT_FALSE(region.intersects({0, 0, 100, 100}));
+}
+
+TEST(RegionTest, OfTooManyRectanglesItBecomesFewer) {
+    std::vector<Rect> dots;
+    for (std::int32_t y = -100; y < 400; y += 2) {
+        for (std::int32_t x = 3; x < 300; x += 2)
+            dots.push_back({x, y, x + 1, y + 1});
+    }
+    const Region exact(dots);
+    Region same = exact;
+    same.simplify(dots.size());
+    EXPECT_EQ(same, exact);
+    Region fewer = exact;
+    fewer.unite(Rect{2000, 399, 2001, 400});
+    const Region all = fewer;
+    fewer.simplify(100);
+    EXPECT_LE(fewer.rects().size(), 100u);
+    EXPECT_EQ(fewer.extents(), all.extents());
+    EXPECT_FALSE(fewer.intersects({500, -100, 1900, 400})) << "only what is near";
+    for (const Rect& dot : dots)
+        EXPECT_TRUE(fewer.covers(dot));
+    fewer = all;
+    fewer.simplify(1);
+    EXPECT_EQ(fewer, Region(all.extents()));
+    Region extreme(Rect{kMin, kMin, kMin + 1, kMin + 1});
+    extreme.unite(Rect{kMax - 1, kMax - 1, kMax, kMax});
+    extreme.simplify(1);
+    EXPECT_EQ(extreme, Region(Rect{kMin, kMin, kMax, kMax}));
 }
 
 TEST(RegionTest, CopiesAndMovesAreIndependent) {

@@ -73,7 +73,11 @@ std::uint16_t ChannelWire::port() const {
 }
 
 void ChannelWire::on_socket(Result<net::Descriptor> socket) {
-    if (!socket) return end(socket.error());
+    if (!socket) {
+        const bool is_lost =
+            connector_ ? !connector_->was_refused() : socket.error().code == ErrorCode::timeout;
+        return end(socket.error(), is_lost ? Ending::unreachable : Ending::broken);
+    }
     // A host that dies says nothing, and of itself a viewer says little: without this its user
     // would look at a still picture for hours. Devices may rightly be held up by their guest.
     net::notice_dead_host(socket->get(), plan_.key.type == wire::ChannelType::main);
@@ -239,7 +243,9 @@ void ChannelWire::on_link_closed(const wire::CloseLink& closed) {
 
 void ChannelWire::on_linked(wire::Linked& linked) {
     linked_ = std::move(linked);
-    reader_ = std::make_unique<wire::MessageReader>(linked_.header, kMaxBody);
+    const bool has_pictures = plan_.key.type == wire::ChannelType::display;
+    reader_ = std::make_unique<wire::MessageReader>(linked_.header,
+                                                    has_pictures ? kMaxPictureBody : kMaxOtherBody);
     writer_ = std::make_unique<wire::MessageWriter>(linked_.header);
     stage_ = Stage::linked;
     timeout_.reset();

@@ -43,9 +43,10 @@ struct WirePlan {
 
 // How a wire came to its end.
 enum class Ending : std::uint8_t {
-    broken,    // it failed, here or there, or nobody answers
-    in_order,  // the server closed a linked channel as one does
-    denied,    // the server does not take what we prove ourselves with
+    broken,       // it failed, here or there, or nobody answers
+    unreachable,  // there is no way to the server, or no such name: who knows whether it is there
+    in_order,     // the server closed a linked channel as one does
+    denied,       // the server does not take what we prove ourselves with
 };
 
 class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
@@ -61,8 +62,10 @@ class ChannelWire : public std::enable_shared_from_this<ChannelWire> {
     };
 
     static constexpr Duration kLinkTimeout = 15s;
-    // Of a message on the display channel; nothing else comes near.
-    static constexpr std::size_t kMaxBody = std::size_t{256} << 20;
+    // Of a message: pictures, and everything else (the largest is a channel's state on its way to
+    // another server).
+    static constexpr std::size_t kMaxPictureBody = std::size_t{256} << 20;
+    static constexpr std::size_t kMaxOtherBody = std::size_t{32} << 20;
     // What a held wire keeps.
     static constexpr std::size_t kMaxHeldBytes = std::size_t{64} << 20;
 

@@ -30,6 +30,7 @@ class Nobody final : public ChannelHost,
     void on_init(const wire::main::Init&) override {}
     void on_channels(const std::vector<ChannelKey>&) override {}
     void on_mouse_mode(wire::main::MouseMode) override {}
+    Result<> on_uuid(const std::array<std::uint8_t, 16>&) override { return {}; }
     void on_media_time(std::uint32_t) override {}
     void on_name(const std::string&) override {}
     void on_migrate_begin(const wire::main::Destination&, std::optional<std::uint32_t>) override {}

@@ -125,11 +125,11 @@ std::optional<std::uint64_t> DisplayChannel::first_unfinished() const {
 }
 
 bool DisplayChannel::is_overloaded() const {
-    return pending_bytes_ > kMaxPendingBytes || pending_.size() > kMaxPendingMessages;
+    return unshown_bytes() > kMaxPendingBytes || pending_.size() > kMaxPendingMessages;
 }
 
 bool DisplayChannel::is_overwhelmed() const {
-    return pending_bytes_ > 2 * kMaxPendingBytes || pending_.size() > 2 * kMaxPendingMessages;
+    return unshown_bytes() > 2 * kMaxPendingBytes || pending_.size() > 2 * kMaxPendingMessages;
 }
 
 void DisplayChannel::on_news(const DisplayNews& news) {

@@ -44,6 +44,7 @@ class DisplayChannel final : public Channel {
 
     // Beyond this the server is not acknowledged, and stops after two windows; beyond twice as much
     // nothing is read.
+    std::size_t unshown_bytes() const { return pending_bytes_ + pacer_.waiting_bytes(); }
     static constexpr std::size_t kMaxPendingBytes = std::size_t{32} << 20;
     static constexpr std::size_t kMaxPendingMessages = 1024;
 

@@ -317,7 +317,8 @@ Misstep misstep_of(State state, Event event) {
 }  // namespace
 
 FollowerStep follow(State state, Event event) {
-    if (event == Event::close && state != State::over) {
+    const bool is_final = event == Event::close || event == Event::sent_away;
+    if (is_final && state != State::over) {
         return {State::over, Misstep::none, {stop_patience, stop_retry, close_target, report_over}};
     }
     for (const Row& row : kRows) {
@@ -338,10 +339,11 @@ std::string_view name_of(State state) {
 
 std::string_view name_of(Event event) {
     constexpr std::array<std::string_view, kFollowerEvents> kNames = {
-        "session_up",       "session_failed", "begin",       "begin_seamless",   "target_ready",
-        "seamless_refused", "target_failed",  "retry_due",   "patience_over",    "channel_migrate",
-        "all_moved",        "migrate_end",    "switch_host", "switch_host_here", "cancel",
-        "source_lost",      "give_up",        "close"};
+        "session_up",    "session_failed",   "begin",         "begin_seamless",
+        "target_ready",  "seamless_refused", "target_failed", "retry_due",
+        "patience_over", "channel_migrate",  "all_moved",     "migrate_end",
+        "switch_host",   "switch_host_here", "cancel",        "source_lost",
+        "give_up",       "sent_away",        "close"};
     return kNames[static_cast<std::size_t>(event)];
 }
 

@@ -47,6 +47,7 @@ enum class FollowerEvent : std::uint8_t {
     cancel,            // MIGRATE_CANCEL
     source_lost,       // the current main connection is gone
     give_up,           // the bound on reconnecting is reached
+    sent_away,         // the server does not want us: another viewer took our place, or the ticket
     close,             // the owner ends the session
 };
 
@@ -87,7 +88,7 @@ enum class Misstep : std::uint8_t {
 };
 
 inline constexpr std::size_t kFollowerStates = 13;
-inline constexpr std::size_t kFollowerEvents = 18;
+inline constexpr std::size_t kFollowerEvents = 19;
 
 struct FollowerStep {
     FollowerState next = FollowerState::over;

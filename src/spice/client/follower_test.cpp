@@ -62,6 +62,7 @@ constexpr std::string_view kTable = R"(starting
   session_failed -> over
   switch_host -> relinking
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 settled
   session_up -> settled
@@ -69,6 +70,7 @@ settled
   begin_seamless -> linking_seamless
   switch_host -> relinking
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 linking_semi
   begin -> linking_semi
@@ -81,6 +83,7 @@ linking_semi
   switch_host_here -> switching
   cancel -> settled
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 linking_seamless
   begin -> linking_semi
@@ -94,6 +97,7 @@ linking_seamless
   switch_host_here -> switching
   cancel -> settled
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 linking_late
   begin -> linking_semi
@@ -108,6 +112,7 @@ linking_late
   switch_host_here -> switching
   cancel -> settled
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 linked_semi
   begin -> linking_semi
@@ -119,6 +124,7 @@ linked_semi
   switch_host_here -> switching
   cancel -> settled
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 linked_seamless
   begin -> linking_semi
@@ -129,6 +135,7 @@ linked_seamless
   switch_host -> relinking
   cancel -> settled
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 linked_late
   begin -> linking_semi
@@ -141,6 +148,7 @@ linked_late
   switch_host_here -> switching
   cancel -> settled
   source_lost -> reconnecting
+  sent_away -> over
   close -> over
 moving
   target_ready -> moving
@@ -150,6 +158,7 @@ moving
   switch_host -> relinking
   cancel -> reconnecting
   source_lost -> relinking
+  sent_away -> over
   close -> over
 switching
   session_up -> settled
@@ -160,6 +169,7 @@ switching
   target_failed -> relinking
   switch_host -> relinking
   source_lost -> relinking
+  sent_away -> over
   close -> over
 relinking
   session_up -> settled
@@ -168,6 +178,7 @@ relinking
   switch_host -> relinking
   source_lost -> relinking
   give_up -> over
+  sent_away -> over
   close -> over
 reconnecting
   session_up -> settled
@@ -176,6 +187,7 @@ reconnecting
   switch_host -> relinking
   source_lost -> reconnecting
   give_up -> over
+  sent_away -> over
   close -> over
 over
 )";
@@ -193,12 +205,13 @@ TEST(FollowerTest, TheTable) {
     EXPECT_EQ(table, kTable);
 }
 
-TEST(FollowerTest, OnlyAnOwnerOrABoundEndsASession) {
+TEST(FollowerTest, OnlyAnOwnerAServerOrABoundEndsASession) {
     for (std::size_t s = 0; s < kFollowerStates; ++s) {
         for (std::size_t e = 0; e < kFollowerEvents; ++e) {
             const FollowerStep step = follow(state_at(s), event_at(e));
             if (step.next != State::over || state_at(s) == State::over) continue;
-            const bool by_owner = event_at(e) == Event::close || event_at(e) == Event::give_up;
+            const bool by_owner = event_at(e) == Event::close || event_at(e) == Event::give_up ||
+                                  event_at(e) == Event::sent_away;
             EXPECT_TRUE(by_owner || state_at(s) == State::starting)
                 << name_of(event_at(e)) << " in " << name_of(state_at(s));
             EXPECT_TRUE(has(step, Action::report_over));
@@ -314,7 +327,8 @@ TEST(FollowerTest, AnyWalkAnswersAnAnnouncementAtMostOnce) {
         std::set<Action> timers;
         for (int step_number = 0; step_number < 400; ++step_number) {
             const Event event = event_at(random.below(kFollowerEvents));
-            if (event == Event::close || event == Event::give_up) continue;
+            if (event == Event::close || event == Event::give_up || event == Event::sent_away)
+                continue;
             if (event == Event::patience_over && !timers.contains(Action::start_patience)) continue;
             const FollowerStep step = follow(state, event);
             state = step.next;

@@ -158,8 +158,8 @@ Result<> MainChannel::on(const main::Name& message) {
     return {};
 }
 
-Result<> MainChannel::on(const main::Uuid&) {
-    return {};
+Result<> MainChannel::on(const main::Uuid& message) {
+    return listener_.on_uuid(message.uuid);
 }
 
 Result<> MainChannel::on(const main::MigrateBegin& message) {

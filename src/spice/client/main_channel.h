@@ -2,6 +2,8 @@
 // The main channel: session, mouse mode, agent stream, and what servers say about migration.
 #pragma once
 
+#include <array>
+
 #include "spice/client/channel.h"
 #include "spice/wire/main.schema.h"
 #include "spice/wire/standby.schema.h"
@@ -15,6 +17,8 @@ class MainListener {
     virtual void on_init(const wire::main::Init& init) = 0;
     virtual void on_channels(const std::vector<ChannelKey>& channels) = 0;
     virtual void on_mouse_mode(wire::main::MouseMode current) = 0;
+    // The machine's, right behind on_init(). An error ends the session with this server.
+    virtual Result<> on_uuid(const std::array<std::uint8_t, 16>& uuid) = 0;
     virtual void on_media_time(std::uint32_t milliseconds) = 0;
     virtual void on_name(const std::string& name) = 0;
     virtual void on_migrate_begin(const wire::main::Destination& to,

@@ -13,6 +13,7 @@ namespace {
 constexpr Duration kPictureBound = 400ms;
 // The same while the new server has no surface at all: the guest's screen may be off.
 constexpr Duration kBlankBound = 2s;
+// Of one channel, each within Settings::trouble_for of the one before.
 constexpr int kMaxRelinks = 3;
 // A machine has a few dozen channels at most; each display has a picture of its own.
 constexpr std::size_t kMaxChannels = 64;
@@ -20,6 +21,11 @@ constexpr std::size_t kMaxDisplays = 16;
 constexpr Duration kRelinkDelay = 200ms;
 // A server that refuses connections for so long is not only on its way back.
 constexpr Duration kRestart = 1s;
+// A server that lets us in again and ends that within this time has another viewer, who came back,
+// too: stock servers serve one. Without an end of it nobody would see anything.
+constexpr Duration kTakenWithin = 30s;
+// A ticket may be set a moment after its server has begun to listen.
+constexpr int kMaxDenials = 3;
 
 // What nearly every server with a screen has: connected while the main channel is being linked.
 constexpr ChannelKey kUsual[] = {
@@ -164,6 +170,7 @@ void Session::open_fresh(const Candidate& candidate) {
     close_left_behind();
     for (const auto& [key, channel] : channels_)
         channel->detach();
+    silence();
     settings_.endpoint = candidate.endpoint;
     settings_.trust = candidate.trust;
     tls_.reset();
@@ -174,6 +181,14 @@ void Session::open_fresh(const Candidate& candidate) {
     if (!environment_.connector) {
         for (const ChannelKey key : kUsual)
             make_wire(key);
+    }
+}
+
+// Nobody hears or speaks while there is no server.
+void Session::silence() {
+    for (const auto& [key, channel] : channels_) {
+        if (key.type == ChannelType::playback || key.type == ChannelType::record)
+            channel->reset(ResetReason::fresh);
     }
 }
 
@@ -245,9 +260,15 @@ Result<> Session::on_wire_message(ChannelKey key, const wire::IncomingMessage& m
 }
 
 void Session::resume_waiting_channels() {
+    std::vector<ChannelKey> waiting;
     for (const auto& [key, channel] : channels_) {
-        if (!channel->is_waiting()) continue;
-        if (const Result<> resumed = channel->resume(); !resumed) {
+        if (channel->is_waiting()) waiting.push_back(key);
+    }
+    for (const ChannelKey key : waiting) {
+        // What one of them had to say may have taken another away, or itself.
+        const auto channel = channels_.find(key);
+        if (channel == channels_.end() || !channel->second->is_waiting()) continue;
+        if (const Result<> resumed = channel->second->resume(); !resumed) {
             if (const auto wire = wires_.find(key); wire != wires_.end()) wire->second->close();
             on_wire_closed(key, resumed.error(), Ending::broken);
             return;
@@ -257,12 +278,18 @@ void Session::resume_waiting_channels() {
 
 void Session::on_main_closed(const Error& error, Ending ending) {
     last_error_ = error;
-    if (ending == Ending::denied && state_ == FollowerState::starting)
-        last_error_->code = ErrorCode::auth_failed;
     if (has_init_) return on_session_ended(ending);
+    denials_ = ending == Ending::denied ? denials_ + 1 : 0;
+    if (denials_ == kMaxDenials || (denials_ != 0 && state_ == FollowerState::starting)) {
+        last_error_->code = ErrorCode::auth_failed;
+        was_denied_ = true;
+        was_ended_ = false;
+        return happen({FollowerEvent::sent_away});
+    }
+    was_unreachable_ = true;
     // Whoever refuses us there is no server of a machine that we have lost; silence is only
-    // silence.
-    const bool is_refused = error.code != ErrorCode::timeout;
+    // silence, and may be that of our own network.
+    const bool is_refused = error.code != ErrorCode::timeout && ending != Ending::unreachable;
     if (state_ == FollowerState::reconnecting && is_refused && first_alone_until_)
         first_alone_until_ = std::min(*first_alone_until_, *lost_since_ + kRestart);
     happen({FollowerEvent::session_failed});
@@ -270,8 +297,26 @@ void Session::on_main_closed(const Error& error, Ending ending) {
 
 void Session::on_session_ended(Ending ending) {
     const bool at_home = state_ == FollowerState::settled || state_ == FollowerState::reconnecting;
-    was_ended_ = at_home && ending == Ending::in_order;
-    happen({FollowerEvent::source_lost});
+    // Another machine that is found in its place says nothing of how it ended; and where nothing
+    // else is left to ask, its own user is not to be thrown out again and again.
+    const bool is_foreign = std::exchange(is_foreign_, false);
+    if (is_foreign && candidates_.empty() && !standby_) {
+        was_ended_ = false;
+        return happen({FollowerEvent::sent_away});
+    }
+    if (!is_foreign) was_ended_ = at_home && ending == Ending::in_order;
+    const auto back_since = std::exchange(back_since_, std::nullopt);
+    const bool is_second = back_since && environment_.loop.now() - *back_since < kTakenWithin;
+    was_unreachable_ = false;
+    // Where a move is known of, the machine has gone that way.
+    if (!was_ended_ || !is_second || announced_) return happen({FollowerEvent::source_lost});
+    was_ended_ = false;
+    last_error_ =
+        Error{ErrorCode::cancelled,
+              fmt::format("another viewer has taken the screen at {}: the server let this "
+                          "one in again and ended it at once; close the other one",
+                          settings_.endpoint.text())};
+    happen({FollowerEvent::sent_away});
 }
 
 void Session::on_wire_closed(ChannelKey key, const Error& error, Ending ending) {
@@ -289,7 +334,10 @@ void Session::on_wire_closed(ChannelKey key, const Error& error, Ending ending) 
     // A connection made in advance that nobody listens to is no loss.
     if (!has_list_) return;
     last_error_ = error;
-    if (relinks_[key]++ >= kMaxRelinks) {
+    Relinks& relinks = relinks_[key];
+    if (environment_.loop.now() - relinks.last > settings_.trouble_for) relinks.count = 0;
+    relinks.last = environment_.loop.now();
+    if (relinks.count++ >= kMaxRelinks) {
         listener_.on_problem(error);
         if (key.type == ChannelType::display) {
             happen({FollowerEvent::source_lost});
@@ -318,10 +366,40 @@ void Session::relink(ChannelKey key) {
 
 // --- What the main channel says ------------------------------------------------------------------
 
+// The port of a machine that has gone may be another one's soon. Behind INIT, and before any other
+// channel shows or says something.
+Result<> Session::on_uuid(const std::array<std::uint8_t, 16>& uuid) {
+    constexpr std::array<std::uint8_t, 16> kNone{};  // a QEMU that was given no -uuid
+    if (uuid == kNone) return {};
+    const bool is_other = machine_ && *machine_ != uuid;
+    if (!is_other || state_ != FollowerState::reconnecting) {
+        machine_ = uuid;
+        return {};
+    }
+    is_foreign_ = true;
+    back_since_.reset();
+    for (const auto& [key, wire] : wires_) {
+        if (key != kMain) wire->close();
+    }
+    const auto is_here = [this](const Candidate& one) {
+        return one.endpoint == settings_.endpoint;
+    };
+    if (announced_ && is_here(*announced_)) announced_.reset();
+    std::erase_if(candidates_, is_here);
+    return fail(ErrorCode::operation_invalid, "at {} is another machine than the one that was lost",
+                settings_.endpoint.text());
+}
+
 void Session::on_init(const wire::main::Init& init) {
     has_init_ = true;
     session_id_ = init.session_id;
-    forget_standby();
+    denials_ = 0;
+    // One that was away in between was started anew.
+    if (was_ended_ && !was_unreachable_ && state_ == FollowerState::reconnecting)
+        back_since_ = environment_.loop.now();
+    // Until it is known to be the same machine its standby may still be the one to go to.
+    standby_is_of_before_ = state_ == FollowerState::reconnecting;
+    if (!standby_is_of_before_) forget_standby();
     if (state_ == FollowerState::switching) {
         // The target starts every channel anew, on the connections that wait.
         std::vector<ChannelKey> missing;
@@ -419,6 +497,8 @@ void Session::check_session_up() {
     // Behind a hand-over the user still looks at the old host's last picture.
     if (switching && shows_old_picture()) return;
     is_up_ = true;
+    if (std::exchange(standby_is_of_before_, false)) forget_standby();
+    was_ended_ = false;
     up_since_ = environment_.loop.now();
     // A session that is encrypted as a whole stays so, channels that it does not have yet included.
     if (is_secure()) settings_.all_secure = true;

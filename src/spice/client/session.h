@@ -44,7 +44,8 @@ class SessionListener : public AgentListener,
     virtual void on_lost(const Error& error) = 0;
     // Where the machine goes on if its host dies; no host: nowhere.
     virtual void on_standby(const Endpoint& standby) { (void)standby; }
-    // The session is over: nothing follows. No error: it was closed.
+    // The session is over: nothing follows. No error: it was closed, or the machine was switched
+    // off.
     virtual void on_over(const std::optional<Error>& error) = 0;
 
     // `from_target`: the first picture of a new host since the switch.
@@ -91,8 +92,8 @@ class Session final : ChannelHost, MainListener {
     std::uint64_t bytes_received() const;
     // Of the main channel's connection; nothing where it is not known.
     std::optional<std::uint32_t> round_trip_us() const;
-    // A new password for the next attempt, where the last one was denied.
-    void set_password(std::string password) { settings_.password = std::move(password); }
+    // It is over because the server does not take the password, or wants one.
+    bool was_denied() const { return was_denied_; }
 
   private:
     // An event of the follower with what belongs to it.
@@ -126,6 +127,7 @@ class Session final : ChannelHost, MainListener {
                      std::shared_ptr<TlsClient>& tls) const;
     void connect_channel(ChannelKey key);
     bool has_room_for(wire::ChannelType type) const;
+    void silence();
     void drop_channel(ChannelKey key);
     void on_wire_linked(ChannelKey key);
     Result<> on_wire_message(ChannelKey key, const wire::IncomingMessage& message);
@@ -163,7 +165,7 @@ class Session final : ChannelHost, MainListener {
     void close_left_behind();
     void take_over();
     void adopt_target();
-    void note_arrival();
+    void note_arrival(bool was_sent);
     void look_for_source();
     void open_next_candidate();
     void start_retry();
@@ -186,6 +188,7 @@ class Session final : ChannelHost, MainListener {
     void on_init(const wire::main::Init& init) override;
     void on_channels(const std::vector<ChannelKey>& channels) override;
     void on_mouse_mode(wire::main::MouseMode current) override;
+    Result<> on_uuid(const std::array<std::uint8_t, 16>& uuid) override;
     void on_media_time(std::uint32_t milliseconds) override;
     void on_name(const std::string& name) override;
     void on_migrate_begin(const wire::main::Destination& to,
@@ -221,7 +224,11 @@ class Session final : ChannelHost, MainListener {
     bool has_init_ = false;
     bool has_list_ = false;
     bool is_up_ = false;
-    std::map<ChannelKey, int> relinks_;
+    struct Relinks {
+        int count = 0;
+        Instant last{};
+    };
+    std::map<ChannelKey, Relinks> relinks_;
 
     std::unique_ptr<Target> target_;
     MoveManner manner_ = MoveManner::switch_host;
@@ -238,6 +245,7 @@ class Session final : ChannelHost, MainListener {
     std::size_t next_candidate_ = 0;
     // Where the machine goes on if its host dies: asked while the source is silent or lost.
     std::optional<Candidate> standby_;
+    bool standby_is_of_before_ = false;  // told in the session that was lost
     bool source_stands_still_ = false;
     std::uint64_t heard_bytes_ = 0;
     Instant heard_at_{};
@@ -249,9 +257,20 @@ class Session final : ChannelHost, MainListener {
     // Where the machine was to go when the source was lost, and until when that is worth a try.
     std::optional<Candidate> announced_;
     std::optional<Instant> announced_until_;
+    // Where it was when it was lost; and after it was found at an announced target that no source
+    // had sent us to, which may do without the machine.
+    std::optional<Candidate> lost_at_;
+    std::optional<Candidate> left_;
+    std::optional<std::array<std::uint8_t, 16>> machine_;  // its UUID
+    bool is_foreign_ = false;                              // what was found is another machine
     // The last server ended the session in order.
     bool was_ended_ = false;
+    bool was_unreachable_ = false;  // or refused us, since then
     int attempts_ = 0;
+    // When a server that had ended the session let us in again.
+    std::optional<Instant> back_since_;
+    int denials_ = 0;  // in a row
+    bool was_denied_ = false;
     std::optional<Instant> lost_since_;
     std::optional<Instant> up_since_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks on the loop

@@ -19,9 +19,13 @@ constexpr Duration kTargetAlone = 20s;
 // one lets viewers in whether it has the machine or not.
 constexpr Duration kSourceAlone = 10s;
 // A viewer that is back at the source may hear nothing any more of where the machine goes. Later
-// than this the target's port may be another machine's.
-constexpr Duration kAnnouncedFor = 600s;
+// than this the target's port may be another machine's, and not all machines say which they are.
+// The longer one where another machine in its place would be known by its UUID.
+constexpr Duration kAnnouncedFor = 120s, kAnnouncedForKnown = 600s;
 constexpr Duration kStable = 5s;
+// A server that ended the session in order and is not there any more, while nothing else is known
+// of the machine: it was switched off. It may be started anew, but not for so long.
+constexpr int kFarewellPart = 6;
 
 }  // namespace
 
@@ -74,7 +78,7 @@ void Session::perform(FollowerAction action, const Happening& happening) {
 void Session::perform_report(FollowerAction action) {
     const Endpoint target = target_ ? target_->endpoint : settings_.endpoint;
     switch (action) {
-        case FollowerAction::report_connected: note_arrival(); return listener_.on_connected();
+        case FollowerAction::report_connected: note_arrival(false); return listener_.on_connected();
         case FollowerAction::report_begin:
             attempts_ = 0;
             return listener_.on_migrate_begin(target,
@@ -87,20 +91,22 @@ void Session::perform_report(FollowerAction action) {
                                                            : MoveManner::switch_host;
             return listener_.on_switch(target, manner_);
         case FollowerAction::report_done:
-            note_arrival();
+            note_arrival(true);
             return listener_.on_migrate_done(settings_.endpoint, manner_);
         case FollowerAction::report_cancelled:
             forget_target();
             return listener_.on_migrate_cancelled();
         case FollowerAction::report_lost:
+            silence();
             look_for_source();
             return listener_.on_lost(
                 last_error_.value_or(Error{ErrorCode::connection_lost, "the connection is lost"}));
         case FollowerAction::report_over:
             forget_standby();
+            silence();
             for (const auto& [key, wire] : wires_)
                 wire->close();
-            return listener_.on_over(last_error_);
+            return listener_.on_over(was_ended_ ? std::nullopt : last_error_);
         default: return;
     }
 }
@@ -368,18 +374,28 @@ void Session::adopt_target() {
 
 // --- Fresh sessions ------------------------------------------------------------------------------
 
-void Session::note_arrival() {
-    if (announced_ && announced_->endpoint == settings_.endpoint) announced_.reset();
+// `was_sent`: by who had the machine before.
+void Session::note_arrival(bool was_sent) {
+    left_.reset();
+    const bool is_announced = announced_ && announced_->endpoint == settings_.endpoint;
+    if (is_announced) announced_.reset();
+    if (is_announced && !was_sent) left_ = lost_at_;
+    lost_at_.reset();
     if (state_ == FollowerState::settled)
-        announced_until_ = environment_.loop.now() + kAnnouncedFor;
+        announced_until_ =
+            environment_.loop.now() + (machine_ ? kAnnouncedForKnown : kAnnouncedFor);
 }
 
 // Where it was; and where it was to go, when there is nobody any more who could tell.
 void Session::look_for_source() {
     const Instant now = environment_.loop.now();
     candidates_ = {{settings_.endpoint, settings_.trust}};
+    if (!lost_at_) lost_at_ = candidates_.front();
     next_candidate_ = 0;
     first_alone_until_.reset();
+    // A target that ends without the machine: that has never left.
+    const bool is_back = left_ && announced_until_ && now < *announced_until_;
+    if (is_back) candidates_.push_back(*left_);
     const bool is_recent = announced_ && (!announced_until_ || now < *announced_until_);
     if (is_recent && announced_until_ && was_ended_) {
         // Stock servers forget an announcement with the viewer that heard it. When the machine has
@@ -417,7 +433,10 @@ void Session::start_retry() {
             attempts_ = 0;
         }
         up_since_.reset();
-        if (now - *lost_since_ >= settings_.reconnect_for) return happen({FollowerEvent::give_up});
+        // Where else it could be is worth the whole time.
+        const bool is_off = was_ended_ && !standby_ && candidates_.size() < 2;
+        const Duration bound = settings_.reconnect_for / (is_off ? kFarewellPart : 1);
+        if (now - *lost_since_ >= bound) return happen({FollowerEvent::give_up});
         if (last_error_) listener_.on_problem(*last_error_);
     }
     Duration wait = kFirstBackOff * (1 << std::min(attempts_++, 5));

@@ -16,6 +16,7 @@ constexpr Duration kSilence = 1500ms;
 }  // namespace
 
 void Session::on_standby_host(const wire::standby::StandbyHost& standby) {
+    standby_is_of_before_ = false;
     forget_standby();
     if (!standby.destination.host.empty()) {
         standby_ = announced_by(standby.destination, settings_);

@@ -54,8 +54,7 @@ TEST_F(SessionLossTest, ASourceThatIsGoneForGoodLeadsToTheAnnouncedTarget) {
     serve_fresh("away");
     ASSERT_TRUE(until([&] { return diary_.has("connected away"); }));
     EXPECT_GE(attempts_at("home") - before, 2) << "the source was asked first";
-    // It is home there: the old target is nothing to it any more.
-    refuses_ = {"away"};
+    refuses_ = {"away", "home"};
     const int after = attempts_at("away");
     end_all_of("away");
     ASSERT_TRUE(until([&] { return attempts_at("away") >= after + 3; }));
@@ -72,6 +71,159 @@ TEST_F(SessionLossTest, ATargetThatWasCancelledIsNeverTried) {
     end_all_of("home");
     ASSERT_TRUE(until([&] { return attempts_at("home") >= home + 5; }));
     EXPECT_EQ(attempts_at("away"), before);
+}
+
+TEST_F(SessionLossTest, AMachineThatIsSwitchedOffIsNoError) {
+    settings_.reconnect_for = 300ms;
+    be_connected();
+    refuses_.insert("home");
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return diary_.has("over"); }));
+    EXPECT_EQ(session_->state(), FollowerState::over);
+}
+
+TEST_F(SessionLossTest, AnotherViewerThatTakesTheScreenTwiceKeepsIt) {
+    be_connected();
+    end_all_of("home");
+    serve_fresh("home");
+    ASSERT_TRUE(until([&] { return diary_.count("connected home") == 2; }))
+        << "once may be a server that is served anew";
+    const int before = attempts_at("home");
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return diary_.has("over cancelled"); }));
+    loop_.run_for(300ms);
+    EXPECT_EQ(attempts_at("home"), before);
+}
+
+TEST_F(SessionLossTest, ATicketThatHasExpiredIsAskedForSoon) {
+    be_connected();
+    verdict_ = wire::LinkError::permission_denied;
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return diary_.has("over auth_failed"); }));
+    EXPECT_TRUE(session_->was_denied());
+    EXPECT_LE(diary_.count("connected home"), 1u);
+}
+
+TEST_F(SessionLossTest, AFirstPasswordThatIsWrongIsNotTriedAgain) {
+    verdict_ = wire::LinkError::permission_denied;
+    start();
+    ASSERT_TRUE(until([&] { return diary_.has("over auth_failed"); }));
+    EXPECT_TRUE(session_->was_denied());
+}
+
+TEST_F(SessionLossTest, SoundStopsWhenItsServerIsGone) {
+    settings_.audio = true;
+    be_connected();
+    const ChannelKey playback{wire::ChannelType::playback, 0};
+    find("home", kMain)->say(main::ChannelsList{{{playback.type, playback.id}}});
+    ASSERT_TRUE(until([&] { return find("home", playback) != nullptr; }));
+    find("home", playback)->say(wire::playback::Start{2, wire::AudioFormat::s16, 44100, 0});
+    ASSERT_TRUE(until([&] { return diary_.has("sound"); }));
+    refuses_.insert("home");
+    find("home", kMain)->end();
+    EXPECT_TRUE(until([&] { return diary_.has("silence"); }));
+    EXPECT_FALSE(diary_.has("over"));
+}
+
+TEST_F(SessionLossTest, AChannelWithTroubleNowAndThenIsNeverGivenUp) {
+    settings_.trouble_for = 100ms;
+    be_connected();
+    const int before = attempts_at("home");
+    for (int trouble = 1; trouble <= 6; ++trouble) {
+        loop_.run_for(150ms);
+        find("home", kDisplay)->end();
+        ASSERT_TRUE(until([&] { return attempts_at("home") == before + trouble; })) << trouble;
+        ASSERT_TRUE(until([&] { return find("home", kDisplay) != nullptr; })) << trouble;
+        find("home", kDisplay)->say(surface(0, 640));
+    }
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
+TEST_F(SessionLossTest, AChannelThatOnlyMakesTroubleIsGivenUp) {
+    be_connected();
+    for (int trouble = 1; trouble <= 4; ++trouble) {
+        ASSERT_TRUE(until([&] { return find("home", kDisplay) != nullptr; })) << trouble;
+        find("home", kDisplay)->end();
+    }
+    EXPECT_TRUE(until([&] { return diary_.has("lost"); }));
+}
+
+// A target lets in whoever comes, with or without the machine.
+TEST_F(SessionLossTest, ATargetThatEndsWithoutTheMachineLeadsBackToTheSource) {
+    be_connected();
+    be_linked("away");
+    refuses_ = {"home"};
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return find("away", kMain) == nullptr; }));
+    serve_fresh("away");
+    ASSERT_TRUE(until([&] { return diary_.has("connected away"); }));
+    refuses_ = {"away"};
+    end_all_of("away");
+    serve_fresh("home");
+    EXPECT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
+}
+
+// Its ports are soon another machine's.
+TEST_F(SessionLossTest, AnotherMachineThatListensWhereItWasToGoIsLeft) {
+    be_connected();
+    find("home", kMain)->say(main::Uuid{{1}});
+    be_linked("away");
+    refuses_ = {"home"};
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return find("away", kMain) == nullptr; }));
+    ASSERT_TRUE(until([&] { return find("away", kMain) != nullptr; }));
+    find("away", kMain)->say(init());
+    find("away", kMain)->say(main::Uuid{{2}});
+    ASSERT_TRUE(until([&] { return find("away", kMain) == nullptr; }));
+    const int before = attempts_at("away");
+    const int home = attempts_at("home");
+    ASSERT_TRUE(until([&] { return attempts_at("home") >= home + 3; }));
+    EXPECT_EQ(attempts_at("away"), before);
+    refuses_.clear();
+    ASSERT_TRUE(until([&] { return find("home", kMain) != nullptr; }));
+    find("home", kMain)->say(init());
+    find("home", kMain)->say(main::Uuid{{1}});
+    find("home", kMain)->say(main::ChannelsList{});
+    EXPECT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
+    EXPECT_FALSE(diary_.has("connected away"));
+}
+
+TEST_F(SessionLossTest, AnotherMachineInTheOnlyPlaceIsLeftAlone) {
+    be_connected();
+    find("home", kMain)->say(main::Uuid{{1}});
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return find("home", kMain) == nullptr; }));
+    ASSERT_TRUE(until([&] { return find("home", kMain) != nullptr; }));
+    find("home", kMain)->say(init());
+    find("home", kMain)->say(main::Uuid{{2}});
+    EXPECT_TRUE(until([&] { return diary_.has("over operation_invalid"); }));
+}
+
+// Of a QEMU that was given none: it says nothing.
+TEST_F(SessionLossTest, AMachineWithoutAUuidIsNoOtherOne) {
+    be_connected();
+    find("home", kMain)->say(main::Uuid{{1}});
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return find("home", kMain) == nullptr; }));
+    ASSERT_TRUE(until([&] { return find("home", kMain) != nullptr; }));
+    find("home", kMain)->say(init());
+    find("home", kMain)->say(main::Uuid{});
+    find("home", kMain)->say(main::ChannelsList{});
+    EXPECT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
+}
+
+TEST_F(SessionLossTest, AServerThatIsStartedAnewTwiceIsNoOtherViewer) {
+    be_connected();
+    for (int times = 2; times <= 4; ++times) {
+        refuses_ = {"home"};
+        const int before = attempts_at("home");
+        end_all_of("home");
+        ASSERT_TRUE(until([&] { return attempts_at("home") > before; }));
+        refuses_.clear();
+        serve_fresh("home");
+        ASSERT_TRUE(until([&] { return diary_.count("connected home") == times; })) << times;
+    }
+    EXPECT_FALSE(diary_.has("over cancelled"));
 }
 
 // --- Moves ---------------------------------------------------------------------------------------
@@ -115,6 +267,33 @@ TEST_F(SessionMoveTest, WhatAHeldChannelKeptComesBeforeWhatArrivesThen) {
     EXPECT_FALSE(diary_.has("lost"));
     ASSERT_NE(find("away", kDisplay), nullptr);
     EXPECT_EQ(attempts_at("away"), 2) << "the display was linked again";
+}
+
+// It goes while its server's next word is looked at.
+TEST_F(SessionMoveTest, AChannelThatWaitsMayBeLeftBehind) {
+    be_connected();
+    find("home", kMain)->say(main::MigrateBeginSeamless{to("away"), 1});
+    ASSERT_TRUE(until([&] {
+        const auto* there = find("away", kMain);
+        return there != nullptr && there->has_heard(main::MigrateDstDoSeamless::kFromClient);
+    }));
+    find("away", kMain)->say(main::MigrateDstSeamlessAck{});
+    ASSERT_TRUE(until([&] { return diary_.has("linked away"); }));
+    // A display more; the target does not answer for it.
+    silent_ = {"away"};
+    const ChannelKey late{wire::ChannelType::display, 2};
+    find("home", kMain)->say(main::ChannelsList{{{late.type, late.id}}});
+    ASSERT_TRUE(until([&] { return find("home", late) != nullptr; }));
+    wire::common::WaitForChannels wait;
+    wait.wait_list.push_back({kDisplay.type, kDisplay.id, 2});
+    find("home", late)->say(wait);
+    find("home", late)->say(wire::common::Migrate{});
+    loop_.run_for(50ms);
+    find("home", kDisplay)->say(display::Mark{});
+    ASSERT_TRUE(
+        until([&] { return diary_.has("problem display:2 has no connection at the target"); }));
+    EXPECT_EQ(session_->state(), FollowerState::moving);
+    EXPECT_EQ(session_->display(2), nullptr);
 }
 
 }  // namespace

@@ -82,8 +82,8 @@ class ServedChannel {
                     Capabilities::of({CommonCapability::auth_selection,
                                       CommonCapability::auth_spice, CommonCapability::mini_header});
                 if (key_.type == ChannelType::main)
-                    offer.channel =
-                        Capabilities::of({wire::main::Capability::semi_seamless_migrate});
+                    offer.channel = Capabilities::of({wire::main::Capability::semi_seamless_migrate,
+                                                      wire::main::Capability::seamless_migrate});
                 run(link_.accept(offer));
             } else if (std::holds_alternative<CheckTicket>(action)) {
                 run(link_.ticket_verdict(verdict_));
@@ -146,6 +146,8 @@ class Diary final : public SessionListener {
     void on_migrate_cancelled() override { words.push_back("cancelled"); }
     void on_problem(const Error& error) override { words.push_back("problem " + error.message); }
     void on_lost(const Error&) override { words.push_back("lost"); }
+    void on_sound_start(const SoundFormat&) override { words.push_back("sound"); }
+    void on_sound_stop() override { words.push_back("silence"); }
     void on_over(const std::optional<Error>& error) override {
         words.push_back(error ? fmt::format("over {}", name_of(error->code)) : "over");
     }
@@ -160,6 +162,7 @@ class SessionTest : public testing::Test {
     SessionTest() {
         environment_.connector = [this](const Endpoint& endpoint, ChannelKey key, bool,
                                         Environment::OnDescriptor answer) {
+            if (silent_.contains(endpoint.host)) return;
             (*loop_).post([this, endpoint, key, answer = std::move(answer)] {
                 answer(connect(endpoint, key));
             });
@@ -226,6 +229,8 @@ class SessionTest : public testing::Test {
     Diary diary_;
     // Nobody listens there.
     std::set<std::string> refuses_;
+    // Nobody answers there, not even with a refusal.
+    std::set<std::string> silent_;
     wire::LinkError verdict_ = wire::LinkError::ok;
     std::optional<Session> session_;
 

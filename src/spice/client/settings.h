@@ -70,6 +70,8 @@ struct Settings {
     std::int32_t glz_window_pixels = std::int32_t{8} << 20;
     // How long a lost connection is tried again; 0: not at all.
     Duration reconnect_for = 60s;
+    // A channel whose connection was good for longer has no trouble any more.
+    Duration trouble_for = 60s;
     // Replaces the host that a server announces for a migration: for networks where the viewer sees
     // other addresses than the hosts do (SPICE_MIG_HOST of spice-gtk).
     std::string migration_host;

@@ -56,16 +56,75 @@ void for_objects(const Json& json, const char* name, const Take& take) {
     }
 }
 
+Json json_of(const PictureStatus& pictures) {
+    return {{"compression", pictures.compression},
+            {"images", pictures.images},
+            {"raw_bytes", pictures.raw_bytes},
+            {"encoded_bytes", pictures.encoded_bytes},
+            {"forms", pictures.forms},
+            {"encode_us", pictures.encode_us},
+            {"videos", pictures.videos},
+            {"frames", pictures.frames},
+            {"stale_pixels", pictures.stale_pixels},
+            {"low_bandwidth", pictures.low_bandwidth},
+            {"bits_per_second", pictures.bits_per_second}};
+}
+
+PictureStatus pictures_of(const Json& json) {
+    PictureStatus pictures;
+    pictures.compression = text(json, "compression");
+    pictures.images = number(json, "images");
+    pictures.raw_bytes = number(json, "raw_bytes");
+    pictures.encoded_bytes = number(json, "encoded_bytes");
+    if (const auto forms = json.find("forms"); forms != json.end() && forms->is_object()) {
+        for (const auto& [name, images] : forms->items()) {
+            if (images.is_number_unsigned())
+                pictures.forms[name] = images.template get<std::uint64_t>();
+        }
+    }
+    pictures.encode_us = number(json, "encode_us");
+    pictures.videos = number(json, "videos");
+    pictures.frames = number(json, "frames");
+    pictures.stale_pixels = number(json, "stale_pixels");
+    pictures.low_bandwidth = flag(json, "low_bandwidth");
+    pictures.bits_per_second = number(json, "bits_per_second");
+    return pictures;
+}
+
+Json json_of(const ChannelStatus& channel) {
+    Json json{{"type", channel.type},
+              {"id", channel.id},
+              {"messages_sent", channel.messages_sent},
+              {"bytes_sent", channel.bytes_sent},
+              {"bytes_received", channel.bytes_received},
+              {"waiting_bytes", channel.waiting_bytes}};
+    if (channel.pictures) json["pictures"] = json_of(*channel.pictures);
+    return json;
+}
+
+ChannelStatus channel_of(const Json& json) {
+    ChannelStatus channel;
+    channel.type = text(json, "type");
+    channel.id = number(json, "id");
+    channel.messages_sent = number(json, "messages_sent");
+    channel.bytes_sent = number(json, "bytes_sent");
+    channel.bytes_received = number(json, "bytes_received");
+    channel.waiting_bytes = number(json, "waiting_bytes");
+    if (const auto pictures = json.find("pictures"); pictures != json.end())
+        channel.pictures = pictures_of(*pictures);
+    return channel;
+}
+
 Json json_of(const ClientStatus& client) {
     Json channels = Json::array();
     for (const ChannelStatus& channel : client.channels)
-        channels.push_back({{"type", channel.type}, {"id", channel.id}});
+        channels.push_back(json_of(channel));
     return {{"id", client.id},
             {"connection_id", client.connection_id},
             {"parked", client.parked},
             {"linked_to_target", client.linked_to_target},
             {"round_trip_us", client.round_trip_us},
-            {"main_bytes_sent", client.main_bytes_sent},
+            {"main", json_of(client.main)},
             {"channels", channels}};
 }
 
@@ -76,10 +135,9 @@ ClientStatus client_of(const Json& json) {
     client.parked = flag(json, "parked");
     client.linked_to_target = flag(json, "linked_to_target");
     client.round_trip_us = number(json, "round_trip_us");
-    client.main_bytes_sent = number(json, "main_bytes_sent");
-    for_objects(json, "channels", [&](const Json& channel) {
-        client.channels.push_back({text(channel, "type"), number(channel, "id")});
-    });
+    if (const auto main = json.find("main"); main != json.end()) client.main = channel_of(*main);
+    for_objects(json, "channels",
+                [&](const Json& channel) { client.channels.push_back(channel_of(channel)); });
     return client;
 }
 
@@ -148,7 +206,10 @@ std::string to_line(const Status& status) {
                             {"raw_bytes", display.raw_bytes},
                             {"encoded_bytes", display.encoded_bytes}});
     }
-    return Json{{"migration", status.migration}, {"clients", clients}, {"displays", displays}}
+    return Json{{"migration", status.migration},
+                {"clients", clients},
+                {"displays", displays},
+                {"flooded_away", status.flooded_away}}
         .dump();
 }
 
@@ -189,6 +250,7 @@ Result<std::variant<Event, Status>> parse_line(std::string_view line) {
     if (json.contains("clients")) {
         Status status;
         status.migration = text(json, "migration");
+        status.flooded_away = number(json, "flooded_away");
         for_objects(json, "clients",
                     [&](const Json& client) { status.clients.push_back(client_of(client)); });
         for_objects(json, "displays",

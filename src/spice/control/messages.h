@@ -27,6 +27,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -63,9 +65,32 @@ struct Event {
     friend bool operator==(const Event&, const Event&) = default;
 };
 
+// What a display channel of a client was sent, and how: since the client linked it.
+struct PictureStatus {
+    // What is asked for, by the client or by the embedder: "auto_glz", "quic", …
+    std::string compression;
+    std::uint64_t images = 0;
+    std::uint64_t raw_bytes = 0;      // their pixels
+    std::uint64_t encoded_bytes = 0;  // what went over the wire for them
+    // What was chosen for them: images as "lz", "jpeg", …; what never was is absent.
+    std::map<std::string, std::uint64_t> forms;
+    std::uint64_t encode_us = 0;     // spent on images and frames
+    std::uint64_t videos = 0;        // areas that go as video now
+    std::uint64_t frames = 0;        // of videos
+    std::uint64_t stale_pixels = 0;  // that wait for room: only their newest content is sent
+    bool low_bandwidth = false;
+    std::uint64_t bits_per_second = 0;  // of the line, as far as it was filled; 0: not measured
+    friend bool operator==(const PictureStatus&, const PictureStatus&) = default;
+};
+
 struct ChannelStatus {
     std::string type;  // "display"
     std::uint64_t id = 0;
+    std::uint64_t messages_sent = 0;
+    std::uint64_t bytes_sent = 0;           // taken by the socket, on this link
+    std::uint64_t bytes_received = 0;       // read from it
+    std::uint64_t waiting_bytes = 0;        // queued, not taken by the socket
+    std::optional<PictureStatus> pictures;  // of display channels
     friend bool operator==(const ChannelStatus&, const ChannelStatus&) = default;
 };
 
@@ -77,8 +102,8 @@ struct ClientStatus {
     // Source of a migration: it is linked to the target.
     bool linked_to_target = false;
     std::uint64_t round_trip_us = 0;  // 0: not measured
-    std::uint64_t main_bytes_sent = 0;
-    std::vector<ChannelStatus> channels;
+    ChannelStatus main;
+    std::vector<ChannelStatus> channels;  // the others
     friend bool operator==(const ClientStatus&, const ClientStatus&) = default;
 };
 
@@ -95,6 +120,8 @@ struct Status {
     std::string migration;  // the state of the source's table: "idle", "linking", "linked", …
     std::vector<ClientStatus> clients;
     std::vector<DisplayStatus> displays;
+    // Connections that were closed before their link, for others to have room: a flood.
+    std::uint64_t flooded_away = 0;
     friend bool operator==(const Status&, const Status&) = default;
 };
 

@@ -29,13 +29,39 @@ TEST(ControlMessages, StatusComesBackAsItWas) {
     client.connection_id = 0xdeadbeef;
     client.linked_to_target = true;
     client.round_trip_us = 250;
-    client.main_bytes_sent = 10;
-    client.channels = {{"display", 0}, {"inputs", 0}};
+    client.main = {"main", 0, 3, 10, 20, 0, std::nullopt};
+    PictureStatus pictures;
+    pictures.compression = "auto_glz";
+    pictures.images = 9;
+    pictures.raw_bytes = 4000;
+    pictures.encoded_bytes = 100;
+    pictures.forms = {{"lz", 4}, {"quic", 5}};
+    pictures.encode_us = 77;
+    pictures.videos = 1;
+    pictures.frames = 30;
+    pictures.stale_pixels = 640;
+    pictures.low_bandwidth = true;
+    pictures.bits_per_second = 9'000'000;
+    client.channels = {{"display", 0, 12, 3000, 40, 500, pictures},
+                       {"inputs", 0, 1, 20, 30, 0, std::nullopt}};
+    status.flooded_away = 5;
     status.clients.push_back(client);
     status.displays.push_back({0, 10, 5, 4000, 100});
     const auto read = parse_line(to_line(status));
     ASSERT_TRUE(read);
     EXPECT_EQ(std::get<Status>(*read), status);
+}
+
+TEST(ControlMessages, AStatusOfOtherTypesIsReadAsFarAsItGoes) {
+    const auto read =
+        parse_line(R"({"clients":[{"main":7,"channels":[{"pictures":[1],"bytes_sent":-1},)"
+                   R"({"pictures":{"forms":{"lz":"x"}}},3]}],"flooded_away":"many"})");
+    ASSERT_TRUE(read);
+    const Status& status = std::get<Status>(*read);
+    ASSERT_EQ(status.clients.size(), 1u);
+    ASSERT_EQ(status.clients[0].channels.size(), 2u);
+    EXPECT_TRUE(status.clients[0].channels[1].pictures->forms.empty());
+    EXPECT_EQ(status.flooded_away, 0u);
 }
 
 TEST(ControlMessages, CommandsAreChecked) {

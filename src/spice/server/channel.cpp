@@ -93,6 +93,13 @@ bool Channel::can_send_small() const {
            output_.waiting() < kMostWaitingSmall;
 }
 
+bool Channel::can_send_shared() const {
+    constexpr std::uint32_t kSharedWindows = 8;
+    constexpr std::size_t kMostWaitingShared = std::size_t{1} << 20;
+    return stage_ == Stage::open && acks_.is_open(kSharedWindows) &&
+           output_.waiting() < kMostWaitingShared;
+}
+
 void Channel::send_encoded(wire::EncodedMessage message) {
     if (stage_ == Stage::open) write_message(std::move(message));
 }
@@ -148,6 +155,7 @@ Result<> Channel::data_came(const SharedBytes& blob) {
     if (has_state_) return {};
     const ByteView state =
         state_key_ ? TRY(unseal(blob.view(), *state_key_, key())) : without_seal(blob.view());
+    only_client_says_ = !state_key_;
     TRY(restore(blob.slice(0, state.size())));
     on_room();
     return {};
@@ -155,6 +163,7 @@ Result<> Channel::data_came(const SharedBytes& blob) {
 
 Result<> Channel::take_state(const SharedBytes& blob) {
     if (!expects_data_ || has_state_) return {};
+    only_client_says_ = false;
     TRY(restore(blob));
     has_state_ = true;
     waits_for_data_ = false;

@@ -115,6 +115,8 @@ class Channel {
     bool can_send() const;
     // Room for a message of a few bytes: more of them may be under way.
     bool can_send_small() const;
+    // Room for what others are sent too, who need not wait for this client: much more.
+    bool can_send_shared() const;
     void hold_input(bool held) { output_.hold_input(held); }
     // Bytes on their way that have not left this process.
     std::size_t waiting() const { return output_.waiting(); }
@@ -133,6 +135,8 @@ class Channel {
     virtual std::uint32_t migrate_flags() const { return 0; }
     virtual Bytes migrate_data() { return {}; }
     virtual Result<> restore(const wire::SharedBytes& blob);
+    // During restore(): nobody but the client has a word for it that the state is another server's.
+    bool only_client_says() const { return only_client_says_; }
     // The state did not come in time.
     virtual void go_without_data() {}
     virtual void ponged(std::uint32_t /*id*/, std::uint64_t /*timestamp*/) {}
@@ -158,6 +162,7 @@ class Channel {
     bool has_state_ = false;  // it came beside the client
     std::optional<StateKey> state_key_;
     bool is_carried_ = false;
+    bool only_client_says_ = false;
 };
 
 }  // namespace segue::spice::server

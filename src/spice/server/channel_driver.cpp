@@ -43,6 +43,17 @@ void ChannelDriver::start() {
     channel_->start();
 }
 
+control::ChannelStatus ChannelDriver::status() const {
+    control::ChannelStatus status;
+    status.type = wire::name_of(channel_->key().type);
+    status.id = channel_->key().id;
+    status.messages_sent = channel_->messages_sent();
+    status.bytes_sent = transport_->bytes_sent();
+    status.bytes_received = transport_->bytes_received();
+    status.waiting_bytes = transport_->waiting();
+    return status;
+}
+
 void ChannelDriver::write(std::vector<wire::SharedBytes> pieces) {
     if (!lost_) transport_->send(std::move(pieces));
 }

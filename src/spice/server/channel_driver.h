@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "spice/control/messages.h"
 #include "spice/server/channel.h"
 #include "spice/server/transport.h"
 
@@ -25,7 +26,8 @@ class ChannelDriver final : public ChannelOutput {
     // Begins to read, and lets the channel say its first words.
     void start();
     Channel& channel() { return *channel_; }
-    const Transport& transport() const { return *transport_; }
+    // What went over its connection.
+    control::ChannelStatus status() const;
     Transport::Gathering gather() { return Transport::Gathering(*transport_); }
 
     void write(std::vector<wire::SharedBytes> pieces) override;

@@ -66,7 +66,7 @@ class Client final : private MainEvents, private Agent::User {
     void channel_came(LinkId link);
     MigrationSource::Ability ability() const;
     std::optional<Duration> round_trip_time() const { return round_trip_; }
-    std::uint64_t bytes_sent() const { return main_driver_->transport().bytes_sent(); }
+    control::ChannelStatus main_status() const { return main_driver_->status(); }
 
     // --- Source of a hand-over ---
     void send_begin(const MigrationDestination& destination, bool seamless);

@@ -204,7 +204,7 @@ Result<> Client::restore_main(const MainState& state) {
     server_.give_state(*this);
     // The agent has talked without its client since: what stood in the middle then is of no use.
     Agent::Carried carried;
-    if (!is_late) carried = {state.blob, state.agent};
+    if (!is_late) carried = {state.blob, state.agent, state.only_client_says};
     server_.devices().agent().restore(id_, *this, carried);
     main_wire::MultiMediaTime time;
     time.time = server_.session().multi_media_time;

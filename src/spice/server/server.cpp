@@ -2,7 +2,6 @@
 #include "spice/server/server.h"
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -332,7 +331,10 @@ void Server::remove_client(ClientId id, const std::string& reason) {
     perform(source_.client_left(id), destination);
     // The next client begins with the mouse mode that every client can do.
     if (clients_.empty()) mouse_mode_ = main_wire::MouseMode::server;
-    if (options_.exit_on_disconnect && *alive_ && clients_.empty() && !destination) ::_exit(0);
+    const bool exits = options_.exit_on_disconnect && *alive_ && clients_.empty() && !destination;
+    // As stock, through the process's exit handlers, which may call whom they like: nothing of ours
+    // is on the stack then.
+    if (exits) home_->post([] { std::exit(0); });
 }
 
 void Server::channel_lost(LinkId link) {
@@ -384,6 +386,9 @@ void Server::tell_status(StatusReply reply) {
     const auto answer = std::make_shared<StatusAnswer>(*home_, std::move(reply));
     control::Status& status = answer->status;
     status.migration = name_of(source_.state());
+    status.flooded_away = admission_->flooded_away();
+    // Where in the answer the channels are that live on a worker: client, channel.
+    std::map<LinkId, std::pair<std::size_t, std::size_t>> on_workers;
     for (const auto& client : clients_) {
         control::ClientStatus made;
         made.id = client->id();
@@ -392,18 +397,33 @@ void Server::tell_status(StatusReply reply) {
         made.linked_to_target = source_.has_linked(client->id());
         if (client->round_trip_time())
             made.round_trip_us = static_cast<std::uint64_t>(to_us(*client->round_trip_time()));
-        made.main_bytes_sent = client->bytes_sent();
-        for (const auto& [link, channel] : client->channels())
-            made.channels.push_back({std::string(wire::name_of(channel.key.type)), channel.key.id});
+        made.main = client->main_status();
+        for (const auto& [link, channel] : client->channels()) {
+            // Of those that live on a worker more is told below, where they are there still.
+            control::ChannelStatus told;
+            if (channel.driver) told = channel.driver->status();
+            told.type = wire::name_of(channel.key.type);
+            told.id = channel.key.id;
+            if (channel.display != nullptr)
+                on_workers[link] = {status.clients.size(), made.channels.size()};
+            made.channels.push_back(std::move(told));
+        }
         status.clients.push_back(std::move(made));
     }
     for (const auto& display : displays_) {
         const std::size_t at = status.displays.size();
         status.displays.push_back({display->id(), 0, 0, 0, 0});
-        display->ask_counters([answer, at](const Display::Counters& counters) {
+        display->ask_counters([answer, at, on_workers](const Display::Counters& counters,
+                                                       const Display::Channels& channels) {
             auto& told = answer->status.displays[at];
             told = {told.id, counters.commands, counters.images, counters.raw_bytes,
                     counters.encoded_bytes};
+            for (const auto& [link, channel] : channels) {
+                const auto place = on_workers.find(link);
+                if (place == on_workers.end()) continue;
+                const auto [client, index] = place->second;
+                answer->status.clients[client].channels[index] = channel;
+            }
         });
     }
 }

@@ -4,6 +4,7 @@
 
 #include <SDL.h>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -65,6 +66,8 @@ bool Application::open() {
     // What desktops match with segue-view.desktop; otherwise it is this program's name.
     SDL_setenv("SDL_VIDEO_X11_WMCLASS", "segue-view", 0);
     SDL_setenv("SDL_VIDEO_WAYLAND_WMCLASS", "segue-view", 0);
+    // Signals are ours, since a kiosk takes no SDL_QUIT.
+    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     // Closing the window and the release key must work, whatever is grabbed.
     SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "0");
     if (SDL_Init(SDL_INIT_VIDEO) != 0) return failed();
@@ -75,11 +78,17 @@ bool Application::open() {
 }
 
 int Application::run() {
+    for (const int signal : {SIGINT, SIGTERM})
+        loop_.on_signal(signal, [this] {
+            was_told_to_end_ = true;
+            leave();
+        });
     poll_timer_->start(kPollInterval);
     statistics_timer_->start(kStatisticsInterval);
     start_session();
     loop_.run();
-    return exit_code_;
+    // Whoever ends it so is not told of a session that was not there just then.
+    return was_told_to_end_ && !shows_failure_ ? 0 : exit_code_;
 }
 
 DisplayWindow* Application::window_of(std::uint32_t sdl_id) {
@@ -94,11 +103,7 @@ DisplayWindow* Application::window_of(std::uint32_t sdl_id) {
 void Application::poll() {
     SDL_Event event;
     while (SDL_PollEvent(&event)) {
-        if (event.type == SDL_QUIT && !options_.kiosk) {
-            leaving_ = true;
-            if (!session_is_over_) return session_->close();
-            return loop_.stop();
-        }
+        if (event.type == SDL_QUIT && !options_.kiosk) return leave();
         handle(event);
         // A frame for each event: a key that is pressed and let go between two would be missed.
         if (first().overlay().is_asking()) first().draw(overlay_);
@@ -109,12 +114,23 @@ void Application::poll() {
     poll_timer_->start(kPollInterval);
 }
 
+void Application::leave() {
+    leaving_ = true;
+    if (!session_is_over_) return session_->close();
+    loop_.stop();
+}
+
 void Application::handle(const SDL_Event& event) {
     if (first().overlay().handle(event)) return;
     switch (event.type) {
         case SDL_WINDOWEVENT: return on_window_event(event.window);
         case SDL_KEYDOWN:
         case SDL_KEYUP: {
+            // Pressed for it, and not held since the guest had it.
+            if (shows_failure_ && event.type == SDL_KEYDOWN && event.key.repeat == 0 &&
+                event.key.keysym.sym == SDLK_ESCAPE) {
+                return leave();
+            }
             DisplayWindow* window = window_of(event.key.windowID);
             const auto action = input_.on_key(event.key);
             if (action && window != nullptr) perform(*action, *window);

@@ -31,6 +31,10 @@ class Application final : public spice::client::SessionListener {
     using MoveManner = spice::client::MoveManner;
     using Selection = spice::wire::agent::Selection;
     using ClipboardType = spice::wire::agent::ClipboardType;
+    struct GuestPointer {
+        spice::client::CursorState state;
+        spice::canvas::SharedImage picture;  // of the state's shape; null: none
+    };
 
     // application_session.cpp: what the session says.
     void on_connected() override;
@@ -70,13 +74,18 @@ class Application final : public spice::client::SessionListener {
     void on_record_stop() override;
 
     void start_session();
+    void remember_home();
     void show_heads(std::uint8_t display, const std::vector<spice::wire::display::Head>& heads);
     void show_picture(std::uint8_t display, const spice::canvas::Rect& damage);
+    void show_pointer(std::uint8_t display, const GuestPointer& pointer);
+    void show_in_place_of_desktops(const GuestPointer& pointer);
+    void show_failure(const Error& error);
 
     // application.cpp: windows and the user.
     DisplayWindow* window_of(std::uint32_t sdl_id);
     DisplayWindow& first() { return *windows_.begin()->second; }
     void poll();
+    void leave();
     void handle(const SDL_Event& event);
     void on_window_event(const SDL_WindowEvent& event);
     void perform(Action action, DisplayWindow& window);
@@ -93,8 +102,9 @@ class Application final : public spice::client::SessionListener {
     const Options& options_;
     spice::client::Settings settings_;
     std::map<HeadKey, std::unique_ptr<DisplayWindow>> windows_;
+    std::map<std::uint8_t, GuestPointer> pointers_;  // by display
     Owned<SDL_Cursor> cursor_;
-    std::shared_ptr<const spice::client::CursorShape> shape_;
+    spice::canvas::SharedImage cursor_picture_;
     net::Resolver resolver_;
     spice::client::Environment environment_;
     std::unique_ptr<spice::client::Session> session_;
@@ -119,6 +129,8 @@ class Application final : public spice::client::SessionListener {
     bool was_connected_ = false;
     bool session_is_over_ = false;
     bool leaving_ = false;
+    bool was_told_to_end_ = false;  // by a signal
+    bool shows_failure_ = false;    // until the user has read it
     int exit_code_ = 1;
 };
 

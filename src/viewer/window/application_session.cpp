@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "viewer/window/application.h"
+#include "viewer/window/pointer.h"
 
 namespace segue::viewer {
 namespace {
@@ -25,6 +26,7 @@ void Application::start_session() {
 
 void Application::on_connected() {
     was_connected_ = true;
+    remember_home();
     set_notice({});
 }
 
@@ -32,8 +34,15 @@ void Application::on_migrate_begin(const Endpoint& target, bool) {
     set_notice("moving to " + target.text(), true);
 }
 
+// Where the next session begins, if there is one: its certificate is another one, too.
+void Application::remember_home() {
+    settings_.endpoint = session_->settings().endpoint;
+    settings_.trust = session_->settings().trust;
+    settings_.all_secure = session_->settings().all_secure;
+}
+
 void Application::on_migrate_done(const Endpoint& home, MoveManner) {
-    settings_.endpoint = home;
+    remember_home();
     // The picture itself says it better, when it has come.
     if (overlay_.notice.starts_with("moving")) set_notice("moved to " + home.text());
 }
@@ -56,7 +65,7 @@ void Application::on_over(const std::optional<Error>& error) {
     sound_.stop();
     sound_.stop_recording();
     if (error) log_error("viewer", "{}", error->message);
-    if (error && error->code == ErrorCode::auth_failed && !leaving_) {
+    if (session_->was_denied() && !leaving_) {
         set_notice(settings_.password.empty() ? "" : "that password is not the right one", true);
         return first().overlay().ask_password(settings_.endpoint.text(),
                                               [this](const std::string& password) {
@@ -69,7 +78,15 @@ void Application::on_over(const std::optional<Error>& error) {
         return restart_timer_->start(kKioskPause);
     }
     exit_code_ = error || !was_connected_ ? 1 : 0;
+    if (error && !leaving_ && !options_.kiosk) return show_failure(*error);
     loop_.stop();
+}
+
+// Whoever did not start the viewer from a terminal reads it here, and nowhere else.
+void Application::show_failure(const Error& error) {
+    shows_failure_ = true;
+    input_.release();
+    set_notice(error.message + " (Escape closes)", true);
 }
 
 void Application::on_name(const std::string& name) {
@@ -144,20 +161,52 @@ void Application::show_heads(std::uint8_t display,
     set_titles();
 }
 
-void Application::on_cursor(ChannelKey, const spice::client::CursorState& state) {
-    if (!state.shape || !state.shape->image) {
+void Application::on_cursor(ChannelKey key, const spice::client::CursorState& state) {
+    GuestPointer& pointer = pointers_[key.id];
+    if (state.shape != pointer.state.shape) {
+        pointer.picture.reset();
+        if (state.shape && state.shape->image) {
+            if (auto picture = pointer_picture(*state.shape))
+                pointer.picture = std::make_shared<const spice::canvas::Image>(std::move(*picture));
+        }
+    }
+    pointer.state = state;
+    show_pointer(key.id, pointer);
+}
+
+// Where the guest says itself where its pointer is, it is drawn there; else the desktop's has the
+// guest's shape.
+void Application::show_pointer(std::uint8_t display, const GuestPointer& pointer) {
+    const bool is_drawn = !input_.is_absolute() && pointer.state.visible && pointer.picture;
+    std::optional<DisplayWindow::Pointer> drawn;
+    if (is_drawn) {
+        drawn = {pointer.picture, pointer.state.x - pointer.state.shape->hot_x,
+                 pointer.state.y - pointer.state.shape->hot_y};
+    }
+    for (const auto& [key, window] : windows_) {
+        if (key.display != display) continue;
+        window->set_pointer(drawn);
+        window->draw(window.get() == &first() ? overlay_ : OverlayText{});
+    }
+    if (input_.is_absolute()) show_in_place_of_desktops(pointer);
+}
+
+void Application::show_in_place_of_desktops(const GuestPointer& pointer) {
+    if (!pointer.picture) {
         SDL_ShowCursor(SDL_ENABLE);
         return;
     }
-    const bool shows = state.visible || options_.local_cursor || options_.shows_hidden_cursor;
+    const bool shows =
+        pointer.state.visible || options_.local_cursor || options_.shows_hidden_cursor;
     SDL_ShowCursor(shows ? SDL_ENABLE : SDL_DISABLE);
-    if (state.shape == shape_ || options_.local_cursor) return;
-    shape_ = state.shape;
-    const auto& image = *shape_->image;
+    if (pointer.picture == cursor_picture_ || options_.local_cursor) return;
+    cursor_picture_ = pointer.picture;
+    const auto& image = *cursor_picture_;
+    const auto& shape = *pointer.state.shape;
     SDL_Surface* surface = SDL_CreateRGBSurfaceWithFormatFrom(
         const_cast<std::uint8_t*>(image.line(0)), image.width(), image.height(), 32, image.stride(),
         SDL_PIXELFORMAT_ARGB8888);
-    Owned<SDL_Cursor> cursor(SDL_CreateColorCursor(surface, shape_->hot_x, shape_->hot_y));
+    Owned<SDL_Cursor> cursor(SDL_CreateColorCursor(surface, shape.hot_x, shape.hot_y));
     SDL_FreeSurface(surface);
     if (cursor) SDL_SetCursor(cursor.get());
     cursor_ = std::move(cursor);
@@ -167,6 +216,14 @@ void Application::on_cursor(ChannelKey, const spice::client::CursorState& state)
 
 void Application::on_mouse_mode(spice::wire::main::MouseMode mode) {
     input_.set_absolute(mode == spice::wire::main::MouseMode::client);
+    if (!input_.is_absolute()) {
+        // The desktop's own, until it is grabbed.
+        SDL_SetCursor(SDL_GetDefaultCursor());
+        SDL_ShowCursor(SDL_ENABLE);
+        cursor_picture_.reset();
+    }
+    for (const auto& [display, pointer] : pointers_)
+        show_pointer(display, pointer);
     set_titles();
 }
 

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <string_view>
+#include <vector>
+
+#include "viewer/window/pointer.h"
 
 namespace segue::viewer {
 
@@ -92,6 +95,41 @@ SDL_Rect DisplayWindow::place() const {
             shown_height};
 }
 
+void DisplayWindow::set_pointer(std::optional<Pointer> pointer) {
+    const bool is_other = pointer && (!pointer_ || pointer_->picture != pointer->picture);
+    pointer_ = std::move(pointer);
+    if (!is_other) return;
+    const Image& picture = *pointer_->picture;
+    const auto width = static_cast<std::size_t>(picture.width());
+    std::vector<std::uint32_t> pixels;
+    for (std::int32_t y = 0; y < picture.height(); ++y) {
+        const auto* line = reinterpret_cast<const std::uint32_t*>(picture.line(y));
+        for (std::size_t x = 0; x < width; ++x)
+            pixels.push_back(unmultiplied(line[x]));
+    }
+    pointer_texture_.reset(SDL_CreateTexture(renderer_.get(), SDL_PIXELFORMAT_ARGB8888,
+                                             SDL_TEXTUREACCESS_STATIC, picture.width(),
+                                             picture.height()));
+    if (!pointer_texture_) return;
+    SDL_SetTextureBlendMode(pointer_texture_.get(), SDL_BLENDMODE_BLEND);
+    SDL_UpdateTexture(pointer_texture_.get(), nullptr, pixels.data(), static_cast<int>(width * 4));
+}
+
+void DisplayWindow::draw_pointer(const SDL_Rect& place) {
+    if (!pointer_ || !pointer_texture_ || width_ == 0 || height_ == 0) return;
+    const Image& picture = *pointer_->picture;
+    const auto scaled = [](std::int64_t value, int to, int from) {
+        return static_cast<int>(value * to / from);
+    };
+    const SDL_Rect to{place.x + scaled(pointer_->x - shown_.left, place.w, width_),
+                      place.y + scaled(pointer_->y - shown_.top, place.h, height_),
+                      scaled(picture.width(), place.w, width_),
+                      scaled(picture.height(), place.h, height_)};
+    SDL_RenderSetClipRect(renderer_.get(), &place);
+    SDL_RenderCopy(renderer_.get(), pointer_texture_.get(), nullptr, &to);
+    SDL_RenderSetClipRect(renderer_.get(), nullptr);
+}
+
 void DisplayWindow::draw(const OverlayText& text) {
     SDL_SetRenderDrawColor(renderer_.get(), 0, 0, 0, 255);
     SDL_RenderClear(renderer_.get());
@@ -101,6 +139,7 @@ void DisplayWindow::draw(const OverlayText& text) {
         SDL_SetTextureScaleMode(texture_.get(),
                                 to.w < width_ ? SDL_ScaleModeLinear : SDL_ScaleModeNearest);
         SDL_RenderCopy(renderer_.get(), texture_.get(), nullptr, &to);
+        draw_pointer(to);
     }
     overlay_->draw(text);
     SDL_RenderPresent(renderer_.get());

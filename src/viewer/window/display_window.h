@@ -44,6 +44,13 @@ class DisplayWindow {
     void set_area(const spice::canvas::Rect& area) { area_ = area; }
     // Takes over what has changed. True when the guest's size is another one now.
     bool upload(const spice::canvas::Image& image, const spice::canvas::Rect& damage);
+    // The guest's own pointer, where the desktop's is not in its place; nothing: none. `x` and `y`:
+    // of its left upper corner, in the surface. The picture is that of pointer_picture().
+    struct Pointer {
+        spice::canvas::SharedImage picture;
+        std::int32_t x = 0, y = 0;
+    };
+    void set_pointer(std::optional<Pointer> pointer);
     void draw(const OverlayText& text);
 
     // Where this point of the window is in the guest's surface.
@@ -69,12 +76,15 @@ class DisplayWindow {
   private:
     DisplayWindow(HeadKey key, Owned<SDL_Window> window, Owned<SDL_Renderer> renderer);
     SDL_Rect place() const;
+    void draw_pointer(const SDL_Rect& place);
 
     HeadKey key_;
     Owned<SDL_Window> window_;
     Owned<SDL_Renderer> renderer_;
     std::unique_ptr<Overlay> overlay_;
     Owned<SDL_Texture> texture_;
+    std::optional<Pointer> pointer_;
+    Owned<SDL_Texture> pointer_texture_;
     spice::canvas::Rect area_;
     spice::canvas::Rect shown_;  // of the surface, with the size of the texture
     int width_ = 0;

@@ -38,6 +38,7 @@ class Input {
 
     // Relative movements need the pointer for themselves.
     void set_absolute(bool absolute);
+    bool is_absolute() const { return absolute_; }
     bool is_grabbed() const { return grabbed_; }
     void release();
     // The guest's own lights.

@@ -37,6 +37,35 @@ constexpr std::array<std::uint16_t, 98> kFromA = {
 constexpr std::array<std::uint16_t, 8> kModifiers = {
     0x1d, 0x2a, 0x38, kExtended | 0x5b, kExtended | 0x1d, 0x36, kExtended | 0x38, kExtended | 0x5c};
 
+// Keys of other countries, and of media. QEMU 7.2 has none for F13 and on, so those are not here.
+struct Other {
+    int usage;
+    std::uint16_t code;
+};
+constexpr Other kOthers[] = {
+    // keypad = and the Brazilian keypad's separator
+    {103, 0x59},
+    {133, 0x7e},
+    // international 1 to 5: ro (and the Brazilian /), hiragana and katakana, yen, henkan, muhenkan
+    {135, 0x73},
+    {136, 0x70},
+    {137, 0x7d},
+    {138, 0x79},
+    {139, 0x7b},
+    // languages 1 to 4: hangul, hanja, katakana, hiragana
+    {144, 0x72},
+    {145, 0x71},
+    {146, 0x78},
+    {147, 0x77},
+    // mute, louder, softer; next, previous, stop, play: the last four are SDL's own numbers
+    {127, kExtended | 0x20},
+    {128, kExtended | 0x30},
+    {129, kExtended | 0x2e},
+    {258, kExtended | 0x19},
+    {259, kExtended | 0x10},
+    {260, kExtended | 0x24},
+    {261, kExtended | 0x22}};
+
 }  // namespace
 
 std::uint32_t xt_scan_code(int usb_usage) {
@@ -47,6 +76,9 @@ std::uint32_t xt_scan_code(int usb_usage) {
     if (usb_usage >= kFirstModifier &&
         usb_usage < kFirstModifier + static_cast<int>(kModifiers.size()))
         code = kModifiers[static_cast<std::size_t>(usb_usage - kFirstModifier)];
+    for (const Other& other : kOthers) {
+        if (other.usage == usb_usage) code = other.code;
+    }
     return code & kExtended ? 0xe0u | (code & 0xffu) << 8 : code;
 }
 

@@ -90,7 +90,11 @@ void Overlay::lay_out(const OverlayText& text) {
     if (text.notice.empty()) return;
     ImGui::SetNextWindowPos({size.x / 2, size.y - kMargin}, ImGuiCond_Always, {0.5f, 1.0f});
     ImGui::SetNextWindowBgAlpha(0.75f);
-    if (ImGui::Begin("notice", nullptr, kPlain)) ImGui::TextUnformatted(text.notice.c_str());
+    if (ImGui::Begin("notice", nullptr, kPlain)) {
+        ImGui::PushTextWrapPos(std::max(size.x - 4 * kMargin, 10 * kMargin));
+        ImGui::TextUnformatted(text.notice.c_str());
+        ImGui::PopTextWrapPos();
+    }
     ImGui::End();
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "spice/canvas/draw.h"
@@ -83,6 +84,8 @@ class Renderer {
         canvas::Rect box;
         canvas::Region region;
         ImageHolder mask;
+        canvas::Mask cut;
+        std::optional<canvas::Stencil> stencil;
     };
     Result<Drawing> begin(const wire::display::DrawBase& base,
                           const wire::display::Mask* mask = nullptr);

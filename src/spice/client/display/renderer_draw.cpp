@@ -51,16 +51,19 @@ Result<Renderer::Drawing> Renderer::begin(const display::DrawBase& base,
     drawing.box = to_canvas(base.box);
     const std::vector<canvas::Rect> rects = to_canvas(base.clip.rects);
     const std::span<const canvas::Rect> clip(rects);
-    canvas::Mask cut;
+    canvas::Mask& cut = drawing.cut;
     if (mask != nullptr && mask->bitmap) {
         drawing.mask = TRY(images_.get_mask(*mask->bitmap));
         cut.bitmap = drawing.mask.get();
         cut.inverted = has(mask->flags, display::MaskFlags::invers);
         cut.origin = to_canvas(mask->position);
     }
-    drawing.region =
-        canvas::draw_region(*drawing.target, drawing.box,
-                            clip_pointer(clip, base.clip.type == display::ClipType::rects), cut);
+    canvas::DrawArea area =
+        canvas::draw_area(*drawing.target, drawing.box,
+                          clip_pointer(clip, base.clip.type == display::ClipType::rects), cut);
+    drawing.region = std::move(area.region);
+    if (area.needs_stencil)
+        drawing.stencil = TRY(canvas::Stencil::make(*drawing.target, drawing.region));
     return drawing;
 }
 
@@ -85,11 +88,13 @@ Result<Renderer::HeldBrush> Renderer::brush_of(const display::Brush& brush,
 bool Renderer::is_whole_surface(const Drawing& drawing, const canvas::Image* picture,
                                 const canvas::Rect& area, Rop rop) {
     const canvas::Rect whole = drawing.target->bounds();
-    return picture != nullptr && rop == Rop::copy && area == whole && drawing.box == whole &&
-           picture->is_alike(*drawing.target) && drawing.region.covers(whole);
+    return picture != nullptr && !drawing.stencil && rop == Rop::copy && area == whole &&
+           drawing.box == whole && picture->is_alike(*drawing.target) &&
+           drawing.region.covers(whole);
 }
 
 void Renderer::finish(const display::DrawBase& base, const Drawing& drawing) {
+    if (drawing.stencil) drawing.stencil->put_back(*drawing.target, drawing.box, drawing.cut);
     if (surfaces_.is_primary(base.surface_id)) surfaces_.drawn(drawing.region);
 }
 

@@ -238,6 +238,19 @@ TEST_F(RendererTest, TheImageCacheIsBounded) {
     EXPECT_EQ(cache.pixels(), 0);
 }
 
+// A picture of one pixel takes two hundred bytes.
+TEST_F(RendererTest, TheImageCacheIsBoundedInPictures) {
+    ImageCache cache(std::int64_t{1} << 40);
+    const auto dot = std::make_shared<const canvas::Image>(
+        canvas::Image::create(canvas::Format::xrgb32, 1, 1).value());
+    for (std::uint64_t id = 0; id < ImageCache::kMaxImages; ++id)
+        ASSERT_TRUE(cache.put(id, dot));
+    ASSERT_TRUE(cache.put(0, dot)) << "in the place of another";
+    EXPECT_EQ(cache.put(ImageCache::kMaxImages, dot).error().code, ErrorCode::limit_exceeded);
+    cache.erase(7);
+    EXPECT_TRUE(cache.put(ImageCache::kMaxImages, dot));
+}
+
 TEST_F(RendererTest, ASwitchKeepsThePictureUntilTheNewOneIsComplete) {
     ASSERT_TRUE(create(0, 4, 4, true));
     ASSERT_TRUE(feed(fill(0, {0, 0, 4, 4}, 0x1)));

@@ -17,6 +17,10 @@ Result<> ImageCache::put(std::uint64_t id, canvas::SharedImage image) {
         return fail(ErrorCode::limit_exceeded,
                     "the server caches more than the {} pixels that it was told of", max_pixels_);
     }
+    if (images_.size() >= kMaxImages) {
+        return fail(ErrorCode::limit_exceeded, "the server caches more than {} pictures",
+                    kMaxImages);
+    }
     pixels_ += pixels;
     images_.emplace(id, std::move(image));
     return {};

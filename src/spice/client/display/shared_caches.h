@@ -23,6 +23,8 @@ class ImageCache {
         const auto found = images_.find(id);
         return found == images_.end() ? nullptr : found->second;
     }
+    // Each costs its pixels and some 200 bytes besides, so their number is bounded, too: 50 MiB.
+    static constexpr std::size_t kMaxImages = std::size_t{1} << 18;
     // Errors: limit_exceeded when the server has put in more than was announced.
     Result<> put(std::uint64_t id, canvas::SharedImage image);
     void erase(std::uint64_t id);

@@ -13,7 +13,28 @@ std::int32_t ahead(std::uint32_t time, std::uint32_t now) {
 }  // namespace
 
 void StreamPacer::create(std::uint32_t stream) {
+    destroy(stream);
     streams_[stream] = {};
+}
+
+void StreamPacer::destroy(std::uint32_t stream) {
+    const auto found = streams_.find(stream);
+    if (found == streams_.end()) return;
+    while (!found->second.waiting.empty())
+        take_first(found->second);
+    streams_.erase(found);
+}
+
+void StreamPacer::clear() {
+    streams_.clear();
+    waiting_bytes_ = 0;
+}
+
+StreamPacer::Frame StreamPacer::take_first(Stream& stream) {
+    Frame frame = std::move(stream.waiting.front().frame);
+    stream.waiting.pop_front();
+    waiting_bytes_ -= frame.body.size();
+    return frame;
 }
 
 void StreamPacer::ask(const wire::display::StreamActivateReport& request) {
@@ -41,15 +62,13 @@ void StreamPacer::add(std::uint32_t stream, std::uint32_t frame_time, Frame fram
     }
     auto& waiting = found->second.waiting;
     if (!paced || delay > kMaxAheadMs) {
-        for (Waiting& one : waiting)
-            ready_.push_back(std::move(one.frame));
-        waiting.clear();
+        while (!waiting.empty())
+            ready_.push_back(take_first(found->second));
         return ready_.push_back(std::move(frame));
     }
+    waiting_bytes_ += frame.body.size();
     waiting.push_back({frame_time, std::move(frame)});
-    if (waiting.size() <= kMaxWaiting) return;
-    ready_.push_back(std::move(waiting.front().frame));
-    waiting.pop_front();
+    if (waiting.size() > kMaxWaiting) ready_.push_back(take_first(found->second));
 }
 
 std::vector<StreamPacer::Frame> StreamPacer::take_due(std::uint32_t media_time, bool paced) {
@@ -59,12 +78,12 @@ std::vector<StreamPacer::Frame> StreamPacer::take_due(std::uint32_t media_time, 
         while (!waiting.empty() && (!paced || ahead(waiting.front().time, media_time) <= 0)) {
             const bool overtaken =
                 paced && waiting.size() > 1 && ahead(waiting[1].time, media_time) <= 0;
+            Frame frame = take_first(stream);
             if (!overtaken) {
-                due.push_back(std::move(waiting.front().frame));
+                due.push_back(std::move(frame));
             } else if (stream.report) {
                 ++stream.report->drops;
             }
-            waiting.pop_front();
         }
     }
     return due;

@@ -27,8 +27,8 @@ class StreamPacer {
     static constexpr std::int32_t kMaxAheadMs = 5000;
 
     void create(std::uint32_t stream);
-    void destroy(std::uint32_t stream) { streams_.erase(stream); }
-    void clear() { streams_.clear(); }
+    void destroy(std::uint32_t stream);
+    void clear();
     // The server asks for reports on a stream.
     void ask(const wire::display::StreamActivateReport& request);
 
@@ -37,6 +37,8 @@ class StreamPacer {
              bool paced);
     // The frames to show now, in order. What is late and has a successor that is due is dropped.
     std::vector<Frame> take_due(std::uint32_t media_time, bool paced);
+    // Of the frames that wait.
+    std::size_t waiting_bytes() const { return waiting_bytes_; }
     // Milliseconds until the next frame is due; nothing when none waits.
     std::optional<std::uint32_t> next_due_ms(std::uint32_t media_time) const;
     // Reports that are due. `audio_delay`: ms until what arrives now is heard, or kNoSound.
@@ -65,7 +67,10 @@ class StreamPacer {
         std::optional<Report> report;
     };
 
+    Frame take_first(Stream& stream);
+
     std::map<std::uint32_t, Stream> streams_;
+    std::size_t waiting_bytes_ = 0;
     std::vector<Frame> ready_;
 };
 

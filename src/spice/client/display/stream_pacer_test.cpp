@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 namespace segue::spice::client {
 namespace {
 
@@ -72,6 +74,30 @@ TEST(StreamPacerTest, TimeGoesRound) {
     pacer.add(1, 5, frame(1), 0xfffffff0, true);
     EXPECT_EQ(pacer.next_due_ms(0xfffffff0), 21u);
     EXPECT_EQ(names(pacer.take_due(5, true)), Names{1});
+}
+
+TEST(StreamPacerTest, WhatWaitsIsCounted) {
+    StreamPacer pacer;
+    const auto large = [](std::uint16_t number) {
+        StreamPacer::Frame made = frame(number);
+        made.body = wire::SharedBytes::take(Bytes(1000));
+        return made;
+    };
+    pacer.create(1);
+    pacer.create(2);
+    for (const std::uint32_t stream : {1u, 1u, 1u, 2u})
+        pacer.add(stream, 1400, large(1), 1000, true);
+    EXPECT_EQ(pacer.waiting_bytes(), 4000u);
+    pacer.destroy(2);
+    EXPECT_EQ(pacer.waiting_bytes(), 3000u);
+    pacer.add(1, 2000, large(2), 1000, true);
+    std::ignore = pacer.take_due(1400, true);
+    EXPECT_EQ(pacer.waiting_bytes(), 1000u) << "two were overtaken, one is shown";
+    pacer.add(1, 2100, large(3), 1400, false);
+    EXPECT_EQ(pacer.waiting_bytes(), 0u) << "without sound nothing waits";
+    pacer.add(1, 2200, large(4), 1400, true);
+    pacer.clear();
+    EXPECT_EQ(pacer.waiting_bytes(), 0u);
 }
 
 TEST(StreamPacerTest, WhatWaitsIsBounded) {

@@ -39,12 +39,15 @@ Agent::Agent(Loop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)) {
     wait_bound_ = loop_.make_timer([this] { wait_no_longer(); });
 }
 
-Agent::~Agent() = default;
+Agent::~Agent() {
+    *alive_ = false;
+}
 
 // --- The device ---------------------------------------------------------------------------------
 
 Result<> Agent::attach(std::unique_ptr<CharDevice> device) {
     if (port_) return fail(ErrorCode::exists, "there is an agent already");
+    broken_port_.reset();  // the guest has opened it anew
     DevicePort::Owner& owner = *this;
     port_ = std::make_unique<DevicePort>(std::move(device), loop_, owner);
     reader_ = {};
@@ -68,8 +71,13 @@ Result<> Agent::attach(std::unique_ptr<CharDevice> device) {
 }
 
 void Agent::detach() {
+    broken_port_.reset();
     if (!port_) return;
     port_.reset();
+    forget_agent();
+}
+
+void Agent::forget_agent() {
     reader_ = {};
     speaker_ = 0;
     mice_.clear();
@@ -85,8 +93,21 @@ void Agent::detach() {
 // port is opened anew.
 void Agent::broken(const std::string& why) {
     log_warning("spice", "the guest's agent is disconnected: {}", why);
-    port_->device().set_connected(false);
-    detach();
+    std::unique_ptr<DevicePort> port = std::move(port_);
+    port->set_running(false);
+    forget_agent();
+    broken_port_ = std::move(port);
+    // Not from inside the device's own call: QEMU does not expect to be closed there.
+    loop_.post([this, alive = alive_] {
+        if (*alive) close_broken();
+    });
+}
+
+void Agent::close_broken() {
+    if (!broken_port_) return;
+    // The device may take itself away from inside the call.
+    const std::unique_ptr<DevicePort> port = std::move(broken_port_);
+    port->device().set_connected(false);
 }
 
 void Agent::set_running(bool running) {

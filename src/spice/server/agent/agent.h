@@ -118,6 +118,8 @@ class Agent final : private DevicePort::Owner {
     void device_readable() override;
     void device_took(Payer payer, std::uint32_t tokens) override;
     void device_has_room() override {}
+    void forget_agent();
+    void close_broken();
 
     Session* find(ClientId id);
     void reset(Session& session);
@@ -148,6 +150,8 @@ class Agent final : private DevicePort::Owner {
     AgentRules rules_;
     bool running_ = false;
     std::unique_ptr<DevicePort> port_;
+    // Of an agent that broke its protocol: to be closed.
+    std::unique_ptr<DevicePort> broken_port_;
     AgentReader reader_;
     AgentFilter from_agent_;
     std::map<ClientId, Session> sessions_;
@@ -160,10 +164,12 @@ class Agent final : private DevicePort::Owner {
     std::set<ClientId> expected_;
     std::set<ClientId> late_;  // expected no more, and not here
     std::unique_ptr<Timer> wait_bound_;
+    bool is_wait_bound_ = false;  // the timer runs
     // What clients brought, until the others are here, too, and the port opens.
     std::map<ClientId, Carried> arrived_;
     std::unique_ptr<Timer> patience_;
     std::uint32_t captures_ = 0;  // of the move under way
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace segue::spice::server

@@ -92,15 +92,23 @@ Agent::Carried Agent::capture(ClientId id) {
 void Agent::expect(ClientId id) {
     expected_.insert(id);
     if (port_) port_->set_held(true);
+    bound_the_wait();
 }
 
 // A client that hangs must not keep the agent, and with it the pointer, from others.
 void Agent::bound_the_wait() {
-    if (expected_.empty() || sessions_.empty() || !running_) return wait_bound_->cancel();
-    wait_bound_->start(kOthersPatience);
+    const bool waits = !expected_.empty() && !sessions_.empty() && running_;
+    // Who comes meanwhile makes it no longer.
+    if (std::exchange(is_wait_bound_, waits) == waits) return;
+    if (waits) {
+        wait_bound_->start(kOthersPatience);
+    } else {
+        wait_bound_->cancel();
+    }
 }
 
 void Agent::wait_no_longer() {
+    is_wait_bound_ = false;
     for (const ClientId id : std::set<ClientId>(expected_)) {
         log_warning("spice", "the guest's agent: client {} brings no state: others go on", id);
         late_.insert(id);
@@ -120,6 +128,9 @@ void Agent::expect_no_more(ClientId id) {
     if (expected_.erase(id) == 0 || !expected_.empty()) return;
     take_arrived();
     if (port_) port_->set_held(false);
+    if (const Result<> done = pass_on_held(); !done)
+        log_warning("spice", "the guest's agent: {}", done.error().message);
+    bound_the_wait();
 }
 
 void Agent::restore(ClientId id, User& user, const Carried& carried) {

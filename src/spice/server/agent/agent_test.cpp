@@ -300,10 +300,26 @@ TEST_F(AgentTest, AnAgentThatBreaksItsProtocolIsTakenAway) {
         guest_.says = bad;
         agent_->wakeup();
         EXPECT_FALSE(agent_->is_attached());
-        EXPECT_FALSE(guest_.connected);
+        EXPECT_TRUE(guest_.connected) << "not from inside its own call";
         agent_->wakeup();
+        EXPECT_TRUE(loop_.run_until([&] { return !guest_.connected; }));
     }
     EXPECT_EQ(user_.disconnected, 3);
+}
+
+TEST_F(AgentTest, AnAgentThatComesBackBeforeItWasClosedStays) {
+    begin();
+    guest_.says = chunk(9, numbered(30));
+    agent_->wakeup();
+    EXPECT_FALSE(agent_->is_attached());
+    guest_.says.clear();
+    agent_->detach();
+    attach(*agent_);
+    bool is_later = false;
+    (*loop_).post([&] { is_later = true; });
+    EXPECT_TRUE(loop_.run_until([&] { return is_later; }));
+    EXPECT_TRUE(guest_.connected);
+    EXPECT_TRUE(agent_->is_attached());
 }
 
 TEST_F(AgentTest, PositionsAreReplacedButNoButtonIsLost) {
@@ -540,6 +556,32 @@ TEST_F(SeveralMove, AClientThatHangsDoesNotKeepTheAgentFromOthers) {
     after->restore(2, users_[2], states_[2]);
     EXPECT_EQ(users_[2].connected, connected + 1);
     EXPECT_EQ(guest_.taken, chunk(VDP_CLIENT_PORT, word));
+}
+
+// Nor one that begins to come when the other is here already, however many try.
+TEST_F(SeveralMove, AClientThatBeginsToComeDoesNotKeepTheAgentEither) {
+    auto after = target();
+    after->expect_no_more(2);
+    after->restore(1, users_[1], states_[1]);
+    after->expect(3);
+    const Bytes word = message(VD_AGENT_REPLY, numbered(8));
+    after->join(4, users_[4]);
+    ASSERT_TRUE(after->start(4, ~0u));
+    guest_.taken.clear();
+    ASSERT_TRUE(after->data(4, SharedBytes::copy(word)));
+    EXPECT_TRUE(guest_.taken.empty());
+    ClientId next = 5;
+    const auto again = [&] {
+        after->join(next, users_[next]);
+        ++next;
+    };
+    std::unique_ptr<Timer> timer;
+    timer = (*loop_).make_timer([&] {
+        again();
+        timer->start(500ms);
+    });
+    timer->start(500ms);
+    EXPECT_TRUE(loop_.run_until([&] { return !guest_.taken.empty(); }, 20s));
 }
 
 TEST_F(AgentTest, WhatOnlyAClientSaysPassesByNoRule) {

@@ -66,7 +66,7 @@ class FakeOutput final : public ChannelOutput {
         while (auto message = reader_.next().value())
             messages.push_back(std::move(*message));
     }
-    std::size_t waiting() const override { return blocked ? Channel::kMostWaiting : 0; }
+    std::size_t waiting() const override { return blocked ? waits : 0; }
     void hold_input(bool held) override { held_input = held; }
 
     // The first message with this number that was not taken yet.
@@ -83,6 +83,7 @@ class FakeOutput final : public ChannelOutput {
     }
 
     bool blocked = false;
+    std::size_t waits = Channel::kMostWaiting;  // where it is blocked
     bool held_input = false;
     std::deque<wire::IncomingMessage> messages;
 

@@ -342,8 +342,8 @@ void Display::for_displays(const Action& action) {
 
 void Display::surface_created(const Surface& surface) {
     if (surface.id == 0) {
-        // A driver that tells its monitors tells those of its new screen, too.
-        if (!driver_tells_monitors_) guest_->reset_monitors(most_monitors_);
+        // A driver that tells its monitors tells those of its new screen, too: soon, or never.
+        guest_->reset_monitors(most_monitors_, driver_tells_monitors_);
         embedder_draws_.store(surface.group == kEmbedderGroup);
     }
     for_displays([&](DisplayChannel& channel) { channel.surface_created(surface.id); });
@@ -454,12 +454,18 @@ void Display::count(const DisplayChannel& channel, Counters& counters) {
     counters.encoded_bytes += channel.encoder().encoded_bytes();
 }
 
-void Display::ask_counters(std::function<void(const Counters&)> answer) {
+void Display::ask_counters(std::function<void(const Counters&, const Channels&)> answer) {
     worker_.post([this, answer = std::move(answer)] {
         Counters counters = gone_;
         counters.commands = guest_->commands_taken();
         for_displays([&](DisplayChannel& channel) { count(channel, counters); });
-        home_.post([answer, counters] { answer(counters); });
+        Channels channels;
+        for (const auto& [link, client] : clients_) {
+            control::ChannelStatus& status = channels[link] = client.driver->status();
+            if (client.display != nullptr) status.pictures = client.display->status();
+        }
+        home_.post(
+            [answer, counters, channels = std::move(channels)] { answer(counters, channels); });
     });
 }
 

@@ -112,9 +112,11 @@ class Display final : private DisplayListener {
         std::uint64_t raw_bytes = 0;
         std::uint64_t encoded_bytes = 0;
     };
+    // Of those that are here.
+    using Channels = std::map<LinkId, control::ChannelStatus>;
     // Since the display was made. The answer is called on the home loop, which does not wait for
     // the worker; it is dropped with the display.
-    void ask_counters(std::function<void(const Counters&)> answer);
+    void ask_counters(std::function<void(const Counters&, const Channels&)> answer);
 
   private:
     Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks);

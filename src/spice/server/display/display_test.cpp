@@ -33,7 +33,8 @@ TEST(Display, AQuestionForItsCountersWaitsForNoWorker) {
     {
         const std::lock_guard lock(device.gate);
         display->start();
-        display->ask_counters([&](const Display::Counters& counters) { answer = counters; });
+        display->ask_counters(
+            [&](const Display::Counters& counters, const auto&) { answer = counters; });
         home.run_for(5ms);
         EXPECT_FALSE(answer.has_value());
     }
@@ -89,7 +90,8 @@ class DisplayAtItsEnd : public testing::Test {
     }
     std::uint64_t commands() {
         std::optional<std::uint64_t> answer;
-        display_->ask_counters([&](const Display::Counters& now) { answer = now.commands; });
+        display_->ask_counters(
+            [&](const Display::Counters& now, const auto&) { answer = now.commands; });
         EXPECT_TRUE(home_.run_until([&] { return answer.has_value(); }));
         return *answer;
     }

@@ -3,6 +3,7 @@
 // are answered although the home thread is busy.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,7 +48,12 @@ class Admission {
     void link_arrived(std::uint32_t connection_id, std::uint64_t link);
     std::set<std::uint64_t> links_on_their_way(std::uint32_t connection_id) const;
 
+    // Connections that were closed before their link, for others to have room.
+    void flooded() { flooded_.fetch_add(1, std::memory_order_relaxed); }
+    std::uint64_t flooded_away() const { return flooded_.load(std::memory_order_relaxed); }
+
   private:
+    std::atomic<std::uint64_t> flooded_{0};
     mutable std::mutex mutex_;
     std::shared_ptr<const LinkRules> rules_ = std::make_shared<LinkRules>();
     std::multiset<std::uint32_t> sessions_;

@@ -137,6 +137,7 @@ class LinkServer::Session {
     void decide(const wire::LinkRequested& asked) {
         rules_ = server_.admission_->rules();
         asked_ = asked;
+        if (server_.admission_->has_session(asked.connection_id)) server_.places_.know(id_);
         const ChannelKey key{asked.channel_type, asked.channel_id};
         const auto rule = rules_->channels.find(key);
         if (rule != rules_->channels.end()) {
@@ -391,11 +392,6 @@ void LinkServer::add(net::Descriptor socket, bool tls, bool skip_auth) {
 }
 
 void LinkServer::accept(net::Descriptor socket, bool tls, bool skip_auth) {
-    if (sessions_.size() >= kMostLinking) {
-        log_warning("spice", "more than {} connections wait for their link: the oldest is closed",
-                    kMostLinking);
-        sessions_.erase(sessions_.begin());
-    }
     net::set_tcp_options(socket.get());
     auto transport = std::make_unique<Transport>(std::move(socket));
     if (tls) {
@@ -411,6 +407,7 @@ void LinkServer::accept(net::Descriptor socket, bool tls, bool skip_auth) {
         transport->set_filter(std::move(*filter));
     }
     const LinkId id = ++last_link_;
+    make_room(id, net::SocketAddress::peer_of(transport->descriptor()));
     auto& session = sessions_[id];
     session = std::make_unique<Session>(*this, id, std::move(transport), tls, skip_auth);
     session->start();
@@ -473,7 +470,22 @@ void LinkServer::tell(const control::Event& event) {
     });
 }
 
+void LinkServer::make_room(LinkId link, const net::SocketAddress& peer) {
+    const std::optional<LinkId> leaving = places_.add(link, LinkingPlaces::origin_of(peer));
+    if (!leaving) return;
+    sessions_.erase(*leaving);
+    admission_->flooded();
+    // A flood must not fill the log.
+    const std::uint64_t closed = places_.closed();
+    if ((closed & (closed - 1)) != 0) return;
+    log_warning("spice",
+                "{} connections closed before their link, the last for one from {}: of one address "
+                "at most {} are linked at a time, {} of all",
+                closed, peer.text(), LinkingPlaces::kMostOfOne, LinkingPlaces::kMost);
+}
+
 void LinkServer::drop(LinkId link) {
+    places_.remove(link);
     sessions_.erase(link);
 }
 

@@ -13,6 +13,7 @@
 #include "net/tls.h"
 #include "spice/server/control_server.h"
 #include "spice/server/link/admission.h"
+#include "spice/server/link/linking_places.h"
 #include "spice/server/link/ticket_key.h"
 #include "spice/server/linked_socket.h"
 #include "spice/server/loop_thread.h"
@@ -21,8 +22,6 @@ namespace segue::spice::server {
 
 class LinkServer {
   public:
-    // Connections in their handshake; the oldest gives way to a new one.
-    static constexpr std::size_t kMostLinking = 128;
     static constexpr Duration kLinkTime = 20s;
 
     // Called on the home loop.
@@ -62,6 +61,7 @@ class LinkServer {
 
     void accept(net::Descriptor socket, bool tls, bool skip_auth);
     ControlServer::Handlers control_handlers();
+    void make_room(LinkId link, const net::SocketAddress& peer);
     void drop(LinkId link);
     void make_keys();
 
@@ -77,6 +77,7 @@ class LinkServer {
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     bool is_door_open_ = true;
     std::map<LinkId, std::unique_ptr<Session>> sessions_;
+    LinkingPlaces places_;
     LinkId last_link_ = 0;
     std::unique_ptr<Timer> key_timer_;
     std::unique_ptr<ControlServer> control_;

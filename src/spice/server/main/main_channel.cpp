@@ -92,7 +92,9 @@ Bytes MainChannel::migrate_data() {
 }
 
 Result<> MainChannel::restore(const wire::SharedBytes& blob) {
-    return events_.restore_main(TRY(read_main_state(blob)));
+    MainState state = TRY(read_main_state(blob));
+    state.only_client_says = only_client_says();
+    return events_.restore_main(state);
 }
 
 // --- The state ----------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ namespace segue::spice::server {
 struct MainState {
     wire::migration::Main blob;
     wire::extension::AgentState agent;
+    // It came without a seal.
+    bool only_client_says = false;
 };
 Bytes write_main_state(const MainState& state);
 Result<MainState> read_main_state(const wire::SharedBytes& bytes);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "spice/server/display/client/display_channel_fixture.h"
+#include "spice/server/migration/seal.h"
 
 namespace segue::spice::server {
 namespace {
@@ -22,12 +23,16 @@ class Session final : public MainEvents {
     }
     Result<> migrate_end() override { return {}; }
     Result<> migrate_do_seamless(std::uint32_t) override { return {}; }
-    Result<> restore_main(const MainState&) override { return {}; }
+    Result<> restore_main(const MainState& state) override {
+        only_client_says.push_back(state.only_client_says);
+        return {};
+    }
     MainState main_state() override { return {}; }
     void round_trip(Duration) override { ++round_trips; }
 
     std::vector<Linked> answers;
     int round_trips = 0;
+    std::vector<bool> only_client_says;  // of each state that came
 };
 
 struct MainChannelTest : testing::Test {
@@ -84,6 +89,23 @@ TEST_F(MainChannelTest, AMeasurementIsNotDisturbed) {
     EXPECT_EQ(session.round_trips, 1);
     hear(read_so_far);
     EXPECT_TRUE(channel.is_ping_answered());
+}
+
+TEST_F(MainChannelTest, AStateWithoutASealIsOnlyTheClientsWord) {
+    StateKey key;
+    key.fill(9);
+    ChannelSetup setup;
+    setup.expects_data = true;
+    for (const bool has_key : {false, true}) {
+        MainChannel target(setup, sent, session, clock);
+        if (has_key) target.set_state_key(key);
+        Bytes state = write_main_state({});
+        seal(state, key, setup.key);
+        wire::common::MigrateData data;
+        data.data = wire::SharedBytes::take(std::move(state));
+        EXPECT_TRUE(target.receive(from_client(data)));
+    }
+    EXPECT_EQ(session.only_client_says, (std::vector{true, false}));
 }
 
 TEST(MainState, SaysNothingMoreOfOneClient) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/smartcard/reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -35,7 +36,9 @@ void SmartcardReader::detach() {
     }
     port_.device().set_connected(false);
     // What a client brought along, and what came of it, goes with the client.
-    if (std::exchange(has_brought_, false) || broken_) read_.clear();
+    if (brought_ > 0 || is_doubtful_ || broken_) read_.clear();
+    brought_ = 0;
+    is_doubtful_ = false;
     broken_ = false;
 }
 
@@ -85,7 +88,10 @@ Result<std::optional<wire::smartcard::Data>> SmartcardReader::next() {
     }
     if (reader.remaining() < size) return std::nullopt;
     message.data = SharedBytes::copy(reader.bytes(size));
-    read_.erase(read_.begin(), read_.begin() + static_cast<std::ptrdiff_t>(kHeader + size));
+    const std::size_t used = kHeader + size;
+    read_.erase(read_.begin(), read_.begin() + static_cast<std::ptrdiff_t>(used));
+    is_doubtful_ |= brought_ > 0 && used > brought_;
+    brought_ -= std::min(brought_, used);
     return message;
 }
 
@@ -131,11 +137,11 @@ wire::migration::Smartcard SmartcardReader::capture() const {
     return state;
 }
 
-void SmartcardReader::restore(const wire::migration::Smartcard& state) {
+void SmartcardReader::restore(const wire::migration::Smartcard& state, bool only_client_says) {
     added_ = state.reader_added;
     const SharedBytes read = state.read_data.contiguous();
     read_.insert(read_.begin(), read.view().begin(), read.view().end());
-    has_brought_ = !read.empty();
+    brought_ = only_client_says ? read.size() : 0;
     const SharedBytes unwritten = state.device.write_data.contiguous();
     port_.restore(
         {Bytes(unwritten.view().begin(), unwritten.view().end()), state.device.write_client_tokens},

@@ -39,7 +39,8 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     void set_held(bool held) { port_.set_held(held); }
     bool is_full() const { return port_.is_full(); }
     wire::migration::Smartcard capture() const;
-    void restore(const wire::migration::Smartcard& state);
+    // `only_client_says`: no other server has a word for it.
+    void restore(const wire::migration::Smartcard& state, bool only_client_says);
 
   private:
     static constexpr Payer kClient = 1;
@@ -57,7 +58,9 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     bool reading_ = false;
     bool broken_ = false;
     Bytes read_;
-    bool has_brought_ = false;  // the client, a part of `read_`
+    std::size_t brought_ = 0;  // of what was read: only the client says so
+    // Where a message of the device begins follows from such bytes.
+    bool is_doubtful_ = false;
     DevicePort port_;
 };
 

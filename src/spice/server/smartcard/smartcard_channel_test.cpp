@@ -133,6 +133,34 @@ TEST_F(SmartcardTest, AClientsForgedStateEndsWithTheClient) {
     }
 }
 
+// A client that goes in the middle of what the device says leaves no half of it to the next.
+TEST_F(SmartcardTest, WhatWasBroughtIsForgottenOnceItWasSaid) {
+    const Bytes said = vsc(VscType::apdu, 0, numbered(5));
+    const Bytes answer = vsc(VscType::apdu, 0, numbered(40));
+    wire::migration::Smartcard state;
+    state.device.connected = true;
+    state.read_data = SharedBytes::copy(said);
+    wire::common::MigrateData data;
+    data.data = SharedBytes::take(Bytes(wire::encode(0, state).body()));
+    FakeOutput moved;
+    auto channel = link(moved, true);
+    ASSERT_TRUE(channel->receive(from_client(data)));
+    reader_->wakeup();
+    EXPECT_TRUE(moved.take<Data>());
+    guest_.says.assign(answer.begin(), answer.begin() + 17);
+    reader_->wakeup();
+    channel.reset();
+    auto next = link(output_);
+    guest_.says.assign(answer.begin() + 17, answer.end());
+    const Bytes other = vsc(VscType::apdu, 0, numbered(7));
+    guest_.says.insert(guest_.says.end(), other.begin(), other.end());
+    reader_->wakeup();
+    bool heard = false;
+    while (const auto message = output_.take<Data>())
+        heard |= message->data.contiguous().size() == 7;
+    EXPECT_TRUE(heard);
+}
+
 TEST_F(SmartcardTest, AnExchangeGoesOnBehindAMove) {
     auto channel = link(output_);
     ASSERT_TRUE(channel->receive(say(VscType::reader_add, 0, {})));

@@ -100,6 +100,7 @@ void StreamChannel::show(const StreamFormat& format) {
 }
 
 void StreamChannel::begin(const StreamFormat& format) {
+    behind_ = false;
     end_stream();
     show(format);
     stream_id_ = (stream_id_ + 1) % (display::kStreamId + 1);
@@ -139,6 +140,7 @@ void StreamChannel::end_stream() {
 }
 
 void StreamChannel::end() {
+    behind_ = false;
     end_stream();
     if (std::exchange(width_, 0) == 0) return;
     height_ = 0;

@@ -22,6 +22,11 @@ class StreamChannel final : public Channel {
 
     // --- For its device --------------------------------------------------------------------------
     bool has_room() const { return can_send(); }
+    // Slower than this it misses something.
+    bool keeps_up() const { return can_send_shared(); }
+    // It is sent nothing until a video begins.
+    void fall_behind() { behind_ = true; }
+    bool is_behind() const { return behind_; }
     // A surface of this size, black where it is new.
     void show(const StreamFormat& format);
     // A video of this format from now on, on that surface.
@@ -43,6 +48,7 @@ class StreamChannel final : public Channel {
     std::uint32_t width_ = 0;
     std::uint32_t height_ = 0;
     bool streams_ = false;
+    bool behind_ = false;
     std::uint32_t stream_id_ = 0;
     std::uint32_t reports_ = 0;
 };

@@ -13,11 +13,22 @@ namespace segue::spice::server {
 namespace {
 
 constexpr std::size_t kRead = 64u << 10;
+// A video that begins anew costs everybody a whole picture.
+constexpr Duration kPause = 5s;
+
+// Each frame can be shown without those before it.
+bool has_whole_frames(const StreamFormat& format) {
+    return format.codec == SPICE_VIDEO_CODEC_TYPE_MJPEG;
+}
 
 }  // namespace
 
 StreamDevice::StreamDevice(std::unique_ptr<CharDevice> device, Loop& loop, Hooks hooks)
     : loop_(loop), hooks_(std::move(hooks)), buffer_(kRead), port_(std::move(device), loop, *this) {
+    pause_ = loop_.make_timer([this] {
+        pauses_ = false;
+        if (std::exchange(wants_to_begin_anew_, false)) bring_back();
+    });
     port_.device().set_connected(true);
 }
 
@@ -63,17 +74,18 @@ void StreamDevice::port_event(std::uint8_t event) {
     if (*alive) port_.device().set_connected(true);
 }
 
-bool StreamDevice::somebody_is_slow() const {
-    return std::any_of(channels_.begin(), channels_.end(),
-                       [](const StreamChannel* channel) { return !channel->has_room(); });
+bool StreamDevice::somebody_takes() const {
+    return channels_.empty() ||
+           std::any_of(channels_.begin(), channels_.end(),
+                       [](const StreamChannel* channel) { return channel->has_room(); });
 }
 
-// While a client is slow the guest's agent waits: it alone can leave out frames.
+// While every client is slow the guest's agent waits: it leaves out frames before it encodes them.
 void StreamDevice::device_readable() {
     if (reading_ || !id_) return;
     reading_ = true;
     const std::shared_ptr<bool> alive = alive_;
-    while (!somebody_is_slow()) {
+    while (somebody_takes()) {
         const std::size_t size = port_.read(buffer_);
         // The device may take us away from inside any call to it.
         if (!*alive) return;
@@ -122,19 +134,54 @@ void StreamDevice::ask_to_start() {
     say(stream_start_stop(codecs));
 }
 
+// spice-streaming-agent begins with a format only when it was stopped before.
+void StreamDevice::ask_to_begin_anew() {
+    if (!opened_) return;
+    if (std::exchange(pauses_, true)) {
+        wants_to_begin_anew_ = true;
+        return;
+    }
+    pause_->start(kPause);
+    const std::shared_ptr<bool> alive = alive_;
+    say(stream_start_stop({}));
+    if (*alive) ask_to_start();
+}
+
+// Those who missed something, and can follow again.
+void StreamDevice::bring_back() {
+    if (!format_) return;
+    bool needs_another_video = false;
+    for (StreamChannel* channel : channels_) {
+        if (!channel->is_behind() || !channel->has_room()) continue;
+        if (has_whole_frames(*format_)) {
+            channel->begin(*format_);
+        } else {
+            needs_another_video = true;
+        }
+    }
+    if (needs_another_video) ask_to_begin_anew();
+}
+
 // --- What the agent says ------------------------------------------------------------------------
 
 void StreamDevice::perform(StreamFormat format) {
     format_ = format;
-    for (StreamChannel* channel : channels_)
-        channel->begin(format);
+    for (StreamChannel* channel : channels_) {
+        if (channel->keeps_up()) {
+            channel->begin(format);
+        } else {
+            channel->fall_behind();
+        }
+    }
 }
 
 void StreamDevice::perform(StreamFrame frame) {
     if (!format_) return;  // of before it was asked to start anew
     const wire::SharedBytes data = wire::SharedBytes::take(std::move(frame.data));
-    for (StreamChannel* channel : channels_)
-        channel->frame(data, frame_time_);
+    for (StreamChannel* channel : channels_) {
+        if (!channel->keeps_up()) channel->fall_behind();
+        if (!channel->is_behind()) channel->frame(data, frame_time_);
+    }
 }
 
 void StreamDevice::perform(StreamOrigin origin) {
@@ -161,8 +208,16 @@ void StreamDevice::perform(const CursorCommand& command) {
 
 void StreamDevice::join(StreamChannel& channel) {
     channels_.push_back(&channel);
-    if (format_) channel.show(*format_);
-    ask_to_start();
+    if (!format_) return ask_to_start();
+    channel.show(*format_);
+    channel.fall_behind();
+    bring_back();
+}
+
+void StreamDevice::room() {
+    const std::shared_ptr<bool> alive = alive_;
+    bring_back();
+    if (*alive) device_readable();
 }
 
 void StreamDevice::leave(StreamChannel& channel) {

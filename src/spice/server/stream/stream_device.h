@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The port "org.spice-space.stream.0": an agent in the guest that sends its screen as a video, and
-// its pointer. It becomes a display channel and a cursor channel of its own, for every client. Home
-// thread, or the embedder's lock held.
+// its pointer. It becomes a display channel and a cursor channel of its own, for every client. The
+// agent waits for the fastest of them; one that cannot follow misses frames. Home thread, or the
+// embedder's lock held.
 #pragma once
 
 #include <functional>
@@ -45,13 +46,13 @@ class StreamDevice final : public DeviceHandle, private DevicePort::Owner {
     void join(StreamChannel& channel);
     void leave(StreamChannel& channel);
     // A channel can send again.
-    void room() { device_readable(); }
+    void room();
 
   private:
     void device_readable() override;
     void device_took(Payer, std::uint32_t) override {}
     void device_has_room() override {}
-    bool somebody_is_slow() const;
+    bool somebody_takes() const;
     void take(ByteView bytes);
     void perform(StreamFormat format);
     void perform(StreamFrame frame);
@@ -59,6 +60,8 @@ class StreamDevice final : public DeviceHandle, private DevicePort::Owner {
     void perform(const StreamCapabilities&) {}  // none of theirs changes what we do
     void perform(const CursorCommand& command);
     void ask_to_start();
+    void ask_to_begin_anew();
+    void bring_back();
     void say(Bytes message);
     void broken(const std::string& why);
 
@@ -76,6 +79,10 @@ class StreamDevice final : public DeviceHandle, private DevicePort::Owner {
     // Its channels may outlive us for as long as they are on the stack.
     std::shared_ptr<CursorState> cursor_ = std::make_shared<CursorState>();
     std::vector<StreamChannel*> channels_;
+    // Runs behind each request to begin anew.
+    std::unique_ptr<Timer> pause_;
+    bool pauses_ = false;
+    bool wants_to_begin_anew_ = false;
     std::vector<CursorChannel*> cursors_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     DevicePort port_;

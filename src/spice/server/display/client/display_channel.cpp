@@ -15,6 +15,9 @@ namespace display = wire::display;
 // Of the image cache that the client offers: more is not kept account of (512 MiB of pixels).
 constexpr std::int64_t kMostCachedPixels = std::int64_t{1} << 27;
 
+// More would cost each drawing more than sending what lies between them.
+constexpr std::size_t kMostStaleRects = 4096;
+
 bool is_known(ImageCompression compression) {
     return compression >= ImageCompression::off && compression <= ImageCompression::lz4;
 }
@@ -154,14 +157,20 @@ void DisplayChannel::surface_created(std::uint32_t id) {
 
 void DisplayChannel::drawn(const Drawing& drawing) {
     const std::uint32_t surface = drawing.surface->id;
-    if (is_held()) drawn_while_held_[surface].unite(drawing.region);
+    if (is_held()) {
+        canvas::Region& meanwhile = drawn_while_held_[surface];
+        meanwhile.unite(drawing.region);
+        meanwhile.simplify(kMostStaleRects);
+    }
     for (auto* regions : {&resting_, &copied_once_}) {
         if (const auto found = regions->find(surface); found != regions->end())
             found->second.subtract(drawing.region);
     }
     if (is_ready() && can_send_small() && send_operation(drawing)) return;
     const auto found = knowledge_.surfaces.find(surface);
-    if (found != knowledge_.surfaces.end()) found->second.stale.unite(drawing.region);
+    if (found == knowledge_.surfaces.end()) return;
+    found->second.stale.unite(drawing.region);
+    found->second.stale.simplify(kMostStaleRects);
 }
 
 void DisplayChannel::machine_arrived() {
@@ -174,6 +183,29 @@ bool DisplayChannel::shows_this_machine() const {
     const auto known = knowledge_.surfaces.find(0);
     const Surface* primary = guest_.surfaces().find(0);
     return known != knowledge_.surfaces.end() && primary != nullptr && known->second.fits(*primary);
+}
+
+control::PictureStatus DisplayChannel::status() const {
+    control::PictureStatus status;
+    status.compression = name_of(encoder_.options().compression);
+    status.images = encoder_.images();
+    status.raw_bytes = encoder_.raw_bytes();
+    status.encoded_bytes = encoder_.encoded_bytes();
+    for (const ImageForm form : kImageForms) {
+        if (const std::uint64_t images = encoder_.images_as(form); images != 0)
+            status.forms[std::string(name_of(form))] = images;
+    }
+    status.encode_us = static_cast<std::uint64_t>(to_us(encode_time_));
+    status.videos = streams_.size();
+    status.frames = frames_;
+    for (const auto& [id, known] : knowledge_.surfaces) {
+        if (!is_shown(id)) continue;
+        for (const canvas::Rect& rect : known.stale.rects())
+            status.stale_pixels += static_cast<std::uint64_t>(rect.width() * rect.height());
+    }
+    status.low_bandwidth = line_.is_low();
+    status.bits_per_second = line_.bits_per_second().value_or(0);
+    return status;
 }
 
 // --- The image cache ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 
+#include "spice/control/messages.h"
 #include "spice/server/channel.h"
 #include "spice/server/display/client/client_caches.h"
 #include "spice/server/display/client/knowledge.h"
@@ -69,6 +70,8 @@ class DisplayChannel final : public Channel {
     const ImageEncoder& encoder() const { return encoder_; }
     const EncoderOptions& options() const { return options_; }
     const LineEstimate& line() const { return line_; }
+    // What the client was sent, and how.
+    control::PictureStatus status() const;
 
   private:
     struct Handler;
@@ -106,6 +109,7 @@ class DisplayChannel final : public Channel {
     std::map<std::uint32_t, SurfaceKnowledge>::iterator destroy_surface(
         std::map<std::uint32_t, SurfaceKnowledge>::iterator known);
     void create_surface(const Surface& surface);
+    MonitorsConfig visible_monitors() const;
     void sync_monitors();
     std::vector<canvas::Rect> parts_of(const Surface& surface, const canvas::Rect& rect) const;
     bool send_stale(const Surface& surface, SurfaceKnowledge& known);
@@ -154,6 +158,8 @@ class DisplayChannel final : public Channel {
     std::map<std::uint32_t, Stream> streams_;  // what is not `knowledge` about its streams
     std::uint32_t stream_reports_ = 0;
     Duration told_lead_{};
+    Duration encode_time_{};
+    std::uint64_t frames_ = 0;  // of streams
     bool ready_ = false;
     bool waits_for_machine_ = false;
     bool frozen_ = false;

@@ -70,6 +70,7 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
     std::unique_ptr<DisplayChannel> make_channel(DisplayOutput& output, bool expects_data,
                                                  std::uint8_t id = 0) {
         ChannelSetup setup;
+        setup.client_caps = client_caps_;
         setup.key = {wire::ChannelType::display, id};
         setup.expects_data = expects_data;
         auto made =
@@ -179,6 +180,7 @@ class DisplayChannelTest : public testing::Test, private DisplayListener {
 
     SystemClock clock_;
     EncoderOptions options_;
+    wire::Capabilities client_caps_;
     std::shared_ptr<ClientCaches> caches_ = std::make_shared<ClientCaches>();
     FakeDevice device_{4 << 20};
     std::unique_ptr<GuestDisplay> guest_;

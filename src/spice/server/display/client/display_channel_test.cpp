@@ -432,5 +432,76 @@ TEST_F(DisplayChannelTest, AHostileStateIsRefused) {
     EXPECT_FALSE(target->receive(from_client(noise)));
 }
 
+class MonitorsTest : public DisplayChannelTest {
+  protected:
+    void SetUp() override {
+        client_caps_.add(display::Capability::monitors_config);
+        DisplayChannelTest::SetUp();
+        init();
+    }
+    // The guest's driver tells one monitor of this size.
+    void tell(std::uint32_t width, std::uint32_t height) {
+        QXLMonitorsConfig config{};
+        config.count = config.max_allowed = 1;
+        QXLHead head{};
+        head.width = width;
+        head.height = height;
+        std::vector<std::uint8_t> bytes(sizeof head);
+        std::memcpy(bytes.data(), &head, sizeof head);
+        ASSERT_TRUE(guest_->set_monitors(FakeDevice::kGroup, device_.put(config, bytes), 4));
+    }
+    // The primary surface is replaced, as Display does it for a driver that told its monitors.
+    void renew(std::uint32_t width, std::uint32_t height) {
+        guest_->destroy_primary(0);
+        create_primary(width, height);
+        guest_->reset_monitors(4, true);
+    }
+    // Widths of the heads that the client was told last.
+    static std::vector<std::uint32_t> told(DisplayOutput& output) {
+        std::vector<std::uint32_t> widths;
+        for (const wire::IncomingMessage& message : output.messages) {
+            if (message.number != display::MonitorsConfig::kFromServer) continue;
+            widths.clear();
+            const auto config = wire::parse<display::MonitorsConfig>(message.body).value();
+            for (const display::Head& head : config.heads)
+                widths.push_back(head.width);
+        }
+        output.messages.clear();
+        return widths;
+    }
+    using Widths = std::vector<std::uint32_t>;
+};
+
+TEST_F(MonitorsTest, WhoComesBeforeTheDriverTellsSeesTheWholeScreen) {
+    tell(32, 16);
+    channel_->pump();
+    EXPECT_EQ(told(output_), Widths{32});
+    renew(128, 64);
+    channel_->pump();
+    EXPECT_EQ(told(output_), Widths{}) << "the driver is about to tell";
+    DisplayOutput other;
+    auto second = make_channel(other, false, 1);
+    ASSERT_TRUE(second->receive(from_client(display::Init{})));
+    second->pump();
+    EXPECT_EQ(told(other), Widths{128});
+    tell(96, 64);
+    channel_->pump();
+    second->pump();
+    EXPECT_EQ(told(output_), Widths{96});
+    EXPECT_EQ(told(other), Widths{96});
+}
+
+TEST_F(MonitorsTest, AHeadThatWasCutIsToldWholeWhenTheScreenHasGrown) {
+    tell(100, 32);
+    channel_->pump();
+    EXPECT_EQ(told(output_), Widths{64}) << "cut to the screen";
+    renew(128, 64);
+    tell(100, 32);
+    channel_->pump();
+    EXPECT_EQ(told(output_), Widths{100});
+    channel_->pump();
+    EXPECT_EQ(told(output_), Widths{}) << "once";
+}
+
 }  // namespace
 }  // namespace segue::spice::server

@@ -108,32 +108,44 @@ void DisplayChannel::create_surface(const Surface& surface) {
     knowledge_.surfaces.insert_or_assign(surface.id, std::move(known));
 }
 
-void DisplayChannel::sync_monitors() {
-    if (!guest_.monitors() || guest_.monitors() == knowledge_.monitors || !has_room()) return;
-    if (!setup().client_caps.has(display::Capability::monitors_config)) return;
-    const Surface* primary = guest_.surfaces().find(0);
-    if (primary == nullptr) return;
-    display::MonitorsConfig message;
-    message.max_allowed = guest_.monitors()->most;
-    for (const MonitorHead& head : guest_.monitors()->heads) {
-        // A head that leaves its surface is cut to what there is of it.
+// What of the guest's monitors there is to be seen: a head that leaves its surface is cut.
+MonitorsConfig DisplayChannel::visible_monitors() const {
+    MonitorsConfig visible;
+    visible.most = guest_.monitors()->most;
+    for (MonitorHead head : guest_.monitors()->heads) {
         const Surface* surface = guest_.surfaces().find(head.surface);
         if (surface == nullptr) continue;
         const auto width = static_cast<std::uint32_t>(surface->image.width());
         const auto height = static_cast<std::uint32_t>(surface->image.height());
         if (head.x >= width || head.y >= height) continue;
+        head.width = std::min(head.width, width - head.x);
+        head.height = std::min(head.height, height - head.y);
+        visible.heads.push_back(head);
+    }
+    return visible;
+}
+
+void DisplayChannel::sync_monitors() {
+    if (!guest_.monitors() || !has_room()) return;
+    if (!setup().client_caps.has(display::Capability::monitors_config)) return;
+    if (guest_.surfaces().find(0) == nullptr) return;
+    if (guest_.are_monitors_provisional() && knowledge_.monitors) return;
+    MonitorsConfig visible = visible_monitors();
+    if (visible.heads.empty() || visible == knowledge_.monitors) return;
+    display::MonitorsConfig message;
+    message.max_allowed = visible.most;
+    for (const MonitorHead& head : visible.heads) {
         display::Head made;
         made.monitor_id = head.id;
         made.surface_id = head.surface;
         made.x = head.x;
         made.y = head.y;
-        made.width = std::min(head.width, width - head.x);
-        made.height = std::min(head.height, height - head.y);
+        made.width = head.width;
+        made.height = head.height;
         made.flags = head.flags;
         message.heads.push_back(made);
     }
-    knowledge_.monitors = guest_.monitors();
-    if (message.heads.empty()) return;
+    knowledge_.monitors = std::move(visible);
     send(message);
 }
 
@@ -173,7 +185,9 @@ std::vector<canvas::Rect> DisplayChannel::parts_of(const Surface& surface,
 
 Result<EncodedImage> DisplayChannel::encode(const canvas::Image& picture, const canvas::Rect& rect,
                                             bool lossless) {
+    const Instant begun = clock_.now();
     Result<EncodedImage> encoded = encoder_.encode(picture, rect, lossless);
+    encode_time_ += clock_.now() - begun;
     if (encoder_.dictionary() != nullptr)
         knowledge_.glz_last_image_id = encoder_.dictionary()->next_id();
     if (encoded && encoded->forgot_palette) {

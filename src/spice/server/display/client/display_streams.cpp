@@ -144,6 +144,8 @@ void DisplayChannel::send_frame(std::uint32_t id, Stream& stream, const Surface&
         log_error("spice", "{}: a frame is left out: {}", name_of(key()), done.error().message);
         return;
     }
+    encode_time_ += clock_.now() - now;
+    ++frames_;
     display::StreamData message;
     message.id = id;
     message.multi_media_time = multi_media_time(now + stream.rate.lead());

@@ -56,7 +56,7 @@ struct StreamKnowledge {
 
 struct Knowledge {
     std::map<std::uint32_t, SurfaceKnowledge> surfaces;
-    std::optional<MonitorsConfig> monitors;
+    std::optional<MonitorsConfig> monitors;  // as the client was told
     std::map<std::uint32_t, StreamKnowledge> streams;
 
     // The caches that the client announced (DISPLAY_INIT), and what is in them. The pixels of the

@@ -31,6 +31,34 @@ ImageForm jpeg_form(codec::PixelFormat format) {
 
 }  // namespace
 
+std::string_view name_of(ImageForm form) {
+    switch (form) {
+        case ImageForm::raw: return "raw";
+        case ImageForm::lz: return "lz";
+        case ImageForm::glz: return "glz";
+        case ImageForm::zlib_glz: return "zlib_glz";
+        case ImageForm::quic: return "quic";
+        case ImageForm::jpeg: return "jpeg";
+        case ImageForm::jpeg_alpha: return "jpeg_alpha";
+        case ImageForm::lz4: return "lz4";
+    }
+    return "unknown";
+}
+
+std::string_view name_of(ImageCompression compression) {
+    switch (compression) {
+        case ImageCompression::invalid: break;
+        case ImageCompression::off: return "off";
+        case ImageCompression::auto_glz: return "auto_glz";
+        case ImageCompression::auto_lz: return "auto_lz";
+        case ImageCompression::quic: return "quic";
+        case ImageCompression::glz: return "glz";
+        case ImageCompression::lz: return "lz";
+        case ImageCompression::lz4: return "lz4";
+    }
+    return "unknown";
+}
+
 ImageForm choose_form(const EncoderOptions& options, const ImageNeeds& needs,
                       const codec::PictureView& picture) {
     const ImageCompression wanted = options.compression;

@@ -2,6 +2,8 @@
 // Which form an image takes on its way to a client: a rule without state.
 #pragma once
 
+#include <string_view>
+
 #include "spice/codec/picture.h"
 #include "spice/server/options.h"
 
@@ -10,6 +12,13 @@ namespace segue::spice::server {
 namespace codec = segue::spice::codec;
 
 enum class ImageForm : std::uint8_t { raw, lz, glz, zlib_glz, quic, jpeg, jpeg_alpha, lz4 };
+
+std::string_view name_of(ImageForm form);
+inline constexpr ImageForm kImageForms[] = {ImageForm::raw,        ImageForm::lz,   ImageForm::glz,
+                                            ImageForm::zlib_glz,   ImageForm::quic, ImageForm::jpeg,
+                                            ImageForm::jpeg_alpha, ImageForm::lz4};
+// As QEMU's option `image-compression` names it.
+std::string_view name_of(ImageCompression compression);
 
 // SPICE_STREAM_VIDEO_*
 enum class StreamVideo : std::uint8_t { off = 1, all = 2, filter = 3 };

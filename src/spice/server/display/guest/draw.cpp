@@ -70,6 +70,10 @@ class Draw {
         if (command_.clip.type == SPICE_CLIP_TYPE_RECTS)
             clip_ = TRY(read_clip_rects(memory_, command_.clip.data));
         Result<> done = perform();
+        if (stencil_) {
+            stencil_->put_back(target_, box_, mask_);
+            drawing_.kind = Drawing::Kind::pixels;
+        }
         if (!done) return tl::make_unexpected(done.error());
         if (drawing_.region.empty()) drawing_.kind = Drawing::Kind::nothing;
         if (drawing_.pending) {
@@ -112,22 +116,25 @@ class Draw {
 
     // Fixes the region that the operation may touch.
     Result<> within(const QXLQMask* guest_mask) {
-        canvas::Mask mask;
         if (guest_mask != nullptr && guest_mask->bitmap != 0) {
             mask_image_ = TRY(read_mask(memory_, guest_mask->bitmap));
-            mask.bitmap = &mask_image_;
-            mask.inverted = (guest_mask->flags & SPICE_MASK_FLAGS_INVERS) != 0;
-            mask.origin = point_of(guest_mask->pos);
+            mask_.bitmap = &mask_image_;
+            mask_.inverted = (guest_mask->flags & SPICE_MASK_FLAGS_INVERS) != 0;
+            mask_.origin = point_of(guest_mask->pos);
         }
         const std::span<const canvas::Rect> clip = clip_ ? *clip_ : std::span<canvas::Rect>();
-        drawing_.region = canvas::draw_region(target_, box_, clip_ ? &clip : nullptr, mask);
+        canvas::DrawArea area = canvas::draw_area(target_, box_, clip_ ? &clip : nullptr, mask_);
+        drawing_.region = std::move(area.region);
         drawing_.kind = Drawing::Kind::pixels;
+        if (!area.needs_stencil) return {};
+        surface_.drawn_image();
+        stencil_ = TRY(canvas::Stencil::make(target_, drawing_.region));
         return {};
     }
 
     // Whether that is left to who looks at the surface; else it is time to draw.
     bool put_off(PendingDrawing::Kind kind, canvas::Region region, canvas::Point shift) {
-        const bool may_wait = !region.empty() &&
+        const bool may_wait = !region.empty() && !stencil_ &&
                               region.rects().size() <= PendingDrawings::kMostRects &&
                               canvas::bits_per_pixel(target_.format()) >= 16;
         if (!may_wait) {
@@ -398,6 +405,8 @@ class Draw {
     canvas::Image image_;
     const Surface* source_surface_ = nullptr;  // whose pixels the image is
     canvas::Image mask_image_;
+    canvas::Mask mask_;
+    std::optional<canvas::Stencil> stencil_;
     canvas::Image tile_;
     canvas::Image second_tile_;
     Drawing drawing_;

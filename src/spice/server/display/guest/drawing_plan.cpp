@@ -2,6 +2,7 @@
 #include "spice/server/display/guest/drawing_plan.h"
 
 #include <algorithm>
+#include <new>
 
 #include "spice/canvas/draw.h"
 
@@ -61,6 +62,11 @@ void draw_part(canvas::Image& surface, const PendingDrawing& drawing, const canv
         }
         case Kind::move: canvas::copy_bits(surface, region, box, {from.left, from.top}); return;
     }
+}
+
+void draw_one_by_one(canvas::Image& surface, std::span<const PendingDrawing> drawings) {
+    for (const PendingDrawing& drawing : drawings)
+        draw_part(surface, drawing, drawing.region, drawing.shift);
 }
 
 DrawingPlan DrawingPlan::make(std::span<const PendingDrawing> drawings) {
@@ -142,19 +148,26 @@ void DrawingPlan::sort_moves() {
     }
 }
 
-void DrawingPlan::draw(canvas::Image& surface) const {
+// Nothing: memory is short.
+std::optional<std::vector<canvas::Image>> DrawingPlan::take_aside(
+    const canvas::Image& surface) const {
     std::vector<canvas::Image> copies;
-    for (const Piece& piece : aside_) {
-        auto copied = part_of(surface, shifted(piece.region.extents(), piece.shift));
-        if (copied) {
+    try {
+        for (const Piece& piece : aside_) {
+            auto copied = part_of(surface, shifted(piece.region.extents(), piece.shift));
+            if (!copied) return std::nullopt;
             copies.push_back(std::move(*copied));
-            continue;
         }
-        // Memory is short: one after the other needs none.
-        for (const PendingDrawing& drawing : drawings_)
-            draw_part(surface, drawing, drawing.region, drawing.shift);
-        return;
+    } catch (const std::bad_alloc&) {
+        return std::nullopt;
     }
+    return copies;
+}
+
+void DrawingPlan::draw(canvas::Image& surface) const {
+    const auto taken = take_aside(surface);
+    if (!taken) return draw_one_by_one(surface, drawings_);
+    const std::vector<canvas::Image>& copies = *taken;
     for (const Piece& piece : pieces_) {
         const canvas::Rect box = piece.region.extents();
         const canvas::Rect from = shifted(box, piece.shift);

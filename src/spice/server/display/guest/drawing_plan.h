@@ -40,6 +40,7 @@ class DrawingPlan {
     void add_piece(canvas::Region region, canvas::Point shift);
     bool is_cheap() const;
     void sort_moves();
+    std::optional<std::vector<canvas::Image>> take_aside(const canvas::Image& surface) const;
 
     std::span<const PendingDrawing> drawings_;
     std::vector<Piece> pieces_;
@@ -51,6 +52,9 @@ class DrawingPlan {
 // Draws this region of a drawing; `shift` in place of its own.
 void draw_part(canvas::Image& surface, const PendingDrawing& drawing, const canvas::Region& region,
                canvas::Point shift);
+
+// Slower than a plan, and with no memory of its own.
+void draw_one_by_one(canvas::Image& surface, std::span<const PendingDrawing> drawings);
 
 canvas::Rect shifted(const canvas::Rect& rect, canvas::Point by);
 // A picture of its own of what an area inside the image shows.

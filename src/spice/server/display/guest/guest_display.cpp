@@ -13,6 +13,9 @@ constexpr std::uint16_t kMostHeads = 64;
 // A broken driver must not fill the log: after so many refusals only the count goes on.
 constexpr std::uint64_t kMostRefusalLines = 20;
 
+// Of what was drawn: more would cost each command more than looking at it all.
+constexpr std::size_t kMostDrawnRects = 4096;
+
 // A guest that goes on queueing while it asks must not keep the asker.
 constexpr int kMostInDrain = 8192;
 
@@ -147,6 +150,7 @@ bool GuestDisplay::drawn(Drawing drawing, QXLReleaseInfoExt release) {
     if (drawing.kind == Drawing::Kind::nothing) return false;
     Surface& surface = *drawing.surface;
     surface.drawn.unite(drawing.region);
+    surface.drawn.simplify(kMostDrawnRects);
     listener_.drawn(drawing);
     surface.is_blank = false;
     if (!drawing.pending) return false;
@@ -334,18 +338,20 @@ Result<> GuestDisplay::set_monitors(std::uint32_t group, QXLPHYSICAL address, st
         config.heads.push_back(
             {head.id, head.surface_id, head.width, head.height, head.x, head.y, head.flags});
     }
+    are_monitors_provisional_ = false;
     monitors_ = std::move(config);
     listener_.monitors_changed(*monitors_);
     return {};
 }
 
-void GuestDisplay::reset_monitors(std::uint32_t most) {
+void GuestDisplay::reset_monitors(std::uint32_t most, bool provisional) {
     const Surface* primary = surfaces_.find(0);
     if (primary == nullptr) return;
     MonitorsConfig config;
     config.most = static_cast<std::uint16_t>(most);
     config.heads.push_back({0, 0, static_cast<std::uint32_t>(primary->image.width()),
                             static_cast<std::uint32_t>(primary->image.height()), 0, 0, 0});
+    are_monitors_provisional_ = provisional;
     monitors_ = std::move(config);
     listener_.monitors_changed(*monitors_);
 }

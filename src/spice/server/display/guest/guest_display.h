@@ -90,13 +90,16 @@ class GuestDisplay {
     // The commands that a migrated device remembers: surfaces and the cursor.
     void load(std::span<const QXLCommandExt> commands);
     Result<> set_monitors(std::uint32_t group, QXLPHYSICAL config, std::uint32_t most);
-    void reset_monitors(std::uint32_t most);
+    // One that shows the whole primary surface. `provisional`: the driver is about to tell its own;
+    // who was told some keeps those until then.
+    void reset_monitors(std::uint32_t most, bool provisional = false);
     void reset_cursor();
     void reset_image_cache() { listener_.image_cache_reset(); }
 
     const Surfaces& surfaces() const { return surfaces_; }
     const CursorState& cursor() const { return cursor_; }
     const std::optional<MonitorsConfig>& monitors() const { return monitors_; }
+    bool are_monitors_provisional() const { return are_monitors_provisional_; }
     std::uint64_t commands_taken() const { return commands_taken_; }
     std::uint64_t commands_refused() const { return commands_refused_; }
 
@@ -122,6 +125,7 @@ class GuestDisplay {
     // The command that set the current cursor: kept, for a migration replays it from guest memory.
     std::optional<QXLReleaseInfoExt> cursor_creator_;
     std::optional<MonitorsConfig> monitors_;
+    bool are_monitors_provisional_ = false;
     bool running_ = false;
     bool loading_ = false;  // a migrated device replays its commands
     std::uint64_t commands_taken_ = 0;

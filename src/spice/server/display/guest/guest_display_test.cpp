@@ -17,6 +17,7 @@ class Listener final : public DisplayListener {
     void drawn(const Drawing& drawing) override {
         if (is_short_of_memory) throw std::bad_alloc();
         drawings.push_back(drawing.kind);
+        rects = drawing.region.rects().size();
     }
     void monitors_changed(const MonitorsConfig&) override { ++monitors; }
     void cursor_changed(const CursorCommand&) override { ++cursors; }
@@ -25,6 +26,7 @@ class Listener final : public DisplayListener {
 
     std::vector<std::uint32_t> created, destroyed;
     std::vector<Drawing::Kind> drawings;
+    std::size_t rects = 0;  // of the last drawing's region
     int monitors = 0;
     int cursors = 0;
     int cursor_resets = 0;
@@ -183,6 +185,67 @@ TEST_F(GuestDisplayTest, FillsMovesAndCopiesAreDrawn) {
     expect_released(3);
 }
 
+// A mask of the surface's size that lets every second pixel through.
+TEST_F(GuestDisplayTest, AMaskLikeACheckerboardIsDrawnAndToldAsOneArea) {
+    constexpr std::uint32_t kSide = 256;
+    create_surface(1, kSide);
+    struct {
+        QXLImageDescriptor descriptor;
+        QXLBitmap bitmap;
+    } __attribute__((packed)) mask{};
+    mask.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
+    mask.bitmap.format = SPICE_BITMAP_FMT_1BIT_LE;
+    mask.bitmap.flags = QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN;
+    mask.bitmap.x = mask.bitmap.y = kSide;
+    mask.bitmap.stride = kSide / 8;
+    std::vector<std::uint8_t> bits(kSide * kSide / 8);
+    for (std::size_t at = 0; at < bits.size(); ++at)
+        bits[at] = at / (kSide / 8) % 2 == 0 ? 0x55 : 0xaa;
+    mask.bitmap.data = device_.put(std::uint64_t{}, bits) + 8;
+    const auto queue = [&](std::uint32_t color, QXLPHYSICAL masked) {
+        QXLDrawable fill = drawable(QXL_DRAW_FILL, 0, 0, kSide, kSide);
+        fill.surface_id = 1;
+        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+        fill.u.fill.brush.u.color = color;
+        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+        fill.u.fill.mask.bitmap = masked;
+        device_.queue(QXL_CMD_DRAW, device_.put(fill));
+    };
+    // The first waits until somebody looks: the second is drawn over it.
+    queue(5, 0);
+    queue(7, device_.put(mask));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(listener_.drawings.back(), Drawing::Kind::pixels);
+    EXPECT_EQ(listener_.rects, 1u);
+    const canvas::Image& image = display_->surfaces().find(1)->drawn_image();
+    for (std::int32_t y = 0; y < image.height(); ++y) {
+        for (std::int32_t x = 0; x < image.width(); ++x) {
+            std::uint32_t value;
+            std::memcpy(&value, image.line(y) + x * 4, sizeof value);
+            ASSERT_EQ(value & 0xffffff, (x + y) % 2 == 0 ? 7u : 5u) << x << "," << y;
+        }
+    }
+    expect_released(2);
+}
+
+TEST_F(GuestDisplayTest, WhatWasDrawnInManyPlacesIsToldAsFewer) {
+    create_surface(1, 256);
+    EXPECT_FALSE(display_->take_commands(100));
+    QXLDrawable dot = drawable(QXL_DRAW_INVERS, 0, 0, 0, 0);
+    dot.surface_id = 1;
+    for (std::int32_t y = 0; y < 256; ++y) {
+        for (std::int32_t x = y % 2; x < 256; x += 2) {
+            dot.bbox = {y, x, y + 1, x + 1};
+            const std::size_t used = device_.used;
+            device_.queue(QXL_CMD_DRAW, device_.put(dot));
+            EXPECT_FALSE(display_->take_commands(1000));
+            device_.used = used;
+        }
+    }
+    EXPECT_LE(display_->surfaces().find(1)->drawn.rects().size(), 4096u);
+    EXPECT_EQ(display_->surfaces().find(1)->drawn.extents(), (canvas::Rect{0, 0, 256, 256}));
+}
+
 TEST_F(GuestDisplayTest, WhatABrokenDriverNamesIsRefusedAndGivenBack) {
     QXLDrawable elsewhere = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
     elsewhere.surface_id = 5;
@@ -253,6 +316,37 @@ TEST_F(GuestDisplayTest, AQuicPictureOfTheGuestIsDrawn) {
     EXPECT_FALSE(display_->take_commands(100));
     EXPECT_EQ(display_->commands_refused(), 1u);
     expect_released(2);
+}
+
+// How much is read is not for the guest to say: a chunk may be its own successor.
+TEST_F(GuestDisplayTest, AQuicPictureOfMoreBytesThanAnyIsRefused) {
+    const std::uint32_t pixels[64] = {};
+    codec::PictureView view;
+    view.width = view.height = 8;
+    view.rows = reinterpret_cast<const std::uint8_t*>(pixels);
+    view.stride = 32;
+    Bytes encoded;
+    ASSERT_TRUE(codec::QuicEncoder().encode(view, encoded));
+    struct {
+        QXLImageDescriptor descriptor;
+        QXLQUICData quic;
+        QXLDataChunk chunk;
+    } __attribute__((packed)) image{};
+    image.descriptor.type = SPICE_IMAGE_TYPE_QUIC;
+    image.chunk.data_size = static_cast<std::uint32_t>(encoded.size());
+    std::uint64_t refused = 0;
+    for (const std::uint32_t claimed : {std::uint32_t{GuestMemory::kMostChunkedBytes},
+                                        std::uint32_t{GuestMemory::kMostChunkedBytes} + 1}) {
+        image.quic.data_size = claimed;
+        QXLDrawable copy = drawable(QXL_DRAW_COPY, 4, 4, 12, 12);
+        copy.u.copy.src_bitmap = device_.put(image, encoded);
+        copy.u.copy.src_area = {0, 0, 8, 8};
+        copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_.queue(QXL_CMD_DRAW, device_.put(copy));
+        EXPECT_FALSE(display_->take_commands(100));
+        EXPECT_EQ(display_->commands_refused(), refused) << claimed;
+        ++refused;
+    }
 }
 
 TEST_F(GuestDisplayTest, ACommandOutsideMemoryHasNothingToGiveBack) {

@@ -159,6 +159,10 @@ Result<canvas::Image> convert_bitmap(const GuestMemory& memory, const QXLBitmap&
 // What old drivers compress themselves; stock draws it, too.
 Result<canvas::Image> decode_quic(const GuestMemory& memory, QXLPHYSICAL address) {
     const auto header = TRY(memory.read<QXLQUICData>(address));
+    if (header.data_size > GuestMemory::kMostChunkedBytes) {
+        return fail(ErrorCode::protocol, "guest image: {} bytes of QUIC, at most {}",
+                    +header.data_size, GuestMemory::kMostChunkedBytes);
+    }
     const Bytes data = TRY(memory.read_chunks(address + sizeof header, header.data_size));
     const codec::QuicHeader picture = TRY(codec::quic_read_header(data));
     canvas::Format format = canvas::Format::xrgb32;
@@ -169,7 +173,13 @@ Result<canvas::Image> decode_quic(const GuestMemory& memory, QXLPHYSICAL address
         case codec::QuicType::rgba: format = canvas::Format::argb32; break;
         case codec::QuicType::gray: return fail(ErrorCode::protocol, "guest image: QUIC in gray");
     }
-    canvas::Image image = TRY(canvas::Image::create(format, picture.width, picture.height));
+    // No memory is touched before there are pixels to fill it: a picture's size costs nothing.
+    canvas::Image image =
+        TRY(canvas::Image::create_unfilled(format, picture.width, picture.height, {}));
+    if (static_cast<std::size_t>(image.stride()) == picture.row_bytes()) {
+        TRY(codec::quic_decode(data, {image.line(0), picture.pixel_bytes()}));
+        return image;
+    }
     codec::PixelBuffer rows(picture.pixel_bytes());
     TRY(codec::quic_decode(data, rows.span()));
     for (std::uint32_t y = 0; y < picture.height; ++y) {

@@ -2,6 +2,7 @@
 #include "spice/server/display/guest/pending_drawings.h"
 
 #include <algorithm>
+#include <new>
 
 #include "spice/canvas/draw.h"
 #include "spice/server/display/guest/drawing_plan.h"
@@ -17,6 +18,19 @@ std::size_t bytes_of(const PendingDrawing& drawing) {
     if (drawing.picture.empty()) return kItself;
     const auto height = static_cast<std::size_t>(drawing.picture.height());
     return kItself + drawing.picture.line_bytes() * height;
+}
+
+// Newest first; none where memory is short.
+std::vector<DrawingPlan> make_plans(std::span<const PendingDrawing> drawings) {
+    std::vector<DrawingPlan> plans;
+    try {
+        for (std::span<const PendingDrawing> rest = drawings; !rest.empty();
+             rest = rest.first(rest.size() - plans.back().size()))
+            plans.push_back(DrawingPlan::make(rest));
+    } catch (const std::bad_alloc&) {
+        plans.clear();
+    }
+    return plans;
 }
 
 bool hides(const canvas::Region& cover, const canvas::Rect& cover_extents,
@@ -37,13 +51,16 @@ void PendingDrawings::forget(std::size_t bytes) {
 }
 
 void PendingDrawings::add(PendingDrawing drawing) {
+    const std::size_t bytes = bytes_of(drawing);
+    // What can fail comes first: the drawing is here, or it is not.
+    if (drawings_.size() == drawings_.capacity())
+        drawings_.reserve(std::max<std::size_t>(16, drawings_.size() * 2));
     // A move looks at what is below.
     if (drawing.kind == Kind::move) {
         ++moves_;
     } else {
         give_back_hidden(drawing);
     }
-    const std::size_t bytes = bytes_of(drawing);
     bytes_ += bytes;
     total_->add(bytes);
     drawings_.push_back(std::move(drawing));
@@ -68,17 +85,11 @@ void PendingDrawings::give_back_hidden(const PendingDrawing& cover) {
 void PendingDrawings::draw(canvas::Image& surface) {
     if (drawings_.empty()) return;
     // What is hidden is gone already: only several moves are worth a plan.
-    if (moves_ < 2) {
-        for (const PendingDrawing& drawing : drawings_)
-            draw_part(surface, drawing, drawing.region, drawing.shift);
-    } else {
-        std::vector<DrawingPlan> plans;  // newest first
-        for (std::span<const PendingDrawing> rest = drawings_; !rest.empty();
-             rest = rest.first(rest.size() - plans.back().size()))
-            plans.push_back(DrawingPlan::make(rest));
-        for (auto plan = plans.rbegin(); plan != plans.rend(); ++plan)
-            plan->draw(surface);
-    }
+    std::vector<DrawingPlan> plans =
+        moves_ < 2 ? std::vector<DrawingPlan>() : make_plans(drawings_);
+    for (auto plan = plans.rbegin(); plan != plans.rend(); ++plan)
+        plan->draw(surface);
+    if (plans.empty()) draw_one_by_one(surface, drawings_);
     for (const PendingDrawing& drawing : drawings_)
         give_back_(drawing.release);
     drawings_.clear();

@@ -64,7 +64,8 @@ class PendingDrawings {
     void add(PendingDrawing drawing);
     bool empty() const { return drawings_.empty(); }
     bool is_full() const { return drawings_.size() >= kMostDrawings || bytes_ >= kMostBytes; }
-    // Onto their surface, which is then as if each had been drawn when it came; all are given back.
+    // Onto their surface, which is then as if each had been drawn when it came; all are given back,
+    // also where memory is short: nothing is thrown.
     void draw(canvas::Image& surface);
 
     // Where a rectangle's pixels can be read although not everything is drawn. Nothing: they are

@@ -3,13 +3,49 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <new>
+#include <utility>
 
 #include "spice/canvas/draw.h"
+#include "spice/server/display/guest/drawing_plan.h"
+
+namespace {
+
+// Allocations of this thread that still succeed; negative: all do.
+thread_local int allocations_left = -1;
+
+}  // namespace
+
+// Of this whole program: nothing else can make memory short at a chosen place.
+void* operator new(std::size_t size) {
+    if (allocations_left == 0) throw std::bad_alloc();
+    if (allocations_left > 0) --allocations_left;
+    if (void* made = std::malloc(size == 0 ? 1 : size)) return made;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
 
 namespace segue::spice::server {
 namespace {
+
+class ShortMemory {
+  public:
+    explicit ShortMemory(int allocations) : before_(std::exchange(allocations_left, allocations)) {}
+    ~ShortMemory() { allocations_left = before_; }
+    ShortMemory(const ShortMemory&) = delete;
+    ShortMemory& operator=(const ShortMemory&) = delete;
+
+  private:
+    const int before_;
+};
 
 using canvas::Image;
 using canvas::Rect;
@@ -96,6 +132,7 @@ class PendingDrawingsTest : public testing::Test {
     Image expected_ = picture(kWidth, kHeight, 1);
     std::map<std::uintptr_t, int> given_back_;
     PendingDrawings pending_{[this](const QXLReleaseInfoExt& info) {
+        const ShortMemory is_enough(-1);
         ++given_back_[reinterpret_cast<std::uintptr_t>(info.info)];
     }};
     std::size_t added_ = 0;
@@ -140,6 +177,78 @@ TEST_F(PendingDrawingsTest, ATextThatScrollsIsMovedOnce) {
         paint(Region(Rect{8, 36, 56, 40}), 8, 36, picture(48, 4, line + 2));
     }
     draw();
+}
+
+// Oldest first: a row of moves of the same area.
+std::vector<PendingDrawing> moves_of(std::size_t count, const Region& region, canvas::Point shift) {
+    std::vector<PendingDrawing> drawings(count);
+    for (PendingDrawing& drawing : drawings) {
+        drawing.kind = Kind::move;
+        drawing.region = region;
+        drawing.shift = shift;
+    }
+    return drawings;
+}
+
+TEST(DrawingPlanTest, MovesThatFollowEachOtherAreOne) {
+    const auto drawings = moves_of(60, Region(Rect{8, 8, 56, 36}), {0, 0});
+    EXPECT_EQ(DrawingPlan::make(drawings).size(), drawings.size());
+}
+
+TEST(DrawingPlanTest, APlanOfTooManyPiecesEnds) {
+    // Each lies elsewhere and comes from another distance.
+    std::vector<PendingDrawing> apart;
+    for (std::int32_t at = 0; at < 60; ++at)
+        apart.push_back(std::move(moves_of(1, Region(Rect{at, 0, at + 1, 1}), {0, at + 1})[0]));
+    const std::size_t size = DrawingPlan::make(apart).size();
+    EXPECT_GE(size, DrawingPlan::kMostPieces - 1);
+    EXPECT_LE(size, DrawingPlan::kMostPieces + 1);
+}
+
+TEST(DrawingPlanTest, APlanOfTooManyRectanglesEnds) {
+    std::vector<Rect> dots;
+    for (std::int32_t at = 0; at < static_cast<std::int32_t>(DrawingPlan::kMostRects) + 1; ++at)
+        dots.push_back({at * 2, 0, at * 2 + 1, 1});
+    const auto drawings = moves_of(5, Region(dots), {0, 1});
+    EXPECT_EQ(DrawingPlan::make(drawings).size(), 1u);
+}
+
+// Whichever allocation fails: everything is drawn, given back once, and counted no more.
+TEST_F(PendingDrawingsTest, NothingIsLostWhereMemoryIsShort) {
+    for (int allocations = 0; allocations < 60; ++allocations) {
+        fill({0, 0, 8, 8}, 1);
+        move({0, 0, 8, 8}, 16, 0);
+        move({16, 0, 24, 8}, 16, 0);
+        move({32, 0, 40, 8}, -32, 0);
+        paint(Region(Rect{8, 36, 56, 40}), 8, 36, picture(48, 4, 7));
+        {
+            const ShortMemory is_short(allocations);
+            pending_.draw(surface_);
+        }
+        ASSERT_NO_FATAL_FAILURE(draw()) << allocations;
+        EXPECT_EQ(given_back(), added_);
+    }
+}
+
+TEST_F(PendingDrawingsTest, WhatFindsNoMemoryIsNotCounted) {
+    const auto total = std::make_shared<PendingTotal>();
+    PendingDrawings pending({}, total);
+    int added = 0;
+    int refused = 0;
+    for (int turn = 0; turn < 40; ++turn) {
+        PendingDrawing drawing;
+        drawing.region = Region(Rect{turn, 0, turn + 1, 1});
+        const ShortMemory is_short(0);
+        try {
+            pending.add(std::move(drawing));
+            ++added;
+        } catch (const std::bad_alloc&) {
+            ++refused;
+        }
+    }
+    EXPECT_GT(refused, 0);
+    EXPECT_EQ(added, 0) << "the first found no room, and so did the others";
+    EXPECT_EQ(total->bytes(), 0u);
 }
 
 // A third place helps two to change theirs.
