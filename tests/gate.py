@@ -9,9 +9,6 @@
                   library under ASan inside QEMU, full matrices, a million simulated
                   seeds, long soaks; results belong in docs/results/
 
-A scenario that fails is tried once more, except those that prove a promise (tests/conftest.py).
-Each second attempt is told, and more than two of them fail the run.
-
 The last line is `N passed, M failed, K skipped`; exit 0 only if nothing failed. A skip that is not
 in tests/allowed-skips.txt counts as a failure.
 """
@@ -24,7 +21,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "reports"
 MODES = ("all", "quick", "soak")
-SECOND_ATTEMPTS = 2
 
 
 def run(command, **options):
@@ -45,17 +41,9 @@ def ctest(preset, labels, extra=()):
 def pytest(places, marker, name="scenarios", environment=None):
     report = OUT / f"pytest-{name}.xml"
     report.unlink(missing_ok=True)
-    second = second_attempts(report)
-    second.unlink(missing_ok=True)
     run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marker,
-         "--reruns", "1", f"--junitxml={report}", *places],
-        env=dict(environment or os.environ, SEGUE_SECOND_ATTEMPTS=str(second)))
+         f"--junitxml={report}", *places], env=environment)
     return report
-
-
-def second_attempts(report):
-    """Where pytest writes the tests of a report that were tried again, one in a line."""
-    return report.with_suffix(".second-attempts")
 
 
 def library_under_asan():
@@ -88,7 +76,6 @@ def count(reports):
             print(f"test: {report.name} was not written: counted as a failure")
             failed += 1
             continue
-        failed += count_second_attempts(second_attempts(report))
         for case in ElementTree.parse(report).getroot().iter("testcase"):
             name = f"{case.get('classname')}.{case.get('name')}"
             if case.find("failure") is not None or case.find("error") is not None:
@@ -104,17 +91,6 @@ def count(reports):
             else:
                 passed += 1
     return passed, failed, skipped
-
-
-def count_second_attempts(path):
-    """Tells each of them; the number of failures that they are together."""
-    told = path.read_text().splitlines() if path.exists() else []
-    for line in told:
-        print(f"second attempt: {line}")
-    if len(told) <= SECOND_ATTEMPTS:
-        return 0
-    print(f"FAILED {len(told)} scenarios failed at their first attempt, {SECOND_ATTEMPTS} may")
-    return 1
 
 
 def reports_of(mode):

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The control socket of our library: what `segued` hears about clients."""
 import json
+import re
+import signal
 import socket
+import subprocess
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import guest
 import pytest
@@ -55,6 +59,10 @@ class Control:
                 return line
 
 
+def channel_of(status, kind):
+    return next(c for c in status["clients"][0]["channels"] if c["type"] == kind)
+
+
 def machine_with_control(directory, name, *arguments):
     machine = Machine(directory / name, *arguments, options="seamless-migration=on", tcp=True)
     machine.environment = {**environment("segue"),
@@ -80,6 +88,15 @@ def test_a_move_is_told_step_by_step(tmp_path):
             assert sorted(c["type"] for c in status["clients"][0]["channels"]) == [
                 "cursor", "display", "inputs"]
             assert status["displays"][0]["images"] > 0
+            shown = channel_of(status, "display")
+            assert shown["bytes_sent"] > shown["pictures"]["encoded_bytes"] > 0
+            assert shown["messages_sent"] > shown["pictures"]["images"] > 0
+            assert shown["pictures"]["compression"] == "auto_glz"
+            assert sum(shown["pictures"]["forms"].values()) == shown["pictures"]["images"]
+            assert shown["pictures"]["encode_us"] > 0
+            assert status["clients"][0]["main"]["bytes_sent"] > 0
+            assert channel_of(status, "inputs")["bytes_received"] > 0
+            assert status["flooded_away"] == 0
             first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
                       port=second.port)
             assert source.wait("clients-linked") == {"event": "clients-linked", "linked": 1,
@@ -91,6 +108,49 @@ def test_a_move_is_told_step_by_step(tmp_path):
             source.wait("clients-left")
             client.wait("migration", state="none")
             assert target.status()["clients"][0]["parked"] is False
+
+
+def is_all_read(port):
+    """No TCP socket to or from this port has bytes that wait in the kernel."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        ports = {int(end.split(":")[1], 16) for end in fields[1:3]}
+        # A socket that listens counts connections there.
+        if port in ports and fields[3] != "0A" and fields[4] != "00000000:00000000":
+            return False
+    return True
+
+
+@pytest.mark.full
+def test_bytes_are_those_that_spicy_stats_counts(tmp_path):
+    with machine_with_control(tmp_path, "one", *guest.boot_disk(tmp_path / "disk.img")) as machine:
+        control = Control(tmp_path / "one.control")
+        machine.wait_frame(2)
+        with subprocess.Popen(["spicy-stats", "--uri", machine.uri], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+            try:
+                control.wait("client-connected")
+                told = []
+                end = time.monotonic() + 60
+                while len(told) < 3 or not any(one.get("pictures", {}).get("images")
+                                               for one in told):
+                    assert time.monotonic() < end, told
+                    told = control.status()["clients"][0]["channels"]
+                machine.qmp("stop")
+                before = None
+                while before != told or not is_all_read(machine.port):
+                    assert time.monotonic() < end, told
+                    time.sleep(0.5)
+                    before, told = told, control.status()["clients"][0]["channels"]
+                client.send_signal(signal.SIGINT)
+                said = client.communicate(timeout=60)[0]
+            finally:
+                client.kill()
+    counted = dict(re.findall(r"^(\w+): (\d+)$", said, re.MULTILINE))
+    # A ping may have come to main meanwhile.
+    assert int(counted.pop("main")) > 0
+    assert {kind: int(count) for kind, count in counted.items()} == {
+        one["type"]: one["bytes_sent"] for one in told}
 
 
 class Move:

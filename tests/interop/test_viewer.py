@@ -8,6 +8,7 @@ import cells
 import guest
 import pytest
 import viewer
+from viewer_cells import Line
 
 SCREEN = ("-vga", "qxl")
 
@@ -217,7 +218,8 @@ def test_chained_moves_there_and_on_and_back(tmp_path):
 def test_a_lost_server_is_reconnected_to(tmp_path):
     machine = [*SCREEN]
     with viewer.spice_qemu(tmp_path / "vm", *machine) as vm:
-        with viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}") as view:
+        with viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}",
+                           "--reconnect=600") as view:
             # The first picture may come before the last channel is open, and so may the end.
             view.wait("frame")
             vm.stop()
@@ -229,6 +231,60 @@ def test_a_lost_server_is_reconnected_to(tmp_path):
                 view.wait("connected", before + 1)
                 view.wait("frame", len(view.named("frame")) + 1)
                 assert view.stop() == 0
+
+
+@pytest.mark.soak
+def test_a_machine_that_is_switched_off_ends_its_viewer(tmp_path):
+    """Without an error, and long before a server that was lost is given up."""
+    with viewer.spice_qemu(tmp_path / "vm", *SCREEN) as vm:
+        with viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{vm.port}") as view:
+            view.wait("connected")
+            begun = time.monotonic()
+            vm.qmp("quit")
+            assert view.process.wait(120) == 0
+            assert time.monotonic() - begun < 50, "that was the bound of a lost server"
+        assert [event["retrying"] for event in view.named("disconnected")] == [True, False]
+        assert not any(event["fatal"] for event in view.named("error"))
+
+
+@pytest.mark.soak
+def test_two_viewers_do_not_throw_each_other_out_for_ever(tmp_path):
+    """Stock's server has room for one: whoever came first comes back at most once."""
+    with viewer.spice_qemu(tmp_path / "vm", *SCREEN) as vm:
+        uri = f"spice://127.0.0.1:{vm.port}"
+        with viewer.Viewer(tmp_path / "one", uri) as one:
+            one.wait("connected")
+            with viewer.Viewer(tmp_path / "other", uri) as other:
+                other.wait("connected")
+                end = time.monotonic() + 60
+                while one.process.poll() is None and other.process.poll() is None:
+                    assert time.monotonic() < end, "both are still there"
+                    time.sleep(0.05)
+                gone, stays = (one, other) if one.process.poll() is not None else (other, one)
+                assert gone.process.wait(60) == 1
+                last = [event for event in gone.named("error") if event["fatal"]]
+                assert len(last) == 1 and "another viewer" in last[0]["message"]
+                assert len(gone.named("disconnected")) <= 3
+                # It has the screen to itself.
+                stays.wait("connected", len(stays.named("disconnected")) + 1)
+                assert stays.process.poll() is None
+                assert stays.stop() == 0
+
+
+@pytest.mark.soak
+def test_a_ticket_that_has_changed_is_not_tried_for_ever(tmp_path):
+    with viewer.spice_qemu(tmp_path / "vm", *SCREEN, password="right") as vm:
+        with Line(vm.port) as line, \
+                viewer.Viewer(tmp_path / "view", f"spice://127.0.0.1:{line.port}",
+                              environment={"SEGUE_VIEW_PASSWORD": "right"}) as view:
+            view.wait("connected")
+            vm.qmp("set_password", protocol="spice", password="other")
+            line.tell("cut")
+            begun = time.monotonic()
+            assert view.process.wait(120) == 1
+            assert time.monotonic() - begun < 50, "that was the bound of a lost server"
+        fatal = [event["code"] for event in view.named("error") if event["fatal"]]
+        assert fatal == ["auth_failed"]
 
 
 @pytest.mark.full

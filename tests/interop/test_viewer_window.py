@@ -66,6 +66,39 @@ def test_a_wrong_password_is_asked_for_again(tmp_path):
 
 
 @pytest.mark.full
+def test_a_server_that_is_somebody_else_is_told_no_password(tmp_path):
+    """Whoever is asked for it there learns to type it for anybody."""
+    pki = viewer.make_certificates(tmp_path / "pki", "host-a")
+    tls_port = viewer.free_port()
+    with Screen() as screen, viewer.spice_qemu(
+            tmp_path / "vm", *KEYS, password="right",
+            spice=f",tls-port={tls_port},x509-dir={pki}/host-a"):
+        with WindowViewer(screen, tmp_path / "view", f"spice+tls://127.0.0.1:{tls_port}",
+                          f"--spice-ca-file={pki}/ca-cert.pem",
+                          "--spice-host-subject=CN=somebody else") as view:
+            # It says why, until that is read.
+            screen.window("the certificate subject of")
+            end = time.monotonic() + 60
+            while view.process.poll() is None:
+                assert time.monotonic() < end, "Escape does not close it"
+                screen.run("xdotool", "key", "Escape")
+                time.sleep(0.2)
+            assert view.process.poll() == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("quits", ["never", "on-disconnect"])
+def test_a_kiosk_ends_with_its_service(tmp_path, quits):
+    """Its users cannot end it; whoever started it can."""
+    with Screen() as screen, viewer.spice_qemu(tmp_path / "vm", *KEYS) as vm:
+        with WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{vm.port}",
+                          "--kiosk", f"--kiosk-quit={quits}") as view:
+            wait_channels(vm)
+            view.process.send_signal(signal.SIGTERM)
+            assert view.process.wait(60) == 0
+
+
+@pytest.mark.full
 def test_keys_reach_the_guest_and_hotkeys_the_viewer(tmp_path):
     """SeaBIOS starts again on Ctrl+Alt+Del, however the keys came. Keys that come while it sets up
     its keyboard would cost it that, so it is waited for."""

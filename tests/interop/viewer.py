@@ -62,7 +62,7 @@ class Viewer:
     def events(self):
         if not self.events_file.exists():
             return []
-        lines = self.events_file.read_text().split("\n")
+        lines = self.events_file.read_text(encoding="utf-8", errors="replace").split("\n")
         return [json.loads(line) for line in lines[:-1]]
 
     def named(self, *names):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // colo-floor PATH: a COLO secondary that reads the stream and throws it away: the least pause that
-// any receiver can reach on this machine. For tests/scenario/colo_pause.py.
+// any receiver can reach on this machine. For bench/checkpoints.py.
 #include <sys/socket.h>
 #include <unistd.h>
 

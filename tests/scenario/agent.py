@@ -98,11 +98,12 @@ def control(path, timeout=sb.PATIENCE, **request):
 class Agent:
     """A segue-agent process beside a running QEMU; a context manager."""
 
-    def __init__(self, directory, standby, qemu, *options):
+    def __init__(self, directory, standby, qemu, *options, disk_bytes=DISK_BYTES):
         self.directory = Path(directory)
         self.state = self.directory / "agent"
-        self.argv = [str(PROGRAM), "--state", str(self.state), "--standby", standby,
-                     "--disk-bytes", str(DISK_BYTES), "--qemu", str(qemu), *options]
+        disk = ["--disk-bytes", str(disk_bytes)] if disk_bytes else []
+        self.argv = [str(PROGRAM), "--state", str(self.state), "--standby", standby, *disk,
+                     "--qemu", str(qemu), *options]
         self.process = None
 
     def __enter__(self):

@@ -11,6 +11,7 @@ by its process id.
 import os
 import queue
 import random
+import select
 import shutil
 import signal
 import socket
@@ -22,6 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("SEGUE_BIN", ROOT / "build" / "release" / "bin"))
+# What no test does to a daemon, and no daemon may do to itself.
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
 
 def shared_memory(state):
@@ -103,11 +106,20 @@ def qemus_below(folder):
 
 
 def end_process(pid):
-    """SIGKILL; a process that has ended by itself meanwhile is ended."""
+    """SIGKILL, and its effect: on a busy machine a QEMU goes on dying for a while, and who looks
+    meanwhile sees it alive. A process that has ended by itself is ended."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
     try:
         os.kill(pid, signal.SIGKILL)
+        if not select.select([handle], [], [], 60)[0]:
+            raise TimeoutError(f"process {pid} does not die")
     except ProcessLookupError:
         pass
+    finally:
+        os.close(handle)
 
 
 class Host:
@@ -126,6 +138,7 @@ class Host:
         self.options = list(options)
         self.binary = binary or BIN / "segued"
         self.process = None
+        self.crashes = []  # signals that ended a daemon of this host by itself
         # Below the kernel's ephemeral range, and another slice for each host of each test.
         low = 20000 + random.randrange(0, 110) * 100
         config_path = self.folder / "segue.toml"
@@ -175,6 +188,7 @@ class Host:
             raise AssertionError(f"segued of {self.name} did not end within {timeout} s") from None
         finally:
             self.process = None
+        self.crashes += [each.name for each in CRASHES if code == -each]
         return code
 
     def kill(self):
@@ -244,10 +258,14 @@ class Hosts:
         return self.hosts
 
     def __exit__(self, kind, value, trace):
-        if kind is not None:
-            for host in self.hosts:
-                print(f"--- log of {host.name}\n{host.log()[-6000:]}")
+        logs = [f"--- log of {host.name}\n{host.log()[-6000:]}" for host in self.hosts]
         self.clean()
+        crashed = [f"segued of {host.name} ended by {each}"
+                   for host in self.hosts for each in host.crashes]
+        if kind is not None or crashed:
+            print(*logs, *crashed, sep="\n")
+        if kind is None:
+            assert not crashed, crashed
 
     def clean(self):
         for host in self.hosts:

@@ -125,15 +125,20 @@ def all_cells():
 
 
 def quick_cells():
-    """One for each victim and mode, at points that differ: together they touch most points."""
+    """One for each row of the table, the moment, and with it each victim of each kind of migration;
+    whoever is struck changes from row to row."""
     chosen = []
+    strikes = [SOURCE, TARGET, SOURCE_QEMU, TARGET_QEMU, CLIENT, CLIENT_LINK]
     for number, mode in enumerate(MODES):
         points = [point for step in STEPS[mode] for point in points_of(step)]
-        for index, victim in enumerate(VICTIMS):
-            at = (3 * index + 2 * number + 3) % len(points)
-            if victim == MIGRATION_LINK:
-                at = points.index(SENDING)
-            if victim == PEER_LINK:
-                at = points.index("source.record.given.after")
-            chosen.append(Cell(mode, points[at], victim))
+        for index, point in enumerate(points):
+            victim = strikes[(index + 2 * number) % len(strikes)]
+            if point == SENDING:
+                victim = MIGRATION_LINK
+            if point == "source.record.given.after":
+                victim = PEER_LINK
+            chosen.append(Cell(mode, point, victim))
+        chosen += [Cell(mode, point, victim, True) for point, victim in zip(
+            [point for step in REFUSED_STEPS for point in points_of(step)],
+            [SOURCE, TARGET, CLIENT, PEER_LINK])]
     return chosen + FOUND

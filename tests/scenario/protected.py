@@ -72,12 +72,12 @@ class ProtectedMachine:
     """The domain's XML, its peer outside, and what it counts."""
 
     def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50",
-                 screen=False, second=False, words=()):
+                 screen=False, second=False, words=(), disk=None):
         self.name, self.interval = name, interval
         folder = Path(folder)
         folder.chmod(0o755)
         self.outside = UdpOutside()
-        self.disk = empty_disk(folder / "vda.raw")
+        self.disk = disk or empty_disk(folder / "vda.raw")
         self.serial = folder / "serial"
         self.ticks, self.records = guest.Ticks(self.serial), guest.Ticks(self.serial, "disk")
         words = ["console=ttyS0", "quiet", "tick=100", "no_timer_check", *words,

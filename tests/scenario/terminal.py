@@ -5,6 +5,8 @@ import pty
 import select
 import subprocess
 
+from hosts import wait_until
+
 
 class Terminal:
     """A program on a terminal of its own, as a user has it: it writes line by line."""
@@ -36,3 +38,12 @@ class Terminal:
 
     def write(self, text):
         os.write(self.ours, text.encode())
+
+
+def wait_until_registered(watcher, host, name):
+    """Of `virsh event`, which does not say when it is: a guest's events tell."""
+    def registered():
+        host.virsh("suspend", name)
+        host.virsh("resume", name)
+        return f"event 'lifecycle' for domain '{name}': Resumed Unpaused" in watcher.read()
+    wait_until(registered, 60, "virsh has registered its callbacks")

@@ -11,6 +11,7 @@ import pytest
 import guest
 from hosts import Hosts, wait_until
 from machines import Machine
+from terminal import Terminal, wait_until_registered
 
 pytestmark = pytest.mark.full
 
@@ -106,9 +107,15 @@ def test_without_the_flag_the_guest_goes_on_moving(tmp_path, small):
     with Hosts(2) as (one, two):
         one.virsh("create", machine.path)
         records.wait(5, 180)
-        leaving, before = fails_on_the_way(one, two, small, records)
-        wait_until(lambda: "paused (I/O error)" in one.virsh("domstate", "--reason", "w"), 60,
-                   "the guest has met the full disk")
+        with Terminal("virsh", "-c", one.local_uri, "event", "--all", "--loop") as watcher:
+            wait_until_registered(watcher, one, "w")
+            leaving, before = fails_on_the_way(one, two, small, records)
+            wait_until(lambda: "paused (I/O error)" in one.virsh("domstate", "--reason", "w"), 60,
+                       "the guest has met the full disk")
+            for event in (f"event 'io-error' for domain 'w': {small.image} (virtio-disk0) pause",
+                          f"event 'io-error-reason' for domain 'w': {small.image} (virtio-disk0) "
+                          "pause due to enospc"):
+                wait_until(lambda: event in watcher.read(), 60, event)
         one.virsh("migrate-setspeed", "w", "1000")
         said = leaving.communicate(timeout=120)[0]
         assert leaving.returncode == 0, said

@@ -122,6 +122,18 @@ def test_lost_standby_hold_goes_on(tmp_path):
 
 
 @pytest.mark.full
+def test_a_standby_that_was_given_up_is_not_taken_for_a_newest_one(tmp_path):
+    with Pair(tmp_path, "standby") as pair:
+        pair.agent.ask(cmd="end")
+        # Whatever becomes of it then: its primary has gone on.
+        pair.standby.kill()
+        pair.standby.start()
+        assert pair.standby.control(cmd="status")["state"] == "none"
+        refused = pair.standby.control(cmd="promote", force=True)
+        assert "nothing to promote" in refused["error"], refused
+
+
+@pytest.mark.full
 def test_lost_standby_promote_stands_still(tmp_path):
     with Pair(tmp_path, "standby", on_loss="promote") as pair:
         pair.standby.kill()

@@ -169,7 +169,7 @@ def test_a_port_in_use(host, connection, tmp_path):
         machine = Machine(tmp_path, spice=True)
         domain = connection.defineXML(
             machine.xml.replace("autoport='yes'", f"autoport='no' port='{port}'"))
-        refused(OPERATION_FAILED, f"port {port} of the domain's graphics cannot be used",
+        refused(OPERATION_FAILED, f"domain's graphics: port {port} cannot be used",
                 domain.create)
     domain.create()
     machine.ticks.wait(1)

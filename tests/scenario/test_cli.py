@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -141,7 +142,13 @@ def test_the_check_names_each_thing_and_its_remedy(pair, machine):
     found = findings(one, "--unsafe", "web", two.uri, code=0)
     assert {"domain", "no other job", "disks", "destination", "two hosts", "protocol", "name there",
             "QEMU", "host name there"} <= set(found)
+    assert {"definition there", "files there", "migration port there",
+            "screen's ports there"} <= set(found)
     assert all(item["passed"] for item in found.values())
+    for words in (["--p2p"], ["--tunnelled"]):  # what the move itself says, and nothing is held
+        assert all(item["passed"] for item in findings(
+            one, "--unsafe", *words, "web", two.uri, code=0).values())
+        assert "None" in one.virsh("domjobinfo", "web")
     # Each of these is found before anything moves.
     assert not findings(one, "--unsafe", "web", one.uri, code=4)["two hosts"]["passed"]
     gone = findings(one, "--unsafe", "web", "qemu+tcp://127.0.0.1:1/system", code=4)
@@ -158,6 +165,14 @@ def test_the_check_names_each_thing_and_its_remedy(pair, machine):
     two.virsh("undefine", "web-old")
     secret = findings(one, "--unsafe", "--tls", "web", two.uri, code=4)["may leave"]
     assert "certificate" in secret["found"].lower(), secret
+    both = findings(one, "--tls", "web", two.uri, code=4)
+    assert not both["disks"]["passed"] and not both["may leave"]["passed"]
+    with socket.create_server((two.address, 0)) as busy:
+        there = f"tcp://{two.address}:{busy.getsockname()[1]}"
+        used = findings(one, "--unsafe", "--migrateuri", there, "web", two.uri, code=4)
+    assert "Address already in use" in used["migration port there"]["found"], used
+    foreign = findings(one, "--unsafe", "--listen-address", "192.0.2.1", "web", two.uri, code=4)
+    assert not foreign["migration port there"]["passed"]
     table = one.segue("migrate", "--check", "web", two.uri, code=4)
     assert re.search(r"FAIL +disks +\S", table) and "→" in table
     assert one.state_of("web") == "running" and two.state_of("web") == "absent"

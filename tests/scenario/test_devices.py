@@ -4,12 +4,13 @@ host and back, and is the same machine there."""
 import os
 import re
 import socket
+import stat
 import subprocess
 import sys
 
 import pytest
 
-from hosts import Hosts, wait_until
+from hosts import ROOT, Hosts, wait_until
 from machines import Machine
 
 CARDS = """
@@ -80,6 +81,40 @@ def test_a_machine_boots_and_travels(pair, tmp_path, shape):
         machine.ticks.wait(machine.ticks.last() + 3)
         assert seen_by_the_guest(there) == before
     assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("clean")
+def test_a_machine_as_virt_install_writes_it(pair, tmp_path):
+    """Controllers without numbers, vmport and more switches, and a socket where we choose."""
+    machine = Machine(tmp_path, name="d", tick_ms=20)
+    written = (ROOT / "src" / "domain" / "golden" / "virtinst.in.xml").read_text()
+    disk = re.search(r"<disk .*?</disk>", machine.xml, re.S)[0].replace(
+        "<target dev='hda' bus='ide'/>", "<target dev='vda' bus='virtio'/>")
+    serial = re.search(r"<serial .*?</serial>", machine.xml, re.S)[0]
+    xml = re.sub(r"<uuid>.*?</uuid>", f"<uuid>{machine.uuid}</uuid>", written)
+    xml = xml.replace("<name>virtinst<", "<name>d<").replace('<console type="pty"/>', "")
+    xml = xml.replace('<image compression="off"/>',
+                      '<listen type="socket"/><image compression="off"/>')
+    machine.path.write_text(xml.replace("</devices>", disk + serial + "</devices>"))
+    one, two = pair
+    one.virsh("define", machine.path)
+    one.virsh("start", "d")
+    machine.ticks.wait(3, timeout=60)
+    before = seen_by_the_guest(one)
+    (_, line), = one.qemus()
+    assert "vmport=off,smm=on" in line and "pmu=off" in line and "vmcoreinfo" in line
+    for here, there in ((one, two), (two, one)):
+        here.virsh("migrate", "--live", "--p2p", "--unsafe", "--persistent", "--undefinesource",
+                   "d", there.uri)
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert seen_by_the_guest(there) == before
+        place = re.search(r"socket='([^']+)'", there.virsh("dumpxml", "d"))[1]
+        assert place.startswith(str(there.state)) and stat.S_ISSOCK(os.stat(place).st_mode)
+        assert "socket='" not in there.virsh("dumpxml", "--inactive", "d")
+    assert machine.ticks.gaps() == []
+    two.virsh("undefine", "d", code=None)
+    one.virsh("undefine", "d")
 
 
 def vnc_answer(challenge, password):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import struct
+import subprocess
 
 import pytest
 
@@ -134,6 +135,54 @@ def test_a_qemu_that_does_not_end_gracefully_is_not_killed(host, tmp_path):
         os.kill(qemu, signal.SIGCONT)
     # What it was asked for is still asked.
     wait_until(lambda: host.virsh("domstate", "g").strip() == "shut off", 60, "it has ended")
+    assert host.virsh("domstate", "g", "--reason").strip() == "shut off (destroyed)"
+
+
+def unread_by_qemu(host):
+    """Bytes that wait in the monitors of a host's QEMUs."""
+    said = subprocess.run(["ss", "-xnH"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in said.splitlines()]
+    return sum(int(row[2]) for row in rows
+               if row[4].startswith(str(host.state)) and row[4].endswith("/monitor.sock"))
+
+
+@pytest.mark.full
+def test_who_forces_an_end_is_not_held_up_by_who_asks_for_one(host, tmp_path):
+    machine = Machine(tmp_path, name="g", tick_ms=20)
+    host.virsh("define", machine.path)
+    host.virsh("start", "g")
+    machine.ticks.wait(2)
+    (qemu, _), = host.qemus()
+    os.kill(qemu, signal.SIGSTOP)
+    asking = host.virsh_process("destroy", "g", "--graceful")
+    wait_until(lambda: unread_by_qemu(host) > 0, 60, "it is asked")
+    host.virsh("destroy", "g")
+    assert not host.qemus()
+    asking.communicate(timeout=60)
+    assert host.virsh("domstate", "g", "--reason").strip() == "shut off (destroyed)"
+
+
+@pytest.mark.quick
+def test_a_figure_for_migrations_is_kept_while_qemu_thinks(host, tmp_path):
+    """Other calls come between the one that sets it and QEMU's answer."""
+    machine = Machine(tmp_path, name="g", tick_ms=20)
+    host.virsh("create", machine.path)
+    machine.ticks.wait(2)
+    (qemu, _), = host.qemus()
+    os.kill(qemu, signal.SIGSTOP)
+    try:
+        setting = [host.virsh_process(*words) for words in (
+            ("migrate-setspeed", "g", "77"), ("migrate-setmaxdowntime", "g", "555"))]
+        wait_until(lambda: unread_by_qemu(host) > 150, 60, "both wait for QEMU")
+        for _ in range(5):
+            host.virsh("list", "--all")
+            host.virsh("dumpxml", "g")
+    finally:
+        os.kill(qemu, signal.SIGCONT)
+    for process in setting:
+        assert process.wait(60) == 0
+    assert host.virsh("migrate-getspeed", "g").strip() == "77"
+    assert host.virsh("migrate-getmaxdowntime", "g").strip() == "555"
 
 
 @pytest.mark.quick

@@ -150,7 +150,8 @@ def test_statistics_wait_for_nobody(pair, machine):
     moving.communicate(timeout=60)
     assert moving.returncode == 0
     for host, kind in ((one, "Outgoing migration"), (two, "Incoming migration")):
-        assert kind in host.virsh("domjobinfo", "m", "--completed", "--keep-completed")
+        said = host.virsh("domjobinfo", "m", "--completed", "--keep-completed")
+        assert kind in said and re.search(r"Time elapsed w/o network: +\d+", said), said
     counts_on(machine)
 
 

@@ -6,12 +6,14 @@ import signal
 
 import pytest
 
+from groups import one_in_full
 from hosts import Hosts, wait_until
 from machines import Machine
 
 from spice_lab import Client
 
 MODES = {"managed": [], "p2p": ["--p2p"]}
+EACH_MODE = {mode: (mode,) for mode in MODES}
 MIB = 1 << 20
 
 
@@ -82,8 +84,7 @@ def test_what_qemu_is_told(tmp_path, mode):
         going.cancel()
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("mode", one_in_full(EACH_MODE, "managed"))
 def test_a_change_is_refused_on_the_way(tmp_path, mode):
     with Hosts(2) as (one, two):
         going = Journey(one, two, tmp_path, *MODES[mode], "--change-protection")
@@ -97,8 +98,7 @@ def test_a_change_is_refused_on_the_way(tmp_path, mode):
         going.runs_on(two)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("mode", one_in_full(EACH_MODE, "p2p"))
 def test_the_clients_own_suspend_ends_it_and_the_guest_goes_on(tmp_path, mode):
     """`virsh migrate --timeout`: the guest is suspended so that the migration comes to its end."""
     with Hosts(2) as (one, two):
@@ -110,7 +110,7 @@ def test_the_clients_own_suspend_ends_it_and_the_guest_goes_on(tmp_path, mode):
         going.runs_on(two)
 
 
-@pytest.mark.soak
+@pytest.mark.full
 def test_a_users_suspend_lets_it_arrive_paused(tmp_path):
     with Hosts(2) as (one, two):
         going = Journey(one, two, tmp_path)
@@ -123,9 +123,9 @@ def test_a_users_suspend_lets_it_arrive_paused(tmp_path):
         going.runs_on(two)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("mode", list(MODES))
-@pytest.mark.parametrize("who", ["source", "target"])
+@pytest.mark.parametrize("who, mode", one_in_full({
+    f"{who}-{mode}": (who, mode) for who in ("source", "target") for mode in MODES
+}, "target-p2p"))
 def test_a_daemon_that_is_asked_to_end(tmp_path, mode, who):
     """SIGTERM: the migration fails with its cause, and the guest goes on where it was."""
     with Hosts(2) as (one, two):
@@ -141,7 +141,7 @@ def test_a_daemon_that_is_asked_to_end(tmp_path, mode, who):
         going.runs_on(one)
 
 
-@pytest.mark.soak
+@pytest.mark.full
 def test_the_bound_of_the_wait_for_viewers(tmp_path):
     """A viewer that stands still would be waited for until tomorrow, were it not for the option."""
     with Hosts(2, config="[migration]\nscreen_wait_ms = 3600000\n") as (one, two):

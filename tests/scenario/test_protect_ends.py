@@ -11,6 +11,7 @@ import pytest
 import standby as sb
 from hosts import BIN, Hosts, wait_until
 from protected import ProtectedMachine
+from test_abort_on_error import SmallDisk
 
 
 def is_stopped(pid):
@@ -116,6 +117,22 @@ def test_twenty_legs_break_and_the_guest_lives(tmp_path):
         for _ in range(20):
             breaks_and_is_protected_again(one, machine)
         assert machine.outside.backward() == []
+
+
+@pytest.mark.full
+def test_a_disk_that_fails_is_taken_over_by_one_that_works(tmp_path):
+    with Hosts(2) as (one, two), SmallDisk() as small, \
+            ProtectedMachine(tmp_path, disk=small.image) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        # The guest's next new record finds no room, and QEMU stops it.
+        small.fill()
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+        machine.records.wait(machine.records.last() + 20, sb.PATIENCE)
+        assert "I/O error of disk 'vda'" in one.log()
 
 
 @pytest.mark.full

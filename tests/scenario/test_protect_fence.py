@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import standby as sb
-from hosts import BIN, Failed, Hosts, wait_until
+from hosts import BIN, Failed, Hosts, remove_shared_memory, wait_until
 from protected import ProtectedMachine
 
 
@@ -43,7 +43,11 @@ def test_a_former_primary_that_was_a_standby_is_still_one(tmp_path):
         machine.wait(two, lambda said: said["state"] == "unprotected" and said["reason"])
         two.virsh("destroy", machine.name, code=None)
         (one.state / "autostarted-boot").write_text("another boot\n")
+        # What its standby held is gone with the memory.
+        for folder in (one.state / "protection").glob("*/standby"):
+            remove_shared_memory(folder)
         one.start()
+        wait_until(lambda: machine.status(one)["role"] == "none", 60, "no standby any more")
         stays_shut_off(one, machine)
         assert "may start" in one.segue("unprotect", machine.name)
         one.virsh("start", machine.name)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""segue-standby dies right behind its promotion: the guest that it let go goes on."""
+"""segue-standby dies: right behind its promotion, where the guest that it let go goes on, or before
+it, where what it held is not thrown away."""
 import json
 import os
 import signal
@@ -57,6 +58,27 @@ def test_a_promoted_guest_outlives_its_segue_standby(tmp_path, daemon):
         assert machine.status(two)["state"] == "promoted"
         machine.protect(two, one)
         machine.wait_epochs(two, 3)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("daemon", ["looks on", "starts again"])
+def test_a_standby_that_was_killed_takes_over_from_what_it_held(tmp_path, daemon):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--on-loss", "promote")
+        machine.wait_epochs(one, 3)
+        if daemon == "starts again":
+            two.kill()
+        # The primary stands still for its sake: it has the newest that anybody has seen.
+        os.kill(machine.helper(two, "segue-standby"), signal.SIGKILL)
+        if daemon == "starts again":
+            two.start()
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.outside.wait(machine.outside.last() + 40)
+        assert machine.outside.backward() == []
+        assert b"BAD" not in machine.serial.read_bytes()
+        assert one.state_of(machine.name) == "paused"
 
 
 @pytest.mark.full

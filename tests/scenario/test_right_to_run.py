@@ -131,7 +131,7 @@ class SecondMonitor:
         self.socket.close()
 
 
-@pytest.mark.soak
+@pytest.mark.full
 def test_nothing_runs_the_source_while_the_outcome_is_open(tmp_path):
     """The target has taken the guest and cannot say so. Its disk is read-only: QEMU's lock of the
     image, which two hosts with one file system share here, would hide a second copy."""

@@ -2,6 +2,7 @@
 """segue-standby and segue-agent against what lies, is slow, or says nothing; no QEMU takes part."""
 import os
 import socket
+import re
 import struct
 import subprocess
 import threading
@@ -15,7 +16,8 @@ from hosts import shared_memory, wait_until
 
 CORPUS = sb.ROOT / "tests" / "corpus" / "stream"
 HELLO, WELCOME, STREAM, WRITE, WORD = 1, 2, 3, 5, 9
-VERSION = 3
+VERSION = int(re.search(r"^limit version = (\d+)$",
+                        (sb.ROOT / "src/protect/agent_link.schema").read_text(), re.M)[1])
 
 
 def head_that_claims(size):

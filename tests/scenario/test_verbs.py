@@ -6,11 +6,13 @@ import pytest
 
 from hosts import Hosts, wait_until
 from machines import Machine
-from terminal import Terminal
+from terminal import Terminal, wait_until_registered
 
 DEVICES = """
     <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>
+    <disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/></disk>
     <channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>"""
+OPEN_THE_TRAY = '{"execute":"blockdev-open-tray","arguments":{"id":"ide0-1-0"}}'
 
 # What is typed, and what the answer must hold; NAME, UUID, DISK, PATH and HERE are filled in.
 LOOKING = [
@@ -19,6 +21,7 @@ LOOKING = [
     ("hostname", r"^hosta$"),
     ("uri", r"^qemu\+unix:///system\?socket="),
     ("capabilities", r"<domain type='qemu'/>"),
+    ("capabilities", r"<emulator>[^<]+</emulator>\s+<machine canonical='pc-i440fx-7.2'"),
     ("domcapabilities", r"<value>virtio</value>"),
     ("domcapabilities", r"<mode name='host-model' supported='yes'>\s+<model fallback='forbid'>"),
     ("domcapabilities", r"<model usable='no'>EPYC</model>"),
@@ -98,6 +101,7 @@ CHANGING = [
     ("shutdown NAME", r"is being shutdown"),
     ("destroy NAME", r"destroyed"),
     ("domstate NAME --reason", r"^shut off \(destroyed\)$"),
+    ("vcpuinfo NAME", r"State: +N/A[\s\S]+CPU Affinity: +y+"),
     ("start NAME --paused", r"started"),
     ("domstate NAME", r"^paused$"),
     ("destroy NAME", r"destroyed"),
@@ -150,6 +154,9 @@ def test_verbs_that_look(shell):
         assert re.search(fill(answer), said, re.M), f"virsh {verb}:\n{said}"
     assert "element is not present" in typed("metadata NAME http://app.org/", code=1)
     assert "validate prefix" in typed("metadata NAME http://app.org/ --key 1: --set <a/>", code=1)
+    for verb, what in (("net-info default", "network"), ("pool-info default", "storage pool"),
+                       ("vol-info /x.qcow2", "storage vol")):
+        assert f"no {what} with matching" in typed(verb, code=1)
     for verb in ABSENT:
         assert "not supported" in typed(verb, code=1), verb
 
@@ -177,11 +184,7 @@ def test_all_events_of_a_life(shell, tmp_path):
     host, _, _ = shell
     machine = Machine(tmp_path / "told", name="told")
     with Terminal("virsh", "-c", host.local_uri, "event", "--all", "--loop") as watcher:
-        def registered():  # it does not say when it is: another guest's events tell
-            host.virsh("suspend", "v")
-            host.virsh("resume", "v")
-            return "event 'lifecycle' for domain 'v': Resumed Unpaused" in watcher.read()
-        wait_until(registered, 60, "virsh has registered its callbacks")
+        wait_until_registered(watcher, host, "v")
         for verb in (["define", machine.path], ["start", "told"], ["suspend", "told"],
                      ["resume", "told"], ["destroy", "told"], ["undefine", "told"]):
             host.virsh(*verb)
@@ -189,3 +192,6 @@ def test_all_events_of_a_life(shell, tmp_path):
                       "Stopped Destroyed", "Undefined Removed"):
             line = f"event 'lifecycle' for domain 'told': {event}"
             wait_until(lambda: line in watcher.read(), 60, event)
+        host.virsh("qemu-monitor-command", "v", OPEN_THE_TRAY)
+        wait_until(lambda: re.search(r"event 'tray-change' for domain 'v' disk ide0-1-0: opened",
+                                     watcher.read()), 60, "the open tray")

@@ -9,10 +9,10 @@ from hosts import Failed, Hosts, wait_until
 from protected import ProtectedMachine
 
 
-def begin(machine, one, two, three):
+def begin(machine, one, two, three, *words):
     one.virsh("create", machine.path)
     machine.outside.wait(5)
-    machine.protect(one, two, "--witness", three.uri)
+    machine.protect(one, two, "--witness", three.uri, *words)
     said = machine.wait_epochs(one, 3)
     assert said["on_loss"] == "witness" and said["witness"] == three.uri
     assert machine.wait(one, lambda now: now["witness_lease"]["may_release"])
@@ -87,6 +87,19 @@ def test_a_host_that_stops_and_comes_back_is_not_heard(tmp_path):
         with pytest.raises(Failed, match="runs at its standby"):
             one.segue("unprotect", machine.name)
         assert one.state_of(machine.name) == "paused"
+
+
+@pytest.mark.full
+def test_a_linked_standby_vouches_for_a_witness_that_is_gone(tmp_path):
+    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two, three, "--gate", "primary")
+        three.kill()
+        machine.wait(one, lambda now: not now["witness_lease"]["heard"] and
+                     not now["witness_lease"]["may_release"])
+        # Nobody can take over: nothing has to be held back.
+        machine.outside.wait(machine.outside.last() + 50)
+        assert machine.outside.irregular() == []
+        assert machine.status(one)["state"] == "protected"
 
 
 @pytest.mark.soak

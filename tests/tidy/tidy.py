@@ -23,8 +23,8 @@ LEVELS = [
     ["spice/abi", "viewer", "daemon", "standby", "cli"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-# Within one level the first may include the second (ARCHITECTURE.md names them).
-SAME_LEVEL = {("spice/canvas", "spice/codec"), ("qemu", "domain"), ("daemon", "standby")}
+# Within one level the first may include the second.
+SAME_LEVEL = {("daemon", "standby")}
 # Rooms without I/O: they see neither sockets nor stores nor the loop.
 PURE = {"migrate", "screen", "spice/wire", "spice/codec"}
 NOT_FOR_PURE = re.compile(r'#include "(net/|store/|base/loop\.h)')
