@@ -2,6 +2,7 @@
 """Bad input against a real daemon, as its users and attackers would bring it: each is answered with
 one clear line (and libvirt's error code, where one exists) or ends its own connection; nothing is
 lost, memory stays bounded, and everybody else is served."""
+import json
 import os
 import re
 import resource
@@ -17,7 +18,7 @@ import libvirt
 import pytest
 
 import hostile
-from hostile import Client, Refused, packet, text
+from hostile import EXTENSION, Client, Refused, packet, text
 from hosts import ROOT, Hosts, wait_until
 from machines import Machine
 
@@ -532,6 +533,10 @@ def test_a_read_only_connection_changes_nothing(host, connection, tmp_path, sock
             with pytest.raises(Refused) as caught:
                 client.call(14, domain + struct.pack(">I", flags))
             assert caught.value.code == DENIED
+        # It starts emulators and looks at files as root: no question for who may only look.
+        with pytest.raises(Refused) as caught:
+            client.call(1, text("arrival") + text(json.dumps({"xml": machine.xml})), EXTENSION)
+        assert caught.value.code == NO_SUPPORT
         client.call(14, domain + struct.pack(">I", 0))
     assert reference.state()[0] == libvirt.VIR_DOMAIN_RUNNING
 

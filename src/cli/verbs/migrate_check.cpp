@@ -162,7 +162,7 @@ class Checks {
     // such question, and a domain that may not leave has nothing to show.
     void check_arrival() {
         if (leaving_xml_.empty()) return;
-        const auto said = destination_->query(
+        const auto said = destination_->command(
             "arrival", Json::object({{"xml", leaving_xml_},
                                      {"flags", verb_.flags},
                                      {"name", verb_.new_name},
