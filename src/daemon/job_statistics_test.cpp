@@ -43,5 +43,21 @@ TEST(JobStatistics, NetTimesAreOnlySaidWhereTheyMeanSomething) {
     EXPECT_FALSE(value_of(between, "downtime_net"));
 }
 
+TEST(JobStatistics, APeersClockIsBelievedWithinADay) {
+    constexpr std::int64_t kNow = 1'790'000'000'000;
+    constexpr std::int64_t kDay = 86'400'000;
+    EXPECT_EQ(control_time(kNow - 12, kNow), 12);
+    EXPECT_EQ(control_time(kNow + 30, kNow), -30);
+    EXPECT_EQ(control_time(kNow - kDay, kNow), kDay);
+    EXPECT_FALSE(control_time(kNow - kDay - 1, kNow));
+    EXPECT_FALSE(control_time(0, kNow));
+    EXPECT_FALSE(control_time(UINT64_MAX, kNow));
+    EXPECT_FALSE(control_time(std::uint64_t{INT64_MAX} + 1, kNow));
+    EXPECT_FALSE(control_time(std::optional(INT64_MIN)));
+    EXPECT_FALSE(control_time(std::optional(INT64_MAX)));
+    EXPECT_FALSE(control_time(std::nullopt));
+    EXPECT_EQ(control_time(std::optional(-kDay)), -kDay);
+}
+
 }  // namespace
 }  // namespace segue

@@ -48,4 +48,15 @@ TransferStatistics read_transfer(const Json& reply) {
     return out;
 }
 
+std::optional<std::int64_t> control_time(std::optional<std::int64_t> delta) {
+    constexpr std::int64_t kDay = 24ll * 60 * 60 * 1000;
+    return delta && *delta >= -kDay && *delta <= kDay ? delta : std::nullopt;
+}
+
+std::optional<std::int64_t> control_time(std::uint64_t sent, std::int64_t received) {
+    // Of a number beyond the clock's own the difference would overflow.
+    if (received < 0 || sent > std::uint64_t{INT64_MAX}) return std::nullopt;
+    return control_time(std::optional(received - static_cast<std::int64_t>(sent)));
+}
+
 }  // namespace segue

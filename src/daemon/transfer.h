@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,5 +52,12 @@ struct TransferStatistics {
 };
 
 TransferStatistics read_transfer(const Json& query_migrate_reply);
+
+// TransferStatistics::control_ms of what the two hosts' clocks said, in milliseconds since 1970.
+// `sent` came in a peer's cookie: nothing where it is more than a day away from `received`.
+std::optional<std::int64_t> control_time(std::uint64_t sent, std::int64_t received);
+
+// The same of a difference that a peer has worked out.
+std::optional<std::int64_t> control_time(std::optional<std::int64_t> delta);
 
 }  // namespace segue

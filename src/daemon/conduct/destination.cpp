@@ -228,7 +228,7 @@ void DestinationConduct::forget_record(const migrate::Record& record) {
     }
     services_.migration_records.forget(record);
     // In the middle of its own callback, maybe.
-    services_.loop.post([over = std::shared_ptr<Timer>(std::move(again_))] {});
+    if (again_) services_.loop.post([over = std::shared_ptr<Timer>(std::move(again_))] {});
 }
 
 void DestinationConduct::kill_incoming() {
@@ -414,7 +414,7 @@ PrepareResult DestinationConduct::prepare_result(const migrate::Record& record) 
 void DestinationConduct::take_statistics() {
     statistics_ = statistics_of(*source_statistics_);
     if (const auto sent = source_statistics_->value("sent")) {
-        statistics_.control_ms = services_.wall_ms() - static_cast<std::int64_t>(*sent);
+        statistics_.control_ms = control_time(*sent, services_.wall_ms());
     }
 }
 

@@ -114,7 +114,7 @@ void SourceConduct::take_statistics(const Bytes& finish_cookie) {
         return log_warning("daemon", "domain '{}': Finish's cookie: {}", domain->name,
                            cookie.error().message);
     }
-    if (cookie->statistics) control_ms_ = cookie->statistics->delta;
+    if (cookie->statistics) control_ms_ = control_time(cookie->statistics->delta);
 }
 
 void SourceConduct::cancel(Answer<> answer) {

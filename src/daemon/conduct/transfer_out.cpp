@@ -9,6 +9,11 @@ namespace {
 // How often statistics are read while a transfer runs: virsh asks every 500 ms.
 constexpr Duration kPoll = 100ms;
 
+// QEMU 7.2 says `completed` before it has counted its times (migration_completion() comes before
+// migration_calculate_complete()). Each question is a turn of its monitor; the gap is a few
+// instructions of its migration thread.
+constexpr int kLastQuestions = 20;
+
 constexpr const char* kTlsObject = "segue-migration-tls";
 
 struct Capability {
@@ -181,12 +186,21 @@ void TransferOut::status_changed(Guest& guest, std::string_view status) {
         state != TransferState::cancelled) {
         return;
     }
+    ask_last(guest, state, kLastQuestions);
+}
+
+void TransferOut::ask_last(Guest& guest, TransferState state, int left) {
     const std::weak_ptr<bool> alive = alive_;
-    guest.query_transfer([this, alive, state](Result<TransferStatistics> now) {
-        if (alive.expired() || !running_) return;
-        if (now) statistics_ = std::move(*now);
-        finish(state);
-    });
+    guest.query_transfer(
+        [this, alive, state, left, &guest, life = guest.life()](Result<TransferStatistics> now) {
+            if (alive.expired() || !running_) return;
+            if (now) statistics_ = std::move(*now);
+            const bool counted = state != TransferState::completed || statistics_.total_ms != 0;
+            if (now && !counted && left > 1 && !life.expired()) {
+                return ask_last(guest, state, left - 1);
+            }
+            finish(state);
+        });
 }
 
 void TransferOut::finish(TransferState state) {

@@ -44,6 +44,7 @@ class TransferOut {
   private:
     void configure(Guest& guest, const TransferPlan& plan);
     void refresh(Guest& guest);
+    void ask_last(Guest& guest, TransferState state, int left);
     void finish(TransferState state);
 
     Loop& loop_;

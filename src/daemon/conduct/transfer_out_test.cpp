@@ -23,5 +23,27 @@ TEST(TransferOut, AsksNobodyOnceQemuIsGone) {
     EXPECT_LE(monitor.asked("query-migrate"), before + 1);
 }
 
+// QEMU 7.2 says `completed` a moment before it has counted its times.
+TEST(TransferOut, AsksAgainWhileQemuHasNotCounted) {
+    net::TestLoop loop;
+    int questions = 0;
+    TestMonitor monitor(*loop, testing::TempDir(), "transfer-counted", [&](const Json& command) {
+        if (command.text("execute") != "query-migrate") return Json::object();
+        Json said = Json::object({{"status", "completed"}, {"downtime", 0}});
+        if (++questions > 3) said.set("total-time", 40).set("downtime", 7);
+        return said;
+    });
+    Guest guest(*loop, monitor.path, 0, Guest::Handlers{});
+    TransferOut transfer(*loop);
+    bool completed = false;
+    transfer.start(guest,
+                   {.uri = "tcp:127.0.0.1:1", .options = {}, .tuning = {}, .tls_directory = {}},
+                   {.completed = [&] { completed = true; }, .failed = {}, .cancelled = {}});
+    transfer.status_changed(guest, "completed");
+    ASSERT_TRUE(loop.run_until([&] { return completed; }, 20s));
+    EXPECT_EQ(transfer.statistics().total_ms, 40);
+    EXPECT_EQ(transfer.statistics().downtime_ms, 7);
+}
+
 }  // namespace
 }  // namespace segue
