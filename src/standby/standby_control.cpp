@@ -259,7 +259,8 @@ void Standby::begin_promotion() {
     const Duration left = still_promised();
     promise_waits_ = left > Duration{0};
     if (promise_waits_) {
-        promise_ = loop_.make_timer([this] { begin_promotion(); });
+        // Made once: it may be its own callback that waits again.
+        if (!promise_) promise_ = loop_.make_timer([this] { begin_promotion(); });
         return promise_->start(left);
     }
     const auto begun = session_->promote();

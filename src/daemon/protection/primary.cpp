@@ -379,7 +379,8 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         const bool speaks = self->agent_ && self->agent_->running() && !self->agent_is_dead_;
         if (speaks) return self->ask_agent_to_end(force, could_win, std::move(next));
         // Of a guest that was protected the bias, or the witness, has decided already.
-        sets_up&& could_win ? self->ask_standby_to_end(std::move(next)) : next({});
+        if (!sets_up || !could_win) return next({});
+        self->ask_standby_to_end(std::move(next));
     });
     const auto domain = domain_.lock();
     const bool is_free = (sets_up || stays_paused) && !plugged_;
