@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Flags of calls: what a procedure does not know is refused with libvirt's words, and what it knows
 is done or refused with a reason. Nothing is silently left out."""
+import contextlib
 import os
 import re
 import signal
@@ -117,22 +118,30 @@ def test_flags_that_are_known_are_done_or_refused_with_a_reason(host, tmp_path):
     assert host.virsh("domstate", "g", "--reason").strip() == "shut off (destroyed)"
 
 
+@contextlib.contextmanager
+def qemu_that_stands_still(host):
+    """The pid of the host's only QEMU, which answers nothing meanwhile."""
+    (qemu, _), = host.qemus()
+    os.kill(qemu, signal.SIGSTOP)
+    try:
+        yield qemu
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # a test may have ended it
+            os.kill(qemu, signal.SIGCONT)
+
+
 @pytest.mark.full
 def test_a_qemu_that_does_not_end_gracefully_is_not_killed(host, tmp_path):
     machine = Machine(tmp_path, name="g", tick_ms=20)
     host.virsh("define", machine.path)
     host.virsh("start", "g")
     machine.ticks.wait(2)
-    (qemu, _), = host.qemus()
-    os.kill(qemu, signal.SIGSTOP)
-    try:
+    with qemu_that_stands_still(host) as qemu:
         said = host.virsh("destroy", "g", "--graceful", code=1)
         assert f"Failed to terminate process {qemu}" in said, said
         assert host.virsh("domstate", "g").strip() == "running"
         assert [pid for pid, _ in host.qemus()] == [qemu]
         host.virsh("dominfo", "g")  # the domain is not held
-    finally:
-        os.kill(qemu, signal.SIGCONT)
     # What it was asked for is still asked.
     wait_until(lambda: host.virsh("domstate", "g").strip() == "shut off", 60, "it has ended")
     assert host.virsh("domstate", "g", "--reason").strip() == "shut off (destroyed)"
@@ -152,12 +161,11 @@ def test_who_forces_an_end_is_not_held_up_by_who_asks_for_one(host, tmp_path):
     host.virsh("define", machine.path)
     host.virsh("start", "g")
     machine.ticks.wait(2)
-    (qemu, _), = host.qemus()
-    os.kill(qemu, signal.SIGSTOP)
-    asking = host.virsh_process("destroy", "g", "--graceful")
-    wait_until(lambda: unread_by_qemu(host) > 0, 60, "it is asked")
-    host.virsh("destroy", "g")
-    assert not host.qemus()
+    with qemu_that_stands_still(host):
+        asking = host.virsh_process("destroy", "g", "--graceful")
+        wait_until(lambda: unread_by_qemu(host) > 0, 60, "it is asked")
+        host.virsh("destroy", "g")
+        assert not host.qemus()
     asking.communicate(timeout=60)
     assert host.virsh("domstate", "g", "--reason").strip() == "shut off (destroyed)"
 
@@ -168,17 +176,13 @@ def test_a_figure_for_migrations_is_kept_while_qemu_thinks(host, tmp_path):
     machine = Machine(tmp_path, name="g", tick_ms=20)
     host.virsh("create", machine.path)
     machine.ticks.wait(2)
-    (qemu, _), = host.qemus()
-    os.kill(qemu, signal.SIGSTOP)
-    try:
+    with qemu_that_stands_still(host):
         setting = [host.virsh_process(*words) for words in (
             ("migrate-setspeed", "g", "77"), ("migrate-setmaxdowntime", "g", "555"))]
         wait_until(lambda: unread_by_qemu(host) > 150, 60, "both wait for QEMU")
         for _ in range(5):
             host.virsh("list", "--all")
             host.virsh("dumpxml", "g")
-    finally:
-        os.kill(qemu, signal.SIGCONT)
     for process in setting:
         assert process.wait(60) == 0
     assert host.virsh("migrate-getspeed", "g").strip() == "77"
