@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "net/tls.h"
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <array>
 #include <cstring>
+
+#include "net/openssl.h"
 
 namespace segue::net {
 namespace {
@@ -16,28 +16,10 @@ constexpr std::size_t kPlainChunk = 16u << 10;  // one TLS record holds at most 
 // Plaintext that a user may queue before the handshake is over.
 constexpr std::size_t kMaxEarlyOutput = 1u << 20;
 
-struct Free {
-    void operator()(SSL* ssl) const { SSL_free(ssl); }
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-    void operator()(BIO* bio) const { BIO_free(bio); }
-    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-    void operator()(X509* certificate) const { X509_free(certificate); }
-};
-
-// The most recent reason of OpenSSL's queue, which it empties.
-std::string openssl_reason() {
-    std::string text = "unknown reason";
-    while (const unsigned long code = ERR_get_error()) {
-        const char* reason = ERR_reason_error_string(code);
-        if (reason != nullptr) text = reason;
-    }
-    return text;
-}
-
 class TlsFilter final : public ByteFilter {
   public:
     // The BIOs belong to the SSL.
-    TlsFilter(std::unique_ptr<SSL, Free> ssl, BIO* input, BIO* output)
+    TlsFilter(Owned<SSL> ssl, BIO* input, BIO* output)
         : ssl_(std::move(ssl)), input_(input), output_(output) {}
 
     Result<> start(Bytes& to_peer) override {
@@ -81,9 +63,9 @@ class TlsFilter final : public ByteFilter {
     bool is_open() const override { return open_; }
 
     std::string peer_subject() const {
-        const std::unique_ptr<X509, Free> certificate(SSL_get1_peer_certificate(ssl_.get()));
+        const Owned<X509> certificate(SSL_get1_peer_certificate(ssl_.get()));
         if (!certificate || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return {};
-        const std::unique_ptr<BIO, Free> memory(BIO_new(BIO_s_mem()));
+        const Owned<BIO> memory(BIO_new(BIO_s_mem()));
         X509_NAME_print_ex(memory.get(), X509_get_subject_name(certificate.get()), 0,
                            XN_FLAG_RFC2253);
         char* text = nullptr;
@@ -153,7 +135,7 @@ class TlsFilter final : public ByteFilter {
         BIO_read(output_, to_peer.data() + at, static_cast<int>(size));
     }
 
-    std::unique_ptr<SSL, Free> ssl_;
+    Owned<SSL> ssl_;
     BIO* input_;
     BIO* output_;
     Bytes early_;
@@ -172,9 +154,8 @@ int tell_password(char* into, int size, int, void* files) {
 Result<> load_dh_parameters(SSL_CTX* context, const std::string& path) {
     SSL_CTX_set_dh_auto(context, 1);
     if (path.empty()) return {};
-    std::unique_ptr<BIO, Free> file(BIO_new_file(path.c_str(), "r"));
-    std::unique_ptr<EVP_PKEY, Free> parameters(file ? PEM_read_bio_Parameters(file.get(), nullptr)
-                                                    : nullptr);
+    Owned<BIO> file(BIO_new_file(path.c_str(), "r"));
+    Owned<EVP_PKEY> parameters(file ? PEM_read_bio_Parameters(file.get(), nullptr) : nullptr);
     if (!parameters || SSL_CTX_set0_tmp_dh_pkey(context, parameters.get()) != 1) {
         return fail(ErrorCode::system, "TLS: cannot load DH parameters from '{}': {}", path,
                     openssl_reason());
@@ -219,7 +200,7 @@ Result<> load_files(SSL_CTX* context, const TlsFiles& files) {
 struct TlsContext::Inside {
     TlsSide side;
     bool verify_peer;
-    std::unique_ptr<SSL_CTX, Free> context;
+    Owned<SSL_CTX> context;
 };
 
 TlsContext::TlsContext(std::unique_ptr<Inside> inside) : inside_(std::move(inside)) {}
@@ -227,7 +208,7 @@ TlsContext::~TlsContext() = default;
 
 Result<std::shared_ptr<TlsContext>> TlsContext::make(TlsSide side, const TlsFiles& files,
                                                      bool verify_peer) {
-    std::unique_ptr<SSL_CTX, Free> context(SSL_CTX_new(TLS_method()));
+    Owned<SSL_CTX> context(SSL_CTX_new(TLS_method()));
     if (!context) return fail(ErrorCode::no_memory, "TLS: {}", openssl_reason());
     SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
     SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION);
@@ -247,9 +228,9 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make(TlsSide side, const TlsFile
 }
 
 Result<std::unique_ptr<ByteFilter>> TlsContext::make_filter(const std::string& peer_name) const {
-    std::unique_ptr<SSL, Free> ssl(SSL_new(inside_->context.get()));
-    std::unique_ptr<BIO, Free> input(BIO_new(BIO_s_mem()));
-    std::unique_ptr<BIO, Free> output(BIO_new(BIO_s_mem()));
+    Owned<SSL> ssl(SSL_new(inside_->context.get()));
+    Owned<BIO> input(BIO_new(BIO_s_mem()));
+    Owned<BIO> output(BIO_new(BIO_s_mem()));
     if (!ssl || !input || !output) return fail(ErrorCode::no_memory, "TLS: out of memory");
     BIO* const input_bio = input.get();
     BIO* const output_bio = output.get();

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <openssl/evp.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
 
+#include "net/openssl.h"
 #include "spice/client/tls.h"
 
 namespace segue::spice::client {
 namespace {
-
-struct FreeKey {
-    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-    void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
-};
 
 // SPICE_MAX_PASSWORD_LENGTH of spice/protocol.h.
 constexpr std::size_t kMaxPassword = 60;
@@ -25,10 +19,8 @@ Result<Bytes> encrypt_ticket(ByteView public_key, std::string_view password) {
                     kMaxPassword);
     }
     const unsigned char* der = public_key.data();
-    const std::unique_ptr<EVP_PKEY, FreeKey> key(
-        d2i_PUBKEY(nullptr, &der, static_cast<long>(public_key.size())));
-    const std::unique_ptr<EVP_PKEY_CTX, FreeKey> context(key ? EVP_PKEY_CTX_new(key.get(), nullptr)
-                                                             : nullptr);
+    const net::Owned<EVP_PKEY> key(d2i_PUBKEY(nullptr, &der, static_cast<long>(public_key.size())));
+    const net::Owned<EVP_PKEY_CTX> context(key ? EVP_PKEY_CTX_new(key.get(), nullptr) : nullptr);
     if (!context || EVP_PKEY_encrypt_init(context.get()) <= 0 ||
         EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) <= 0) {
         return fail(ErrorCode::protocol, "the server's ticket key is not an RSA key");

@@ -1,35 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/client/tls.h"
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <array>
 
+#include "net/openssl.h"
 #include "spice/client/subject.h"
 
 namespace segue::spice::client {
 namespace {
 
-struct Free {
-    void operator()(SSL* ssl) const { SSL_free(ssl); }
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-    void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
-    void operator()(BIO* bio) const { BIO_free(bio); }
-    void operator()(X509* certificate) const { X509_free(certificate); }
-};
-template <class T>
-using Owned = std::unique_ptr<T, Free>;
-
-std::string last_openssl_error() {
-    const unsigned long code = ERR_peek_last_error();
-    std::array<char, 256> text{};
-    ERR_error_string_n(code, text.data(), text.size());
-    ERR_clear_error();
-    return code == 0 ? "unknown error" : text.data();
-}
+using net::Owned;
 
 std::string utf8_of(const ASN1_STRING* string) {
     unsigned char* bytes = nullptr;
@@ -162,7 +145,7 @@ class TlsClientFilter final : public net::ByteFilter {
             return fail(ErrorCode::auth_failed, "TLS: the certificate of {} is not trusted: {}",
                         rules_->host, X509_verify_cert_error_string(verdict));
         }
-        return fail(ErrorCode::protocol, "TLS with {}: {}", rules_->host, last_openssl_error());
+        return fail(ErrorCode::protocol, "TLS with {}: {}", rules_->host, net::openssl_reason());
     }
     Result<> encrypt(ByteView plain) {
         while (!plain.empty()) {
@@ -170,7 +153,7 @@ class TlsClientFilter final : public net::ByteFilter {
             const int size = static_cast<int>(std::min(plain.size(), kPiece));
             if (SSL_write(ssl_.get(), plain.data(), size) != size) {
                 return fail(ErrorCode::protocol, "TLS with {}: {}", rules_->host,
-                            last_openssl_error());
+                            net::openssl_reason());
             }
             plain = plain.subspan(static_cast<std::size_t>(size));
         }
@@ -187,7 +170,8 @@ class TlsClientFilter final : public net::ByteFilter {
             if (size > 0) continue;
             const int error = SSL_get_error(ssl_.get(), size);
             if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN) return {};
-            return fail(ErrorCode::protocol, "TLS with {}: {}", rules_->host, last_openssl_error());
+            return fail(ErrorCode::protocol, "TLS with {}: {}", rules_->host,
+                        net::openssl_reason());
         }
     }
     void drain(Bytes& to_peer) {
@@ -209,7 +193,7 @@ Result<> load_authority(SSL_CTX* context, const Trust& trust) {
     if (!trust.authority_file.empty() &&
         SSL_CTX_load_verify_locations(context, trust.authority_file.c_str(), nullptr) != 1) {
         return fail(ErrorCode::invalid_argument, "CA file '{}': {}", trust.authority_file,
-                    last_openssl_error());
+                    net::openssl_reason());
     }
     if (!trust.authority_pem.empty()) {
         const Owned<BIO> text(BIO_new_mem_buf(trust.authority_pem.data(),
@@ -245,12 +229,12 @@ Result<std::shared_ptr<TlsClient>> TlsClient::make(const Trust& trust, const std
     auto inside = std::make_shared<Inside>();
     inside->context.reset(SSL_CTX_new(TLS_client_method()));
     SSL_CTX* context = inside->context.get();
-    if (context == nullptr) return fail(ErrorCode::no_memory, "TLS: {}", last_openssl_error());
+    if (context == nullptr) return fail(ErrorCode::no_memory, "TLS: {}", net::openssl_reason());
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
     if (!trust.ciphers.empty() && SSL_CTX_set_cipher_list(context, trust.ciphers.c_str()) != 1) {
         return fail(ErrorCode::invalid_argument, "TLS cipher list '{}': {}", trust.ciphers,
-                    last_openssl_error());
+                    net::openssl_reason());
     }
     TRY(load_authority(context, trust));
     inside->host = host;

@@ -2,11 +2,11 @@
 #include "spice/server/link/ticket_key.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
+
+#include "net/openssl.h"
 
 namespace segue::spice::server {
 namespace {
@@ -16,10 +16,6 @@ constexpr unsigned kKeyBits = 1024;  // the protocol's: a ticket has 128 bytes
 EVP_PKEY* pkey(void* key) {
     return static_cast<EVP_PKEY*>(key);
 }
-
-struct FreeContext {
-    void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
-};
 
 }  // namespace
 
@@ -44,7 +40,7 @@ TicketKey::~TicketKey() {
 }
 
 std::optional<std::string> TicketKey::decrypt(const wire::Ticket& ticket) const {
-    const std::unique_ptr<EVP_PKEY_CTX, FreeContext> context(EVP_PKEY_CTX_new(pkey(key_), nullptr));
+    const net::Owned<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new(pkey(key_), nullptr));
     // OAEP's default digest is SHA-1, as the protocol wants it.
     if (!context || EVP_PKEY_decrypt_init(context.get()) <= 0 ||
         EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) <= 0) {
