@@ -63,6 +63,8 @@ mount --bind {folder}/lib /var/lib/libvirt
 mount --bind {folder}/cache /var/cache/libvirt
 mount --bind {folder}/log /var/log/libvirt
 mount --bind {folder}/run /run
+mount --bind {folder}/passwd /etc/passwd
+mount --bind {folder}/group /etc/group
 mount -t tmpfs none /sys/fs/cgroup
 mkdir -p /run/libvirt /run/lock /var/lib/libvirt/qemu /var/cache/libvirt/qemu
 /usr/sbin/libvirtd -l &
@@ -107,6 +109,7 @@ class StockHost:
             qemu += QEMU_TLS
         (self.folder / "etc" / "libvirtd.conf").write_text(daemon.format(**words))
         (self.folder / "etc" / "qemu.conf").write_text(qemu.format(**words))
+        self.write_accounts()
         with open(self.folder / "stdout", "wb") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child",
@@ -119,6 +122,15 @@ class StockHost:
             self.__exit__()
             raise
         return self
+
+    def write_accounts(self):
+        """Debian's libvirtd looks up its user before it reads that another one is configured; the
+        package that makes the account brings a running daemon along."""
+        for name, line in (("passwd", "libvirt-qemu:x:64055:64055::/nonexistent:/bin/false"),
+                           ("group", "libvirt-qemu:x:64055:")):
+            known = Path("/etc", name).read_text(encoding="utf-8")
+            missing = "" if "\nlibvirt-qemu:" in known else line + "\n"
+            (self.folder / name).write_text(known + missing, encoding="utf-8")
 
     def answers(self):
         with socket.socket() as probe:
