@@ -189,7 +189,7 @@ def main():
     if "--help" in arguments or "-h" in arguments:
         say(__doc__)
         return 0
-    if subprocess.run([str(ROOT / "setup")], check=False).returncode != 0:
+    if subprocess.run([str(ROOT / "setup"), "--programs"], check=False).returncode != 0:
         return 1
     OUT.mkdir(exist_ok=True)
     for path in OUT.iterdir():
