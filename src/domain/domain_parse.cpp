@@ -312,8 +312,8 @@ bool Domain::has_feature(std::string_view feature) const {
 }
 
 std::optional<bool> Domain::switched(std::string_view feature) const {
-    for (const auto& [name, on] : switches) {
-        if (name == feature) return on;
+    for (const auto& [name_of_switch, on] : switches) {
+        if (name_of_switch == feature) return on;
     }
     return std::nullopt;
 }

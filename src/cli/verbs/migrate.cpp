@@ -54,7 +54,8 @@ Result<std::vector<TypedParameter>> migration_parameters(const Migrate& verb) {
 
 // The source's daemon drives it.
 std::uint32_t migration_flags(const Migrate& verb) {
-    const std::uint64_t live = (verb.flags & migrate::kOffline) != 0 ? 0 : migrate::kLive;
+    const std::uint64_t live =
+        (verb.flags & migrate::kOffline) != 0 ? std::uint64_t{0} : migrate::kLive;
     return static_cast<std::uint32_t>(verb.flags | migrate::kPeerToPeer | live);
 }
 

@@ -214,7 +214,7 @@ TEST_F(SessionLossTest, AMachineWithoutAUuidIsNoOtherOne) {
 
 TEST_F(SessionLossTest, AServerThatIsStartedAnewTwiceIsNoOtherViewer) {
     be_connected();
-    for (int times = 2; times <= 4; ++times) {
+    for (std::size_t times = 2; times <= 4; ++times) {
         refuses_ = {"home"};
         const int before = attempts_at("home");
         end_all_of("home");

@@ -289,7 +289,9 @@ TEST(MigrationSource, AClientThatLogsInBeforeTheMachineHasGoneFollowsIt) {
         ASSERT_EQ(source.state(), State::linked);
         EXPECT_TRUE(source.logged_in(9).empty()) << "its channels are not here yet";
         EXPECT_TRUE(source.awaits(9));
-        if (!in_time) EXPECT_EQ(count<Source::SendSwitchHost>(source.end(true, {9})), 0);
+        if (!in_time) {
+            EXPECT_EQ(count<Source::SendSwitchHost>(source.end(true, {9})), 0);
+        }
         EXPECT_EQ(count<Source::SendBegin>(source.settled(9, Ability::seamless)), 1);
         EXPECT_FALSE(source.awaits(9));
         const auto answered = source.answered(9, Answer::seamless);
