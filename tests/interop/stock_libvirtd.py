@@ -63,6 +63,7 @@ mount --bind {folder}/lib /var/lib/libvirt
 mount --bind {folder}/cache /var/cache/libvirt
 mount --bind {folder}/log /var/log/libvirt
 mount --bind {folder}/run /run
+mount --bind {folder}/hosts /etc/hosts
 mount --bind {folder}/passwd /etc/passwd
 mount --bind {folder}/group /etc/group
 mount -t tmpfs none /sys/fs/cgroup
@@ -109,6 +110,8 @@ class StockHost:
             qemu += QEMU_TLS
         (self.folder / "etc" / "libvirtd.conf").write_text(daemon.format(**words))
         (self.folder / "etc" / "qemu.conf").write_text(qemu.format(**words))
+        # It looks up its own name for every caller; a resolver that does not answer holds them all.
+        (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n")
         self.write_accounts()
         with open(self.folder / "stdout", "wb") as log:
             self.process = subprocess.Popen(
