@@ -129,7 +129,11 @@ CarriedParts Server::collect() {
 }
 
 void Server::carry_state() {
-    if (alive_) events_.state(sender_.begin(collect(), {}));
+    const Source::State state = source_.state();
+    if (!alive_ || (state != Source::State::linking && state != Source::State::linked)) return;
+    if (sender_.step() == StateSender::Step::told)
+        return events_.state(sender_.begin_again(collect()));
+    if (sender_.step() == StateSender::Step::idle) events_.state(sender_.begin(collect(), {}));
 }
 
 void Server::take_state(const CarriedMessage& message,

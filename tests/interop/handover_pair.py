@@ -14,12 +14,16 @@ SLOW = 1 << 14  # bytes a second: memory is not copied before the test says so
 
 class Pair:
     """The source runs our library, the target what `target` says; a context manager. `line`: round
-    trip in ms of the viewers' line to either. `held`: the machine waits there for `cont`."""
+    trip in ms of the viewers' line to either. `held`: the machine waits there for `cont`. `ahead`:
+    the source's host was started so many seconds earlier."""
 
-    def __init__(self, directory, *devices, target="segue", disk=None, line=0, held=False):
+    def __init__(self, directory, *devices, target="segue", disk=None, line=0, held=False,
+                 ahead=0):
         self.directory, self.line = directory, line
         disk = disk or guest.boot_disk(directory / "disk.img", fps=20)
         self.first = self.machine("source", "segue", *disk, *devices)
+        if ahead:
+            self.first.argv = ["unshare", "--time", "--monotonic", str(ahead), *self.first.argv]
         self.second = self.machine("target", target, *disk, *devices, "-incoming",
                                    f"unix:{directory}/migrate.sock", *["-S"] * held)
 

@@ -85,3 +85,26 @@ def test_a_channel_that_is_plugged_in_before_a_move_is_cancelled(tmp_path, clien
             pair.first.qmp("stop")
             assert viewer.shows(pair.first)
             assert viewer.sessions_lost() == 0, viewer.story()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("target", ["segue", "stock"])
+def test_a_channel_that_is_unplugged_meanwhile(tmp_path, target):
+    """Its ends at both servers close between the announcement and the move; the viewer goes on with
+    the others, and keeps its session."""
+    with Pair(tmp_path, target=target) as pair:
+        pair.first.wait_frame(2)
+        for machine in (pair.first, pair.second):
+            machine.qmp("chardev-add", **LATE)
+        with pair.viewer("segue-view", *OPTIONS["segue-view"]) as viewer:
+            viewer.wait_connected()
+            pair.first.wait_channels([*CHANNELS, PORT])
+            pair.announce()
+            assert pair.source.wait("clients-linked")["linked"] == 1
+            pair.second.wait_channels([*CHANNELS, PORT])
+            for machine in (pair.first, pair.second):
+                machine.qmp("chardev-remove", id=LATE["id"])
+            pair.first.wait_channels(CHANNELS)
+            pair.begin()
+            pair.finish()
+            pair.arrives_whole(viewer)

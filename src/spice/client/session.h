@@ -153,6 +153,7 @@ class Session final : ChannelHost, MainListener {
     void announce(const wire::main::Destination& to, std::optional<std::uint32_t> version);
     void open_target();
     void connect_to_target(ChannelKey key);
+    bool leave_behind(ChannelKey key);
     void close_target();
     void forget_target();
     void on_target_linked(ChannelKey key);

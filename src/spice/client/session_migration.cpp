@@ -27,6 +27,13 @@ constexpr Duration kStable = 5s;
 // of the machine: it was switched off. It may be started anew, but not for so long.
 constexpr int kFarewellPart = 6;
 
+// What a user works without, if need be.
+bool is_of_device(ChannelType type) {
+    return type == ChannelType::usbredir || type == ChannelType::port ||
+           type == ChannelType::webdav || type == ChannelType::smartcard ||
+           type == ChannelType::playback || type == ChannelType::record;
+}
+
 }  // namespace
 
 void Session::happen(const Happening& happening) {
@@ -194,6 +201,7 @@ void Session::connect_to_target(ChannelKey key) {
         listener_.on_problem(error);
         if (key != kMain && state_ == FollowerState::switching)
             return on_wire_closed(key, error, ending);
+        if (leave_behind(key)) return;
         happen({FollowerEvent::target_failed});
     };
     auto wire = ChannelWire::make(environment_,
@@ -206,6 +214,16 @@ void Session::connect_to_target(ChannelKey key) {
     const auto main_wire = target_->wires.find(kMain);
     const bool main_linked = main_wire != target_->wires.end() && main_wire->second->is_linked();
     if (key == kMain || main_linked) wire->link(session_id_);
+}
+
+// A device that was unplugged there when all was linked: the others follow without it.
+bool Session::leave_behind(ChannelKey key) {
+    const bool is_linked = state_ == FollowerState::linked_semi ||
+                           state_ == FollowerState::linked_seamless ||
+                           state_ == FollowerState::linked_late || state_ == FollowerState::moving;
+    if (!target_ || !is_linked || !is_of_device(key.type)) return false;
+    target_->wires.erase(key);
+    return true;
 }
 
 void Session::close_target() {

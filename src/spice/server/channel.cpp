@@ -31,7 +31,8 @@ Channel::Channel(const ChannelSetup& setup, ChannelOutput& output, std::uint32_t
       reader_(setup.header, setup.expects_data ? kMostMigrateData : most_message),
       writer_(setup.header),
       expects_data_(setup.expects_data),
-      waits_for_data_(setup.expects_data) {}
+      waits_for_data_(setup.expects_data),
+      state_key_(setup.state_key) {}
 
 Result<> Channel::receive(ByteView bytes) {
     reader_.feed(bytes);
@@ -153,12 +154,22 @@ Result<> Channel::data_came(const SharedBytes& blob) {
     }
     expects_data_ = false;
     if (has_state_) return {};
-    const ByteView state =
-        state_key_ ? TRY(unseal(blob.view(), *state_key_, key())) : without_seal(blob.view());
+    const SealedState sealed = sealed_state(blob.view());
+    if (state_key_) {
+        TRY(check_seal(sealed, *state_key_, key()));
+    } else {
+        came_before_key_ = sealed;
+    }
     only_client_says_ = !state_key_;
-    TRY(restore(blob.slice(0, state.size())));
+    TRY(restore(blob.slice(0, without_seal(blob.view()).size())));
     on_room();
     return {};
+}
+
+Result<> Channel::expect_seal(const StateKey& key) {
+    state_key_ = key;
+    const auto came = std::exchange(came_before_key_, std::nullopt);
+    return came ? check_seal(*came, key, this->key()) : Result<>();
 }
 
 Result<> Channel::take_state(const SharedBytes& blob) {

@@ -31,6 +31,12 @@ std::string name_of(ChannelKey key);
 
 // What the two servers of a move share, and its clients do not know (migration/seal.h).
 using StateKey = std::array<std::uint8_t, 16>;
+using StateDigest = std::array<std::uint8_t, 32>;
+// Of a state that came through a client: what tells, with the key, whether it is the source's.
+struct SealedState {
+    StateDigest digest{};
+    std::optional<StateDigest> seal;
+};
 
 // What the link handshake agreed on.
 struct ChannelSetup {
@@ -40,6 +46,8 @@ struct ChannelSetup {
     // A seamless migration: the channel goes on where another server stopped, once its MIGRATE_DATA
     // has come.
     bool expects_data = false;
+    // The state that it brings must be sealed with it.
+    std::optional<StateKey> state_key = std::nullopt;
 };
 
 class ChannelOutput {
@@ -96,8 +104,11 @@ class Channel {
     // What the client shows now, and where that came from another server (display channels).
     virtual Bytes shown() const { return {}; }
     virtual Result<> take_shown(const wire::SharedBytes& /*shown*/) { return {}; }
-    // The state that goes through the client is sealed with this key, or must be.
-    void set_state_key(const StateKey& key) { state_key_ = key; }
+    // At the source: the state that goes through the client is sealed with this key.
+    void seal_state(const StateKey& key) { state_key_ = key; }
+    // At the target: it must be. An error where the client was quicker than the key, and what it
+    // brought is not the source's.
+    Result<> expect_seal(const StateKey& key);
     // The target has what was carried: MIGRATE needs no more of the client than to switch.
     void set_carried() { is_carried_ = true; }
 
@@ -161,6 +172,7 @@ class Channel {
     bool waits_for_data_;
     bool has_state_ = false;  // it came beside the client
     std::optional<StateKey> state_key_;
+    std::optional<SealedState> came_before_key_;
     bool is_carried_ = false;
     bool only_client_says_ = false;
 };

@@ -61,12 +61,19 @@ void ChannelDriver::write(std::vector<wire::SharedBytes> pieces) {
 std::size_t ChannelDriver::on_input(ByteView bytes) {
     if (lost_) return bytes.size();
     const Transport::Gathering gathering = gather();
-    if (const Result<> done = channel_->receive(bytes); !done) {
-        log_warning("spice", "{}: the connection is closed: {}", name_of(channel_->key()),
-                    done.error().message);
-        lose(done.error().message);
-    }
+    close_unless(channel_->receive(bytes));
     return bytes.size();
+}
+
+void ChannelDriver::expect_seal(const StateKey& key) {
+    close_unless(channel_->expect_seal(key));
+}
+
+void ChannelDriver::close_unless(const Result<>& done) {
+    if (done || lost_) return;
+    log_warning("spice", "{}: the connection is closed: {}", name_of(channel_->key()),
+                done.error().message);
+    lose(done.error().message);
 }
 
 // Told from the loop: whoever is on the stack now may still use us.

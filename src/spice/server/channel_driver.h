@@ -26,6 +26,8 @@ class ChannelDriver final : public ChannelOutput {
     // Begins to read, and lets the channel say its first words.
     void start();
     Channel& channel() { return *channel_; }
+    // As Channel's; the connection is lost where that fails.
+    void expect_seal(const StateKey& key);
     // What went over its connection.
     control::ChannelStatus status() const;
     Transport::Gathering gather() { return Transport::Gathering(*transport_); }
@@ -36,6 +38,7 @@ class ChannelDriver final : public ChannelOutput {
 
   private:
     std::size_t on_input(ByteView bytes);
+    void close_unless(const Result<>& done);
     void lose(std::string reason);
 
     Loop& loop_;

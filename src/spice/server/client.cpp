@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/client.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "spice/server/inputs/inputs_channel.h"
 #include "spice/server/server.h"
@@ -17,6 +19,11 @@ constexpr int kMostUnanswered = 3;
 // State that a client brings from another server, counted from when the machine runs here (copying
 // it may take hours), and for its devices from when main's state has come.
 constexpr Duration kStatePatience = 30s;
+// A client that is linked here, and whose machine runs: it has so long to come, or it is gone. A
+// little more than the source waits for one that stands still.
+constexpr Duration kAbsentTime = MigrationSource::kSilentTime + 20s;
+// What may be read of a channel that is parked: its client has nothing to say there yet.
+constexpr std::size_t kMostParkedBytes = std::size_t{64} << 10;
 // Once main has come, the other channels follow as fast as the line brings what is before MIGRATE.
 constexpr Duration kComeTime = 5s;
 // Whoever logs in opens its channels at once, and not all that there are.
@@ -34,9 +41,11 @@ Client::Client(Server& server, ClientId id, LinkedSocket main)
       main_link_(main.id),
       main_peer_(main.peer) {
     if (main.is_migration_target) target_.emplace();
+    media_time_changed();
     ChannelSetup setup = main.setup;
     // The main channel runs while the client is parked; its state comes only in a seamless move.
     setup.expects_data = main.is_migration_target;
+    setup.state_key = server_.arrived_key();
     MainEvents& events = *this;
     main_driver_ = std::make_unique<ChannelDriver>(
         server_.home(), std::move(main.transport),
@@ -63,6 +72,17 @@ void Client::start() {
     server_.peer_event(PeerEvent::initialized, *main_peer_);
     main_driver_->start();
     if (!target_) begin_session();
+    if (server_.is_running()) bound_absence();
+}
+
+// A client that stands still comes when it goes on; one whose line is dead never does.
+void Client::bound_absence() {
+    if (!target_ || absence_timer_) return;
+    absence_timer_ = server_.home().make_timer([this] {
+        if (!is_settled() || is_absent_)
+            server_.drop_client(id_, "it has not followed its machine");
+    });
+    absence_timer_->start(kAbsentTime);
 }
 
 // INIT and what follows it: at login, and when a client has moved here.
@@ -98,7 +118,7 @@ void Client::begin_session() {
 
 void Client::check_alive() {
     unanswered_pings_ = main_->is_ping_answered() ? 0 : unanswered_pings_ + 1;
-    if (unanswered_pings_ >= kMostUnanswered && !main_->is_migrating()) {
+    if (unanswered_pings_ >= kMostUnanswered && !server_.is_leaving()) {
         server_.drop_client(id_, "it answers no ping");
         return;
     }
@@ -160,13 +180,37 @@ void Client::channel_linked(LinkedSocket socket) {
         overtaken_.erase(link);
         return;
     }
-    parked_.push_back(std::move(socket));
+    park(std::move(socket));
     server_.tell({control::EventKind::client_parked, id_, 0, 0, parked_.size()});
+}
+
+// Its end is noticed; what comes belongs to its channel.
+void Client::park(LinkedSocket socket) {
+    Transport& transport = *socket.transport;
+    const LinkId link = socket.id;
+    parked_.push_back(std::move(socket));
+    Transport::Handlers handlers;
+    handlers.on_input = [&transport](ByteView bytes) {
+        if (bytes.size() > kMostParkedBytes) transport.set_reading(false);
+        return std::size_t{};
+    };
+    handlers.on_lost = [this, link](const std::string&) { parked_lost(link); };
+    transport.attach(server_.home(), std::move(handlers));
+}
+
+void Client::parked_lost(LinkId link) {
+    const auto found = std::find_if(parked_.begin(), parked_.end(),
+                                    [&](const LinkedSocket& socket) { return socket.id == link; });
+    if (found == parked_.end()) return;
+    const std::shared_ptr<PeerInfo> peer = found->peer;
+    parked_.erase(found);
+    server_.peer_event(PeerEvent::disconnected, *peer);
 }
 
 void Client::connect(LinkedSocket socket, bool expects_data) {
     const LinkId link = socket.id;
     socket.setup.expects_data = expects_data;
+    socket.setup.state_key = server_.arrived_key();
     // A client links a channel once. A second link is its new attempt: the old one is dead, also
     // where it comes here after the new one.
     for (const auto& [old_link, old] : channels_) {
@@ -241,11 +285,18 @@ void Client::video_lead_changed(Duration lead) {
     }
 }
 
+void Client::media_time_changed() {
+    caches_->set_media_offset(server_.media_offset());
+}
+
 void Client::connect_parked(bool expects_data) {
     std::vector<LinkedSocket> waiting = std::move(parked_);
     parked_.clear();
-    for (LinkedSocket& socket : waiting)
+    for (LinkedSocket& socket : waiting) {
+        socket.transport->set_reading(true);
+        socket.transport->detach();
         connect(std::move(socket), expects_data);
+    }
 }
 
 void Client::channel_lost(LinkId link) {
@@ -273,6 +324,7 @@ void Client::leds_changed(std::uint8_t leds) {
 }
 
 void Client::machine_runs() {
+    bound_absence();
     if (state_timer_ && target_->state() == MigrationTarget::State::restoring)
         state_timer_->start(kStatePatience);
     for (auto& [link, channel] : channels_) {
@@ -310,6 +362,11 @@ void Client::move_is_off() {
 void Client::channel_gone(ChannelKey key) {
     added_meanwhile_.erase(key);
     to_link_.erase(key);
+    // One that is not here yet takes the end of this connection for the end of all.
+    if (target_ && !has_come()) {
+        gone_meanwhile_.insert(key);
+        return;
+    }
     for (const auto& [link, channel] : channels_) {
         if (channel.key == key) server_.close_channel(link);
     }
@@ -389,18 +446,22 @@ void Client::perform(const MigrationTarget::Actions& actions) {
         } else if (std::holds_alternative<MigrationTarget::Settled>(action)) {
             // What belongs to its devices may still be on its way.
             if (state_timer_) state_timer_->start(kStatePatience);
-            come_timer_ = server_.home().make_timer([this] {
-                awaited_.clear();
-                overtaken_.clear();
-                see_who_came();
-            });
-            come_timer_->start(kComeTime);
-            see_who_came();
-            if (alive_timer_) continue;
-            alive_timer_ = server_.home().make_timer([this] { check_alive(); });
-            alive_timer_->start(kPingInterval);
+            if (!is_absent_) watch_arrival();
         }
     }
+}
+
+void Client::watch_arrival() {
+    come_timer_ = server_.home().make_timer([this] {
+        awaited_.clear();
+        overtaken_.clear();
+        see_who_came();
+    });
+    come_timer_->start(kComeTime);
+    see_who_came();
+    if (alive_timer_) return;
+    alive_timer_ = server_.home().make_timer([this] { check_alive(); });
+    alive_timer_->start(kPingInterval);
 }
 
 }  // namespace segue::spice::server

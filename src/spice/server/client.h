@@ -59,7 +59,7 @@ class Client final : private MainEvents, private Agent::User {
     // Of one that moves here: all its channels have left the other server; of one that logs in: it
     // has linked those that it was told of.
     bool has_come() const {
-        return is_settled() && (target_ || knows_channels_) && to_link_.empty() &&
+        return is_settled() && !is_absent_ && (target_ || knows_channels_) && to_link_.empty() &&
                awaited_.empty() && overtaken_.empty();
     }
     // It uses a channel.
@@ -73,7 +73,7 @@ class Client final : private MainEvents, private Agent::User {
     void send_cancel() { main_->cancel_migration(); }
     // The machine stays, whatever this client was told.
     void move_is_off();
-    void send_end() { main_->say(wire::main::MigrateEnd{}); }
+    void send_end();
     void send_switch_host(const MigrationDestination& destination);
     // Where the machine goes on if this host dies; an empty host: nowhere. Not every client knows
     // the word.
@@ -83,18 +83,21 @@ class Client final : private MainEvents, private Agent::User {
     // Adds what travels beside this client to `parts`; false: nothing does.
     bool carried_state(bool freeze, CarriedParts& parts);
     void thaw();
-    // Of its channels, on either side of a move.
-    void set_state_key(const StateKey& key);
+    // What goes through it is sealed.
+    void seal_states(const StateKey& key);
 
     // --- Target of a hand-over ---
     // Its state came from the source's server; what belongs to its channels is taken out.
     void take_state(CarriedParts& parts);
+    // What it brings must be sealed, and what it has brought.
+    void expect_seals(const StateKey& key);
 
     // --- What changes for all clients ---
     void mouse_mode_changed();
     // The pictures of its videos come so long before they are due: its sound is to wait as long.
     void video_lead_changed(Duration lead);
     void leds_changed(std::uint8_t leds);
+    void media_time_changed();
     void machine_runs();
     void display_removed(Display* display);
     // A device was added: the client may link its channel.
@@ -128,6 +131,10 @@ class Client final : private MainEvents, private Agent::User {
     void connect_device(ClientChannel& channel, LinkedSocket socket);
     void connect_parked(bool expects_data);
     void check_alive();
+    void bound_absence();
+    void park(LinkedSocket socket);
+    void parked_lost(LinkId link);
+    void watch_arrival();
     void say_channels(const std::vector<ChannelKey>& keys);
     void say_added();
     void await(LinkId link, ChannelKey key);
@@ -156,8 +163,14 @@ class Client final : private MainEvents, private Agent::User {
     // at one, since it could not open them at both.
     bool was_told_to_link_ = false;
     std::set<ChannelKey> added_meanwhile_;
+    // And of one that is not here yet: unplugged, and to be closed when it has come.
+    std::set<ChannelKey> gone_meanwhile_;
+    // Its machine's devices went on without its state, and it has not said a word here since.
+    bool is_absent_ = false;
     // Linked, but still on their way here when the state came: they are to be restored, too.
     std::set<LinkId> overtaken_;
+    // Displays whose state goes beside this client.
+    std::set<LinkId> carried_;
     // Linked and told of, but not used yet: the client still talks to the other server there.
     std::set<LinkId> awaited_;
     std::unique_ptr<Timer> come_timer_;
@@ -165,6 +178,7 @@ class Client final : private MainEvents, private Agent::User {
     bool told_that_it_came_ = false;
     std::unique_ptr<Timer> alive_timer_;
     std::unique_ptr<Timer> state_timer_;
+    std::unique_ptr<Timer> absence_timer_;
     std::unique_ptr<Timer> beat_timer_;
     int unanswered_pings_ = 0;
     std::optional<Duration> round_trip_;

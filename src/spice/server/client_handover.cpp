@@ -57,7 +57,14 @@ void Client::send_begin(const MigrationDestination& destination, bool seamless) 
     main_->begin_migration(begin);
 }
 
+// Each way to go follows a ping: who does not answer it has not read what is behind.
+void Client::send_end() {
+    main_->ping();
+    main_->say(main_wire::MigrateEnd{});
+}
+
 void Client::send_switch_host(const MigrationDestination& destination) {
+    main_->ping();
     main_wire::MigrateSwitchHost message;
     message.destination = destination_of(destination);
     main_->say(message);
@@ -94,16 +101,20 @@ void Client::migrate_channels(bool carried) {
     caches_->freeze();
     for (auto& [link, channel] : channels_) {
         if (channel.display != nullptr) {
-            channel.display->migrate(link, carried);
+            // A pointer has nothing to carry. A display that was not ready had nothing to tell.
+            const bool is_told =
+                channel.key.type == wire::ChannelType::cursor || carried_.count(link) != 0;
+            channel.display->migrate(link, carried && is_told);
         } else {
             channel.driver->channel().migrate();
         }
     }
+    main_->ping();
     main_->migrate();
 }
 
 bool Client::carried_state(bool freeze, CarriedParts& parts) {
-    bool any = false;
+    carried_.clear();
     for (const auto& [link, channel] : channels_) {
         if (channel.display == nullptr) continue;
         std::optional<Display::Carried> carried = channel.display->carried_state(link, freeze);
@@ -111,18 +122,18 @@ bool Client::carried_state(bool freeze, CarriedParts& parts) {
         parts[{connection_id_, channel.key, CarriedSection::blob}] = std::move(carried->state);
         if (!carried->shown.empty())
             parts[{connection_id_, channel.key, CarriedSection::shown}] = std::move(carried->shown);
-        any = true;
+        carried_.insert(link);
     }
-    return any;
+    return !carried_.empty();
 }
 
-void Client::set_state_key(const StateKey& key) {
-    main_->set_state_key(key);
+void Client::seal_states(const StateKey& key) {
+    main_->seal_state(key);
     for (const auto& [link, channel] : channels_) {
         if (channel.display != nullptr) {
-            channel.display->set_state_key(link, key);
+            channel.display->seal_state(link, key);
         } else {
-            channel.driver->channel().set_state_key(key);
+            channel.driver->channel().seal_state(key);
         }
     }
 }
@@ -139,7 +150,10 @@ void Client::main_migrates() {
 
 MainState Client::main_state() {
     Agent::Carried carried = server_.devices().agent().capture(id_);
-    return {std::move(carried.state), std::move(carried.more)};
+    // There and back is the way of this state, too.
+    const auto way = static_cast<std::uint32_t>(to_ms(round_trip_.value_or(Duration{})));
+    const std::uint32_t time = server_.session().multi_media_time + way;
+    return {std::move(carried.state), std::move(carried.more), time};
 }
 
 // --- Target of a hand-over ----------------------------------------------------------------------
@@ -174,9 +188,23 @@ void Client::take_state(CarriedParts& parts) {
     }
 }
 
+void Client::expect_seals(const StateKey& key) {
+    main_driver_->expect_seal(key);
+    for (const auto& [link, channel] : channels_) {
+        if (channel.display != nullptr) {
+            channel.display->expect_seal(link, key);
+        } else {
+            channel.driver->expect_seal(key);
+        }
+    }
+}
+
 // Devices that a client keeps waiting go on: what they had under way is lost.
 void Client::state_is_late() {
-    if (const auto late = target_->late()) perform(*late);
+    if (const auto late = target_->late()) {
+        is_absent_ = true;
+        perform(*late);
+    }
     server_.devices().agent().expect_no_more(id_);
     for (const auto& [link, channel] : channels_) {
         if (!channel.driver || !channel.driver->channel().is_held()) continue;
@@ -199,7 +227,9 @@ Result<> Client::restore_main(const MainState& state) {
     if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
     overtaken_ = server_.admission().links_on_their_way(connection_id_);
     const bool is_late = target_->state() == MigrationTarget::State::settled;
+    if (state.media_time && !is_late) server_.continue_media_time(*state.media_time);
     perform(TRY(target_->state_came()));
+    if (std::exchange(is_absent_, false)) watch_arrival();
     server_.machine_is_here();
     server_.give_state(*this);
     // The agent has talked without its client since: what stood in the middle then is of no use.
@@ -234,6 +264,8 @@ void Client::see_who_came() {
     come_timer_->cancel();
     server_.client_settled(id_);
     if (target_) server_.tell_standby(*this);
+    for (const ChannelKey key : std::exchange(gone_meanwhile_, {}))
+        channel_gone(key);
 }
 
 }  // namespace segue::spice::server

@@ -72,7 +72,10 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     events_ = &events;
     started_ = home.now();
     make_devices();
-    source_timer_ = home.make_timer([this] { perform(source_.timer(), source_.destination()); });
+    source_timer_ = home.make_timer([this] {
+        const auto destination = source_.destination();
+        perform(source_.timer(silent_clients()), destination);
+    });
     LinkServer::Handlers handlers;
     handlers.on_linked = [this](LinkedSocket socket) { on_linked(std::move(socket)); };
     handlers.on_peer = [this](PeerEvent event, std::shared_ptr<PeerInfo> peer) {
@@ -83,8 +86,8 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.drop_state = [this] { withdraw(); };
     handlers.state_taken = [this] { state_taken(); };
     handlers.standby = [this](const control::StandbyPlace& place) { set_standby(place); };
-    handlers.state_arrived = [this](CarriedParts parts, const StateKey& key) {
-        state_arrived(std::move(parts), key);
+    handlers.state_arrived = [this](CarriedParts parts, const StateKey& key, Instant came_at) {
+        state_arrived(std::move(parts), key, came_at);
     };
     links_ = std::make_unique<LinkServer>(admission_, home, std::move(handlers));
     options_.several_clients = std::getenv("SPICE_DEBUG_ALLOW_MC") != nullptr;
@@ -183,7 +186,7 @@ void Server::encoding_changed() {
 
 std::uint32_t Server::media_time() const {
     if (home_ == nullptr) return 0;
-    return static_cast<std::uint32_t>(to_ms(home_->now().since_start) & 0xffffffff);
+    return static_cast<std::uint32_t>(to_ms(home_->now().since_start) & 0xffffffff) + media_offset_;
 }
 
 Server::Session Server::session() const {

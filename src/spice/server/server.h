@@ -98,6 +98,8 @@ class Server final : private InputSink {
     EncoderOptions encoder_options() const;
     Display* display_of(std::uint8_t id);
     bool is_running() const { return running_; }
+    // The machine has gone: its clients are waited for as the table says, pings or not.
+    bool is_leaving() const { return source_.is_leaving(); }
     // Zero while it stands still.
     Duration runs_for() const { return running_ ? home_->now() - runs_since_ : Duration{}; }
     // A client that moved here knows that its machine has arrived, be it paused.
@@ -117,8 +119,13 @@ class Server final : private InputSink {
     void client_settled(ClientId client);
     // While this machine is protected a client is told where it would go on.
     void tell_standby(Client& client);
+    // What a state that comes through a client must be sealed with.
+    const std::optional<StateKey>& arrived_key() const { return arrived_key_; }
     // What has come for this client beside it.
     void give_state(Client& client);
+    std::uint32_t media_offset() const { return media_offset_; }
+    // The machine's media time goes on as it was where the machine came from.
+    void continue_media_time(std::uint32_t there);
     // The client goes as soon as nothing of it is on the stack.
     void drop_client(ClientId client, const std::string& reason);
     void peer_event(PeerEvent event, const PeerInfo& peer);
@@ -148,6 +155,7 @@ class Server final : private InputSink {
     void make_devices();
     Bytes graphics_devices() const;
     std::uint32_t media_time() const;
+    void take_media_time(Instant came_at);
     void channel_added(ChannelKey key);
     void channel_gone(ChannelKey key);
     bool agent_has_mouse() const;
@@ -157,6 +165,7 @@ class Server final : private InputSink {
     void perform(const MigrationSource::Actions& actions,
                  const std::optional<MigrationDestination>& destination);
     std::vector<ClientId> present() const;
+    std::set<ClientId> silent_clients();
     struct StatusAnswer;
     void tell_status(StatusReply reply);
     void set_standby(const control::StandbyPlace& place);
@@ -167,7 +176,7 @@ class Server final : private InputSink {
     void withdraw();
     void moves_are_off();
     void state_taken();
-    void state_arrived(CarriedParts parts, const StateKey& key);
+    void state_arrived(CarriedParts parts, const StateKey& key, Instant came_at);
     void video_lead_changed(LinkId link, Duration lead);
     void wish_came_late(LinkId link, ImageCompression wish);
     CarriedParts collect_state(bool freeze);
@@ -214,6 +223,9 @@ class Server final : private InputSink {
     // What came so, until its channels take it.
     CarriedParts arrived_state_;
     std::optional<StateKey> arrived_key_;
+    // What the media time is ahead of this host's clock, in ms; modulo 2^32, as that.
+    std::uint32_t media_offset_ = 0;
+    bool media_time_goes_on_ = false;
     SystemRandom random_;
 
     std::vector<std::unique_ptr<Client>> clients_;

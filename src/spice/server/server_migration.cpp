@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The server's part in moving its clients: what QEMU asks for, what `segued` asks for, and what the
 // tables of migration/ want done.
+#include <algorithm>
+
+#include "base/log.h"
+#include "spice/server/migration/extension.schema.h"
 #include "spice/server/server.h"
+#include "spice/wire/encoding.h"
 
 namespace segue::spice::server {
+namespace {
+
+// Of no client: where the parts of a state tell the media time.
+const CarriedKey kMediaTime{0, {wire::ChannelType::main, 0}, CarriedSection::blob};
+
+}  // namespace
 
 // --- Migration ----------------------------------------------------------------------------------
 
@@ -33,6 +44,7 @@ bool Server::migrate_end(bool moved) {
     const bool knows_where = destination.has_value() || clients_.empty() || !moved;
     // A machine that was paused already did not stop once more.
     if (moved) tell_last_state();
+    if (moved) silent_clients();
     const MigrationSource::Carry carried = carry();
     if (!moved) drop_state();
     perform(source_.end(moved, present(), carried), destination);
@@ -105,10 +117,19 @@ CarriedParts Server::collect_state(bool freeze) {
         if (!source_.follows_seamlessly(client->id())) continue;
         if (client->carried_state(freeze, parts)) carried_.insert(client->id());
     }
+    parts[kMediaTime] = wire::encode(0, wire::extension::MediaTime{media_time()}).body();
     return parts;
 }
 
+// When the clients have been told to go, what they bring has left without the key.
 void Server::carry_state() {
+    const MigrationSource::State state = source_.state();
+    if (state != MigrationSource::State::linking && state != MigrationSource::State::linked) return;
+    // One client more has linked. When the machine stands still its state is not waited for, and
+    // what was told of the others is final.
+    if (sender_.step() == StateSender::Step::told)
+        return links_->tell_state(sender_.begin_again(collect_state(false)));
+    if (sender_.step() != StateSender::Step::idle) return;
     StateKey key;
     random_.fill(key);
     links_->tell_state(sender_.begin(collect_state(false), key));
@@ -167,13 +188,40 @@ MigrationSource::Carry Server::carry() const {
     }
 }
 
-void Server::state_arrived(CarriedParts parts, const StateKey& key) {
+void Server::state_arrived(CarriedParts parts, const StateKey& key, Instant came_at) {
     arrived_state_ = std::move(parts);
     arrived_key_ = key;
+    take_media_time(came_at);
     for (const auto& display : displays_)
         display->expect_state_beside();
     for (const auto& client : clients_)
         give_state(*client);
+}
+
+void Server::take_media_time(Instant came_at) {
+    const auto part = arrived_state_.find(kMediaTime);
+    if (part == arrived_state_.end()) return;
+    const auto there = wire::parse<wire::extension::MediaTime>(
+        wire::SharedBytes::borrow(std::exchange(part->second, {})));
+    arrived_state_.erase(part);
+    if (!there) return log_warning("spice", "media time: {}", there.error().message);
+    const auto since = static_cast<std::uint32_t>(to_ms(home_->now() - came_at));
+    continue_media_time(there->milliseconds + since);
+}
+
+// Hosts count from when each was started. The first word sets the time; who came another way may
+// have been longer on it, and then it goes on a little, but never back.
+void Server::continue_media_time(std::uint32_t there) {
+    constexpr std::int32_t kLongestWay = 2000;
+    const auto ahead = static_cast<std::int32_t>(there - media_time());
+    const bool is_told = std::exchange(media_time_goes_on_, true) ||
+                         std::any_of(clients_.begin(), clients_.end(),
+                                     [](const auto& client) { return client->is_settled(); });
+    const bool is_small_step = ahead > 0 && ahead <= kLongestWay;
+    if (is_told && !is_small_step) return;
+    media_offset_ += static_cast<std::uint32_t>(ahead);
+    for (const auto& client : clients_)
+        client->media_time_changed();
 }
 
 // The target restores the channel, or has restored it: it is told what its client wants now.
@@ -189,9 +237,19 @@ void Server::wish_came_late(LinkId link, ImageCompression wish) {
 
 void Server::give_state(Client& client) {
     if (!client.moved_here()) return;
-    if (arrived_key_) client.set_state_key(*arrived_key_);
+    if (arrived_key_) client.expect_seals(*arrived_key_);
     // Until its machine is here, that may still go on over there, and all be told anew.
     if (running_ || client.is_settled()) client.take_state(arrived_state_);
+}
+
+// Whether they are still, or again, silent is known when they are asked next.
+std::set<ClientId> Server::silent_clients() {
+    std::set<ClientId> silent;
+    for (const auto& client : clients_) {
+        if (!client->main().is_ping_answered()) silent.insert(client->id());
+        client->main().ping();
+    }
+    return silent;
 }
 
 std::vector<ClientId> Server::present() const {
@@ -219,7 +277,7 @@ void Server::perform(const MigrationSource::Actions& actions,
             const bool carried = migrate->carried && carried_.count(migrate->client) != 0;
             Client* client = find_client(migrate->client);
             if (client == nullptr) continue;
-            if (sender_.key()) client->set_state_key(*sender_.key());
+            if (sender_.key()) client->seal_states(*sender_.key());
             client->migrate_channels(carried);
         } else if (const auto* disconnect = std::get_if<Source::Disconnect>(&action)) {
             drop_client(disconnect->client, "it did not follow its machine in time");

@@ -532,10 +532,17 @@ void Display::take_state(LinkId link, Carried carried) {
     });
 }
 
-void Display::set_state_key(LinkId link, const StateKey& key) {
+void Display::seal_state(LinkId link, const StateKey& key) {
     worker_.post([this, link, key] {
         const auto found = clients_.find(link);
-        if (found != clients_.end()) found->second.driver->channel().set_state_key(key);
+        if (found != clients_.end()) found->second.driver->channel().seal_state(key);
+    });
+}
+
+void Display::expect_seal(LinkId link, const StateKey& key) {
+    worker_.post([this, link, key] {
+        const auto found = clients_.find(link);
+        if (found != clients_.end()) found->second.driver->expect_seal(key);
     });
 }
 

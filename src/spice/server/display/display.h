@@ -98,7 +98,8 @@ class Display final : private DisplayListener {
     };
     std::optional<Carried> carried_state(LinkId link, bool freeze);
     void take_state(LinkId link, Carried carried);
-    void set_state_key(LinkId link, const StateKey& key);
+    void seal_state(LinkId link, const StateKey& key);
+    void expect_seal(LinkId link, const StateKey& key);
     // Clients' state comes beside them: they need not be waited for as long as their line is.
     void expect_state_beside();
     // Frozen channels go on.

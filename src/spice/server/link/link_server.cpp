@@ -445,8 +445,8 @@ ControlServer::Handlers LinkServer::control_handlers() {
     };
     made.state_arrived = [this](CarriedParts parts, const StateKey& key) {
         auto shared = std::make_shared<CarriedParts>(std::move(parts));
-        home_.post([handlers = handlers_, shared, key] {
-            if (handlers->state_arrived) handlers->state_arrived(std::move(*shared), key);
+        home_.post([handlers = handlers_, shared, key, came_at = io_.loop().now()] {
+            if (handlers->state_arrived) handlers->state_arrived(std::move(*shared), key, came_at);
         });
     };
     made.standby = [this](const control::StandbyPlace& place) {

@@ -8,6 +8,8 @@ namespace main_wire = wire::main;
 
 // Ids of pings that are no measurement.
 constexpr std::uint32_t kBarrier = 0x80000000;
+// Bytes of the extension that tells it.
+constexpr std::size_t kMediaTime = 12;
 
 }  // namespace
 
@@ -65,7 +67,8 @@ Result<> MainChannel::answered(MainEvents::Linked linked) {
 }
 
 void MainChannel::ping() {
-    if (!ping_answered_) return;
+    // Behind MIGRATE nothing is sent, and so nothing answered.
+    if (!ping_answered_ || is_migrating()) return;
     wire::common::Ping message;
     message.id = ++ping_id_;
     message.timestamp = static_cast<std::uint64_t>(to_us(clock_.now().since_start));
@@ -101,9 +104,12 @@ Result<> MainChannel::restore(const wire::SharedBytes& blob) {
 
 Bytes write_main_state(const MainState& state) {
     Bytes bytes = wire::encode(0, state.blob).body();
-    if (state.agent.order == 0 && state.agent.held.empty()) return bytes;
-    const Bytes more = wire::encode(0, state.agent).body();
-    bytes.insert(bytes.end(), more.begin(), more.end());
+    const auto append = [&bytes](const auto& extension) {
+        const Bytes more = wire::encode(0, extension).body();
+        bytes.insert(bytes.end(), more.begin(), more.end());
+    };
+    if (state.agent.order != 0 || !state.agent.held.empty()) append(state.agent);
+    if (state.media_time) append(wire::extension::MediaTime{*state.media_time});
     return bytes;
 }
 
@@ -112,11 +118,20 @@ Result<MainState> read_main_state(const wire::SharedBytes& bytes) {
     state.blob = TRY(wire::parse<wire::migration::Main>(bytes));
     // What its offsets point at stands behind its fixed part, and ours behind that.
     const std::size_t end = wire::encode(0, state.blob).body().size();
-    const std::string_view magic = "SGAG";
-    if (end > bytes.size() || as_text(bytes.view().subspan(end)).substr(0, 4) != magic)
-        return state;
-    state.agent =
-        TRY(wire::parse<wire::extension::AgentState>(bytes.slice(end, bytes.size() - end)));
+    if (end > bytes.size()) return state;
+    wire::SharedBytes more = bytes.slice(end, bytes.size() - end);
+    const auto begins_with = [&more](std::string_view magic) {
+        return as_text(more.view()).substr(0, 4) == magic;
+    };
+    // The time stands last, and has one size.
+    if (more.size() >= kMediaTime) {
+        const wire::SharedBytes last = more.slice(more.size() - kMediaTime, kMediaTime);
+        if (const auto time = wire::parse<wire::extension::MediaTime>(last)) {
+            state.media_time = time->milliseconds;
+            more = more.slice(0, more.size() - kMediaTime);
+        }
+    }
+    if (begins_with("SGAG")) state.agent = TRY(wire::parse<wire::extension::AgentState>(more));
     return state;
 }
 

@@ -2,6 +2,7 @@
 // The main channel of one client: the session, the mouse mode, the agent, the hand-over.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/time.h"
@@ -16,6 +17,8 @@ namespace segue::spice::server {
 struct MainState {
     wire::migration::Main blob;
     wire::extension::AgentState agent;
+    // Of the source, about now.
+    std::optional<std::uint32_t> media_time;
     // It came without a seal.
     bool only_client_says = false;
 };

@@ -98,7 +98,9 @@ TEST_F(MainChannelTest, AStateWithoutASealIsOnlyTheClientsWord) {
     setup.expects_data = true;
     for (const bool has_key : {false, true}) {
         MainChannel target(setup, sent, session, clock);
-        if (has_key) target.set_state_key(key);
+        if (has_key) {
+            EXPECT_TRUE(target.expect_seal(key));
+        }
         Bytes state = write_main_state({});
         seal(state, key, setup.key);
         wire::common::MigrateData data;
@@ -106,6 +108,52 @@ TEST_F(MainChannelTest, AStateWithoutASealIsOnlyTheClientsWord) {
         EXPECT_TRUE(target.receive(from_client(data)));
     }
     EXPECT_EQ(session.only_client_says, (std::vector{true, false}));
+}
+
+// A client need not wait until its source has given the key away.
+TEST_F(MainChannelTest, AStateThatIsQuickerThanTheKeyIsHeldAgainstItLater) {
+    StateKey key;
+    key.fill(9);
+    for (const bool is_sealed : {false, true}) {
+        ChannelSetup setup;
+        setup.expects_data = true;
+        MainChannel target(setup, sent, session, clock);
+        Bytes state = write_main_state({});
+        if (is_sealed) seal(state, key, setup.key);
+        wire::common::MigrateData data;
+        data.data = wire::SharedBytes::take(std::move(state));
+        EXPECT_TRUE(target.receive(from_client(data)));
+        EXPECT_EQ(target.expect_seal(key).has_value(), is_sealed);
+        EXPECT_TRUE(target.expect_seal(key)) << "the final state brings it once more";
+    }
+}
+
+// One that was linked when the key was here already.
+TEST_F(MainChannelTest, AChannelThatComesBehindTheKeyKnowsIt) {
+    ChannelSetup setup;
+    setup.expects_data = true;
+    setup.state_key.emplace().fill(9);
+    MainChannel target(setup, sent, session, clock);
+    wire::common::MigrateData data;
+    data.data = wire::SharedBytes::take(write_main_state({}));
+    EXPECT_FALSE(target.receive(from_client(data)));
+}
+
+// Its next move begins: what it once brought from a server without a key is nobody's business.
+TEST_F(MainChannelTest, WhoCameWithoutASealMayMoveOnWithOne) {
+    ChannelSetup setup;
+    setup.expects_data = true;
+    MainChannel channel(setup, sent, session, clock);
+    wire::common::MigrateData data;
+    data.data = wire::SharedBytes::take(write_main_state({}));
+    ASSERT_TRUE(channel.receive(from_client(data)));
+    StateKey key;
+    key.fill(9);
+    channel.seal_state(key);
+    channel.migrate();
+    ASSERT_TRUE(channel.receive(from_client(wire::common::MigrateFlushMark{})));
+    const auto told = wire::parse<wire::common::MigrateData>(sent.messages.back().body).value();
+    EXPECT_TRUE(check_seal(sealed_state(told.data.contiguous().view()), key, setup.key));
 }
 
 TEST(MainState, SaysNothingMoreOfOneClient) {
@@ -136,6 +184,18 @@ TEST(MainState, ComesBackAsItWasAndEveryTruncationIsRefused) {
     ASSERT_EQ(read.agent.held.size(), 1u);
     EXPECT_EQ(read.agent.held[0].data.size(), 3u);
     EXPECT_EQ(read.blob.agent_device.write_data.size(), 10u);
+    EXPECT_FALSE(read.media_time);
+}
+
+TEST(MainState, TellsTheTimeWithAndWithoutMore) {
+    for (const std::uint32_t order : {0u, 3u}) {
+        MainState state;
+        state.agent.order = order;
+        state.media_time = 0xfffffff0;
+        const auto read = read_main_state(wire::SharedBytes::take(write_main_state(state))).value();
+        EXPECT_EQ(read.media_time, 0xfffffff0);
+        EXPECT_EQ(read.agent.order, order);
+    }
 }
 
 }  // namespace

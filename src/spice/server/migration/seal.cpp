@@ -4,44 +4,55 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace segue::spice::server {
 namespace {
 
 constexpr std::string_view kMark = "SGSL";
-constexpr std::size_t kDigest = 32;
+constexpr std::size_t kDigest = std::tuple_size_v<StateDigest>;
 constexpr std::size_t kSeal = 4 + kDigest;
 
-std::array<std::uint8_t, kDigest> digest_of(ByteView state, const StateKey& key,
-                                            ChannelKey channel) {
+StateDigest digest_of(ByteView state) {
+    StateDigest digest{};
+    ::SHA256(state.data(), state.size(), digest.data());
+    return digest;
+}
+
+StateDigest seal_of(const StateDigest& state, const StateKey& key, ChannelKey channel) {
     Bytes sealed{static_cast<std::uint8_t>(channel.type), channel.id};
     sealed.insert(sealed.end(), state.begin(), state.end());
-    std::array<std::uint8_t, kDigest> digest{};
+    StateDigest made{};
     ::HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), sealed.data(), sealed.size(),
-           digest.data(), nullptr);
-    return digest;
+           made.data(), nullptr);
+    return made;
 }
 
 }  // namespace
 
 void seal(Bytes& state, const StateKey& key, ChannelKey channel) {
-    const auto digest = digest_of(state, key, channel);
+    const StateDigest made = seal_of(digest_of(state), key, channel);
     const ByteView mark = as_bytes(kMark);
     state.insert(state.end(), mark.begin(), mark.end());
-    state.insert(state.end(), digest.begin(), digest.end());
+    state.insert(state.end(), made.begin(), made.end());
 }
 
-Result<ByteView> unseal(ByteView sealed, const StateKey& key, ChannelKey channel) {
-    if (sealed.size() >= kSeal) {
-        const ByteView state = sealed.first(sealed.size() - kSeal);
-        const ByteView mark = sealed.subspan(state.size(), kMark.size());
-        const ByteView digest = sealed.last(kDigest);
-        const auto expected = digest_of(state, key, channel);
-        if (as_text(mark) == kMark && CRYPTO_memcmp(digest.data(), expected.data(), kDigest) == 0) {
-            return state;
-        }
+SealedState sealed_state(ByteView maybe_sealed) {
+    const ByteView state = without_seal(maybe_sealed);
+    SealedState made{digest_of(state), std::nullopt};
+    if (state.size() == maybe_sealed.size()) return made;
+    const ByteView seal = maybe_sealed.last(kDigest);
+    std::copy(seal.begin(), seal.end(), made.seal.emplace().begin());
+    return made;
+}
+
+Result<> check_seal(const SealedState& state, const StateKey& key, ChannelKey channel) {
+    if (state.seal) {
+        const StateDigest expected = seal_of(state.digest, key, channel);
+        if (CRYPTO_memcmp(state.seal->data(), expected.data(), kDigest) == 0) return {};
     }
     return fail(ErrorCode::protocol,
                 "{}: a state without the seal of the server that it is said to come from",

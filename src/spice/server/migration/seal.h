@@ -10,12 +10,14 @@
 
 namespace segue::spice::server {
 
-// Appends the seal: "SGSL" and an HMAC-SHA256 over the channel and the state. Other servers ignore
-// what stands behind a state.
+// Appends the seal: "SGSL" and an HMAC-SHA256 over the channel and the digest of the state. Other
+// servers ignore what stands behind a state.
 void seal(Bytes& state, const StateKey& key, ChannelKey channel);
-// The state without its seal; an error where that is missing or wrong.
-Result<ByteView> unseal(ByteView sealed, const StateKey& key, ChannelKey channel);
-// The same where the key never came: there is nothing to hold the seal against.
+// An error where the seal is missing or wrong.
+Result<> check_seal(const SealedState& state, const StateKey& key, ChannelKey channel);
+// Of a state what its seal is held against, now or when the key comes.
+SealedState sealed_state(ByteView maybe_sealed);
+// The state alone.
 ByteView without_seal(ByteView maybe_sealed);
 
 }  // namespace segue::spice::server

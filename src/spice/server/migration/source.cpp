@@ -175,10 +175,8 @@ MigrationSource::Actions MigrationSource::logged_in(ClientId client) {
         clients_[client] = Progress::arriving;
         return actions;
     }
-    const bool is_leaving =
-        state_ == State::carrying || state_ == State::trailing || state_ == State::leaving;
-    if (is_leaving) clients_[client] = Progress::told;
-    if (is_leaving || (state_ == State::idle && gone_to_))
+    if (is_leaving()) clients_[client] = Progress::told;
+    if (is_leaving() || (state_ == State::idle && gone_to_))
         actions.push_back(SendSwitchHost{client});
     return actions;
 }
@@ -208,7 +206,7 @@ MigrationSource::Actions MigrationSource::state_taken() {
     return actions;
 }
 
-MigrationSource::Actions MigrationSource::timer() {
+MigrationSource::Actions MigrationSource::timer(const std::set<ClientId>& silent) {
     Actions actions;
     if (!allows(state_, Event::timer)) return actions;
     if (state_ == State::linking) {
@@ -222,20 +220,49 @@ MigrationSource::Actions MigrationSource::timer() {
         go_on(actions);
         return actions;
     }
+    waited_ += state_ == State::trailing ? kTrailTime : kLeaveTime;
     if (state_ == State::trailing) {
-        for (auto& [client, progress] : clients_) {
-            if (progress == Progress::linking || progress == Progress::arriving)
-                progress = Progress::failed;
-        }
-        tell_who_is_ready(actions);
-        leave_or_finish(actions);
-        return actions;
+        end_trail(silent, actions);
+    } else {
+        end_leaving(silent, actions);
     }
-    for (const auto& [client, progress] : clients_)
-        actions.push_back(Disconnect{client});
-    clients_.clear();
-    finish(actions);
+    were_silent_ = silent;
     return actions;
+}
+
+// One that has just come to itself is given the time that the others had.
+bool MigrationSource::may_take_longer(ClientId client, const std::set<ClientId>& silent) const {
+    if (waited_ >= kSilentTime) return false;
+    return silent.count(client) != 0 || were_silent_.count(client) != 0;
+}
+
+void MigrationSource::end_trail(const std::set<ClientId>& silent, Actions& actions) {
+    for (auto& [client, progress] : clients_) {
+        const bool links = progress == Progress::linking || progress == Progress::arriving;
+        if (links && !may_take_longer(client, silent)) progress = Progress::failed;
+    }
+    tell_who_is_ready(actions);
+    if (anyone_links()) {
+        actions.push_back(StartTimer{kTrailTime});
+    } else {
+        leave_or_finish(actions);
+    }
+}
+
+void MigrationSource::end_leaving(const std::set<ClientId>& silent, Actions& actions) {
+    for (auto client = clients_.begin(); client != clients_.end();) {
+        if (may_take_longer(client->first, silent)) {
+            ++client;
+            continue;
+        }
+        actions.push_back(Disconnect{client->first});
+        client = clients_.erase(client);
+    }
+    if (clients_.empty()) {
+        finish(actions);
+    } else {
+        actions.push_back(StartTimer{kLeaveTime});
+    }
 }
 
 MigrationSource::Actions MigrationSource::end(bool moved, const std::vector<ClientId>& present,
@@ -268,6 +295,8 @@ MigrationSource::Actions MigrationSource::end(bool moved, const std::vector<Clie
     }
     clients_ = std::move(still_here);
     carry_ = carry;
+    waited_ = {};
+    were_silent_.clear();
     tell_who_is_ready(actions);
     go_on(actions);
     return actions;

@@ -10,12 +10,16 @@
 //   trailing those who still link are waited for; for at most kTrailTime
 //   leaving  all were told to go; for at most kLeaveTime; then idle
 //
+// A client that says nothing at all (its process stands still, its line is down) is waited for
+// longer, for kSilentTime: it cannot have read what it was told.
+//
 // end(false) from any of the first three: the clients stay.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -53,11 +57,13 @@ class MigrationSource {
 
     // How long the embedder waits for the clients' answers, how long the target may take to say
     // that it has their state, how long a client that is still linking when the machine has moved
-    // may take, and how long clients may take to leave.
+    // may take, and how long clients may take to leave; and how long all that is for a silent one,
+    // whose session lives on nothing else.
     static constexpr Duration kLinkTime = 10s;
     static constexpr Duration kStateTime = 100ms;
-    static constexpr Duration kTrailTime = 4s;
+    static constexpr Duration kTrailTime = 10s;
     static constexpr Duration kLeaveTime = 10s;
+    static constexpr Duration kSilentTime = 180s;
 
     // What a client can do, as its main channel said.
     enum class Ability : std::uint8_t { switch_host, semi_seamless, seamless };
@@ -130,7 +136,8 @@ class MigrationSource {
     Actions settled(ClientId client, Ability ability);
     // The target has the final state of the clients.
     Actions state_taken();
-    Actions timer();
+    // `silent`: clients that have not answered what they were asked last.
+    Actions timer(const std::set<ClientId>& silent = {});
     // The machine has moved (or not). `present` are the clients connected now.
     Actions end(bool moved, const std::vector<ClientId>& present, Carry carry = Carry::none);
     Actions client_left(ClientId client);
@@ -143,6 +150,10 @@ class MigrationSource {
     // It runs here (again).
     void machine_runs() { gone_to_.reset(); }
     bool is_started() const { return started_; }
+    // The machine has gone; its clients follow.
+    bool is_leaving() const {
+        return state_ == State::carrying || state_ == State::trailing || state_ == State::leaving;
+    }
     // settled() of this client will tell it where to go.
     bool awaits(ClientId client) const;
     bool has_linked(ClientId client) const;
@@ -157,6 +168,9 @@ class MigrationSource {
     void tell(ClientId client, bool carried, Actions& actions);
     void tell_who_is_ready(Actions& actions);
     void go_on(Actions& actions);
+    bool may_take_longer(ClientId client, const std::set<ClientId>& silent) const;
+    void end_trail(const std::set<ClientId>& silent, Actions& actions);
+    void end_leaving(const std::set<ClientId>& silent, Actions& actions);
     void finish(Actions& actions);
     static bool was_told(Progress progress);
     bool anyone(Progress progress) const;
@@ -171,6 +185,9 @@ class MigrationSource {
     Carry carry_ = Carry::none;
     bool owes_connect_complete_ = false;
     std::map<ClientId, Progress> clients_;
+    // Since the end, as far as timers have rung; and who was silent then.
+    Duration waited_{};
+    std::set<ClientId> were_silent_;
 };
 
 std::string_view name_of(MigrationSource::State state);

@@ -400,5 +400,55 @@ TEST(MigrationSource, CompletionsComeExactlyOnce) {
     }
 }
 
+// A viewer whose process stands still has read nothing of where to go.
+TEST(MigrationSource, ASilentClientIsWaitedForLongerToLeave) {
+    Source source = in_state(State::leaving);
+    // Client 2 has gone; 1 has not read that it was told.
+    source.client_left(2);
+    for (Duration waited = Source::kLeaveTime; waited < Source::kSilentTime;
+         waited += Source::kLeaveTime) {
+        const auto rung = source.timer({1});
+        EXPECT_EQ(count<Source::Disconnect>(rung), 0);
+        EXPECT_EQ(count<Source::StartTimer>(rung), 1);
+        EXPECT_EQ(source.state(), State::leaving);
+    }
+    const auto last = source.timer({1});
+    EXPECT_EQ(count<Source::Disconnect>(last), 1);
+    EXPECT_EQ(count<Source::EndComplete>(last), 1);
+    EXPECT_EQ(source.state(), State::idle);
+}
+
+TEST(MigrationSource, WhoComesToItselfIsGivenTheTimeOfTheOthers) {
+    Source source = in_state(State::leaving);
+    EXPECT_EQ(count<Source::Disconnect>(source.timer({1})), 1) << "client 2 has heard it";
+    EXPECT_EQ(count<Source::Disconnect>(source.timer()), 0) << "1 has only just";
+    const auto last = source.timer();
+    EXPECT_EQ(count<Source::Disconnect>(last), 1);
+    EXPECT_EQ(count<Source::EndComplete>(last), 1);
+
+    Source other = in_state(State::leaving);
+    other.client_left(2);
+    other.timer({1});
+    EXPECT_EQ(count<Source::EndComplete>(other.client_left(1)), 1) << "it has followed";
+}
+
+TEST(MigrationSource, ASilentClientThatStillLinksIsNotSentAnew) {
+    Source source = in_state(State::trailing);
+    for (int round = 0; round < 3; ++round) {
+        const auto rung = source.timer({2});
+        EXPECT_EQ(count<Source::SendSwitchHost>(rung), 0);
+        EXPECT_EQ(count<Source::StartTimer>(rung), 1);
+    }
+    const auto linked = source.answered(2, Answer::seamless);
+    EXPECT_EQ(count<Source::MigrateChannels>(*linked), 1);
+    EXPECT_EQ(source.state(), State::leaving);
+
+    Source late = in_state(State::trailing);
+    const Duration most = Source::kSilentTime;
+    for (Duration waited{}; waited < most; waited += Source::kTrailTime)
+        late.timer({2});
+    EXPECT_EQ(late.state(), State::leaving) << "there is an end to it";
+}
+
 }  // namespace
 }  // namespace segue::spice::server

@@ -31,6 +31,10 @@ class ClientCaches {
     // It does not take place.
     void thaw();
 
+    // What the client's media time is ahead of this host's clock, in ms; it came from another host.
+    void set_media_offset(std::uint32_t offset) { media_offset_ = offset; }
+    std::uint32_t media_offset() const { return media_offset_; }
+
     void channel_came() { ++channels_; }
     void channel_left(std::uint8_t channel);
     int channels() const { return channels_; }
@@ -43,6 +47,7 @@ class ClientCaches {
     std::map<std::uint8_t, SharedImages> images_;
     bool frozen_ = false;
     std::atomic<int> channels_{0};
+    std::atomic<std::uint32_t> media_offset_{0};
 };
 
 }  // namespace segue::spice::server

@@ -37,7 +37,8 @@ codec::PictureView view_of(const Surface& surface, const canvas::Rect& area) {
     return view;
 }
 
-// The clock that the main channel tells the client (its INIT and MULTI_MEDIA_TIME).
+// The clock that the main channel tells the client (its INIT and MULTI_MEDIA_TIME), but for what
+// the client's is ahead.
 std::uint32_t multi_media_time(Instant at) {
     return static_cast<std::uint32_t>(to_ms(at.since_start) & 0xffffffff);
 }
@@ -148,7 +149,7 @@ void DisplayChannel::send_frame(std::uint32_t id, Stream& stream, const Surface&
     ++frames_;
     display::StreamData message;
     message.id = id;
-    message.multi_media_time = multi_media_time(now + stream.rate.lead());
+    message.multi_media_time = multi_media_time(now + stream.rate.lead()) + caches_->media_offset();
     message.data = wire::SharedBytes::take(std::move(frame));
     send(message);
 }

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A client of bare bytes: state that it made up, and what it is told when its machine leaves."""
+import struct
+import time
+
+import pytest
+
+from handover_pair import Pair
+from spice_raw import DISPLAY, INPUTS, MAIN, Channel
+
+MIGRATE, DATA, MIGRATE_DATA = 1, 2, 5  # of a server, of a server; of a client
+FLUSH_MARK = 4  # of a client
+INIT, MEDIA_TIME = 103, 106  # of a server
+INVAL_ALL_PALETTES = 108  # of a server, when it has read DISPLAY_INIT
+ATTACH_CHANNELS, DO_SEAMLESS, CONNECTED_SEAMLESS = 104, 110, 111  # of a client
+BEGIN_SEAMLESS, ACK = 116, 117  # of a server
+NEED_ALL = 3  # a flush mark, and the state
+
+INPUTS_STATE = b"ICMD" + struct.pack("<IH", 1, 0)
+MAIN_STATE = b"MNMD" + struct.pack("<II", 1, 1) + bytes(53)
+
+
+def heard(channel, wanted):
+    """The body of the next message of this number."""
+    while True:
+        number, body = channel.receive()
+        if number == wanted:
+            return body
+
+
+class Raw:
+    """A client that has been told where its machine goes, and waits for its state there."""
+
+    def __init__(self, pair, *displays):
+        self.pair = pair
+        self.main = Channel(pair.first, MAIN)
+        init = heard(self.main, INIT)
+        self.since = time.monotonic()
+        self.session, self.time = struct.unpack_from("<I", init)[0], struct.unpack_from(
+            "<I", init, 24)[0]
+        self.main.send(ATTACH_CHANNELS)
+        self.displays = [Channel(pair.first, DISPLAY, self.session, number) for number in displays]
+        pair.announce()
+        heard(self.main, BEGIN_SEAMLESS)
+        self.there = Channel(pair.second, MAIN, self.session)
+        self.there.send(DO_SEAMLESS, struct.pack("<I", 1))
+        heard(self.there, ACK)
+
+    def links(self, kind):
+        channel = Channel(self.pair.second, kind, self.session)
+        self.pair.second.wait_channels([(1, 0), (kind, 0)])
+        return channel
+
+    def answers(self):
+        """The source hears that it is linked; its first state, with the key, is on the way."""
+        self.main.send(CONNECTED_SEAMLESS)
+        while self.pair.source.wait("clients-linked")["linked"] != 1:
+            pass
+        self.pair.source.tell(cmd="carry-state")
+        return self.pair.source.state(final=False)
+
+
+@pytest.mark.full
+def test_a_channel_that_is_linked_behind_the_key(tmp_path):
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        pair.target.give(client.answers(), final=False)
+        inputs = client.links(INPUTS)
+        inputs.send(MIGRATE_DATA, INPUTS_STATE)
+        assert inputs.is_closed()
+        pair.second.wait_channels([(1, 0)])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind, state, left", [(INPUTS, INPUTS_STATE, [(1, 0)]),
+                                               (MAIN, MAIN_STATE, [])], ids=["inputs", "main"])
+def test_state_that_is_brought_before_the_key(tmp_path, kind, state, left):
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        inputs = client.links(INPUTS)
+        channel = inputs if kind == INPUTS else client.there
+        channel.send(MIGRATE_DATA, state)
+        # Another server's clients have no seal: until the key comes this may be one.
+        status = pair.target.status()["clients"][0]
+        while kind == MAIN and status["parked"]:
+            status = pair.target.status()["clients"][0]
+        pair.second.wait_channels([(1, 0), (3, 0)])
+        pair.target.give(client.answers(), final=False)
+        assert channel.is_closed()
+        pair.second.wait_channels(left)
+
+
+@pytest.mark.full
+def test_a_second_display_that_was_not_ready(tmp_path):
+    """It had nothing to tell, and is asked for all; the state of the first one went beside it."""
+    with Pair(tmp_path, "-device", "secondary-vga") as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair, 0, 1)
+        first, second = client.displays
+        first.send(101, struct.pack("<BqBi", 1, 1 << 20, 1, 1 << 20))  # DISPLAY_INIT
+        heard(first, INVAL_ALL_PALETTES)
+        pair.target.give(client.answers(), final=False)
+        pair.first.qmp("migrate-set-capabilities", capabilities=[
+            {"capability": "pause-before-switchover", "state": True}])
+        pair.first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+        pair.target.give(pair.source.state(final=True), final=True)
+        pair.source.tell(cmd="state-taken")
+        pair.source.status()
+        pair.first.qmp("migrate-continue", state="pre-switchover")
+        assert heard(first, MIGRATE) == struct.pack("<I", 0)
+        assert heard(second, MIGRATE) == struct.pack("<I", NEED_ALL)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("way", ["through", "beside"])
+def test_the_media_time_goes_on(tmp_path, way):
+    """It counts from when a host was started, and the target's was started a day later."""
+    with Pair(tmp_path, ahead=86400) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        first = client.answers()
+        if way == "beside":
+            pair.target.give(first, final=False)
+        pair.first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+        last = pair.source.state(final=True)
+        if way == "beside":
+            pair.target.give(last, final=True)
+            pair.source.tell(cmd="state-taken")
+        heard(client.main, MIGRATE)
+        client.main.send(FLUSH_MARK)
+        client.there.send(MIGRATE_DATA, heard(client.main, DATA))
+        there = struct.unpack("<I", heard(client.there, MEDIA_TIME))[0]
+        expected = client.time + 1000 * (time.monotonic() - client.since)
+        # Bytes of Python stand between the two.
+        assert abs((there - int(expected) + (1 << 31)) % (1 << 32) - (1 << 31)) < 2000
