@@ -44,6 +44,14 @@ def view_of(directory, vm, *options, **more):
     return viewer.Viewer(directory, f"spice://127.0.0.1:{vm.port}", "--commands", *options, **more)
 
 
+def wait_open(view):
+    """Until the guest has opened the port: what is sent before is nobody's."""
+    end = time.monotonic() + 60
+    while not any(event["open"] for event in view.named("port")):
+        assert time.monotonic() < end, view.named("port")
+        time.sleep(0.02)
+
+
 def heard(view):
     """All that came back on the port."""
     return "".join(event["text"] for event in view.named("port-data"))
@@ -109,6 +117,7 @@ def test_no_byte_is_lost_or_doubled_by_a_seamless_move(tmp_path, library):
             view_of(tmp_path / "view", source) as view:
         view.wait("connected")
         view.wait("agent", timeout=60)
+        wait_open(view)
         view.tell("clipboard", text="carried " * 3000)
         sent = 0
         viewer.announce(source, target)
