@@ -181,6 +181,7 @@ void DomainList::when_ports_are_left(const Domain& model, std::function<void()> 
     if (holder == departing_.end()) return callback();
     log_info("daemon", "domain '{}': waits for a port that the QEMU of '{}' still has", model.name,
              holder->second->live.name);
+    holder->second->guest->end_later(kHurried);
     departure_waiters_.emplace(holder->first, [this, model, callback = std::move(callback)] {
         when_ports_are_left(model, callback);
     });

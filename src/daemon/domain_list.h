@@ -53,8 +53,9 @@ class DomainList {
     // Ports and directory of a departing QEMU were given back: goes on with what waited for them.
     void tell_departed(const std::string& key);
     // Calls back, at once or later, when no departing QEMU has a port that `model` names: a guest
-    // that comes back, or is started again, wants its own. Such a QEMU is not hurried: its viewers
-    // are still on their way, and the time it is kept for them is bounded.
+    // that comes back, or is started again, wants its own. Such a QEMU is given time for viewers
+    // that are on their way, but not as much as one that stands still may take.
+    static constexpr Duration kHurried = 20s;
     void when_ports_are_left(const Domain& model, std::function<void()> callback);
 
     // The last finished migration of each domain, also of those that left this host for good.

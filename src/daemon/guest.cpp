@@ -131,6 +131,9 @@ void Guest::kill() {
 }
 
 void Guest::end_later(Duration delay) {
+    const Instant then = loop_.now() + delay;
+    if (ends_at_ && *ends_at_ <= then) return;
+    ends_at_ = then;
     later_ = loop_.make_timer([this] { end(); });
     later_->start(delay);
 }

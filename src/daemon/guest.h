@@ -62,7 +62,7 @@ class Guest {
     // SIGTERM; SIGKILL when it does not help within the bound. `gone` follows.
     void end(Duration patience = 5s);
     void kill();
-    // end(), when this time is over.
+    // end(), when this time is over; never later than an earlier call has said.
     void end_later(Duration delay);
 
     // Channels of SPICE clients that are linked and authenticated right now.
@@ -85,6 +85,7 @@ class Guest {
     // By the address of their client, which is all that SPICE_DISCONNECTED names.
     std::multimap<std::string, Viewers::value_type> viewers_;
     std::unique_ptr<Timer> later_;
+    std::optional<Instant> ends_at_;
     std::unique_ptr<Timer> reconnect_;
     Duration reconnect_delay_;
     bool lost_ = false;                // the monitor, once it was tried again

@@ -39,8 +39,10 @@ struct Settings {
     std::string migrate_address;  // empty: the host's name, and every address of it
     PortRange migrate_ports{49300, 49399};
     std::vector<std::string> offer{"v3-params", "v3", "v2"};
-    Duration screen_wait = 5s;   // how long a migration waits for viewers to be linked; 0: never
-    Duration source_keep = 10s;  // how long the source QEMU stays for viewers that still switch
+    Duration screen_wait = 5s;  // how long a migration waits for viewers to be linked; 0: never
+    // How long the source QEMU stays for viewers that still switch: our library says when it gives
+    // up one that stands still, after 180 s and what others took before.
+    Duration source_keep = 200s;
     // [spice]
     SpiceLibrary spice_library = SpiceLibrary::segue;
     PortRange spice_ports{5950, 6149};

@@ -54,7 +54,8 @@ std::vector<Action> Screen::handle(const Input& input) {
         if (is_for_library && !options_.our_library) continue;
         Action action{verb};
         action.channels = std::max(0, expected_ - linked_);
-        action.moving = state_ == State::bulk || state_ == State::alone;
+        action.moving =
+            state_ == State::bulk || state_ == State::alone || state_ == State::unwatched;
         actions.push_back(action);
     }
     if (const Duration bound = bound_of(state_); moved && bound > Duration{}) {

@@ -28,6 +28,7 @@ enum class State : std::uint8_t {
     bulk,        // the guest may move; our library carries pictures over meanwhile
     difference,  // the guest stands: the last difference is carried over
     going,       // the viewers switch
+    unwatched,   // nobody watches; one that comes while the guest moves follows, too
     alone,       // the viewers were not linked in time: they follow by themselves, or reconnect
     staying,     // the migration was given up: the viewers stay
     done,
@@ -129,7 +130,7 @@ std::string_view name_of(Guard guard);
 std::string_view name_of(Verb verb);
 // What the state means, for the documents.
 std::string_view meaning_of(State state);
-inline constexpr int kStates = 10;
+inline constexpr int kStates = 11;
 inline constexpr int kEvents = 16;
 
 }  // namespace segue::screen

@@ -38,8 +38,9 @@ TEST(Screen, DoesNotWaitWithoutAViewer) {
     screen.handle({Event::move});
     EXPECT_TRUE(has(screen.handle({Event::viewers_none}), Verb::announce));
     const auto actions = screen.handle({Event::announced});
-    EXPECT_FALSE(only(actions, Verb::ready).moving);
-    EXPECT_EQ(screen.state(), State::done);
+    EXPECT_TRUE(only(actions, Verb::ready).moving) << "QEMU says at once when there is nobody";
+    EXPECT_EQ(screen.state(), State::unwatched);
+    EXPECT_TRUE(has(screen.handle({Event::switched}), Verb::finished));
 }
 
 TEST(Screen, WaitsForEveryChannel) {
@@ -100,7 +101,24 @@ TEST(Screen, TheLibraryMayBeQuickerThanQemusReply) {
     Screen nobody(ours());
     nobody.handle({Event::move});
     nobody.handle({Event::viewers_none});
-    EXPECT_FALSE(only(nobody.handle({Event::clients_linked, 0}), Verb::ready).moving);
+    EXPECT_TRUE(has(nobody.handle({Event::clients_linked, 0}), Verb::ready));
+    EXPECT_EQ(nobody.state(), State::unwatched);
+}
+
+TEST(Screen, AViewerThatComesWhileTheGuestMovesIsCarriedAlong) {
+    Screen screen(ours());
+    screen.handle({Event::move});
+    screen.handle({Event::viewers_none});
+    screen.handle({Event::announced});
+    EXPECT_FALSE(has(screen.handle({Event::clients_linked, 0}), Verb::start_bulk));
+    const auto actions = screen.handle({Event::clients_linked, 1});
+    EXPECT_TRUE(has(actions, Verb::start_bulk));
+    EXPECT_FALSE(has(actions, Verb::ready)) << "the guest is on its way already";
+    EXPECT_EQ(screen.state(), State::bulk);
+    EXPECT_TRUE(has(screen.handle({Event::clients_linked, 2}), Verb::start_bulk)) << "and another";
+    screen.handle({Event::bulk_taken});
+    screen.handle({Event::guest_stopped});
+    EXPECT_EQ(screen.state(), State::difference);
 }
 
 TEST(Screen, ATargetWithoutOurLibraryIsToldNothing) {
@@ -164,7 +182,8 @@ TEST(Screen, DoesNotWaitForWhoHasLeft) {
 
     Screen empty = linking({}, 4);
     empty.handle({Event::viewer_left});
-    EXPECT_FALSE(only(empty.handle({Event::viewers_none}), Verb::ready).moving);
+    EXPECT_TRUE(has(empty.handle({Event::viewers_none}), Verb::ready));
+    EXPECT_EQ(empty.state(), State::unwatched);
 }
 
 TEST(Screen, FallsBack) {

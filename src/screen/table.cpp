@@ -17,14 +17,14 @@ const Row kRows[] = {
     {S::asking, E::viewers_some, G::always, S::announcing, {V::announce}},
     {S::asking, E::dropped, G::always, S::done, {}},
 
-    {S::announcing, E::announced, G::nobody, S::done, {V::ready}},
+    {S::announcing, E::announced, G::nobody, S::unwatched, {V::ready}},
     {S::announcing, E::announced, G::all_linked, S::bulk, {V::start_bulk, V::ready}},
     {S::announcing, E::announced, G::no_wait, S::alone, {V::ready}},
     {S::announcing, E::announced, G::always, S::linking, {}},
     {S::announcing, E::announce_failed, G::always, S::done, {V::note_unlinked, V::ready}},
     {S::announcing, E::channel_linked, G::always, S::announcing, {}},
     // The library may be quicker than QEMU's reply.
-    {S::announcing, E::clients_linked, G::nobody, S::done, {V::ready}},
+    {S::announcing, E::clients_linked, G::nobody, S::unwatched, {V::ready}},
     {S::announcing, E::clients_linked, G::none_follows, S::alone, {V::note_unlinked, V::ready}},
     {S::announcing, E::clients_linked, G::always, S::bulk, {V::start_bulk, V::ready}},
     {S::announcing, E::library_lost, G::always, S::announcing, {}},
@@ -38,12 +38,14 @@ const Row kRows[] = {
     {S::linking, E::library_lost, G::always, S::linking, {}},
     // Whoever watches no more is not waited for.
     {S::linking, E::viewer_left, G::always, S::linking, {V::ask_viewers}},
-    {S::linking, E::viewers_none, G::always, S::done, {V::ready}},
+    {S::linking, E::viewers_none, G::always, S::unwatched, {V::ready}},
     {S::linking, E::viewers_some, G::all_linked, S::bulk, {V::start_bulk, V::ready}},
     {S::linking, E::viewers_some, G::always, S::linking, {}},
     {S::linking, E::timer_expired, G::always, S::alone, {V::note_unlinked, V::ready}},
     {S::linking, E::dropped, G::always, S::staying, {V::withdraw}},
 
+    // One more has come: the library tells of all of them again.
+    {S::bulk, E::clients_linked, G::always, S::bulk, {V::start_bulk}},
     {S::bulk, E::bulk_taken, G::always, S::bulk, {}},
     {S::bulk, E::guest_stopped, G::state_carried, S::difference, {}},
     {S::bulk, E::guest_stopped, G::always, S::going, {}},
@@ -61,6 +63,13 @@ const Row kRows[] = {
     {S::going, E::timer_expired, G::always, S::done, {V::finished}},
     {S::going, E::dropped, G::always, S::staying, {V::withdraw}},
 
+    // One that comes now is told by the library, or by stock's at the end: it is waited for then.
+    {S::unwatched, E::clients_linked, G::none_follows, S::unwatched, {}},
+    {S::unwatched, E::clients_linked, G::always, S::bulk, {V::start_bulk}},
+    {S::unwatched, E::switched, G::always, S::done, {V::finished}},
+    {S::unwatched, E::guest_stopped, G::always, S::going, {}},
+    {S::unwatched, E::dropped, G::always, S::staying, {V::withdraw}},
+
     // Late, but the guest is still on its way.
     {S::alone, E::clients_linked, G::none_follows, S::alone, {}},
     {S::alone, E::clients_linked, G::always, S::bulk, {V::start_bulk}},
@@ -70,9 +79,9 @@ const Row kRows[] = {
     {S::alone, E::dropped, G::always, S::staying, {V::withdraw}},
 };
 
-constexpr std::string_view kStateNames[] = {"idle",    "asking",     "announcing", "linking",
-                                            "bulk",    "difference", "going",      "alone",
-                                            "staying", "done"};
+constexpr std::string_view kStateNames[] = {"idle",  "asking",     "announcing", "linking",
+                                            "bulk",  "difference", "going",      "unwatched",
+                                            "alone", "staying",    "done"};
 constexpr std::string_view kMeanings[] = {
     "nothing was begun",
     "is a viewer attached?",
@@ -81,6 +90,7 @@ constexpr std::string_view kMeanings[] = {
     "bulk: the guest may move; what the viewers have is told to the destination meanwhile",
     "last difference: the guest stands, what changed since is told",
     "go: the viewers switch",
+    "nobody watches; who comes while the guest moves follows it",
     "fall back: not linked in time, the guest does not wait for them",
     "fall back: the migration was given up, the viewers stay",
     "nothing left to do",

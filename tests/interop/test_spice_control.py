@@ -30,9 +30,16 @@ class Control:
                 time.sleep(0.05)
         self.file = self.socket.makefile("rb")
 
+    def line(self, wanted=None):
+        """The next line; what a state that is not wanted brings is passed over."""
+        line = json.loads(self.file.readline())
+        if line.get("event") == "state" != wanted:
+            self.file.read(line["bytes"])
+        return line
+
     def wait(self, event):
         while True:
-            line = json.loads(self.file.readline())
+            line = self.line(event)
             if line.get("event") == event:
                 return line
 
@@ -54,7 +61,7 @@ class Control:
     def status(self):
         self.tell(cmd="status")
         while True:
-            line = json.loads(self.file.readline())
+            line = self.line()
             if "clients" in line:
                 return line
 

@@ -9,8 +9,10 @@ import pytest
 from hosts import Hosts, end_process, free_port, wait_until
 from machines import Machine
 
+from handover_cells import VIEWERS
 from line import Line
-from spice_lab import Client
+from spice_lab import CHANNELS, Client
+from test_spice_control import Control
 from viewer import Viewer
 
 # A viewer on a busy host is waited for, however long it takes to be linked.
@@ -254,3 +256,88 @@ def test_back_at_once_to_a_port_of_its_own(tmp_path):
             assert client.count("disconnected") == 0
             wait_until(lambda: len(one.qemus()) == 1 and not two.qemus(), 90, "one QEMU is left")
             assert client.count("disconnected") == 0
+
+
+def channels_of(host, name):
+    said = json.loads(host.virsh("qemu-monitor-command", name, '{"execute": "query-spice"}'))
+    return sorted((channel["channel-type"], channel["channel-id"])
+                  for channel in said["return"].get("channels", []))
+
+
+class CopyingMove:
+    """A domain that nobody watches, on its way from host to host: its memory is being copied until
+    `finish`; a context manager."""
+
+    def __init__(self, one, two):
+        self.one, self.two = one, two
+
+    def __enter__(self):
+        self.one.virsh("migrate-setspeed", "s", "1")
+        self.process = self.one.virsh_process("migrate", "--live", "--unsafe", "s", self.two.uri)
+        wait_until(lambda: re.search(r"Memory processed:\s+[1-9]",
+                                     self.one.virsh("domjobinfo", "s", code=None)),
+                   60, "memory is being copied")
+        return self
+
+    def finish(self):
+        self.one.virsh("migrate-setspeed", "s", "0")
+        assert self.process.wait(120) == 0
+        assert self.two.state_of("s") == "running"
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(60)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("when", ["linked", "linking"])
+@pytest.mark.parametrize("client", ["segue-view", "spice-gtk"])
+def test_a_viewer_that_comes_while_memory_is_copied(tmp_path, client, when):
+    """Over a long line; `linking`: the machine goes before the viewer can have heard where to."""
+    with Hosts(2, config=PATIENT) as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, tick_ms=20, dirty_mb_s=8)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        with CopyingMove(one, two) as move, \
+                Line(screen_of(one, "s").rsplit(":", 1)[1], 200, host=one.address) as line, \
+                VIEWERS[client](tmp_path, f"127.0.0.1:{line.port}", "seamless", None) as viewer:
+            viewer.wait_connected()
+            if when == "linked":
+                library = Control(next(one.state.rglob("screen.sock")))
+                wait_until(lambda: any(told["linked_to_target"]
+                                       for told in library.status()["clients"]),
+                           60, "the viewer is linked there")
+            move.finish()
+            machine.ticks.wait(machine.ticks.last() + 20)
+            wait_until(lambda: not one.qemus(), 60, "the source's QEMU ends when it has gone")
+            wait_until(lambda: channels_of(two, "s") == CHANNELS, 60, "it is where its machine is")
+            assert viewer.sessions_lost() == 0, viewer.story()
+            assert viewer.manner() in (None, "seamless"), viewer.story()
+            if when == "linked":
+                assert "screen-state-last" in steps(one)
+            assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_a_viewer_that_stands_still_keeps_its_session(tmp_path):
+    """The command ends at once; the source's QEMU stays for it, longer than 10 s."""
+    with Hosts(2, config=PATIENT) as (one, two):
+        machine = Machine(tmp_path, name="s", spice=True, tick_ms=20, dirty_mb_s=8)
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        address = screen_of(one, "s")[len("spice://"):]
+        with VIEWERS["spice-gtk"](tmp_path, address, "seamless", None) as viewer:
+            viewer.wait_connected()
+            with CopyingMove(one, two) as move:
+                viewer.client.process.send_signal(signal.SIGSTOP)
+                try:
+                    move.finish()
+                    machine.ticks.wait(machine.ticks.last() + 1000)  # 20 s
+                    assert one.qemus()
+                finally:
+                    viewer.client.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: not one.qemus(), 60, "the source's QEMU ends when it has gone")
+            wait_until(lambda: channels_of(two, "s") == CHANNELS, 60, "it is where its machine is")
+            assert viewer.sessions_lost() == 0, viewer.story()
+            assert viewer.manner() is None, viewer.story()
+            assert machine.ticks.gaps() == []
