@@ -143,15 +143,15 @@ TEST_F(MainChannelTest, AChannelThatComesBehindTheKeyKnowsIt) {
 TEST_F(MainChannelTest, WhoCameWithoutASealMayMoveOnWithOne) {
     ChannelSetup setup;
     setup.expects_data = true;
-    MainChannel channel(setup, sent, session, clock);
+    MainChannel moved(setup, sent, session, clock);
     wire::common::MigrateData data;
     data.data = wire::SharedBytes::take(write_main_state({}));
-    ASSERT_TRUE(channel.receive(from_client(data)));
+    ASSERT_TRUE(moved.receive(from_client(data)));
     StateKey key;
     key.fill(9);
-    channel.seal_state(key);
-    channel.migrate();
-    ASSERT_TRUE(channel.receive(from_client(wire::common::MigrateFlushMark{})));
+    moved.seal_state(key);
+    moved.migrate();
+    ASSERT_TRUE(moved.receive(from_client(wire::common::MigrateFlushMark{})));
     const auto told = wire::parse<wire::common::MigrateData>(sent.messages.back().body).value();
     EXPECT_TRUE(check_seal(sealed_state(told.data.contiguous().view()), key, setup.key));
 }
