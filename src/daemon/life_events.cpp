@@ -62,6 +62,19 @@ void on_io_error(const Services& services, DomainObject& domain, const QmpEvent&
     publish(services, domain, lifecycle::kPausedByIoError);
 }
 
+// The STOP behind it is not the user's.
+void on_panic(const Services& services, DomainObject& domain, const QmpEvent& event) {
+    publish(services, domain, lifecycle::kPanicked);
+    if (event.data.text("action") == "run") return;
+    set_status(services, domain, PausedReason::crashed);
+}
+
+void on_watchdog(const Services& services, DomainObject& domain, const QmpEvent& event) {
+    if (event.data.text("action") != "pause") return;
+    set_status(services, domain, PausedReason::watchdog);
+    publish(services, domain, lifecycle::kPausedByWatchdog);
+}
+
 void on_event(const Services& services, const DomainPointer& domain, const QmpEvent& event) {
     if (!domain->incarnation) return;
     log_debug("daemon", "domain '{}': QEMU says {} {}", domain->name, event.name,
@@ -71,6 +84,8 @@ void on_event(const Services& services, const DomainPointer& domain, const QmpEv
     if (name == "RESUME") on_resume(services, *domain);
     if (name == "SHUTDOWN") on_shutdown(services, *domain, event);
     if (name == "BLOCK_IO_ERROR") on_io_error(services, *domain, event);
+    if (name == "GUEST_PANICKED") on_panic(services, *domain, event);
+    if (name == "WATCHDOG") on_watchdog(services, *domain, event);
     publish_device_event(services, *domain, event);
     if (name == "RESET" && event.data.flag("guest")) publish_reboot(services, *domain);
     if (name == "MIGRATION_PASS") {

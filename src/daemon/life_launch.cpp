@@ -26,6 +26,8 @@ constexpr const char* kLibraryPath = "LD_LIBRARY_PATH";
 DomainStatus status_of(std::string_view said, const DomainStatus& otherwise) {
     if (said == "running") return RunningReason::unknown;
     if (said == "io-error") return PausedReason::io_error;
+    if (said == "guest-panicked") return PausedReason::crashed;
+    if (said == "watchdog") return PausedReason::watchdog;
     if (said == "shutdown") return PausedReason::shutting_down;
     if (said == "inmigrate" || said == "postmigrate" || said == "finish-migrate") {
         return PausedReason::migration;

@@ -18,7 +18,9 @@ Result<> AgentSession::tell(Event event) {
 void AgentSession::carry_out(Action action) {
     switch (action) {
         case Action::send_ready: return owner_.answer(ColoMessage::checkpoint_ready);
-        case Action::send_reply: return owner_.answer(ColoMessage::checkpoint_reply);
+        case Action::send_reply:
+            if (!held_) owner_.answer(ColoMessage::checkpoint_reply);
+            return;
         case Action::send_received: return owner_.answer(ColoMessage::vmstate_received);
         case Action::send_loaded: return owner_.answer(ColoMessage::vmstate_loaded);
         case Action::hold_output: return owner_.hold_output();

@@ -69,6 +69,9 @@ class AgentSession final : private StreamEvents {
     void freeze() { frozen_ = true; }
     void thaw();
     bool is_frozen() const { return frozen_; }
+    // No checkpoint begins any more: QEMU's next request is not answered, so that the guest stays
+    // in whatever state of QEMU's it is.
+    void hold() { held_ = true; }
     // The guest stands still, and the standby has everything.
     bool is_still() const { return frozen_ && answer_waits_ && committed_ == local_; }
 
@@ -95,6 +98,7 @@ class AgentSession final : private StreamEvents {
     std::uint64_t committed_ = 0;
     bool answer_waits_ = false;
     bool frozen_ = false;
+    bool held_ = false;
     bool detached_ = false;
     bool stopped_ = false;
     bool withheld_ = false;

@@ -187,6 +187,20 @@ TEST(AgentSession, AFrozenGuestStaysStillWhenTheStandbyIsLost) {
     EXPECT_THAT(agent.owner.take(), Contains("vmstate-loaded"));
 }
 
+// A checkpoint would end a QEMU whose guest has panicked, and let a guest run that QEMU has
+// stopped.
+TEST(AgentSession, NoCheckpointBeginsOnceItIsHeld) {
+    Agent agent;
+    agent.protect();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    agent.session.hold();
+    ASSERT_TRUE(agent.take(ByteView(checkpoint).first(4)));
+    EXPECT_TRUE(agent.owner.take().empty());
+    // Also when nobody stands by any more.
+    agent.session.standby_lost(true);
+    EXPECT_TRUE(agent.owner.take().empty());
+}
+
 TEST(AgentSession, WordsThatDoNotFitAreNamed) {
     Agent agent;
     agent.protect();

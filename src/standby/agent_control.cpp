@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// segue-agent toward its operator: status, freeze, thaw, end.
+// segue-agent toward its operator: status, freeze, thaw, hold, end.
 #include <algorithm>
 #include <vector>
 
@@ -31,13 +31,15 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
         session_.thaw();
         return reply(Json::object({{"state", name_of(state_)}}));
     }
+    if (command == "hold" || request.flag("still")) session_.hold();
+    if (command == "hold") return reply(Json::object({{"state", name_of(state_)}}));
     if (command == "end") {
         // Its operator knows that the standby does not run the guest.
         if (may_be_taken_over() && request.flag("force")) go_on_alone();
         return end(std::move(reply));
     }
-    reply(
-        fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, freeze, thaw, end)", command));
+    reply(fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, freeze, thaw, hold, end)",
+               command));
 }
 
 bool Agent::may_be_taken_over() const {

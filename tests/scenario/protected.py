@@ -12,7 +12,7 @@ import standby as sb
 from agent import DISK_BYTES, GUEST, OUTSIDE, UdpOutside
 from machines import EMULATOR
 
-DOMAIN = """<domain type='qemu'>
+DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name>
   <uuid>{uuid}</uuid>
   <memory unit='MiB'>96</memory>
@@ -34,7 +34,7 @@ DOMAIN = """<domain type='qemu'>
     <serial type='file'><source path='{serial}' append='on'/><target port='0'/></serial>
     <controller type='usb' model='none'/>
     <memballoon model='none'/>{more}
-  </devices>
+  </devices>{options}
 </domain>
 """
 
@@ -62,6 +62,12 @@ def emulator(folder):
     return script
 
 
+def passthrough(options):
+    """Options of QEMU's own: for hosts with allow_passthrough."""
+    arguments = "".join(f"<qemu:arg value='{option}'/>" for option in options)
+    return f"\n  <qemu:commandline>{arguments}</qemu:commandline>" if options else ""
+
+
 def empty_disk(path):
     path.write_bytes(b"")
     os.truncate(path, DISK_BYTES)
@@ -72,7 +78,7 @@ class ProtectedMachine:
     """The domain's XML, its peer outside, and what it counts."""
 
     def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50",
-                 screen=False, second=False, words=(), disk=None):
+                 screen=False, second=False, words=(), disk=None, options=()):
         self.name, self.interval = name, interval
         folder = Path(folder)
         folder.chmod(0o755)
@@ -96,7 +102,7 @@ class ProtectedMachine:
             name=name, uuid=self.uuid, kernel=guest.kernel(),
             initrd=guest.initramfs(), words=" ".join(words), emulator=emulator(folder),
             disk=self.disk, port=self.outside.port, own=self.outside.guest_port,
-            serial=self.serial, more=more))
+            serial=self.serial, more=more, options=passthrough(options)))
 
     def __enter__(self):
         return self

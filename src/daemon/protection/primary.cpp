@@ -101,6 +101,9 @@ void PrimaryProtection::begin(const Services& services, const DomainPointer& dom
 }
 
 Result<> PrimaryProtection::is_wanted() const {
+    if (!stopped_by_.empty()) {
+        return fail(ErrorCode::operation_failed, "{} while its protection was set up", stopped_by_);
+    }
     if (enders_.empty()) return {};
     return fail(ErrorCode::operation_failed, "protection was given up while it was set up");
 }
@@ -149,7 +152,8 @@ Answer<> PrimaryProtection::not_lost(Answer<> answer) {
 void PrimaryProtection::set_up(Answer<> answer) {
     enter(State::setting_up);
     pilot_ = IntervalPilot();
-    plugged_ = was_paused_ = false;
+    plugged_ = was_paused_ = stays_still_ = false;
+    stopped_by_.clear();
     key_ = Uuid::random(services_.random).text();
     directory_ = services_.settings.state + "/protection/" + key_;
     Bytes secret(16);
@@ -354,6 +358,8 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
     for (std::size_t disk = 0; disk < disks_.size(); ++disk)
         plug_disk(steps, services_, domain, {disk, disks_[disk].node, directory_},
                   [self = shared_from_this()] { return self->is_wanted(); });
+    // From here on QEMU lets the guest run, also one that it has stopped by itself.
+    steps.push_back([self = shared_from_this()](Answer<> done) { done(self->is_wanted()); });
     begin_checkpoints(steps, domain, wish_.interval_ms, is_tcg(), directory_);
     return steps;
 }
@@ -366,8 +372,9 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
     const bool could_win =
         standby_may_win() && (state_ == State::guarding || (sets_up && plugged_));
     const auto before = domain_.lock();
-    const bool stays_paused = was_paused_ || (state_ == State::unprotected && before &&
-                                              before->status.is(DomainState::paused));
+    const bool stays_paused =
+        stays_still_ || was_paused_ ||
+        (state_ == State::unprotected && before && before->status.is(DomainState::paused));
     // Until it is known to know better: this host may end on the way.
     may_have_taken_over_ = may_have_taken_over_ || could_win;
     enter(State::taking_down);
@@ -391,6 +398,12 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         });
         if (agent_is_dead_) yank(steps, domain);
         end_checkpoints(steps, services_, domain);
+        if (stays_paused) {
+            steps.push_back([self](Answer<> next) {
+                self->stop_guest();
+                next({});
+            });
+        }
         for (std::size_t card = 0; card < netdevs_.size(); ++card)
             unplug_network(steps, domain, card);
         unplug_disks(steps, services_, domain, disks_.size());
@@ -406,7 +419,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
     }
     run_steps(std::move(steps), [self, done](Result<> outcome) {
         if (self->state_ == State::isolated) return done(std::move(outcome));
-        self->plugged_ = self->was_paused_ = false;
+        self->plugged_ = self->was_paused_ = self->stays_still_ = false;
         if (std::exchange(self->may_have_taken_over_, false)) self->save();
         if (self->decided_at_ != Instant{}) {
             self->alone_after_us_ = to_us(self->services_.loop.now() - self->decided_at_);
@@ -431,7 +444,7 @@ void PrimaryProtection::ask_agent_to_end(Force force, bool could_win, Answer<> n
     const Self self = shared_from_this();
     ask_helper(
         services_, agent_file("control.sock"),
-        Json::object({{"cmd", "end"}, {"force", force == Force::yes}}),
+        Json::object({{"cmd", "end"}, {"force", force == Force::yes}, {"still", stays_still_}}),
         [self, next, force, could_win](Result<Json> said) {
             const bool unsure = !said && could_win && force == Force::no;
             if (!is_refused(said) && !unsure) {

@@ -103,11 +103,14 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void go_on_alone();
     void probe_qemu();
     void work_answered(const Json& said);
+    void jobs_answered(const Json& said);
+    void found_in(std::string_view qemu_state, const std::string& detail);
+    void leave_still(std::string_view qemu_state, const std::string& words);
+    void stop_guest();
     void mirror_ended(const EndedMirror& mirror);
     // `answer`, which guest_gone() gives where QEMU takes the answer of a step along.
     Answer<> not_lost(Answer<> answer);
     void qemu_hangs(HangJudge::Verdict verdict);
-    void disk_failed(const QmpEvent& event);
     void end_for_standby(std::string_view what);
     Json expected_rto() const;
     // Where the standby is, while it can take over or may have done so.
@@ -152,6 +155,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     bool plugged_ = false;
     // Its user has, while nothing protected it.
     bool was_paused_ = false;
+    // QEMU has stopped it by itself, and ending the protection must not let it run; why.
+    bool stays_still_ = false;
+    std::string stopped_by_;
     // Killed by us, or dead: it is not asked to end in peace.
     bool agent_is_dead_ = false;
     // Stands still, and the witness has not answered yet.
@@ -159,7 +165,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     IntervalPilot pilot_;
     HangJudge judge_;
     HangJudge::Verdict verdict_ = HangJudge::Verdict::well;
-    bool process_asked_ = false, work_asked_ = false;
+    bool process_asked_ = false, work_asked_ = false, jobs_asked_ = false;
     // Of the last promotion of this domain at that standby; 0: none was measured.
     std::int64_t promotion_us_ = 0;
     // From the decision to a guest that nothing of the protection holds up; 0: never yet.

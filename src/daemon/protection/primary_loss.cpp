@@ -82,8 +82,9 @@ void PrimaryProtection::stand_still() {
 void PrimaryProtection::go_on_alone() {
     const auto domain = domain_.lock();
     if (!domain || !domain->incarnation) return;
-    log_warning("daemon", "domain '{}' goes on unprotected: {}", domain->name, reason_);
-    log_event("goes on unprotected: " + reason_);
+    const std::string_view how = stays_still_ ? "stands still" : "goes on";
+    log_warning("daemon", "domain '{}' {} unprotected: {}", domain->name, how, reason_);
+    log_event(fmt::format("{} unprotected: {}", how, reason_));
     const bool stood_still = state_ == State::isolated;
     const Self self = shared_from_this();
     take_down(Force::no, [self, domain, stood_still](Result<>) {
@@ -102,6 +103,7 @@ void PrimaryProtection::try_again() {
     const auto domain = domain_.lock();
     if (state_ != State::unprotected || !domain || domain->primary.get() != this) return;
     const Self self = shared_from_this();
+    // A guest that stands still is protected again when somebody has let it run.
     if (!judge()) return after(kRetry, [self] { self->try_again(); });
     set_up([self](Result<> done) {
         if (done || self->state_ != State::setting_up) return;
@@ -142,8 +144,12 @@ void PrimaryProtection::probe_qemu() {
     };
     ask("query-yank", true, &PrimaryProtection::process_asked_,
         [this](const Json&) { judge_.process_answered(); });
-    ask(disks_.empty() ? "query-status" : "query-block-jobs", false,
-        &PrimaryProtection::work_asked_, [this](const Json& said) { work_answered(said); });
+    ask("query-status", false, &PrimaryProtection::work_asked_,
+        [this](const Json& said) { work_answered(said); });
+    if (!disks_.empty()) {
+        ask("query-block-jobs", false, &PrimaryProtection::jobs_asked_,
+            [this](const Json& said) { jobs_answered(said); });
+    }
     // A slow disk of the standby is no hung QEMU: what is owed to it is the standby's to judge.
     if (figures_.flag("holds_qemu")) judge_.work_excused();
     const HangJudge::Verdict verdict = judge_.period();
@@ -157,33 +163,12 @@ void PrimaryProtection::probe_qemu() {
 
 void PrimaryProtection::work_answered(const Json& said) {
     judge_.work_answered();
-    if (state_ != State::guarding || agent_is_dead_ || disks_.empty()) return;
-    if (const auto missing = missing_mirror(said, disks_.size())) mirror_ended(*missing);
+    if (state_ == State::guarding) found_in(said.text("status"), "");
 }
 
-void PrimaryProtection::qemu_event(const QmpEvent& event) {
-    // Without its agent the copy ends, too: who goes on is being decided already.
+void PrimaryProtection::jobs_answered(const Json& said) {
     if (state_ != State::guarding || agent_is_dead_) return;
-    if (const auto ended = ended_mirror(event)) mirror_ended(*ended);
-    if (event.name == "BLOCK_IO_ERROR") disk_failed(event);
-}
-
-// QEMU has stopped the guest for it. Elsewhere it waits for somebody who makes room; here a disk
-// that works stands by, with everything that anybody has seen. (QEMU itself could not go on,
-// either: it knows no way from such a stop into its next checkpoint, and aborts.)
-void PrimaryProtection::disk_failed(const QmpEvent& event) {
-    const auto domain = domain_.lock();
-    if (event.data.text("action") != "stop" || !domain || !domain->incarnation) return;
-    const Domain& live = domain->incarnation->live;
-    // The node that the event names is of the copy, where one stands on the disk.
-    const auto written = writable_disks(live);
-    std::string disk = "one of its disks";
-    for (const std::size_t index : written) {
-        const bool named = event.data.text("node-name") == format_node(live, index);
-        if (named || written.size() == 1) disk = fmt::format("disk '{}'", live.disks[index].target);
-    }
-    end_for_standby(fmt::format("an I/O error of {} has stopped the guest: {}", disk,
-                                event.data.text("reason")));
+    if (const auto missing = missing_mirror(said, disks_.size())) mirror_ended(*missing);
 }
 
 // From here on the standby misses what is written: an epoch of its is worth nothing. The guest is

@@ -200,6 +200,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     const bool was_alone =
         record.state == name_of(State::unprotected) && !self->may_have_taken_over_;
     self->was_paused_ = was_alone && domain->status.is(DomainState::paused);
+    self->plugged_ = !was_alone;
     if (!self->agent_ && !was_alone) return self->agent_is_of_no_use("segue-agent is gone");
     if (record.state != name_of(State::guarding)) {
         self->reason_ = "segued was started again";

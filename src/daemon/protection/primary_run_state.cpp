@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A protected guest that QEMU has stopped by itself: what follows says protect/run_state_table.h.
+#include "base/log.h"
+#include "daemon/domain_events.h"
+#include "daemon/guest.h"
+#include "daemon/protection/ask.h"
+#include "daemon/protection/devices.h"
+#include "daemon/protection/primary.h"
+#include "domain/alias.h"
+#include "protect/run_state_table.h"
+
+namespace segue {
+namespace {
+
+PausedReason reason_of(std::string_view state) {
+    if (state == "guest-panicked") return PausedReason::crashed;
+    if (state == "watchdog") return PausedReason::watchdog;
+    if (state == "io-error") return PausedReason::io_error;
+    return PausedReason::unknown;
+}
+
+// The node that the event names is of the copy, where one stands on the disk.
+std::string failed_disk(const Domain& live, const Json& said) {
+    const auto written = writable_disks(live);
+    std::string disk = "one of its disks";
+    for (const std::size_t index : written) {
+        const bool named = said.text("node-name") == format_node(live, index);
+        if (named || written.size() == 1) disk = fmt::format("disk '{}'", live.disks[index].target);
+    }
+    return fmt::format(" of {}: {}", disk, said.text("reason"));
+}
+
+}  // namespace
+
+void PrimaryProtection::qemu_event(const QmpEvent& event) {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation) return;
+    // COLO lets a guest run when it is ended, whatever has stopped it.
+    if (event.name == "RESUME" && state_ == State::taking_down && stays_still_) stop_guest();
+    const std::string_view told = run_state::told_by(event.name, event.data);
+    if (!told.empty()) {
+        const bool failed = event.name == "BLOCK_IO_ERROR";
+        found_in(told, failed ? failed_disk(domain->incarnation->live, event.data) : "");
+    }
+    // Without its agent the copy ends, too: who goes on is being decided already.
+    if (state_ != State::guarding || agent_is_dead_) return;
+    if (const auto ended = ended_mirror(event)) mirror_ended(*ended);
+}
+
+void PrimaryProtection::stop_guest() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (guest) (*guest)->execute("stop", [](Result<>) {});
+}
+
+// By an event, or by a look: a daemon that was started again has heard no events.
+void PrimaryProtection::found_in(std::string_view qemu_state, const std::string& detail) {
+    using run_state::Course;
+    const auto domain = domain_.lock();
+    const bool sets_up = state_ == State::setting_up;
+    const bool guards = state_ == State::guarding && !agent_is_dead_;
+    if (!domain || (!sets_up && !guards)) return;
+    const run_state::Row& row = run_state::row_of(qemu_state);
+    const std::string words = fmt::format("the guest {}{}", row.words, detail);
+    switch (row.course) {
+        case Course::goes_on:
+        case Course::pauses:
+        // end_guest() lets go of the standby.
+        case Course::ends: return;
+        case Course::wakes:
+            if (const auto guest = domain->running_guest()) {
+                log_warning("daemon", "domain '{}' is woken: it is protected", domain->name);
+                (*guest)->execute("system_wakeup", [](Result<>) {});
+            }
+            return;
+        // A disk, or a processor, that works stands by, with everything that anybody has seen.
+        // (QEMU itself could not go on, either: it knows no way into its next checkpoint, and
+        // aborts.) While it is set up there may be none.
+        case Course::standby_goes_on:
+            return guards ? end_for_standby(words) : leave_still(qemu_state, words);
+        case Course::stands_still: return leave_still(qemu_state, words);
+    }
+}
+
+// As it would without a protection. It is tried again when somebody has let the guest run.
+void PrimaryProtection::leave_still(std::string_view qemu_state, const std::string& words) {
+    const auto domain = domain_.lock();
+    if (!domain || stays_still_) return;
+    stays_still_ = true;
+    // At once: the next checkpoint would end QEMU, or let the guest run.
+    if (agent_) {
+        ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "hold"}}),
+                   [](Result<Json>) {});
+    }
+    if (domain->status.is(DomainState::running)) {
+        set_status(services_, *domain, reason_of(qemu_state));
+    }
+    log_warning("daemon", "domain '{}': {}", domain->name, words);
+    stopped_by_ = words;
+    // Whoever sets it up ends it.
+    if (state_ == State::setting_up) return;
+    reason_ = words;
+    go_on_alone();
+}
+
+}  // namespace segue

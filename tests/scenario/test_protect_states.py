@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A protected guest that QEMU stops by itself, or that begins again: each of QEMU's run states has
+its row in protect/run_state_table.h."""
+import os
+import signal
+import subprocess
+
+import pytest
+import standby as sb
+from hosts import BIN, Hosts, wait_until
+from protected import ProtectedMachine
+from test_abort_on_error import SmallDisk
+from test_protect_ends import tell_qemu
+
+PASSTHROUGH = "[security]\nallow_passthrough = true\n"
+# Ports of the ISA bus, and what is written there.
+PANICKED = "o /b 0x505 1"
+# An IB700 counts down to nothing at once.
+WATCHDOG_BITES = "o /b 0x443 0xf"
+
+
+def port(host, machine, words):
+    host.virsh("qemu-monitor-command", "--hmp", machine.name, words)
+
+
+def reason_of(host, machine):
+    return host.virsh("domstate", "--reason", machine.name).strip()
+
+
+def stands_still(machine):
+    """Nothing of the guest is seen outside any more."""
+    def is_silent():
+        before = machine.outside.last()
+        try:
+            machine.outside.wait(before + 1, 2)
+        except AssertionError:
+            return True
+        return False
+    wait_until(is_silent, 60, "the guest is silent")
+
+
+def begins_anew_and_is_protected(machine, one, two):
+    qemu = machine.qemu(one)
+    machine.outside.numbers.clear()
+    one.virsh("reset", machine.name)
+    one.virsh("resume", machine.name)
+    machine.wait(one, lambda now: now["state"] == "protected")
+    machine.outside.wait(20)
+    machine.wait_epochs(one, 3)
+    assert machine.qemu(one) == qemu
+    os.kill(qemu, signal.SIGKILL)
+    wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+    machine.went_on()
+
+
+def is_left_as_it_is(machine, one, two, event, state):
+    one.virsh("create", machine.path)
+    machine.outside.wait(5)
+    machine.protect(one, two)
+    machine.wait_epochs(one, 3)
+    qemu = machine.qemu(one)
+    port(one, machine, event)
+    said = machine.wait(one, lambda now: now["state"] == "unprotected" and now.get("reason"))
+    wait_until(lambda: two.state_of(machine.name) == "absent", 60, "nobody stands by")
+    stands_still(machine)
+    assert reason_of(one, machine) == f"paused ({state})" and machine.qemu(one) == qemu
+    assert "took over" not in two.log()
+    return said["reason"]
+
+
+@pytest.mark.full
+def test_a_guest_that_panics_is_left_as_it_is(tmp_path):
+    with Hosts(2, config=PASSTHROUGH) as (one, two), \
+            ProtectedMachine(tmp_path, options=["-device", "pvpanic"]) as machine:
+        said = is_left_as_it_is(machine, one, two, PANICKED, "crashed")
+        assert said == "the guest has panicked"
+        begins_anew_and_is_protected(machine, one, two)
+
+
+@pytest.mark.full
+def test_a_guest_that_its_watchdog_stops_is_left_as_it_is(tmp_path):
+    with Hosts(2, config=PASSTHROUGH) as (one, two), \
+            ProtectedMachine(tmp_path, options=["-device", "ib700", "-action",
+                                                "watchdog=pause"]) as machine:
+        said = is_left_as_it_is(machine, one, two, WATCHDOG_BITES, "watchdog")
+        assert said == "the guest was stopped by its watchdog"
+        begins_anew_and_is_protected(machine, one, two)
+
+
+@pytest.mark.full
+def test_a_panic_that_nobody_heard_is_found(tmp_path):
+    """A daemon that was not there when it happened, and a QEMU that no checkpoint has met since."""
+    with Hosts(2, config=PASSTHROUGH) as (one, two), \
+            ProtectedMachine(tmp_path, interval=20000,
+                             options=["-device", "pvpanic"]) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--on-loss", "promote")
+        qemu = machine.qemu(one)
+        pause_unheard(one)
+        machine.wait(one, lambda now: now["state"] == "unprotected" and
+                     now.get("reason") == "the guest has panicked")
+        wait_until(lambda: two.state_of(machine.name) == "absent", 60, "nobody stands by")
+        assert reason_of(one, machine) == "paused (crashed)" and machine.qemu(one) == qemu
+
+
+def pause_unheard(host):
+    host.kill()
+    tell_qemu(host, '{"execute": "human-monitor-command", "arguments": '
+                    f'{{"command-line": "{PANICKED}"}}}}')
+    host.start()
+
+
+@pytest.mark.full
+def test_a_guest_that_is_reset_stays_protected(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(40)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        agent = machine.helper(one, "segue-agent")
+        one.virsh("reset", machine.name)
+        # It counts from the beginning again.
+        wait_until(machine.outside.backward, sb.PATIENCE, "it begins again")
+        machine.outside.numbers.clear()
+        machine.outside.wait(10)
+        machine.wait_epochs(one, 3)
+        assert machine.helper(one, "segue-agent") == agent
+        assert machine.status(one)["state"] == "protected"
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+
+
+@pytest.mark.full
+def test_a_disk_that_fails_while_it_is_protected_stops_only_that(tmp_path):
+    with Hosts(2) as (one, two), SmallDisk() as small, \
+            ProtectedMachine(tmp_path, disk=small.image) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        qemu = machine.qemu(one)
+        with subprocess.Popen([str(BIN / "segue"), "-c", one.local_uri, "protect", machine.name,
+                               "--standby", two.uri, "--allow-tcg"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True) as protect:
+            wait_until(lambda: machine.status(one)["state"] == "syncing", 60, "it is set up")
+            small.fill()
+            said, _ = protect.communicate(timeout=sb.PATIENCE)
+        assert protect.returncode != 0, said
+        assert "I/O error of disk 'vda'" in said and "while its protection was set up" in said
+        assert reason_of(one, machine) == "paused (I/O error)" and machine.qemu(one) == qemu
+        wait_until(lambda: two.state_of(machine.name) == "absent", 60, "nobody stands by")
+        small.empty()
+        one.virsh("resume", machine.name)
+        machine.outside.wait(machine.outside.last() + 20)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        assert machine.outside.backward() == []
