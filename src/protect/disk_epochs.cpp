@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "base/log.h"
 #include "protect/disk_segment.h"
 
 namespace segue {
@@ -138,30 +139,61 @@ Result<> DiskEpochs::recover(std::uint64_t committed_epoch) {
     for (const std::uint64_t number : numbers_in(directory_)) {
         auto segment = std::make_shared<Segment>();
         segment->number = number;
-        segment->file = TRY(DiskSegmentFile::open(segment_path(number)));
-        TRY(segment->file->replay([&](const DiskRecord& record) -> Result<> {
-            if (record.kind == DiskRecord::kSeal) {
-                segment->epoch = record.offset;
-                return {};
-            }
-            if (record.offset > bytes_ || record.length > bytes_ - record.offset) {
-                return fail(ErrorCode::persist_failed,
-                            "'{}' is the log of another, larger disk: remove it",
-                            segment->file->path());
-            }
-            map(record.offset, {record.offset + record.length, segment,
-                                record.kind == DiskRecord::kZero ? kZeroes : record.data_at});
-            return {};
-        }));
+        TRY(load(segment));
         segments_.push_back(std::move(segment));
         next_number_ = number + 1;
     }
     if (segments_.empty()) return {};
+    TRY(drop_broken(committed_epoch));
     logging_ = true;
     const Job finish = TRY(commit(committed_epoch));
     TRY(finish());
     TRY(open_segment());
     return sync_directory(directory_);
+}
+
+Result<> DiskEpochs::load(const std::shared_ptr<Segment>& segment) {
+    segment->file = TRY(DiskSegmentFile::open(segment_path(segment->number)));
+    return segment->file->replay([&](const DiskRecord& record) -> Result<> {
+        if (record.kind == DiskRecord::kSeal) {
+            segment->epoch = record.offset;
+            return {};
+        }
+        if (record.offset > bytes_ || record.length > bytes_ - record.offset) {
+            return fail(ErrorCode::persist_failed,
+                        "'{}' is the log of another, larger disk: remove it",
+                        segment->file->path());
+        }
+        map(record.offset, {record.offset + record.length, segment,
+                            record.kind == DiskRecord::kZero ? kZeroes : record.data_at});
+        return {};
+    });
+}
+
+// What is committed was synced before: there a disk has lost what it has promised. Anything else
+// was on its way when the host crashed.
+Result<> DiskEpochs::drop_broken(std::uint64_t committed_epoch) {
+    const auto broken = std::find_if(segments_.begin(), segments_.end(), [](const auto& segment) {
+        return segment->file->is_broken();
+    });
+    if (broken == segments_.end()) return {};
+    const Segment& first = **broken;
+    if (committed_epoch != kAllSealed && first.epoch != 0 && first.epoch <= committed_epoch) {
+        return fail(ErrorCode::persist_failed,
+                    "'{}' has lost data of epoch {}, which was synced: its disk cannot be trusted; "
+                    "remove the log, and copy the disk anew",
+                    first.file->path(), first.epoch);
+    }
+    log_warning("standby",
+                "'{}' was not on the disk when this host crashed: its writes, and what came behind "
+                "them, are taken back",
+                first.file->path());
+    for (auto segment = broken; segment != segments_.end(); ++segment) {
+        unmap(**segment);
+        TRY(remove_file((*segment)->file->path()));
+    }
+    segments_.erase(broken, segments_.end());
+    return {};
 }
 
 Result<> DiskEpochs::open_segment() {
@@ -329,7 +361,7 @@ bool DiskEpochs::needs_sync() const {
 Result<> DiskEpochs::fold(const Segment& segment) {
     const auto reader = TRY(DiskSegmentFile::open(segment.file->path()));
     Bytes buffer(kCopyBytes);
-    return reader->replay([&](const DiskRecord& record) -> Result<> {
+    TRY(reader->replay([&](const DiskRecord& record) -> Result<> {
         if (record.kind == DiskRecord::kSeal) return {};
         if (record.kind == DiskRecord::kZero) return zero_at(*image_, record.offset, record.length);
         for (std::uint64_t done = 0; done < record.length;) {
@@ -340,7 +372,10 @@ Result<> DiskEpochs::fold(const Segment& segment) {
             done += now;
         }
         return {};
-    });
+    }));
+    if (!reader->is_broken()) return {};
+    return fail(ErrorCode::persist_failed, "'{}' does not hold what was written to it",
+                segment.file->path());
 }
 
 // After an error every segment is still there: folding them again, in their order, is the same.

@@ -6,7 +6,8 @@
 // Commit: seal() -> sync job of the segment -> (the page store's record says "committed") ->
 // commit(). Opened again after a kill, segments up to the committed epoch are folded into the
 // image; the rest is still what the primary was told is written, and stays readable until it is
-// taken back.
+// taken back. What a crash of the host took from a segment that was not synced is found by its
+// checksums: that epoch and what came behind it never were.
 #pragma once
 
 #include <functional>
@@ -88,6 +89,8 @@ class DiskEpochs {
 
     DiskEpochs() = default;
     Result<> recover(std::uint64_t committed_epoch);
+    Result<> load(const std::shared_ptr<Segment>& segment);
+    Result<> drop_broken(std::uint64_t committed_epoch);
     Result<> open_segment();
     Result<> append(std::uint32_t kind, std::uint64_t offset, std::uint64_t length, ByteView data);
     void map(std::uint64_t offset, const Extent& extent);

@@ -6,13 +6,49 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace segue {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x53474c44;  // "SGLD"
 constexpr std::size_t kHeadBytes = 40;
+constexpr std::size_t kCheckBytes = 256U << 10;
+// Above the checksum of the data: there is one.
+constexpr std::uint64_t kHasChecksum = 1ULL << 32;
+
+constexpr std::array<std::uint32_t, 256> make_crc_table() {
+    std::array<std::uint32_t, 256> table{};
+    for (std::uint32_t byte = 0; byte < table.size(); ++byte) {
+        std::uint32_t value = byte;
+        for (int bit = 0; bit < 8; ++bit)
+            value = (value >> 1) ^ ((value & 1) != 0 ? 0x82f63b78U : 0U);
+        table[byte] = value;
+    }
+    return table;
+}
+constexpr auto kCrcTable = make_crc_table();
+
+std::uint32_t crc_by_table(ByteView bytes, std::uint32_t value) {
+    for (const std::uint8_t byte : bytes)
+        value = kCrcTable[(value ^ byte) & 0xff] ^ (value >> 8);
+    return value;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) std::uint32_t crc_by_processor(ByteView bytes,
+                                                                 std::uint32_t value) {
+    std::uint64_t sum = value;
+    for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes.data(), sizeof word);
+        sum = __builtin_ia32_crc32di(sum, word);
+    }
+    return crc_by_table(bytes, static_cast<std::uint32_t>(sum));
+}
+#endif
 
 std::uint64_t checksum_of(ByteView bytes) {
     std::uint64_t hash = 0xcbf29ce484222325;
@@ -27,12 +63,19 @@ Bytes encode(const DiskRecord& record) {
     out.u32(record.kind);
     out.u64(record.offset);
     out.u64(record.length);
-    out.u64(0);
+    out.u64(record.checksum ? kHasChecksum | *record.checksum : 0);
     out.u64(checksum_of(out.view()));
     return out.take();
 }
 
 }  // namespace
+
+std::uint32_t crc32c(ByteView bytes, std::uint32_t before) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2")) return ~crc_by_processor(bytes, ~before);
+#endif
+    return ~crc_by_table(bytes, ~before);
+}
 
 std::shared_ptr<int> shared_descriptor(int number) {
     return std::shared_ptr<int>(new int(number), [](int* descriptor) {
@@ -95,6 +138,7 @@ Result<> DiskSegmentFile::replay(const std::function<Result<>(const DiskRecord&)
     if (end < 0) return fail_errno("seek", path_, errno);
     const auto limit = static_cast<std::uint64_t>(end);
     size_ = 0;
+    broken_ = false;
     while (limit - size_ >= kHeadBytes) {
         std::uint8_t head[kHeadBytes];
         TRY(read_at(*descriptor_, size_, head));
@@ -104,13 +148,15 @@ Result<> DiskSegmentFile::replay(const std::function<Result<>(const DiskRecord&)
         record.kind = in.u32();
         record.offset = in.u64();
         record.length = in.u64();
-        in.skip(8);
+        const std::uint64_t sum = in.u64();
+        if ((sum & kHasChecksum) != 0) record.checksum = static_cast<std::uint32_t>(sum);
         if (magic != kMagic || in.u64() != checksum_of(ByteView(head).first(kHeadBytes - 8))) break;
         const std::uint64_t data = record.kind == DiskRecord::kWrite ? record.length : 0;
         if (data > limit - size_ - kHeadBytes) break;
         record.data_at = size_ + kHeadBytes;
         size_ = record.data_at + data;
-        TRY(use(record));
+        broken_ = broken_ || !TRY(is_as_written(record));
+        if (!broken_ || record.kind == DiskRecord::kSeal) TRY(use(record));
     }
     if (::ftruncate(*descriptor_, static_cast<off_t>(size_)) != 0) {
         return fail_errno("cut", path_, errno);
@@ -118,8 +164,24 @@ Result<> DiskSegmentFile::replay(const std::function<Result<>(const DiskRecord&)
     return {};
 }
 
+Result<bool> DiskSegmentFile::is_as_written(const DiskRecord& record) const {
+    if (record.kind != DiskRecord::kWrite || !record.checksum) return true;
+    Bytes buffer(std::min<std::uint64_t>(kCheckBytes, record.length));
+    std::uint32_t sum = 0;
+    for (std::uint64_t done = 0; done < record.length;) {
+        const std::size_t now = std::min<std::uint64_t>(buffer.size(), record.length - done);
+        const std::span<std::uint8_t> part(buffer.data(), now);
+        TRY(read_at(*descriptor_, record.data_at + done, part));
+        sum = crc32c(part, sum);
+        done += now;
+    }
+    return sum == *record.checksum;
+}
+
 Result<std::uint64_t> DiskSegmentFile::append(const DiskRecord& record, ByteView data) {
-    Bytes head = encode(record);
+    DiskRecord whole = record;
+    if (record.kind == DiskRecord::kWrite) whole.checksum = crc32c(data);
+    Bytes head = encode(whole);
     iovec parts[2] = {{head.data(), head.size()},
                       {const_cast<std::uint8_t*>(data.data()), data.size()}};
     const ssize_t done = ::pwritev(*descriptor_, parts, 2, static_cast<off_t>(size_));

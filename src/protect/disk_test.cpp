@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "protect/disk_epochs.h"
+#include "protect/disk_segment.h"
 #include "protect/nbd.h"
 
 namespace segue {
@@ -303,6 +304,97 @@ TEST(DiskEpochs, ATornRecordAtTheEndIsCutOff) {
         EXPECT_EQ(read_all(*folder.open(1)), "aaiiiiii") << size;
         std::filesystem::remove(folder.path + "/log/disk-2");
     }
+}
+
+TEST(DiskSegment, ChecksumsAreCrc32c) {
+    EXPECT_EQ(crc32c(as_bytes("123456789")), 0xe3069283U);
+    EXPECT_EQ(crc32c({}), 0U);
+    // In parts of every size.
+    const std::string text = "a text of some thirty-three bytes";
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+        const std::uint32_t first = crc32c(as_bytes(text.substr(0, cut)));
+        EXPECT_EQ(crc32c(as_bytes(text.substr(cut)), first), crc32c(as_bytes(text)));
+    }
+}
+
+// One byte of the data of a segment's first record is not what was written.
+void lose_data(const Folder& folder, int segment) {
+    std::fstream file(folder.path + "/log/disk-" + std::to_string(segment),
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(40);
+    file.put('\0');
+    ASSERT_TRUE(file.good());
+}
+
+// Two sealed epochs and an open one.
+void log_three(const Folder& folder) {
+    const auto disk = folder.open();
+    ASSERT_TRUE(disk->begin_epochs().has_value());
+    write(*disk, 0, "aa");
+    ASSERT_TRUE(disk->seal(2).has_value());
+    write(*disk, 2, "bb");
+    ASSERT_TRUE(disk->seal(3).has_value());
+    write(*disk, 4, "cc");
+}
+
+TEST(DiskEpochs, WhatAHostCrashTookFromAnEpochTakesItBackWithWhatCameBehind) {
+    for (const std::uint64_t committed : {std::uint64_t{2}, DiskEpochs::kAllSealed}) {
+        Folder folder(8);
+        log_three(folder);
+        lose_data(folder, 2);
+        const auto disk = folder.open(committed);
+        EXPECT_EQ(folder.content(), "aaiiiiii");
+        EXPECT_EQ(read_all(*disk), "aaiiiiii");
+        ASSERT_TRUE(disk->end_epochs().has_value());
+        EXPECT_EQ(folder.content(), "aaiiiiii");
+        EXPECT_EQ(folder.segments(), 0U);
+    }
+}
+
+TEST(DiskEpochs, ADiskThatLostACommittedEpochIsNotTrusted) {
+    Folder folder(8);
+    log_three(folder);
+    lose_data(folder, 1);
+    const auto disk = DiskEpochs::open(folder.image(), folder.path + "/log", 2);
+    ASSERT_FALSE(disk);
+    EXPECT_THAT(disk.error().message, HasSubstr("has lost data of epoch 2"));
+    EXPECT_EQ(folder.content(), "iiiiiiii");
+    EXPECT_EQ(folder.segments(), 3U);
+}
+
+TEST(DiskEpochs, NothingIsFoldedThatIsNotWhatWasWritten) {
+    Folder folder(8);
+    const auto disk = folder.open();
+    ASSERT_TRUE(disk->begin_epochs().has_value());
+    write(*disk, 0, "aa");
+    ASSERT_TRUE(disk->seal(2).has_value());
+    lose_data(folder, 1);
+    const auto job = disk->commit(2);
+    ASSERT_FALSE(job);
+    EXPECT_THAT(job.error().message, HasSubstr("does not hold what was written"));
+    EXPECT_EQ(folder.content(), "iiiiiiii");
+}
+
+// Older releases wrote no checksum of the data.
+TEST(DiskEpochs, ALogOfAnOlderReleaseIsFolded) {
+    Folder folder(8);
+    log_three(folder);
+    const std::string path = folder.path + "/log/disk-1";
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    std::string head(32, '\0');
+    file.read(head.data(), 24);
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char byte : head)
+        hash = (hash ^ static_cast<std::uint8_t>(byte)) * 0x100000001b3;
+    BigWriter sum;
+    sum.u64(0);
+    sum.u64(hash);
+    file.seekp(24);
+    file << as_text(sum.view());
+    file.close();
+    lose_data(folder, 1);
+    const auto disk = folder.open(2);
+    EXPECT_EQ(folder.content(), std::string("\0aiiiiii", 8));
 }
 
 TEST(DiskEpochs, EqualsAPlainModelOverRandomOperations) {
