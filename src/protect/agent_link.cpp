@@ -120,6 +120,8 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
         case Kind::taken:
         case Kind::given_up:
         case Kind::yields:
+        case Kind::pauses:
+        case Kind::resumes:
             if (body.empty()) return {};
             return fail(ErrorCode::protocol, "agent link: a '{}' of {} bytes (it has none)",
                         wire::name_of(kind), body.size());

@@ -220,7 +220,8 @@ Bytes every_agent_frame() {
          {AgentLink::hello(AgentKey{7}), AgentLink::stream(data), AgentLink::frames(3, data),
           AgentLink::write(1, 4096, data), AgentLink::zero(2, 8192, 512),
           AgentLink::tell(AgentLink::Kind::dead), AgentLink::tell(AgentLink::Kind::ends),
-          AgentLink::tell(AgentLink::Kind::yields), AgentLink::closing("a reason")})
+          AgentLink::tell(AgentLink::Kind::yields), AgentLink::tell(AgentLink::Kind::pauses),
+          AgentLink::tell(AgentLink::Kind::resumes), AgentLink::closing("a reason")})
         all.insert(all.end(), one.begin(), one.end());
     return all;
 }
@@ -246,7 +247,7 @@ TEST(AgentLink, EveryFrameArrivesAtEverySplit) {
                 }
             }
         }
-        EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8, 13, 12));
+        EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8, 13, 14, 15, 12));
     }
 }
 

@@ -28,12 +28,12 @@ constexpr std::array kRows = {
 
     Row{any_of(Held::epochs), any_of(Said::nothing), kAny, any_of(Guest::frozen),
         Course::stands_still, "the standby may have been told to run it"},
-    Row{any_of(Held::epochs), any_of(Said::nothing), any_of(Bias::hold), any_of(Guest::runs),
-        Course::goes_on, "the standby does nothing by itself"},
-    Row{any_of(Held::epochs), any_of(Said::nothing), any_of(Bias::promote), any_of(Guest::runs),
-        Course::stands_still, "the standby takes over"},
-    Row{any_of(Held::epochs), any_of(Said::nothing), any_of(Bias::witness), any_of(Guest::runs),
-        Course::asks, "the standby asks too"},
+    Row{any_of(Held::epochs), any_of(Said::nothing), any_of(Bias::hold),
+        any_of(Guest::runs, Guest::paused), Course::goes_on, "the standby does nothing by itself"},
+    Row{any_of(Held::epochs), any_of(Said::nothing), any_of(Bias::promote),
+        any_of(Guest::runs, Guest::paused), Course::stands_still, "the standby takes over"},
+    Row{any_of(Held::epochs), any_of(Said::nothing), any_of(Bias::witness),
+        any_of(Guest::runs, Guest::paused), Course::asks, "the standby asks too"},
 };
 
 }  // namespace

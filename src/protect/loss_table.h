@@ -27,6 +27,7 @@ enum class Bias : std::uint8_t { hold, promote, witness };
 enum class Guest : std::uint8_t {
     runs,
     frozen,  // in a planned failover: the standby has the state it stands still in
+    paused,  // by its user, in the state that the standby has: whoever goes on leaves it so
 };
 
 enum class Course : std::uint8_t {

@@ -13,7 +13,7 @@ std::vector<Case> every_case() {
     for (const Held held : {Held::nothing, Held::first_state, Held::epochs})
         for (const Said said : {Said::nothing, Said::given_up, Said::taken})
             for (const Bias bias : {Bias::hold, Bias::promote, Bias::witness})
-                for (const Guest guest : {Guest::runs, Guest::frozen})
+                for (const Guest guest : {Guest::runs, Guest::frozen, Guest::paused})
                     all.push_back({held, said, bias, guest});
     return all;
 }
@@ -47,7 +47,7 @@ TEST(LossTable, WhatTheStandbySaidDecides) {
 
 TEST(LossTable, AStandbyWithoutAStateStopsNobody) {
     for (const Bias bias : {Bias::hold, Bias::promote, Bias::witness})
-        for (const Guest guest : {Guest::runs, Guest::frozen})
+        for (const Guest guest : {Guest::runs, Guest::frozen, Guest::paused})
             EXPECT_EQ(who_goes_on({Held::nothing, Said::nothing, bias, guest}), Course::goes_on);
 }
 
@@ -67,13 +67,15 @@ TEST(LossTable, AFrozenGuestMayRunThereUnderEveryBias) {
     }
 }
 
-TEST(LossTable, TheBiasDecidesOfAProtectedGuest) {
-    const auto course = [](Bias bias) {
-        return who_goes_on({Held::epochs, Said::nothing, bias, Guest::runs});
-    };
-    EXPECT_EQ(course(Bias::hold), Course::goes_on);
-    EXPECT_EQ(course(Bias::promote), Course::stands_still);
-    EXPECT_EQ(course(Bias::witness), Course::asks);
+TEST(LossTable, TheBiasDecidesOfAProtectedGuestAlsoOfOneThatIsPaused) {
+    for (const Guest guest : {Guest::runs, Guest::paused}) {
+        const auto course = [guest](Bias bias) {
+            return who_goes_on({Held::epochs, Said::nothing, bias, guest});
+        };
+        EXPECT_EQ(course(Bias::hold), Course::goes_on);
+        EXPECT_EQ(course(Bias::promote), Course::stands_still);
+        EXPECT_EQ(course(Bias::witness), Course::asks);
+    }
 }
 
 }  // namespace

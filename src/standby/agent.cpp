@@ -63,7 +63,7 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
     });
     freeze_bound_ = loop_.make_timer([this] {
         if (!freeze_reply_) return;
-        session_.thaw();
+        thaw();
         std::exchange(freeze_reply_, nullptr)(
             fail(ErrorCode::timeout, "no checkpoint was committed in time: the guest goes on"));
     });
@@ -249,7 +249,7 @@ Result<> Agent::take(const AgentLink::Message& message) {
             // Who has yielded does not go on.
             if (taken_) return {};
             given_up_ = true;
-            session_.thaw();
+            if (!paused_) session_.thaw();
             return fail(ErrorCode::operation_invalid, "{}",
                         farewell_said_ ? "it knows that it was given up"
                                        : "it was given up, by order of its operator");

@@ -104,7 +104,8 @@ class Agent final : private AgentSession::Owner {
     void say_farewell(AgentLink::Kind kind);
 
     void on_request(const Json& request, ControlSocket::Reply reply);
-    void freeze(ControlSocket::Reply reply);
+    void freeze(ControlSocket::Reply reply, bool by_user);
+    void thaw();
     void answer_freeze();
     void end(ControlSocket::Reply reply);
     void answer_end();
@@ -153,6 +154,8 @@ class Agent final : private AgentSession::Owner {
     std::unique_ptr<ControlSocket> control_;
     ControlSocket::Reply freeze_reply_;
     std::unique_ptr<Timer> freeze_bound_;
+    // Frozen, or about to be, by its user: nobody but him lets it go on.
+    bool paused_ = false;
     std::vector<ControlSocket::Reply> end_replies_;
     std::unique_ptr<Timer> farewell_bound_;
     bool farewell_said_ = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// segue-agent toward its operator: status, freeze, thaw, hold, end.
+// segue-agent toward its operator: status, freeze, pause, thaw, hold, end.
 #include <algorithm>
 #include <vector>
 
@@ -25,10 +25,12 @@ constexpr Duration kFreezeBound = 30s;
 void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
     const std::string_view command = request.text("cmd");
     if (command == "status") return reply(status());
-    if (command == "freeze") return freeze(std::move(reply));
+    if (command == "freeze" || command == "pause") {
+        return freeze(std::move(reply), command == "pause");
+    }
     if (command == "thaw") {
         if (may_be_taken_over()) return reply(refusal());
-        session_.thaw();
+        thaw();
         return reply(Json::object({{"state", name_of(state_)}}));
     }
     if (command == "hold" || request.flag("still")) session_.hold();
@@ -38,8 +40,8 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
         if (may_be_taken_over() && request.flag("force")) go_on_alone();
         return end(std::move(reply));
     }
-    reply(fail(ErrorCode::invalid_argument, "unknown cmd '{}' (status, freeze, thaw, hold, end)",
-               command));
+    reply(fail(ErrorCode::invalid_argument,
+               "unknown cmd '{}' (status, freeze, pause, thaw, hold, end)", command));
 }
 
 bool Agent::may_be_taken_over() const {
@@ -83,7 +85,8 @@ Json Agent::status() const {
                       {"waits_for_standby", session_.is_waiting()},
                       // Its writes or its checkpoint wait for us: QEMU's main loop may, too.
                       {"holds_qemu", full_ || session_.is_waiting()},
-                      {"still", session_.is_still()}});
+                      {"still", session_.is_still()},
+                      {"paused", paused_ && !freeze_reply_}});
     if (state_ == State::guarding && committed_state_at_ != Instant{}) {
         // What a failover now would lose: everything after this state.
         json.set("rpo_us", to_us(loop_.now() - committed_state_at_));
@@ -97,15 +100,23 @@ Json Agent::status() const {
 }
 
 // The guest stands still at its next checkpoint; the answer comes when the standby has committed
-// it.
-void Agent::freeze(ControlSocket::Reply reply) {
-    if (state_ != State::guarding || freeze_reply_) {
-        return reply(fail(ErrorCode::operation_invalid, "not possible while {}", name_of(state_)));
+// it. Its user's pause goes before that checkpoint: who has it knows that it stands still.
+void Agent::freeze(ControlSocket::Reply reply, bool by_user) {
+    if (state_ != State::guarding || freeze_reply_ || paused_) {
+        return reply(fail(ErrorCode::operation_invalid, "not possible while {}",
+                          paused_ ? "paused" : name_of(state_)));
     }
     freeze_reply_ = std::move(reply);
     freeze_bound_->start(kFreezeBound);
+    paused_ = by_user;
+    if (by_user) send(AgentLink::tell(AgentLink::Kind::pauses));
     session_.freeze();
     answer_freeze();
+}
+
+void Agent::thaw() {
+    if (std::exchange(paused_, false)) send(AgentLink::tell(AgentLink::Kind::resumes));
+    session_.thaw();
 }
 
 void Agent::answer_freeze() {

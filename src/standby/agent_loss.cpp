@@ -65,7 +65,7 @@ void Agent::witness_settled(LeaseClient::Claim claim) {
 }
 
 void Agent::go_on_alone() {
-    session_.thaw();
+    if (!paused_) session_.thaw();
     state_ = State::lost;
     pass_frames();
 }
@@ -82,7 +82,9 @@ loss::Case Agent::loss_case() const {
     one.bias = witness_                                            ? loss::Bias::witness
                : options_.on_loss == AgentOptions::OnLoss::promote ? loss::Bias::promote
                                                                    : loss::Bias::hold;
-    one.guest = session_.is_frozen() ? loss::Guest::frozen : loss::Guest::runs;
+    one.guest = paused_                ? loss::Guest::paused
+                : session_.is_frozen() ? loss::Guest::frozen
+                                       : loss::Guest::runs;
     return one;
 }
 

@@ -150,6 +150,8 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
             farewell_heard_ = true;
             handlers_.farewell(message.kind);
             return {};
+        case Kind::pauses:
+        case Kind::resumes: return handlers_.paused(message.kind == Kind::pauses);
         case Kind::closing:
             // No farewell: one may follow.
             log_info("standby", "the agent says why it closes the link: {}",

@@ -33,6 +33,8 @@ class AgentPort {
         std::function<bool()> must_wait;
         // The agent says how it ends: dead, ends or yields. Who hears it closes the link.
         std::function<void(AgentLink::Kind)> farewell;
+        // Its user has paused the guest in the state that follows, or lets it go on.
+        std::function<Result<>(bool paused)> paused;
         // The link is closed already; `at_fault` when the agent sent something wrong.
         std::function<void(const Error& reason, bool at_fault)> lost;
     };

@@ -247,6 +247,7 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
         yielded_ = yielded_ || kind == AgentLink::Kind::yields;
         primary_left(kind);
     };
+    handlers.paused = [this](bool paused) { return mark_paused(paused); };
     handlers.lost = [this](const Error& reason, bool at_fault) { link_ended(reason, at_fault); };
     agent_ = TRY(AgentPort::make(loop_, *options_.agent, options_.agent_key, std::move(tls),
                                  std::move(handlers)));
@@ -573,8 +574,10 @@ void Standby::watch_time() {
         watched_state_ = session_->state();
         last_progress_ = loop_.now();
     }
-    // Not silent: we do not listen.
-    if (is_behind()) last_progress_ = loop_.now();
+    // Not silent: we do not listen, or its guest stands still.
+    const bool is_paused =
+        state_.facts().paused && session_->state() == colo::Secondary::awaiting_request;
+    if (is_behind() || is_paused) last_progress_ = loop_.now();
     const auto limit = session_->limit(limits_);
     // A guest that was let go is waited for: it may run.
     const bool let_go = vm_ && vm_->is_let_go();

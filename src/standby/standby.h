@@ -88,6 +88,7 @@ class Standby final : private SecondarySession::Owner {
     Result<> may_promote(bool force) const;
     std::unique_ptr<FailoverStream> make_stream() const;
     Result<> mark_ran(bool ran);
+    Result<> mark_paused(bool paused);
     void promotion_ended(const Result<>& outcome);
     void print_error(std::string_view message);
     std::int64_t wall_ms() const;

@@ -100,6 +100,7 @@ Json Standby::status() const {
     if (agent_) json.set("linked", agent_->is_linked());
     json.set("vm_pid", vm_ ? vm_->process() : StandbyVm::living(vm_files()));
     json.set("ran", state_.facts().ran);
+    json.set("paused", state_.facts().paused);
     json.set("log_bytes", store_->log().size());
     if (!disks_.empty()) {
         std::uint64_t logged = 0;
@@ -296,6 +297,7 @@ void Standby::promote_vm() {
     }
     for (const auto& disk : disks_)
         disk->serve_vm();
+    if (state_.facts().paused) vm_->leave_paused();
     vm_->promote([this] { return make_stream(); }, [this](bool ran) { return mark_ran(ran); },
                  [this](const Result<>& outcome) { promotion_ended(outcome); });
 }
@@ -310,6 +312,14 @@ std::unique_ptr<FailoverStream> Standby::make_stream() const {
         blocks.push_back({store_->image(index), shared});
     }
     return std::make_unique<FailoverStream>(head, std::move(blocks), store_->device_state());
+}
+
+// On disk before the epoch is: a next process must not let run what its user has paused.
+Result<> Standby::mark_paused(bool paused) {
+    if (state_.facts().paused == paused) return {};
+    Facts facts = state_.facts();
+    facts.paused = paused;
+    return state_.save(facts);
 }
 
 // On disk before the guest runs: from then on nobody runs it from the image a second time.

@@ -205,7 +205,9 @@ void StandbyVm::let_run() {
     const auto marked = mark_ran_(true);
     if (!marked) return fail_promotion(marked.error());
     let_go_ = true;
-    ask_to_run();
+    if (!stays_paused_) return ask_to_run();
+    running_ = true;
+    if (outcome_) std::exchange(outcome_, nullptr)({});
 }
 
 // Until QEMU answers, or ends. Without an answer the guest may run, and to end it would end its

@@ -48,6 +48,8 @@ class StandbyVm {
     pid_t process() const { return process_; }
     const VmCommand& command() const { return command_; }
 
+    // It stands still when it is promoted, until somebody else lets it run. Before promote().
+    void leave_paused() { stays_paused_ = true; }
     // Feeds the stream as soon as QEMU is prepared, and lets the guest run. All are called on the
     // loop. `mark_ran(true)`: the guest is about to run, an error keeps it; `mark_ran(false)`: QEMU
     // said that it did not. Again only after stop().
@@ -82,6 +84,7 @@ class StandbyVm {
     std::unique_ptr<QmpConnection> qmp_;
     bool prepared_ = false;
     bool running_ = false;
+    bool stays_paused_ = false;
     bool let_go_ = false;
     bool fed_ = false;
     std::function<std::unique_ptr<FailoverStream>()> make_stream_;

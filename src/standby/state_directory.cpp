@@ -61,6 +61,7 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
         // Older releases did not say: a guest that may run is not run a second time.
         state.facts_.ran = json.flag("ran", state.facts_.promoted);
         state.facts_.given_up = json.flag("given_up");
+        state.facts_.paused = json.flag("paused");
         state.facts_.epoch = json.u64("epoch");
         state.facts_.lost_at_ms = json.i64("lost_at_ms");
     }
@@ -81,6 +82,7 @@ Result<> StateDirectory::save(const Facts& facts) {
     const Json json = Json::object({{"promoted", facts.promoted},
                                     {"ran", facts.ran},
                                     {"given_up", facts.given_up},
+                                    {"paused", facts.paused},
                                     {"epoch", facts.epoch},
                                     {"lost_at_ms", facts.lost_at_ms}});
     const std::string text = json.dump() + '\n';

@@ -18,6 +18,8 @@ struct Facts {
     bool ran = false;
     // Set before the primary hears that nobody takes over: it goes on, and what is held is old.
     bool given_up = false;
+    // The user has paused the guest in the epoch that is held: whoever takes over leaves it so.
+    bool paused = false;
     std::uint64_t epoch = 0;
     std::int64_t lost_at_ms = 0;  // wall clock; 0: not lost
 };

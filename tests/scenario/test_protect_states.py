@@ -15,6 +15,7 @@ from test_protect_ends import tell_qemu
 PASSTHROUGH = "[security]\nallow_passthrough = true\n"
 # Ports of the ISA bus, and what is written there.
 PANICKED = "o /b 0x505 1"
+# (QEMU ends in a checkpoint that it had begun in that very moment: so they are rare here.)
 # An IB700 counts down to nothing at once.
 WATCHDOG_BITES = "o /b 0x443 0xf"
 
@@ -71,7 +72,7 @@ def is_left_as_it_is(machine, one, two, event, state):
 @pytest.mark.full
 def test_a_guest_that_panics_is_left_as_it_is(tmp_path):
     with Hosts(2, config=PASSTHROUGH) as (one, two), \
-            ProtectedMachine(tmp_path, options=["-device", "pvpanic"]) as machine:
+            ProtectedMachine(tmp_path, interval=2000, options=["-device", "pvpanic"]) as machine:
         said = is_left_as_it_is(machine, one, two, PANICKED, "crashed")
         assert said == "the guest has panicked"
         begins_anew_and_is_protected(machine, one, two)
@@ -80,8 +81,8 @@ def test_a_guest_that_panics_is_left_as_it_is(tmp_path):
 @pytest.mark.full
 def test_a_guest_that_its_watchdog_stops_is_left_as_it_is(tmp_path):
     with Hosts(2, config=PASSTHROUGH) as (one, two), \
-            ProtectedMachine(tmp_path, options=["-device", "ib700", "-action",
-                                                "watchdog=pause"]) as machine:
+            ProtectedMachine(tmp_path, interval=2000, options=[
+                "-device", "ib700", "-action", "watchdog=pause"]) as machine:
         said = is_left_as_it_is(machine, one, two, WATCHDOG_BITES, "watchdog")
         assert said == "the guest was stopped by its watchdog"
         begins_anew_and_is_protected(machine, one, two)

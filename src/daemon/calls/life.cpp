@@ -124,10 +124,10 @@ void suspend(Session& session, const Services& services, const rpc::DomainRef& r
     if (!domain) return answer(tl::unexpected(domain.error()));
     const DomainPointer object = *domain;
     if (object->primary && object->primary->owns_processors()) {
-        return answer(fail(ErrorCode::operation_invalid,
-                           "domain '{}' is protected: its next checkpoint would resume it; `segue "
-                           "unprotect {}` first",
-                           object->name, object->name));
+        const auto guard = CallGuard::begin(object, CallKind::suspend, "suspend");
+        if (!guard) return answer(tl::unexpected(guard.error()));
+        return object->primary->pause(
+            [answer, guard = *guard](Result<> done) { answer(std::move(done)); });
     }
     const auto may = object->source ? object->source->may_suspend() : Result<>();
     if (!may) return answer(tl::unexpected(may.error()));
@@ -155,6 +155,9 @@ void resume(const Services& services, const rpc::DomainRef& ref, Answer<> answer
                            "domain '{}' stands still because its standby may have taken over; "
                            "`segue unprotect {}` lets it go on here when the standby has not",
                            object->name, object->name));
+    }
+    if (object->primary && object->primary->state() == PrimaryProtection::State::guarding) {
+        return object->primary->resume(answer);
     }
     command(services, ref, CallKind::modify, "resume", "cont",
             [&services, object, answer](Result<> done) {

@@ -152,7 +152,7 @@ Answer<> PrimaryProtection::not_lost(Answer<> answer) {
 void PrimaryProtection::set_up(Answer<> answer) {
     enter(State::setting_up);
     pilot_ = IntervalPilot();
-    plugged_ = was_paused_ = stays_still_ = false;
+    plugged_ = was_paused_ = stays_still_ = paused_ = false;
     stopped_by_.clear();
     key_ = Uuid::random(services_.random).text();
     directory_ = services_.settings.state + "/protection/" + key_;
@@ -372,6 +372,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
     const bool could_win =
         standby_may_win() && (state_ == State::guarding || (sets_up && plugged_));
     const auto before = domain_.lock();
+    stays_still_ = stays_still_ || paused_;
     const bool stays_paused =
         stays_still_ || was_paused_ ||
         (state_ == State::unprotected && before && before->status.is(DomainState::paused));
@@ -398,16 +399,11 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         });
         if (agent_is_dead_) yank(steps, domain);
         end_checkpoints(steps, services_, domain);
-        if (stays_paused) {
-            steps.push_back([self](Answer<> next) {
-                self->stop_guest();
-                next({});
-            });
-        }
         for (std::size_t card = 0; card < netdevs_.size(); ++card)
             unplug_network(steps, domain, card);
         unplug_disks(steps, services_, domain, disks_.size());
         steps.push_back([self, domain, stays_paused](Answer<> next) {
+            if (stays_paused) self->stop_guest();
             const auto guest = domain->running_guest();
             if (!guest || stays_paused) return next({});
             (*guest)->execute("cont", {}, [self, domain, next](Result<Json> said) {
@@ -419,7 +415,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
     }
     run_steps(std::move(steps), [self, done](Result<> outcome) {
         if (self->state_ == State::isolated) return done(std::move(outcome));
-        self->plugged_ = self->was_paused_ = self->stays_still_ = false;
+        self->plugged_ = self->was_paused_ = self->stays_still_ = self->paused_ = false;
         if (std::exchange(self->may_have_taken_over_, false)) self->save();
         if (self->decided_at_ != Instant{}) {
             self->alone_after_us_ = to_us(self->services_.loop.now() - self->decided_at_);

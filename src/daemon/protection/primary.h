@@ -44,6 +44,10 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void end(Answer<> answer);
     // The standby goes on from exactly where this guest stops.
     void move(Answer<Json> answer);
+    // Its user's: the guest stands still in a checkpoint that the standby has and that is not
+    // ended, and the protection goes on. Whoever takes over leaves it so.
+    void pause(Answer<> answer);
+    void resume(Answer<> answer);
     // Before QEMU is ended on purpose: the standby hears that nothing is lost.
     bool must_let_go() const { return state_ != State::moving && state_ != State::taking_down; }
     void let_go(std::function<void()> then);
@@ -107,6 +111,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void found_in(std::string_view qemu_state, const std::string& detail);
     void leave_still(std::string_view qemu_state, const std::string& words);
     void stop_guest();
+    void checkpoint_now();
+    void resumed_by_others();
+    void paused(bool now);
     void mirror_ended(const EndedMirror& mirror);
     // `answer`, which guest_gone() gives where QEMU takes the answer of a step along.
     Answer<> not_lost(Answer<> answer);
@@ -158,6 +165,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // QEMU has stopped it by itself, and ending the protection must not let it run; why.
     bool stays_still_ = false;
     std::string stopped_by_;
+    // While it guards: see pause(). Learned from the agent by a daemon that was started again.
+    bool paused_ = false, pauses_ = false, learns_pause_ = false;
     // Killed by us, or dead: it is not asked to end in peace.
     bool agent_is_dead_ = false;
     // Stands still, and the witness has not answered yet.

@@ -82,10 +82,10 @@ void PrimaryProtection::stand_still() {
 void PrimaryProtection::go_on_alone() {
     const auto domain = domain_.lock();
     if (!domain || !domain->incarnation) return;
-    const std::string_view how = stays_still_ ? "stands still" : "goes on";
+    const std::string_view how = stays_still_ || paused_ ? "stands still" : "goes on";
     log_warning("daemon", "domain '{}' {} unprotected: {}", domain->name, how, reason_);
     log_event(fmt::format("{} unprotected: {}", how, reason_));
-    const bool stood_still = state_ == State::isolated;
+    const bool stood_still = state_ == State::isolated && !paused_;
     const Self self = shared_from_this();
     take_down(Force::no, [self, domain, stood_still](Result<>) {
         if (self->state_ != State::taking_down) return;

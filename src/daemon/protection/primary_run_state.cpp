@@ -12,6 +12,9 @@
 namespace segue {
 namespace {
 
+// What the agent allows a checkpoint, and its answer.
+constexpr Duration kPauseBound = 40s;
+
 PausedReason reason_of(std::string_view state) {
     if (state == "guest-panicked") return PausedReason::crashed;
     if (state == "watchdog") return PausedReason::watchdog;
@@ -37,6 +40,7 @@ void PrimaryProtection::qemu_event(const QmpEvent& event) {
     if (!domain || !domain->incarnation) return;
     // COLO lets a guest run when it is ended, whatever has stopped it.
     if (event.name == "RESUME" && state_ == State::taking_down && stays_still_) stop_guest();
+    if (event.name == "RESUME" && state_ == State::guarding && paused_) resumed_by_others();
     const std::string_view told = run_state::told_by(event.name, event.data);
     if (!told.empty()) {
         const bool failed = event.name == "BLOCK_IO_ERROR";
@@ -64,9 +68,12 @@ void PrimaryProtection::found_in(std::string_view qemu_state, const std::string&
     const std::string words = fmt::format("the guest {}{}", row.words, detail);
     switch (row.course) {
         case Course::goes_on:
-        case Course::pauses:
         // end_guest() lets go of the standby.
         case Course::ends: return;
+        // By somebody at the monitor. The steps that set it up stop it, too.
+        case Course::pauses:
+            if (guards && !paused_) pause([](Result<>) {});
+            return;
         case Course::wakes:
             if (const auto guest = domain->running_guest()) {
                 log_warning("daemon", "domain '{}' is woken: it is protected", domain->name);
@@ -101,6 +108,79 @@ void PrimaryProtection::leave_still(std::string_view qemu_state, const std::stri
     if (state_ == State::setting_up) return;
     reason_ = words;
     go_on_alone();
+}
+
+// -- its user's
+
+void PrimaryProtection::checkpoint_now() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (!guest) return;
+    (*guest)->execute("migrate-set-parameters",
+                      Json::object({{"x-checkpoint-delay", wish_.interval_ms}}),
+                      [](Result<Json>) {});
+}
+
+void PrimaryProtection::paused(bool now) {
+    const auto domain = domain_.lock();
+    paused_ = now;
+    if (!domain) return;
+    // A daemon that was started again has found it in a checkpoint, and not why.
+    const bool is_news = !domain->status.is(now ? DomainState::paused : DomainState::running);
+    if (!is_news && !now) return;
+    now ? set_status(services_, *domain, PausedReason::user)
+        : set_status(services_, *domain, RunningReason::unpaused);
+    if (!is_news) return;
+    publish(services_, *domain, now ? lifecycle::kPaused : lifecycle::kUnpaused);
+}
+
+// QEMU would undo a stop of ours at its next checkpoint. In this one it stands still until it is
+// answered, and the standby has all of it.
+void PrimaryProtection::pause(Answer<> answer) {
+    if (paused_) return answer({});
+    if (state_ != State::guarding || agent_is_dead_ || pauses_) {
+        return answer(fail(ErrorCode::operation_invalid, "not possible while {}: ask again",
+                           pauses_ ? "pausing" : name_of(state_)));
+    }
+    pauses_ = true;
+    const Self self = shared_from_this();
+    ask_helper(
+        services_, agent_file("control.sock"), Json::object({{"cmd", "pause"}}),
+        [self, answer](Result<Json> said) {
+            self->pauses_ = false;
+            if (said && self->state_ == State::guarding) {
+                self->paused(true);
+                return answer({});
+            }
+            const std::string why =
+                said ? std::string(name_of(self->state_)) : said.error().message;
+            answer(fail(ErrorCode::operation_failed, "the guest was not paused: {}", why));
+        },
+        kPauseBound);
+    // A long interval need not be waited for.
+    checkpoint_now();
+}
+
+void PrimaryProtection::resume(Answer<> answer) {
+    // To tell QEMU so would let the guest run in the middle of a checkpoint.
+    if (!paused_) return answer({});
+    const Self self = shared_from_this();
+    ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "thaw"}}),
+               [self, answer](Result<Json> said) {
+                   if (said && self->paused_) self->paused(false);
+                   answer(said.map([](const Json&) {}));
+               });
+}
+
+// Not the end of the checkpoint before, which may be heard late.
+void PrimaryProtection::resumed_by_others() {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (!guest) return;
+    (*guest)->execute("query-status", {}, [self = shared_from_this()](Result<Json> said) {
+        const bool runs = said && said->text("status") == "running";
+        if (runs && self->state_ == State::guarding) self->resume([](Result<>) {});
+    });
 }
 
 }  // namespace segue

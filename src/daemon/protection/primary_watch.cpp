@@ -201,6 +201,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
         record.state == name_of(State::unprotected) && !self->may_have_taken_over_;
     self->was_paused_ = was_alone && domain->status.is(DomainState::paused);
     self->plugged_ = !was_alone;
+    self->learns_pause_ = true;
     if (!self->agent_ && !was_alone) return self->agent_is_of_no_use("segue-agent is gone");
     if (record.state != name_of(State::guarding)) {
         self->reason_ = "segued was started again";
@@ -260,6 +261,7 @@ void PrimaryProtection::looked(const Json& said) {
     metrics.gauge("segue_protection_bytes", "Sent for checkpoints", labels) =
         static_cast<double>(said.u64("bytes"));
     const std::string_view state = said.text("state");
+    if (std::exchange(learns_pause_, false) && said.flag("paused")) paused(true);
     if (state == "protected") steer(said);
     if (state == "asking" && !std::exchange(may_have_taken_over_, true)) save();
     if (state != "lost" && state != "isolated") return;
@@ -271,7 +273,7 @@ void PrimaryProtection::looked(const Json& said) {
 // The interval follows the guest where nobody named one.
 void PrimaryProtection::steer(const Json& said) {
     const auto domain = domain_.lock();
-    if (!wish_.adapts || !domain) return;
+    if (!wish_.adapts || !domain || paused_) return;
     if (!pilot_.look(said.i64("recent_pause_us"), said.u64("held_frames") > 0)) return;
     const auto guest = domain->running_guest();
     if (!guest) return;
@@ -334,6 +336,8 @@ void PrimaryProtection::end_now(Answer<> answer) {
     if (!domain) return answer({});
     const Self self = shared_from_this();
     const bool stood_still = state_ == State::isolated;
+    // Its user has paused it before.
+    const bool runs_on = stood_still && !paused_;
     // Whoever sees that and says this knows that the standby does not run it.
     const bool forced = stood_still || figures_.text("state") == "asking";
     const auto answered = not_lost(std::move(answer));
@@ -347,18 +351,18 @@ void PrimaryProtection::end_now(Answer<> answer) {
                                     : "protection was given up");
         answered(std::move(outcome));
     };
-    const auto taken_down = [self, domain, stood_still, answered, finish](Result<> done) {
+    const auto taken_down = [self, domain, runs_on, answered, finish](Result<> done) {
         if (self->state_ == State::isolated) return answered(std::move(done));
         const auto guest = domain->running_guest();
         if (!guest || domain->primary != self) return finish({});
         // The steps bear with a QEMU that answers nothing: it must live, or whoever asked hears.
         (*guest)->execute(
-            stood_still ? "cont" : "query-status", {},
-            [self, domain, stood_still, finish](Result<Json> said) {
-                if (said && stood_still) {
+            runs_on ? "cont" : "query-status", {},
+            [self, domain, runs_on, finish](Result<Json> said) {
+                if (said && runs_on) {
                     set_status(self->services_, *domain, RunningReason::unpaused);
                 }
-                if (said || stood_still) return finish(said.map([](const Json&) {}));
+                if (said || runs_on) return finish(said.map([](const Json&) {}));
                 finish(fail(said.error().code,
                             "domain '{}' is no longer protected, and its QEMU ended while its "
                             "protection was given up: {}",
@@ -374,6 +378,11 @@ void PrimaryProtection::move(Answer<Json> answer) {
         return answer(fail(ErrorCode::operation_invalid, "not possible while {}", name_of(state_)));
     }
     const auto domain = domain_.lock();
+    if (paused_ || pauses_) {
+        return answer(fail(ErrorCode::operation_invalid,
+                           "domain '{}' is paused: resume it first, a standby lets it run",
+                           domain ? domain->name : ""));
+    }
     enter(State::moving);
     const Self self = shared_from_this();
     const auto give_up = [self, answer](const Error& error) {
@@ -413,11 +422,7 @@ void PrimaryProtection::move(Answer<Json> answer) {
         },
         40s);
     // A long interval need not be waited for.
-    if (const auto guest = domain->running_guest()) {
-        (*guest)->execute("migrate-set-parameters",
-                          Json::object({{"x-checkpoint-delay", wish_.interval_ms}}),
-                          [](Result<Json>) {});
-    }
+    checkpoint_now();
 }
 
 // It runs at the standby.

@@ -203,9 +203,13 @@ void StandbyProtection::take_over(const Json& said) {
         for (const QmpCommand& command : line ? line->after_start : std::vector<QmpCommand>()) {
             domain->incarnation->guest->run(command.name, command.arguments, [](Result<>) {});
         }
-        set_status(self->services_, *domain, RunningReason::migrated);
+        // Its user has paused it before.
+        const bool paused = self->figures_.flag("paused");
+        paused ? set_status(self->services_, *domain, PausedReason::user)
+               : set_status(self->services_, *domain, RunningReason::migrated);
         publish(self->services_, *domain, lifecycle::kArrived);
-        publish(self->services_, *domain, lifecycle::kResumedByMigration);
+        publish(self->services_, *domain,
+                paused ? lifecycle::kPaused : lifecycle::kResumedByMigration);
         const std::string text =
             fmt::format("took over from epoch {}", self->figures_.u64("epoch"));
         log_warning("daemon", "domain '{}': {}", domain->name, text);
