@@ -277,11 +277,13 @@ void Standby::refuse_promotion(const Error& error) {
 }
 
 void Standby::promote_vm() {
-    // The fence first, on disk: whatever happens from here, the old primary stays refused.
+    // The fence first: whatever happens from here, the old primary stays refused. A crash of this
+    // host takes the memory image along, and with it all that could be promoted, until mark_ran()
+    // has made both durable.
     Facts facts = state_.facts();
     facts.promoted = true;
     facts.epoch = store_->epoch();
-    const auto fenced = state_.save(facts);
+    const auto fenced = state_.save_for_next_process(facts);
     if (!fenced) {
         return loop_.post([this, fenced] { promotion_ended(fenced); });
     }

@@ -79,6 +79,15 @@ Result<std::string> StateDirectory::make_directory(std::string_view name) const 
 }
 
 Result<> StateDirectory::save(const Facts& facts) {
+    const Facts before = facts_;
+    TRY(save_for_next_process(facts));
+    Result<> synced = sync_file(file("state.json"));
+    if (synced) synced = sync_file(path_);
+    if (!synced) facts_ = before;
+    return synced;
+}
+
+Result<> StateDirectory::save_for_next_process(const Facts& facts) {
     const Json json = Json::object({{"promoted", facts.promoted},
                                     {"ran", facts.ran},
                                     {"given_up", facts.given_up},
@@ -86,10 +95,7 @@ Result<> StateDirectory::save(const Facts& facts) {
                                     {"epoch", facts.epoch},
                                     {"lost_at_ms", facts.lost_at_ms}});
     const std::string text = json.dump() + '\n';
-    const std::string path = file("state.json");
-    TRY(save_bytes(path, as_bytes(text)));
-    TRY(sync_file(path));
-    TRY(sync_file(path_));
+    TRY(save_bytes(file("state.json"), as_bytes(text)));
     facts_ = facts;
     return {};
 }

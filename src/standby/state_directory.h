@@ -36,7 +36,10 @@ class StateDirectory {
     MemoryDirectory& memory() { return memory_; }
 
     const Facts& facts() const { return facts_; }
+    // Durable when it returns.
     Result<> save(const Facts& facts);
+    // Survives this process, and no crash of the host: for what that makes worthless.
+    Result<> save_for_next_process(const Facts& facts);
 
   private:
     std::string path_;
