@@ -78,6 +78,7 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
         if (state_ == State::ending) lose("the standby does not confirm that it was given up");
         answer_end();
     });
+    fence_look_ = loop_.make_timer([this] { look_at_fence(); });
     release_again_ = loop_.make_timer([this] { release_what_waits(); });
     quit_ = loop_.make_timer([this] { loop_.stop(); });
 }
@@ -347,8 +348,10 @@ void Agent::qemu_ended() {
     qemu_watch_.reset();
     grace_->cancel();
     copy_grace_->cancel();
+    fence_look_->cancel();
     if (state_ == State::guarding) {
-        log_warning("agent", "QEMU {} has ended: the standby is told", options_.qemu);
+        log_warning("agent", "QEMU {} has {}: the standby is told", options_.qemu,
+                    is_fenced_ ? "stopped for good" : "ended");
         send(AgentLink::tell(AgentLink::Kind::dead));
     } else if (connection_) {
         say_farewell(AgentLink::Kind::ends);
@@ -399,7 +402,8 @@ void Agent::guest_sent(std::size_t number, FrameGate::Frames frames) {
         if (state_ == State::guarding) open_frames_ += frames.count;
         return send(AgentLink::frames(number, frames.bytes));
     }
-    if (state_ == State::isolated) return card.network->count_dropped(frames.count);
+    const bool is_over = state_ == State::isolated || state_ == State::dead;
+    if (is_over) return card.network->count_dropped(frames.count);
     card.network->leave(card.gate.sent(std::move(frames)).bytes);
 }
 

@@ -78,6 +78,9 @@ class Agent final : private AgentSession::Owner {
     void qemu_link_ended(const Error& reason);
     void qemu_ended();
     bool qemu_is_gone() const;
+    void fence();
+    void look_at_fence();
+    bool qemu_stands_still() const;
     void guest_sent(std::size_t card, FrameGate::Frames frames);
     void pass_frames();
     void release_frames(std::uint64_t epoch);
@@ -138,6 +141,9 @@ class Agent final : private AgentSession::Owner {
     net::Descriptor qemu_process_;
     std::unique_ptr<Watch> qemu_watch_;
     std::unique_ptr<Timer> grace_, copy_grace_;
+    // Of a QEMU that was killed and may not be able to end.
+    std::unique_ptr<Timer> fence_look_;
+    bool is_fenced_ = false;
     std::string copy_reason_;
     struct Card {
         std::unique_ptr<AgentNetwork> network;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// segue-agent toward its operator: status, freeze, pause, thaw, hold, end.
+// segue-agent toward its operator: status, freeze, pause, thaw, hold, fence, end.
 #include <algorithm>
 #include <vector>
 
@@ -35,13 +35,17 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
     }
     if (command == "hold" || request.flag("still")) session_.hold();
     if (command == "hold") return reply(Json::object({{"state", name_of(state_)}}));
+    if (command == "fence") {
+        fence();
+        return reply(Json::object({{"state", name_of(state_)}}));
+    }
     if (command == "end") {
         // Its operator knows that the standby does not run the guest.
         if (may_be_taken_over() && request.flag("force")) go_on_alone();
         return end(std::move(reply));
     }
     reply(fail(ErrorCode::invalid_argument,
-               "unknown cmd '{}' (status, freeze, pause, thaw, hold, end)", command));
+               "unknown cmd '{}' (status, freeze, pause, thaw, hold, fence, end)", command));
 }
 
 bool Agent::may_be_taken_over() const {
@@ -86,7 +90,8 @@ Json Agent::status() const {
                       // Its writes or its checkpoint wait for us: QEMU's main loop may, too.
                       {"holds_qemu", full_ || session_.is_waiting()},
                       {"still", session_.is_still()},
-                      {"paused", paused_ && !freeze_reply_}});
+                      {"paused", paused_ && !freeze_reply_},
+                      {"fenced", is_fenced_}});
     if (state_ == State::guarding && committed_state_at_ != Instant{}) {
         // What a failover now would lose: everything after this state.
         json.set("rpo_us", to_us(loop_.now() - committed_state_at_));

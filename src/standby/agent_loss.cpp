@@ -2,10 +2,15 @@
 // segue-agent when it and its standby part, by a loss or on purpose: who goes on
 // (protect/loss_table.h), and what has to be heard before anything leaves.
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "base/log.h"
 #include "standby/agent.h"
@@ -17,6 +22,8 @@ namespace {
 constexpr Duration kEndGrace = 500ms;
 // Between two looks whether somebody vouches again.
 constexpr Duration kReleaseAgain = 25ms;
+// Between two looks whether a QEMU that was killed executes anything.
+constexpr Duration kFenceLook = 50ms;
 
 }  // namespace
 
@@ -171,6 +178,53 @@ void Agent::copy_ended(std::size_t disk) {
     copy_reason_ = fmt::format("QEMU's copy of disk {} to the standby has ended", disk);
     log_warning("agent", "{}", copy_reason_);
     copy_grace_->start(kEndGrace);
+}
+
+// A QEMU whose disk hangs in the kernel cannot end, and its end would never be seen. It need not:
+// killed, it executes nothing any more (look_at_fence()), and whatever its guest can be heard by
+// comes through here, where nothing leaves for it from now on, or through the standby.
+void Agent::fence() {
+    if (!qemu_process_ || state_ != State::guarding) return;
+    const auto handle = qemu_process_.get();
+    if (::syscall(SYS_pidfd_send_signal, handle, SIGKILL, nullptr, 0) != 0 && errno != ESRCH) {
+        return log_error("agent", "QEMU {} cannot be killed: {}", options_.qemu,
+                         std::strerror(errno));
+    }
+    look_at_fence();
+}
+
+void Agent::look_at_fence() {
+    if (state_ != State::guarding) return;
+    if (qemu_is_gone()) return qemu_ended();
+    if (!qemu_stands_still()) return fence_look_->start(kFenceLook);
+    is_fenced_ = true;
+    reason_ =
+        "QEMU was killed and cannot end: something that it waits for in the kernel, a disk "
+        "perhaps, does not answer";
+    log_warning("agent", "{}", reason_);
+    hold_cards();
+    qemu_ended();
+}
+
+// Killed, each of its threads has the signal before kill(2) returns: one that waits in the kernel
+// where no signal reaches it dies before it comes back to its own code, or to the guest's.
+bool Agent::qemu_stands_still() const {
+    std::error_code code;
+    const std::string tasks = fmt::format("/proc/{}/task", options_.qemu);
+    bool any = false;
+    for (std::filesystem::directory_iterator task(tasks, code), end; !code && task != end;
+         task.increment(code)) {
+        std::ifstream file(task->path() / "stat");
+        const std::string text{std::istreambuf_iterator<char>(file),
+                               std::istreambuf_iterator<char>()};
+        const std::size_t name_end = text.rfind(')');
+        // It has ended meanwhile.
+        if (name_end == std::string::npos || name_end + 2 >= text.size()) continue;
+        const char state = text[name_end + 2];
+        if (state != 'D' && state != 'Z' && state != 'X') return false;
+        any = true;
+    }
+    return any && !code;
 }
 
 bool Agent::mark_taken() const {

@@ -202,6 +202,9 @@ void PrimaryProtection::end_for_standby(std::string_view what) {
                 what);
     log_event(fmt::format("{}: it is ended, and its standby takes over", what));
     (*guest)->kill();
+    // It may wait in the kernel for a disk, and its end be seen by nobody.
+    ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "fence"}}),
+               [](Result<Json>) {});
 }
 
 }  // namespace segue

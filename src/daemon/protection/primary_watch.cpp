@@ -264,7 +264,9 @@ void PrimaryProtection::looked(const Json& said) {
     if (std::exchange(learns_pause_, false) && said.flag("paused")) paused(true);
     if (state == "protected") steer(said);
     if (state == "asking" && !std::exchange(may_have_taken_over_, true)) save();
-    if (state != "lost" && state != "isolated") return;
+    // It will not run here again; its process ends when its disk answers.
+    const bool is_fenced = said.flag("fenced");
+    if (state != "lost" && state != "isolated" && !is_fenced) return;
     reason_ = said.text("reason");
     decided_at_ = services_.loop.now();
     state == "lost" ? go_on_alone() : stand_still();

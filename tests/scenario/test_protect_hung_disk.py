@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A disk that never answers again: its QEMU can be killed and cannot end, and the standby takes
+over all the same."""
+from pathlib import Path
+
+import pytest
+import standby as sb
+from agent import DISK_BYTES
+from hosts import Hosts, wait_until
+from hung_disk import HungDisk
+from protected import ProtectedMachine
+
+
+def threads(pid):
+    """The states of its threads: none when it has ended."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            found.append(task.read_text().rsplit(")", 1)[1].split()[0])
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("bias", ["promote", "hold"])
+def test_a_disk_that_hangs_is_taken_over_though_its_qemu_cannot_end(tmp_path, bias):
+    with HungDisk(DISK_BYTES) as hung, Hosts(2) as (one, two), \
+            ProtectedMachine(tmp_path, disk=hung.image) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--on-loss", bias)
+        machine.wait_epochs(one, 3)
+        qemu = machine.qemu(one)
+        hung.hang()
+        wait_until(hung.waiting.is_set, 60, "somebody waits for it")
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        # Killed, and not gone.
+        assert "D" in threads(qemu) and set(threads(qemu)) <= {"D", "Z"}, threads(qemu)
+        machine.went_on()
+        machine.records.wait(machine.records.last() + 20, sb.PATIENCE)
+        said = machine.wait(one, lambda now: now["state"] == "unprotected")
+        assert "cannot end" in said["reason"], said
+        refused = one.segue("unprotect", machine.name, code=None)
+        assert "runs at its standby" in refused, refused
+        # The disk answers, if only with errors: what was left of it goes.
+        hung.end()
+        wait_until(lambda: not threads(qemu), 60, "QEMU has ended")
+        wait_until(lambda: one.state_of(machine.name) == "absent", 60, "the old host knows")
+        assert two.state_of(machine.name) == "running"
+        machine.went_on()
