@@ -41,7 +41,7 @@ AgentPort::AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsCo
 void AgentPort::accept(net::Descriptor socket) {
     if (connection_) return refuse(std::move(socket));
     link_ = AgentLink(AgentLink::End::standby);
-    farewell_heard_ = false;
+    farewell_heard_ = closing_heard_ = false;
     connection_ = connect(std::move(socket), ++number_);
     if (connection_) hello_bound_->start(kHelloBound);
 }
@@ -61,7 +61,7 @@ std::unique_ptr<net::Connection> AgentPort::connect(net::Descriptor socket, std:
     if (tls_ != nullptr && connection->peer().family() != AF_UNIX) {
         auto filter = tls_->make_filter("");
         if (!filter) {
-            log_error("standby", "an agent was refused: {}", filter.error().message);
+            note("an agent was refused: " + filter.error().message);
             return nullptr;
         }
         connection->set_filter(std::move(*filter));
@@ -71,16 +71,35 @@ std::unique_ptr<net::Connection> AgentPort::connect(net::Descriptor socket, std:
 }
 
 void AgentPort::refuse(net::Descriptor socket) {
-    log_warning("standby", "a second agent was refused");
+    note("a second agent was refused");
     if (parting_.size() >= kMaxParting) return;
     // A number that is never that of a link.
     const std::uint64_t number = UINT64_MAX - refused_++;
     part_with(connect(std::move(socket), number), number, "another agent is linked");
 }
 
+// Whoever reaches this port can knock as often as he likes: he fills no log.
+void AgentPort::note(const std::string& refusal) {
+    const Instant now = loop_.now();
+    if (notes_ == 0 || now - notes_since_ > kNotePeriod) {
+        if (notes_ > kMaxNotes) {
+            log_warning("standby", "{} more agents were refused", notes_ - kMaxNotes);
+        }
+        notes_ = 0;
+        notes_since_ = now;
+    }
+    notes_ += 1;
+    if (notes_ <= kMaxNotes) log_warning("standby", "{}", refusal);
+}
+
 void AgentPort::part_with(std::unique_ptr<net::Connection> connection, std::uint64_t number,
                           const std::string& reason) {
     if (!connection || connection->is_closed()) return;
+    if (parting_.size() >= kMaxParting) {
+        connection->close();
+        // A handler of it may be running.
+        return loop_.post([gone = std::shared_ptr<net::Connection>(std::move(connection))] {});
+    }
     net::Connection& last = *connection;
     parting_[number] = std::move(connection);
     last.send(AgentLink::closing(reason));
@@ -153,7 +172,12 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::pauses:
         case Kind::resumes: return handlers_.paused(message.kind == Kind::pauses);
         case Kind::closing:
+            if (!linked_) {
+                return fail(ErrorCode::connection_lost, "an agent leaves before it greets: {}",
+                            AgentLink::reason_of(message));
+            }
             // No farewell: one may follow.
+            if (std::exchange(closing_heard_, true)) return {};
             log_info("standby", "the agent says why it closes the link: {}",
                      AgentLink::reason_of(message));
             return {};
@@ -255,7 +279,7 @@ void AgentPort::drop(const std::string& reason) {
 
 void AgentPort::close_with(const Error& reason, bool at_fault) {
     const bool was_linked = linked_;
-    if (!was_linked) log_warning("standby", "agent link: {}", reason.message);
+    if (!was_linked) note("agent link: " + reason.message);
     drop(reason.message);
     if (was_linked) handlers_.lost(reason, at_fault);
 }

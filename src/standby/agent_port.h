@@ -70,6 +70,9 @@ class AgentPort {
     // For the peer to read why.
     static constexpr Duration kPartingBound = 2s;
     static constexpr std::size_t kMaxParting = 16;
+    // Lines of the log about peers that are no agent of ours, in each period; the rest is counted.
+    static constexpr std::uint64_t kMaxNotes = 8;
+    static constexpr Duration kNotePeriod = 60s;
 
   private:
     AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsContext> tls,
@@ -77,6 +80,7 @@ class AgentPort {
     void accept(net::Descriptor socket);
     std::unique_ptr<net::Connection> connect(net::Descriptor socket, std::uint64_t number);
     void refuse(net::Descriptor socket);
+    void note(const std::string& refusal);
     // Says why, and closes behind it.
     void part_with(std::unique_ptr<net::Connection> connection, std::uint64_t number,
                    const std::string& reason);
@@ -106,6 +110,9 @@ class AgentPort {
     Instant heard_at_{};
     bool linked_ = false;  // behind the greeting
     bool farewell_heard_ = false;
+    bool closing_heard_ = false;
+    std::uint64_t notes_ = 0;  // in this period
+    Instant notes_since_{};
     bool looking_ = false;  // resume() may be called from inside a handler
     std::uint64_t refused_ = 0;
     std::uint64_t number_ = 0;  // of the link, and of none between two

@@ -151,6 +151,16 @@ TEST_F(AgentPortTest, ALinkThatIsLeftIsFreeForTheNext) {
     EXPECT_TRUE(port->is_linked());
 }
 
+// However often he says why: he holds the place of the agent for as long.
+TEST_F(AgentPortTest, WhoLeavesBeforeHeGreetsIsGone) {
+    port->drop("a test");
+    TestPeer next(*loop, folder.file("agent.sock"));
+    next.send(AgentLink::closing("a reason"));
+    EXPECT_TRUE(loop.run_until([&] { return next.closed; }));
+    EXPECT_THAT(last_reason(next.input), ::testing::HasSubstr("leaves before it greets: a reason"));
+    EXPECT_FALSE(port->is_linked());
+}
+
 TEST_F(AgentPortTest, AReasonIsNoFarewell) {
     agent->send(AgentLink::closing("the standby is given up"));
     agent->send(AgentLink::tell(Kind::ends));

@@ -78,11 +78,12 @@ class ProtectedMachine:
     """The domain's XML, its peer outside, and what it counts."""
 
     def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50",
-                 screen=False, second=False, words=(), disk=None, options=()):
+                 screen=False, second=False, words=(), disk=None, options=(),
+                 outside=None):
         self.name, self.interval = name, interval
         folder = Path(folder)
         folder.chmod(0o755)
-        self.outside = UdpOutside()
+        self.outside = outside or UdpOutside()
         self.disk = disk or empty_disk(folder / "vda.raw")
         self.serial = folder / "serial"
         self.ticks, self.records = guest.Ticks(self.serial), guest.Ticks(self.serial, "disk")
