@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/id.h"
+#include "base/log.h"
 #include "daemon/settings_check.h"
 
 namespace segue {
@@ -74,6 +75,19 @@ Result<> lay_over(const Given& given, Settings& settings) {
     return {};
 }
 
+// What stands in the configuration and has no effect is a surprise otherwise.
+void tell_replaced(const Given& given, const Settings& file) {
+    const Settings defaults;
+    const auto tell = [&](const char* option, const char* key, bool replaced) {
+        if (replaced)
+            log_warning("daemon", "{} of the command line replaces {} of '{}'", option, key,
+                        given.config);
+    };
+    tell("--listen", "daemon.listen", !given.listen.empty() && file.listen != defaults.listen);
+    tell("--state", "daemon.state",
+         !given.state.empty() && file.state != defaults.state && file.state != given.state);
+}
+
 ParsedOptions stop(int code) {
     return {std::nullopt, code};
 }
@@ -99,6 +113,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
         return stop(1);
     }
     options.settings = std::move(*settings);
+    tell_replaced(given, options.settings);
     if (const auto laid = lay_over(given, options.settings); !laid) {
         std::fprintf(stderr, "segued: %s\n", laid.error().message.c_str());
         return stop(kUsageError);

@@ -28,7 +28,7 @@ enum class SpiceLibrary { segue, stock };
 
 struct Settings {
     // [daemon]
-    std::vector<net::Address> listen;
+    std::vector<net::Address> listen = {net::Address::of_unix("/run/segue/segue.sock")};
     std::string state = "/var/lib/segue";
     std::string hostname;                // empty: the kernel's name of this host
     std::string host_uuid;               // empty: one that is made once and kept in the state

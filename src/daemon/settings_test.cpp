@@ -77,6 +77,7 @@ TEST(Settings, ThePackagedFileShowsTheDefaults) {
     const auto packaged = read_settings(path, true);
     ASSERT_TRUE(packaged) << packaged.error().message;
     const Settings defaults;
+    EXPECT_EQ(packaged->listen, defaults.listen);
     EXPECT_EQ(packaged->state, defaults.state);
     EXPECT_EQ(packaged->migrate_ports, defaults.migrate_ports);
     EXPECT_EQ(packaged->spice_ports, defaults.spice_ports);

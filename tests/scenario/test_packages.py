@@ -31,7 +31,9 @@ def test_an_installed_prefix_runs(tmp_path):
     assert not (prefix / "lib" / LIBRARY).exists()
     # The unit names the program where it was configured to be.
     unit = (prefix / "lib" / "systemd" / "system" / "segued.service").read_text()
-    assert re.search(r"^ExecStart=/\S+/bin/segued ", unit, re.M)
+    # What it is started with must leave the configuration its say.
+    start = re.search(r"^ExecStart=/\S+/bin/segued(.*)$", unit, re.M).group(1)
+    assert re.fullmatch(r"( --config /\S+/etc/segue/segue.toml)?", start), start
     for path in ("etc/segue/segue.toml", "share/man/man1/segue.1", "share/man/man8/segued.8",
                  "share/man/man5/segue.toml.5", "share/bash-completion/completions/segue",
                  "share/zsh/site-functions/_segue",
@@ -72,7 +74,9 @@ id segue-qemu
 getent group segue
 segued --check-config
 mkdir /run/segue
-segued --listen unix:/run/segue/segue.sock --state /var/lib/segue --hostname packaged &
+mkdir -p /etc/segue/conf.d
+printf "[daemon]\\nhostname = \\042packaged\\042\\n" > /etc/segue/conf.d/host.toml
+eval "$(sed -n s/^ExecStart=//p /lib/systemd/system/segued.service)" &
 daemon=$!
 for again in $(seq 200); do test -S /run/segue/segue.sock && break; sleep 0.1; done
 segue doctor || true
