@@ -201,6 +201,7 @@ Result<> check_size(const Domain& model) {
 }
 
 Result<> check_allowed(const Services& services, const Domain& model) {
+    TRY(check_relied_upon(model));
     if (model.passthrough.empty() || services.settings.allow_passthrough) return {};
     return fail(ErrorCode::config_unsupported,
                 "domain '{}' has qemu:commandline, which this host does not allow: set [security] "

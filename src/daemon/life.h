@@ -23,7 +23,8 @@ void with_emulator(const Services& services, const Domain& domain, Answer<> answ
 Result<Domain> completed(const Services& services, Domain domain);
 Result<> check_size(const Domain& model);
 
-// Error config_unsupported for what the settings of this host forbid: qemu:commandline.
+// Error config_unsupported for what the settings of this host forbid (qemu:commandline), and for
+// what may not be left out (check_relied_upon).
 Result<> check_allowed(const Services& services, const Domain& model);
 
 // What runs, as another host may have it: its sockets are in a directory of this one.

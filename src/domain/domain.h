@@ -92,6 +92,11 @@ Result<Domain> parse_printed_domain(std::string_view text);
 // The same for XML that was read already (<domain> inside a cookie).
 Result<Domain> parse_domain(const XmlElement& root);
 
+// What is unknown is kept and told (`unused`), unless the guest's owner relies on it: without
+// launch security its memory is readable, without encryption its disk, and what it writes to a
+// transient disk stays. config_unsupported then.
+Result<> check_relied_upon(const Domain& domain);
+
 XmlElement format_domain(const Domain& domain, const FormatOptions& options);
 std::string print_domain(const Domain& domain, const FormatOptions& options);
 

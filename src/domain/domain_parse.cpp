@@ -360,4 +360,22 @@ Result<Domain> parse_domain(const XmlElement& root) {
     return domain;
 }
 
+Result<> check_relied_upon(const Domain& domain) {
+    const auto refuse = [](const std::string& what) {
+        return fail(ErrorCode::config_unsupported,
+                    "{} is not supported, and its owner relies on it: take it out", what);
+    };
+    if (domain.unknown.child("launchSecurity")) return refuse("<launchSecurity>");
+    for (const Disk& disk : domain.disks) {
+        const XmlElement* source = disk.unknown.child("source");
+        if (disk.unknown.child("encryption") || (source && source->child("encryption"))) {
+            return refuse(fmt::format("<encryption> of disk '{}'", disk.target));
+        }
+        if (disk.unknown.child("transient")) {
+            return refuse(fmt::format("<transient> of disk '{}'", disk.target));
+        }
+    }
+    return {};
+}
+
 }  // namespace segue

@@ -2,6 +2,7 @@
 // What is refused, what is kept, and what a migration may change.
 #include "domain/domain.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -125,6 +126,30 @@ TEST(Domain, WhatIsNotKnownIsKeptAndReported) {
     for (const char* kept : {"queues='4'", "<total_iops_sec>9</total_iops_sec>", "<shares>10<"})
         EXPECT_NE(stored.find(kept), std::string::npos) << stored;
     EXPECT_EQ(print_domain(*define(stored), {}), stored);
+}
+
+TEST(Domain, WhatItsOwnerReliesOnIsNotLeftOut) {
+    const auto complaint = [](const std::string& text) {
+        const auto domain = parse_domain(text);
+        EXPECT_TRUE(domain);
+        const auto checked = check_relied_upon(*domain);
+        EXPECT_TRUE(checked || checked.error().code == ErrorCode::config_unsupported);
+        return checked ? std::string() : checked.error().message;
+    };
+    const auto disk = [](const std::string& inside, const std::string& source = "") {
+        return with("<disk type='file'><source file='/a.img'>" + source +
+                    "</source><target dev='vda'/>" + inside + "</disk>");
+    };
+    EXPECT_EQ(complaint(disk("<iotune><total_iops_sec>9</total_iops_sec></iotune>")), "");
+    EXPECT_EQ(
+        complaint(disk("<transient/>")),
+        "<transient> of disk 'vda' is not supported, and its owner relies on it: take it out");
+    EXPECT_THAT(complaint(disk("<encryption format='luks'/>")),
+                testing::StartsWith("<encryption> of disk 'vda'"));
+    EXPECT_THAT(complaint(disk("", "<encryption format='luks'/>")),
+                testing::StartsWith("<encryption> of disk 'vda'"));
+    EXPECT_THAT(complaint(with("", "<launchSecurity type='sev'/>")),
+                testing::StartsWith("<launchSecurity>"));
 }
 
 // Found by the fuzzer: it was kept as a variable of its own, without a name.

@@ -42,6 +42,11 @@ bool has_feature(const Settings& settings, std::int32_t feature) {
     }
 }
 
+void log_unused(const Domain& model) {
+    for (const std::string& unused : model.unused)
+        log_warning("daemon", "domain '{}': kept, and not used: {}", model.name, unused);
+}
+
 Result<> check_understood(const Domain& model) {
     if (model.unused.empty()) return {};
     return fail(rpc::kXmlInvalidSchema,

@@ -40,6 +40,8 @@ Result<const Domain*> asked_for(const DomainObject& domain, std::uint32_t flags)
 // For who wants no definition of which a part would only be kept: error 92
 // (VIR_ERR_XML_INVALID_SCHEMA), which names that part.
 Result<> check_understood(const Domain& model);
+// What is kept and not used, to the log.
+void log_unused(const Domain& model);
 
 // Begins a short call of this kind on the domain, and ends it with this object: what is refused
 // beside a running job is refused at once, with the reason.

@@ -27,8 +27,7 @@ Result<Domain> readable(const Services& services, const std::string& xml) {
 }
 
 Result<remote::DomainReply> keep(const Services& services, Domain model) {
-    for (const std::string& unused : model.unused)
-        log_warning("daemon", "domain '{}': kept, and not used: {}", model.name, unused);
+    log_unused(model);
     const DomainPointer domain = TRY(services.domains.obtain(model.uuid, model.name));
     const bool new_one = !domain->persistent;
     auto before = std::exchange(domain->persistent, std::move(model));

@@ -94,6 +94,7 @@ void create_transient(Session& session, const Services& services, const remote::
             return answer(tl::unexpected(valid.error()));
         }
     }
+    log_unused(*model);
     const auto go_on = [&services, model = *model, flags = call.flags, answer,
                         client = session.shared_from_this()](Result<> asked) {
         if (!asked) return answer(tl::unexpected(asked.error()));
