@@ -92,7 +92,10 @@ std::vector<std::string> check_settings(const Settings& settings) {
     check_listen(settings, lines);
     check_ports(settings, lines);
     check_people(settings, lines);
-    if (!settings.metrics_socket.empty()) {
+    if (!settings.metrics_socket.empty() && settings.metrics_socket.front() != '/') {
+        lines.push_back(
+            fmt::format("metrics.socket '{}' is not an absolute path", settings.metrics_socket));
+    } else if (!settings.metrics_socket.empty()) {
         check_unix_path("metrics.socket", settings.metrics_socket, lines);
     }
     return lines;

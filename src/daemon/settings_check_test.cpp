@@ -31,6 +31,8 @@ TEST(SettingsCheck, EachContradictionIsOneLine) {
                             "loopback only; use tls:0.0.0.0:16509"));
     EXPECT_THAT(complaints("[daemon]\nlisten = [\"unix:/" + std::string(120, 'x') + "\"]\n"),
                 ElementsAre(HasSubstr("1 to 107 are possible")));
+    EXPECT_THAT(complaints("[metrics]\nsocket = \"here\"\n"),
+                ElementsAre("metrics.socket 'here' is not an absolute path"));
     EXPECT_THAT(
         complaints("[daemon]\nsocket_group = \"no-such-group\"\n"),
         ElementsAre("daemon.socket_group 'no-such-group' does not exist: create the group"));
