@@ -118,9 +118,7 @@ void learn_terminals(const DomainPointer& domain, Answer<> answer) {
         };
         learn(domain->incarnation->live.serials);
         learn(domain->incarnation->live.channels);
-        auto& consoles = domain->incarnation->live.consoles;
-        const auto& serials = domain->incarnation->live.serials;
-        if (!consoles.empty() && !serials.empty()) consoles[0].chardev = serials[0].chardev;
+        learn(domain->incarnation->live.consoles);
         answer({});
     });
 }
@@ -128,7 +126,8 @@ void learn_terminals(const DomainPointer& domain, Answer<> answer) {
 bool has_terminals(const Domain& model) {
     const auto is_pty = [](const auto& device) { return device.chardev.type == ChardevType::pty; };
     return std::any_of(model.serials.begin(), model.serials.end(), is_pty) ||
-           std::any_of(model.channels.begin(), model.channels.end(), is_pty);
+           std::any_of(model.channels.begin(), model.channels.end(), is_pty) ||
+           std::any_of(model.consoles.begin(), model.consoles.end(), is_pty);
 }
 
 void let_run(const Services& services, const DomainPointer& domain, Answer<> answer) {

@@ -117,6 +117,11 @@ Result<> check_one(const Serial& source, const Serial& target) {
     return check_device(source, target);
 }
 
+Result<> check_one(const Console& source, const Console& target) {
+    TRY(same("console type", source.target_type, target.target_type));
+    return check_device(source, target);
+}
+
 Result<> check_one(const Channel& source, const Channel& target) {
     TRY(same("channel name", source.name, target.name));
     return check_device(source, target);
@@ -227,6 +232,7 @@ Result<> check_abi(const Domain& source, const Domain& target) {
     TRY(check_all("video card", source.videos, target.videos));
     TRY(check_all("smartcard", source.smartcards, target.smartcards));
     TRY(check_all("serial port", source.serials, target.serials));
+    TRY(check_all("console", source.consoles, target.consoles));
     TRY(check_all("channel", source.channels, target.channels));
     TRY(check_all("hub device", source.hubs, target.hubs));
     TRY(check_all("redirected devices", source.redirected, target.redirected));

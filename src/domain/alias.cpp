@@ -68,8 +68,10 @@ void assign_aliases(Domain& domain) {
     number(domain.hubs, "hub");
     number(domain.rngs, "rng");
     if (domain.balloon && domain.balloon->present) name(*domain.balloon, "balloon0");
+    number(domain.consoles, "console");
     for (Console& console : domain.consoles) {
-        if (!domain.serials.empty()) console.alias = domain.serials.front().alias;
+        const bool is_view = !console.is_virtio() && !domain.serials.empty();
+        if (is_view) console.alias = domain.serials.front().alias;
     }
 }
 

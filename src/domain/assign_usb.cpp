@@ -90,6 +90,34 @@ class UsbBus {
 
 using Buses = std::map<std::uint32_t, UsbBus>;
 
+// (controller, port) of virtio-serial. Port 0 is a console's: QEMU gives it to the first one, and
+// libvirt keeps no account of it.
+using SerialPorts = std::set<std::pair<std::uint32_t, std::uint32_t>>;
+
+Result<> reserve_serial_port(SerialPorts& used, const Device& device, std::string_view what) {
+    const auto* address = std::get_if<VirtioSerialAddress>(&device.address);
+    if (device.has_address() && !address) {
+        return fail(ErrorCode::config_unsupported, "a {} needs an address of type 'virtio-serial'",
+                    what);
+    }
+    if (!address || address->port == 0) return {};
+    if (address->port >= kMaxSerialPorts ||
+        !used.emplace(address->controller, address->port).second) {
+        return fail(ErrorCode::xml_invalid,
+                    "virtio serial port {} on controller {} is already occupied, or above {}",
+                    address->port, address->controller, kMaxSerialPorts - 1);
+    }
+    return {};
+}
+
+// 0: none is free.
+std::uint32_t take_serial_port(SerialPorts& used, std::uint32_t controller) {
+    for (std::uint32_t port = 1; port < kMaxSerialPorts; ++port) {
+        if (used.emplace(controller, port).second) return port;
+    }
+    return 0;
+}
+
 // In libvirt's order: disks, smartcard readers, input devices, redirected devices.
 std::vector<Device*> usb_devices(Domain& domain) {
     std::vector<Device*> devices;
@@ -191,30 +219,23 @@ Result<> assign_drive_addresses(Domain& domain) {
 }
 
 Result<> assign_virtio_serial_addresses(Domain& domain) {
-    std::set<std::pair<std::uint32_t, std::uint32_t>> used;
-    for (const Channel& channel : domain.channels) {
-        const auto* address = std::get_if<VirtioSerialAddress>(&channel.address);
-        if (channel.has_address() && !address) {
-            return fail(ErrorCode::config_unsupported,
-                        "a channel needs an address of type 'virtio-serial'");
-        }
-        if (!address || address->port == 0) continue;
-        if (address->port >= kMaxSerialPorts ||
-            !used.emplace(address->controller, address->port).second) {
-            return fail(ErrorCode::xml_invalid,
-                        "virtio serial port {} on controller {} is already occupied, or above {}",
-                        address->port, address->controller, kMaxSerialPorts - 1);
-        }
+    SerialPorts used;
+    for (const Console& console : domain.consoles) {
+        if (console.is_virtio()) TRY(reserve_serial_port(used, console, "console"));
+    }
+    for (const Channel& channel : domain.channels)
+        TRY(reserve_serial_port(used, channel, "channel"));
+    // libvirt counts a port that it does not use for a console which asks for number 0.
+    for (const Console& console : domain.consoles) {
+        const auto* given = std::get_if<VirtioSerialAddress>(&console.address);
+        if (given && given->port == 0) take_serial_port(used, given->controller);
     }
     for (Channel& channel : domain.channels) {
         VirtioSerialAddress address;
         if (const auto* given = std::get_if<VirtioSerialAddress>(&channel.address)) {
             address = *given;
         }
-        // Port 0 is the console's.
-        for (std::uint32_t port = 1; address.port == 0 && port < kMaxSerialPorts; ++port) {
-            if (used.emplace(address.controller, port).second) address.port = port;
-        }
+        if (address.port == 0) address.port = take_serial_port(used, address.controller);
         if (address.port == 0) {
             return fail(ErrorCode::config_unsupported, "Unable to find a free virtio-serial port");
         }

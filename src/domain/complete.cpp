@@ -141,14 +141,15 @@ void add_input(Domain& domain, std::string_view type) {
 
 // A console of the "serial" kind and the first serial line are one thing seen twice.
 Result<> join_console_and_serial(Domain& domain) {
-    if (domain.serials.empty() && !domain.consoles.empty()) {
+    const bool has_view = !domain.consoles.empty() && !domain.consoles.front().is_virtio();
+    for (std::size_t index = 1; index < domain.consoles.size(); ++index) {
+        if (domain.consoles[index].is_virtio()) continue;
+        return fail(ErrorCode::config_unsupported, "Only the first console can be a serial port");
+    }
+    if (domain.serials.empty() && has_view) {
         Serial serial;
         serial.chardev = domain.consoles.front().chardev;
         domain.serials.push_back(std::move(serial));
-    }
-    if (domain.consoles.size() > 1) {
-        return fail(ErrorCode::config_unsupported,
-                    "more than one serial <console> is not supported");
     }
     std::set<std::uint32_t> used;
     for (const Serial& serial : domain.serials) {
@@ -167,7 +168,7 @@ Result<> join_console_and_serial(Domain& domain) {
         }
     }
     if (domain.serials.empty()) return {};
-    if (domain.consoles.empty()) domain.consoles.emplace_back();
+    if (!has_view) domain.consoles.emplace(domain.consoles.begin());
     Console& console = domain.consoles.front();
     console.chardev = domain.serials.front().chardev;
     console.port = domain.serials.front().port.value_or(0);
@@ -205,6 +206,11 @@ void add_controllers(Domain& domain) {
     }
     for (const Channel& channel : domain.channels) {
         const auto* address = std::get_if<VirtioSerialAddress>(&channel.address);
+        need_controller(domain, ControllerType::virtio_serial, address ? address->controller : 0);
+    }
+    for (const Console& console : domain.consoles) {
+        if (!console.is_virtio()) continue;
+        const auto* address = std::get_if<VirtioSerialAddress>(&console.address);
         need_controller(domain, ControllerType::virtio_serial, address ? address->controller : 0);
     }
     for (const Smartcard& smartcard : domain.smartcards) {

@@ -194,6 +194,8 @@ Result<> parse_devices(XmlCursor& from, Domain& domain) {
     TRY(parse_all(from, "smartcard", parse_smartcard, domain.smartcards));
     TRY(parse_all(from, "serial", parse_serial, domain.serials));
     TRY(parse_all(from, "console", parse_console, domain.consoles));
+    for (std::size_t index = 0; index < domain.consoles.size(); ++index)
+        domain.consoles[index].port = static_cast<std::uint32_t>(index);
     TRY(parse_all(from, "channel", parse_channel, domain.channels));
     TRY(parse_all(from, "input", parse_input, domain.inputs));
     TRY(parse_all(from, "graphics", parse_graphics, domain.graphics));

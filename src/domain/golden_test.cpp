@@ -108,7 +108,7 @@ TEST_P(Golden, AMigratableDefinitionMakesTheSameMachine) {
 INSTANTIATE_TEST_SUITE_P(Libvirt, Golden,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
                                          "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
-                                         "bridge", "cpu", "virtinst"),
+                                         "bridge", "cpu", "virtinst", "console", "consoles"),
                          [](const auto& value) { return std::string(value.param); });
 
 // The running domain: aliases, ports, paths and states that the daemon fills in.
@@ -137,8 +137,11 @@ TEST_P(GoldenLive, TheRunningDefinition) {
     for (Serial& serial : domain.serials) {
         if (serial.chardev.type == ChardevType::pty) serial.chardev.path = "/dev/pts/0";
     }
-    for (Console& console : domain.consoles)
-        console.chardev = domain.serials.front().chardev;
+    std::size_t terminals = 0;
+    for (Console& console : domain.consoles) {
+        if (console.chardev.type == ChardevType::pty)
+            console.chardev.path = fmt::format("/dev/pts/{}", terminals++);
+    }
     XmlElement ours = format_domain(domain, {.secure = true, .inactive = false});
     drop_runtime(ours);
     EXPECT_EQ(print_xml(ours), without_runtime(file(name + ".live.xml")));
@@ -147,7 +150,7 @@ TEST_P(GoldenLive, TheRunningDefinition) {
 INSTANTIATE_TEST_SUITE_P(Libvirt, GoldenLive,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
                                          "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
-                                         "bridge", "cpu", "virtinst"),
+                                         "bridge", "cpu", "virtinst", "console", "consoles"),
                          [](const auto& value) { return std::string(value.param); });
 
 }  // namespace

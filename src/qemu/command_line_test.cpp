@@ -105,7 +105,7 @@ TEST_P(GoldenCommandLine, IsStockLibvirts) {
 INSTANTIATE_TEST_SUITE_P(Libvirt, GoldenCommandLine,
                          testing::Values("minimal", "direct", "full", "vnc", "bochs", "hub",
                                          "cirrus", "q35", "q35bare", "q35ports", "scsi", "block",
-                                         "bridge", "cpu", "virtinst"),
+                                         "bridge", "cpu", "virtinst", "console", "consoles"),
                          [](const auto& value) { return std::string(value.param); });
 
 TEST(CommandLine, NothingSecretStandsOnIt) {

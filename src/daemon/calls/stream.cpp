@@ -23,11 +23,14 @@ namespace {
 Result<std::string> terminal_of(const DomainObject& domain, const std::string& alias) {
     TRY(domain.running_guest());
     const Domain& live = domain.incarnation->live;
-    for (const Serial& serial : live.serials) {
-        if (!alias.empty() && serial.alias != alias) continue;
-        if (serial.chardev.type == ChardevType::pty && !serial.chardev.path.empty()) {
-            return serial.chardev.path;
-        }
+    std::vector<std::pair<std::string, Chardev>> lines;
+    for (const Serial& serial : live.serials)
+        lines.emplace_back(serial.alias, serial.chardev);
+    for (const Console& console : live.consoles)
+        lines.emplace_back(console.alias, console.chardev);
+    for (const auto& [name, chardev] : lines) {
+        if (!alias.empty() && name != alias) continue;
+        if (chardev.type == ChardevType::pty && !chardev.path.empty()) return chardev.path;
         if (!alias.empty()) {
             return fail(ErrorCode::config_unsupported, "character device {} is not using a PTY",
                         alias);

@@ -213,9 +213,12 @@ Result<> StandbyProtection::start(const Json& arguments) {
                                   {"witness", arguments.text("witness")}});
     Domain model = live_;
     // What the primary wrote is continued.
-    for (Serial& serial : model.serials) {
-        if (serial.chardev.type == ChardevType::file) serial.chardev.append = true;
-    }
+    const auto go_on = [](auto& lines) {
+        for (auto& line : lines)
+            if (line.chardev.type == ChardevType::file) line.chardev.append = true;
+    };
+    go_on(model.serials);
+    go_on(model.consoles);
     CommandLine line = TRY(build_command_line(model, command_line_options()));
 
     const std::string& address = services_.peer_door.address();

@@ -144,12 +144,19 @@ Result<Console> parse_console(XmlCursor& from) {
     console.chardev = TRY(parse_chardev(from));
     from.ignore_attribute("tty");
     if (XmlCursor* target = from.child("target")) {
-        console.port = static_cast<std::uint32_t>(TRY(target->number("port", 3)).value_or(0));
+        target->ignore_attribute("port");
         console.target_type = target->attribute_or("type", "serial");
     }
-    if (console.target_type != "serial") {
+    if (console.target_type != "serial" && !console.is_virtio()) {
         return fail(ErrorCode::config_unsupported,
-                    "console target '{}' is not supported: use serial", console.target_type);
+                    "console target '{}' is not supported: use serial or virtio",
+                    console.target_type);
+    }
+    if (console.chardev.type == ChardevType::spicevmc) {
+        return fail(ErrorCode::config_unsupported, "spicevmc device type only supports virtio");
+    }
+    if (console.is_virtio() && console.chardev.type == ChardevType::unix_socket) {
+        TRY(check_path(from, console.chardev.path, true));
     }
     TRY(parse_device(from, console));
     return console;
@@ -188,9 +195,8 @@ XmlElement format_console(const Console& console, const FormatOptions& options) 
     out.name = "console";
     format_chardev(console.chardev, out, options);
     const bool live = !options.inactive && !options.migratable;
-    if (live && console.chardev.type == ChardevType::pty && !console.chardev.path.empty()) {
-        out.set("tty", console.chardev.path);
-    }
+    const bool is_pty = console.chardev.type == ChardevType::pty && !console.chardev.path.empty();
+    if (live && is_pty && console.port == 0) out.set("tty", console.chardev.path);
     out.add("target").set("type", console.target_type).set("port", console.port);
     format_device(console, out, options);
     return out;

@@ -27,11 +27,13 @@ struct Serial : Device {
     std::string target_model = "isa-serial";
 };
 
-// A view of a serial line: a console of its own kind (virtio) is not supported.
+// The first one may be a view of the first serial line; the others are devices on virtio-serial.
 struct Console : Device {
     Chardev chardev;
+    // Of a device: its place among the definition's consoles, whatever the definition says.
     std::uint32_t port = 0;
     std::string target_type = "serial";
+    bool is_virtio() const { return target_type == "virtio"; }
 };
 
 struct Channel : Device {

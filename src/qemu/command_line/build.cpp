@@ -20,6 +20,7 @@ Result<> add_devices(CommandLineBuilder& builder) {
     TRY(add_smartcards(builder));
     TRY(add_serials(builder));
     TRY(add_channels(builder));
+    TRY(add_consoles(builder));
     TRY(add_inputs(builder));
     add_audio(builder);
     TRY(add_graphics(builder));

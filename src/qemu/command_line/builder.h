@@ -63,6 +63,7 @@ Result<> add_interfaces(CommandLineBuilder& builder);
 Result<> add_smartcards(CommandLineBuilder& builder);
 Result<> add_serials(CommandLineBuilder& builder);
 Result<> add_channels(CommandLineBuilder& builder);
+Result<> add_consoles(CommandLineBuilder& builder);
 Result<> add_inputs(CommandLineBuilder& builder);
 void add_audio(CommandLineBuilder& builder);
 Result<> add_graphics(CommandLineBuilder& builder);

@@ -100,6 +100,23 @@ Result<> add_channels(CommandLineBuilder& builder) {
     return {};
 }
 
+Result<> add_consoles(CommandLineBuilder& builder) {
+    for (const Console& console : builder.domain().consoles) {
+        if (!console.is_virtio()) continue;
+        TRY(add_chardev(builder, console.chardev, "char" + console.alias, "", ""));
+        Json device = Json::object();
+        device.set("driver", "virtconsole");
+        // Without an address QEMU chooses, the same for the same command line.
+        if (const auto* address = std::get_if<VirtioSerialAddress>(&console.address)) {
+            device.set("bus", fmt::format("virtio-serial{}.{}", address->controller, address->bus));
+            device.set("nr", address->port);
+        }
+        device.set("chardev", "char" + console.alias).set("id", console.alias);
+        builder.add_device(device);
+    }
+    return {};
+}
+
 Result<> add_smartcards(CommandLineBuilder& builder) {
     for (const Smartcard& smartcard : builder.domain().smartcards) {
         const auto* address = std::get_if<CcidAddress>(&smartcard.address);
