@@ -2,6 +2,7 @@
 #include "daemon/domain_events.h"
 
 #include "base/log.h"
+#include "daemon/domain_list.h"
 #include "daemon/job_statistics.h"
 #include "rpc/event.schema.h"
 
@@ -27,11 +28,12 @@ rpc::event::GraphicsAddress address_of(const Json& end) {
 }  // namespace
 
 void set_status(const Services& services, DomainObject& domain, const DomainStatus& status) {
+    if (domain.incarnation) domain.incarnation->status_before.reset();
     if (domain.status == status) return;
     domain.status = status;
     domain.status_since_ms = services.wall_ms();
-    log_info("daemon", "domain '{}' is {} ({})", domain.name, name_of(status.state),
-             reason_of(status));
+    services.domains.note_status(domain);
+    log_info("daemon", "domain '{}' is {}", domain.name, text_of(status));
 }
 
 void publish(const Services& services, const DomainObject& domain, const Lifecycle& what) {

@@ -129,10 +129,22 @@ Result<> DomainList::save(const DomainObject& domain) {
     return store_.commit({record});
 }
 
+void DomainList::note_status(const DomainObject& domain) {
+    const storage::StatusRecord record{
+        .domain = domain.uuid,
+        .incarnation = domain.incarnation ? domain.incarnation->key : "",
+        .status = text_of(domain.status)};
+    if (const auto noted = store_.note({record}); !noted) {
+        log_warning("daemon", "domain '{}': {}", domain.name, noted.error().message);
+    }
+}
+
 void DomainList::forget_if_nothing_is_left(const DomainObject& domain) {
     if (domain.is_active() || domain.is_persistent() || is_blocked(domain.uuid)) return;
     if (domain.source || domain.destination || domain.primary || domain.standby) return;
-    if (const auto erased = store_.commit({storage::EraseDomain{domain.uuid}}); !erased) {
+    const auto erased =
+        store_.commit({storage::EraseDomain{domain.uuid}, storage::EraseStatus{domain.uuid}});
+    if (!erased) {
         log_error("daemon", "domain '{}': {}", domain.name, erased.error().message);
     }
     by_uuid_.erase(domain.uuid);

@@ -43,6 +43,8 @@ class DomainList {
 
     // Writes down what must survive: definition, and what runs. Durable when it returns.
     Result<> save(const DomainObject& domain);
+    // Notes what it does, for the daemon after us. Only a log line where that fails.
+    void note_status(const DomainObject& domain);
     // Forgets a domain that neither runs nor is defined, here and in the store; keeps every other.
     void forget_if_nothing_is_left(const DomainObject& domain);
 

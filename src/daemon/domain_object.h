@@ -57,6 +57,8 @@ struct Incarnation {
     // QEMU has been told to quit, and nobody forces it: when it ends, it was destroyed.
     bool told_to_quit = false;
     bool reboot_wanted = false;  // a shutdown by the guest that is to start it anew
+    // What the daemon before us knew of it, until its QEMU has said what it does.
+    std::optional<DomainStatus> status_before;
 
     Incarnation();
     ~Incarnation();

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace segue {
@@ -14,6 +16,7 @@ enum class DomainState : std::int32_t {
     shutdown = 4,  // on its way
     shut_off = 5,
     crashed = 6,
+    pm_suspended = 7,  // by the guest itself: ACPI S3
 };
 
 // The reasons of each state have numbers of their own.
@@ -23,6 +26,7 @@ enum class RunningReason : std::int32_t {
     migrated = 2,
     unpaused = 5,
     migration_cancelled = 6,
+    wakeup = 8,  // from S3
 };
 enum class PausedReason : std::int32_t {
     unknown = 0,
@@ -56,6 +60,12 @@ struct DomainStatus {
     DomainStatus(ShutOffReason why)
         : state(DomainState::shut_off), reason(static_cast<std::int32_t>(why)) {}
 
+    static DomainStatus suspended_by_guest() {
+        DomainStatus status;
+        status.state = DomainState::pm_suspended;
+        return status;
+    }
+
     bool is(DomainState wanted) const { return state == wanted; }
     friend bool operator==(const DomainStatus&, const DomainStatus&) = default;
 };
@@ -63,6 +73,14 @@ struct DomainStatus {
 // "running (migrated)": for logs, and for `segue`.
 std::string_view name_of(DomainState state);
 std::string_view reason_of(const DomainStatus& status);
+// Both, as the store keeps them, and read again; nothing where the text is none of ours.
+std::string text_of(const DomainStatus& status);
+std::optional<DomainStatus> status_named(std::string_view text);
+
+// What a QEMU that is taken up again does: `said` by query-status, `known` of it before. QEMU knows
+// whether the guest runs, and of some stops why; nothing where it says what a domain has no word
+// for.
+std::optional<DomainStatus> merged_status(std::string_view said, const DomainStatus& known);
 
 // virDomainEventType and its details, as one value.
 struct Lifecycle {
@@ -76,6 +94,7 @@ inline constexpr Lifecycle kUpdated{0, 1, "definition changed"};
 inline constexpr Lifecycle kUndefined{1, 0, "undefined"};
 inline constexpr Lifecycle kBooted{2, 0, "started"};
 inline constexpr Lifecycle kArrived{2, 1, "arrived by migration"};
+inline constexpr Lifecycle kWokeUp{2, 4, "woke up"};
 inline constexpr Lifecycle kPaused{3, 0, "paused"};
 inline constexpr Lifecycle kPausedForMigration{3, 1, "paused for migration"};
 inline constexpr Lifecycle kPausedByIoError{3, 2, "paused by an I/O error"};
@@ -89,6 +108,7 @@ inline constexpr Lifecycle kMigrated{5, 3, "migrated away"};
 inline constexpr Lifecycle kFailed{5, 5, "failed"};
 inline constexpr Lifecycle kGuestShutdown{6, 1, "shutting down by the guest"};
 inline constexpr Lifecycle kHostShutdown{6, 2, "shutting down by the host"};
+inline constexpr Lifecycle kSuspendedByGuest{7, 0, "suspended by the guest"};
 inline constexpr Lifecycle kPanicked{8, 0, "panicked"};
 }  // namespace lifecycle
 

@@ -52,7 +52,8 @@ void part_from_guest(const Services& services, DomainObject& domain, bool viewer
 void when_gone(DomainObject& domain, std::function<void()> callback);
 
 // After a restart of the daemon: takes over the QEMU of this incarnation if it still runs (the
-// domain is active then, at once), else notes that it is gone. `adopted` comes once, when the state
+// domain is active then, at once), else notes that it is gone. The domain's status is what it did
+// when that was last noted. `adopted` comes once, when the state
 // of the guest is known.
 void adopt_guest(const Services& services, const DomainPointer& domain, Domain live,
                  const std::string& key, Answer<> adopted);

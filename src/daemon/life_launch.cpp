@@ -22,20 +22,6 @@ namespace {
 
 constexpr const char* kLibraryPath = "LD_LIBRARY_PATH";
 
-// What query-status says, as a domain's status.
-DomainStatus status_of(std::string_view said, const DomainStatus& otherwise) {
-    if (said == "running") return RunningReason::unknown;
-    if (said == "io-error") return PausedReason::io_error;
-    if (said == "guest-panicked") return PausedReason::crashed;
-    if (said == "watchdog") return PausedReason::watchdog;
-    if (said == "shutdown") return PausedReason::shutting_down;
-    if (said == "inmigrate" || said == "postmigrate" || said == "finish-migrate") {
-        return PausedReason::migration;
-    }
-    if (said == "paused" || said == "prelaunch") return PausedReason::user;
-    return otherwise;
-}
-
 void learn_state(const Services& services, const DomainPointer& domain, Answer<> adopted) {
     Guest* guest = domain->incarnation->guest.get();
     guest->execute("query-spice", {}, [guest](Result<Json> reply) {
@@ -43,7 +29,9 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
     });
     guest->execute("query-status", {}, [&services, domain, adopted](Result<Json> reply) {
         if (reply && domain->incarnation) {
-            set_status(services, *domain, status_of(reply->text("status"), domain->status));
+            const DomainStatus known = domain->incarnation->status_before.value_or(domain->status);
+            set_status(services, *domain,
+                       merged_status(reply->text("status"), known).value_or(domain->status));
             const bool runs = domain->status.is(DomainState::running);
             if (runs && domain->source) domain->source->hold_guest();
         }
@@ -113,6 +101,7 @@ void adopt_guest(const Services& services, const DomainPointer& domain, Domain l
     domain->incarnation->live = std::move(live);
     auto process =
         process_of(domain->incarnation->directory).and_then([&](const ProcessIdentity& identity) {
+    domain->incarnation->status_before = domain->status;
             return QemuProcess::adopt(services.loop, identity);
         });
     if (!process) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -72,12 +73,46 @@ void block(const Services& services, const Uuid& uuid, const std::string& name,
 
 // Everything of the record is read before anything is made of it.
 Result<> recover_domain(const Services& services, const storage::DomainRecord& record,
-                        const RecoveryPointer& recovery) {
+                        const DomainStatus& status, const RecoveryPointer& recovery) {
     std::optional<Domain> persistent;
     if (!record.definition.empty()) persistent = TRY(parse_printed_domain(record.definition));
     if (record.live.empty()) {
         const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
         domain->autostart = record.autostart;
+using Statuses = std::map<Uuid, storage::StatusRecord>;
+
+// What was noted of the domain as this record has it. One that was started or ended since, by a
+// daemon that died in between, is not what the note is about.
+DomainStatus noted_status(const Statuses& statuses, const storage::DomainRecord& record) {
+    const auto noted = statuses.find(record.uuid);
+    const bool active = !record.live.empty();
+    DomainStatus otherwise =
+        active ? DomainStatus(PausedReason::unknown) : DomainStatus(ShutOffReason::unknown);
+    if (noted == statuses.end() || noted->second.incarnation != record.incarnation) {
+        return otherwise;
+    }
+    const DomainStatus status = status_named(noted->second.status).value_or(otherwise);
+    return status.is(DomainState::shut_off) == active ? otherwise : status;
+}
+
+// By domain. Those of domains that were never saved, or were forgotten, are erased.
+Result<Statuses> read_statuses(const Services& services,
+                               const std::vector<storage::DomainRecord>& domains) {
+    std::set<Uuid> known;
+    for (const storage::DomainRecord& record : domains)
+        known.insert(record.uuid);
+    Statuses statuses;
+    for (storage::StatusRecord& row : TRY(services.store.statuses())) {
+        if (known.count(row.domain) != 0) {
+            statuses.emplace(row.domain, std::move(row));
+        } else if (const auto erased = services.store.note({storage::EraseStatus{row.domain}});
+                   !erased) {
+            log_warning("daemon", "{}", erased.error().message);
+        }
+    }
+    return statuses;
+}
+
         domain->persistent = std::move(persistent);
         return {};
     }
@@ -87,6 +122,7 @@ Result<> recover_domain(const Services& services, const storage::DomainRecord& r
     if (const auto id = root.attribute("id")) live.id = std::atoi(std::string(*id).c_str());
     const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
     domain->autostart = record.autostart;
+        domain->status = status;
     domain->persistent = std::move(persistent);
     if (live.id) services.domains.note_id(*live.id);
     // A definition's aliases are not its own to say, and the QEMU that runs has them.
@@ -100,6 +136,7 @@ Result<> recover_domain(const Services& services, const storage::DomainRecord& r
 
 void resume_source(const Services& services, const DomainPointer& domain,
                    const migrate::Record& record, const RecoveryPointer& recovery) {
+    domain->status = status;
     const bool alive = domain->incarnation && domain->incarnation->key == record.incarnation;
     const auto started =
         domain->jobs.start(migrate::AsyncKind::migration_out, "restart", services.loop.now());
@@ -215,7 +252,11 @@ void recover(const Services& services, Answer<> done) {
     std::set<std::string> known;
     for (const storage::DomainRecord& record : *domains) {
         known.insert(record.incarnation);
-        if (const auto taken = recover_domain(services, record, recovery); !taken) {
+    const auto statuses = read_statuses(services, *domains);
+    if (!statuses) return done(tl::unexpected(statuses.error()));
+        const auto taken =
+            recover_domain(services, record, noted_status(*statuses, record), recovery);
+        if (!taken) {
             block(services, record.uuid, record.name, "domains", taken.error());
         }
     }

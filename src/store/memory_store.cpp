@@ -21,16 +21,16 @@ void MemoryStore::Tables::apply(const Batch& batch) {
             domains[domain->uuid] = *domain;
         } else if (const auto* migration = std::get_if<MigrationRecord>(&change)) {
             migrations[{migration->id, migration->role}] = *migration;
-        } else if (const auto* job = std::get_if<JobRecord>(&change)) {
-            jobs[job->domain] = *job;
+        } else if (const auto* status = std::get_if<StatusRecord>(&change)) {
+            statuses[status->domain] = *status;
         } else if (const auto* protection = std::get_if<ProtectionRecord>(&change)) {
             protections[protection->domain] = *protection;
         } else if (const auto* no_domain = std::get_if<EraseDomain>(&change)) {
             domains.erase(no_domain->uuid);
         } else if (const auto* no_migration = std::get_if<EraseMigration>(&change)) {
             migrations.erase({no_migration->id, no_migration->role});
-        } else if (const auto* no_job = std::get_if<EraseJob>(&change)) {
-            jobs.erase(no_job->domain);
+        } else if (const auto* no_status = std::get_if<EraseStatus>(&change)) {
+            statuses.erase(no_status->domain);
         } else if (const auto* no_protection = std::get_if<EraseProtection>(&change)) {
             protections.erase(no_protection->domain);
         }
@@ -66,8 +66,8 @@ Result<std::vector<DomainRecord>> MemoryStore::domains() {
 Result<std::vector<MigrationRecord>> MemoryStore::migrations() {
     return values_of(visible_.migrations);
 }
-Result<std::vector<JobRecord>> MemoryStore::jobs() {
-    return values_of(visible_.jobs);
+Result<std::vector<StatusRecord>> MemoryStore::statuses() {
+    return values_of(visible_.statuses);
 }
 Result<std::vector<ProtectionRecord>> MemoryStore::protections() {
     return values_of(visible_.protections);

@@ -14,9 +14,10 @@ class MemoryStore final : public Store {
   public:
     Result<> write(const Batch& batch) override;
     Result<> sync() override;
+    Result<> note(const Batch& batch) override { return write(batch); }
     Result<std::vector<DomainRecord>> domains() override;
     Result<std::vector<MigrationRecord>> migrations() override;
-    Result<std::vector<JobRecord>> jobs() override;
+    Result<std::vector<StatusRecord>> statuses() override;
     Result<std::vector<ProtectionRecord>> protections() override;
 
     // The host crashes. Of the batches that were not synced, the first `surviving` are found again.
@@ -29,7 +30,7 @@ class MemoryStore final : public Store {
     struct Tables {
         std::map<Uuid, DomainRecord> domains;
         std::map<std::pair<Uuid, std::string>, MigrationRecord> migrations;
-        std::map<Uuid, JobRecord> jobs;
+        std::map<Uuid, StatusRecord> statuses;
         std::map<Uuid, ProtectionRecord> protections;
         void apply(const Batch& batch);
     };

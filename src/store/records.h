@@ -46,15 +46,13 @@ struct MigrationRecord {
     friend bool operator==(const MigrationRecord&, const MigrationRecord&) = default;
 };
 
-// The asynchronous job of a domain.
-struct JobRecord {
+// What a domain did last, and why: of its QEMU with this key, or since none runs.
+struct StatusRecord {
     Uuid domain;
-    std::string kind;
-    std::string phase;
-    std::string api;
-    std::int64_t started_ms = 0;  // wall clock, ms since the epoch
+    std::string incarnation;  // empty: not running
+    std::string status;
 
-    friend bool operator==(const JobRecord&, const JobRecord&) = default;
+    friend bool operator==(const StatusRecord&, const StatusRecord&) = default;
 };
 
 struct ProtectionRecord {
@@ -78,8 +76,8 @@ inline constexpr const char* table_of(const DomainRecord*) {
 inline constexpr const char* table_of(const MigrationRecord*) {
     return "migrations";
 }
-inline constexpr const char* table_of(const JobRecord*) {
-    return "jobs";
+inline constexpr const char* table_of(const StatusRecord*) {
+    return "statuses";
 }
 inline constexpr const char* table_of(const ProtectionRecord*) {
     return "protections";
@@ -92,7 +90,7 @@ inline constexpr int keys_of(const DomainRecord*) {
 inline constexpr int keys_of(const MigrationRecord*) {
     return 2;
 }
-inline constexpr int keys_of(const JobRecord*) {
+inline constexpr int keys_of(const StatusRecord*) {
     return 1;
 }
 inline constexpr int keys_of(const ProtectionRecord*) {
@@ -129,12 +127,10 @@ void each_column(Record& record, Visitor&& visit) {
         visit("changed_ms", record.changed_ms);
         visit("flags", record.flags);
         visit("definition", record.definition);
-    } else if constexpr (std::is_same_v<Plain, JobRecord>) {
+    } else if constexpr (std::is_same_v<Plain, StatusRecord>) {
         visit("domain", record.domain);
-        visit("kind", record.kind);
-        visit("phase", record.phase);
-        visit("api", record.api);
-        visit("started_ms", record.started_ms);
+        visit("incarnation", record.incarnation);
+        visit("status", record.status);
     } else {
         visit("domain", record.domain);
         visit("role", record.role);

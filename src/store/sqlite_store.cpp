@@ -32,6 +32,11 @@ constexpr const char* kSteps[] = {
          peer TEXT NOT NULL, settings TEXT NOT NULL) STRICT, WITHOUT ROWID;)",
     "ALTER TABLE migrations ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE migrations ADD COLUMN definition TEXT NOT NULL DEFAULT '';",
+    // Never written: a job that a migration needs again is in that migration's record.
+    "DROP TABLE jobs;",
+    R"(CREATE TABLE statuses (
+         domain TEXT PRIMARY KEY, incarnation TEXT NOT NULL, status TEXT NOT NULL)
+         STRICT, WITHOUT ROWID;)",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);
 
@@ -80,10 +85,17 @@ class SqliteStore final : public Store {
     }
     // synchronous = FULL: a COMMIT returns when the log is on the disk.
     Result<> sync() override { return {}; }
+    // The log is synced with whatever is committed next.
+    Result<> note(const Batch& batch) override {
+        TRY(database_.execute("PRAGMA synchronous = NORMAL"));
+        auto done = write(batch);
+        if (auto again = database_.execute("PRAGMA synchronous = FULL"); !again) return again;
+        return done;
+    }
 
     Result<std::vector<DomainRecord>> domains() override { return all<DomainRecord>(); }
     Result<std::vector<MigrationRecord>> migrations() override { return all<MigrationRecord>(); }
-    Result<std::vector<JobRecord>> jobs() override { return all<JobRecord>(); }
+    Result<std::vector<StatusRecord>> statuses() override { return all<StatusRecord>(); }
     Result<std::vector<ProtectionRecord>> protections() override { return all<ProtectionRecord>(); }
 
   private:
@@ -99,7 +111,7 @@ class SqliteStore final : public Store {
     Result<> write_one(const EraseMigration& key) {
         return erase<MigrationRecord>(key.id, std::string_view(key.role));
     }
-    Result<> write_one(const EraseJob& key) { return erase<JobRecord>(key.domain); }
+    Result<> write_one(const EraseStatus& key) { return erase<StatusRecord>(key.domain); }
     Result<> write_one(const EraseProtection& key) { return erase<ProtectionRecord>(key.domain); }
 
     template <class Record>

@@ -21,7 +21,7 @@ struct EraseMigration {
     Uuid id;
     std::string role;
 };
-struct EraseJob {
+struct EraseStatus {
     Uuid domain;
 };
 struct EraseProtection {
@@ -29,8 +29,8 @@ struct EraseProtection {
 };
 
 // A record is written over the one with the same key.
-using Change = std::variant<DomainRecord, MigrationRecord, JobRecord, ProtectionRecord, EraseDomain,
-                            EraseMigration, EraseJob, EraseProtection>;
+using Change = std::variant<DomainRecord, MigrationRecord, StatusRecord, ProtectionRecord,
+                            EraseDomain, EraseMigration, EraseStatus, EraseProtection>;
 // Becomes durable as a whole or not at all, in order.
 using Batch = std::vector<Change>;
 
@@ -42,6 +42,9 @@ class Store {
     // error nothing of the batch is there. Errors: ErrorCode::operation_failed, with the remedy.
     virtual Result<> write(const Batch& batch) = 0;
     virtual Result<> sync() = 0;
+    // As write(), for what only a restart of the daemon on a host that lives needs: it outlives the
+    // daemon, and no disk is waited for.
+    virtual Result<> note(const Batch& batch) = 0;
     Result<> commit(const Batch& batch) {
         if (auto written = write(batch); !written) return written;
         return sync();
@@ -50,7 +53,7 @@ class Store {
     // In the order of their keys.
     virtual Result<std::vector<DomainRecord>> domains() = 0;
     virtual Result<std::vector<MigrationRecord>> migrations() = 0;
-    virtual Result<std::vector<JobRecord>> jobs() = 0;
+    virtual Result<std::vector<StatusRecord>> statuses() = 0;
     virtual Result<std::vector<ProtectionRecord>> protections() = 0;
 };
 

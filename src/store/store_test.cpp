@@ -82,22 +82,22 @@ class Contract : public testing::TestWithParam<Backend> {
 TEST_P(Contract, IsEmptyAtFirst) {
     EXPECT_TRUE(store_->domains()->empty());
     EXPECT_TRUE(store_->migrations()->empty());
-    EXPECT_TRUE(store_->jobs()->empty());
+    EXPECT_TRUE(store_->statuses()->empty());
     EXPECT_TRUE(store_->protections()->empty());
 }
 
 TEST_P(Contract, FindsEverythingAgain) {
-    const JobRecord job{numbered(3), "migration out", "perform3", "DomainMigratePerform3", 17};
+    const StatusRecord status{numbered(3), "incarnation-1", "paused (user)"};
     const ProtectionRecord protection{numbered(4),           "primary",
                                       "protected",           1LL << 40,
                                       "qemu+tls://b/system", "{\"interval_ms\":100}"};
     ASSERT_TRUE(store_->commit({domain(2), domain(1), migration(1, "source"),
-                                migration(1, "destination"), job, protection}));
+                                migration(1, "destination"), status, protection}));
     reopen();
     EXPECT_EQ(*store_->domains(), (std::vector{domain(1), domain(2)}));
     EXPECT_EQ(*store_->migrations(),
               (std::vector{migration(1, "destination"), migration(1, "source")}));
-    EXPECT_EQ(*store_->jobs(), std::vector{job});
+    EXPECT_EQ(*store_->statuses(), std::vector{status});
     EXPECT_EQ(*store_->protections(), std::vector{protection});
 }
 
@@ -113,15 +113,15 @@ TEST_P(Contract, WritesOverTheSameKey) {
 
 TEST_P(Contract, ErasesByKey) {
     ASSERT_TRUE(store_->commit({domain(1), domain(2), migration(1, "source"),
-                                migration(1, "destination"), JobRecord{numbered(1), "", "", "", 0},
+                                migration(1, "destination"), StatusRecord{numbered(1), "", ""},
                                 ProtectionRecord{numbered(1), "", "", 0, "", ""}}));
     ASSERT_TRUE(store_->commit({EraseDomain{numbered(1)}, EraseMigration{numbered(1), "source"},
-                                EraseJob{numbered(1)}, EraseProtection{numbered(1)},
+                                EraseStatus{numbered(1)}, EraseProtection{numbered(1)},
                                 EraseDomain{numbered(77)}}));
     reopen();
     EXPECT_EQ(*store_->domains(), std::vector{domain(2)});
     EXPECT_EQ(*store_->migrations(), std::vector{migration(1, "destination")});
-    EXPECT_TRUE(store_->jobs()->empty());
+    EXPECT_TRUE(store_->statuses()->empty());
     EXPECT_TRUE(store_->protections()->empty());
 }
 
@@ -129,6 +129,16 @@ TEST_P(Contract, KeepsTheOrderWithinABatch) {
     ASSERT_TRUE(store_->commit({domain(1), EraseDomain{numbered(1)}}));
     EXPECT_TRUE(store_->domains()->empty());
     ASSERT_TRUE(store_->commit({EraseDomain{numbered(1)}, domain(1)}));
+    EXPECT_EQ(store_->domains()->size(), 1u);
+}
+
+TEST_P(Contract, KeepsWhatIsNotedInOrderWithTheRest) {
+    ASSERT_TRUE(store_->note({StatusRecord{numbered(1), "a", "running (booted)"}}));
+    ASSERT_TRUE(store_->note({StatusRecord{numbered(1), "a", "paused (user)"}}));
+    EXPECT_EQ(store_->statuses()->front().status, "paused (user)");
+    ASSERT_TRUE(store_->commit({domain(1)}));
+    reopen();
+    EXPECT_EQ(store_->statuses()->front().status, "paused (user)");
     EXPECT_EQ(store_->domains()->size(), 1u);
 }
 
@@ -202,6 +212,9 @@ TEST(SqliteStore, BringsAFileOfAnEarlierReleaseForward) {
     // What version 1 had, with one row of its own.
     const char* const back =
         "ALTER TABLE migrations DROP COLUMN flags; ALTER TABLE migrations DROP COLUMN definition;"
+        "DROP TABLE statuses;"
+        "CREATE TABLE jobs (domain TEXT PRIMARY KEY, kind TEXT NOT NULL, phase TEXT NOT NULL,"
+        "api TEXT NOT NULL, started_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
         "PRAGMA user_version = 1;"
         "INSERT INTO migrations VALUES ('00000000-0000-4000-8000-000000000001', 'source', 3,"
         "'00000000-0000-4000-8000-000000000002', 'vm', 'key', 'perform3', 'given', 0, 1, 1, 0,"
@@ -217,6 +230,8 @@ TEST(SqliteStore, BringsAFileOfAnEarlierReleaseForward) {
     EXPECT_EQ(rows->front().peer_host, "hostb");
     EXPECT_EQ(rows->front().flags, 0);
     EXPECT_EQ(rows->front().definition, "");
+    ASSERT_TRUE((*store)->note({StatusRecord{numbered(1), "key", "running (booted)"}}));
+    EXPECT_EQ((*store)->statuses()->size(), 1u);
 }
 
 TEST(SqliteStore, HasStrictTablesAndAVersion) {
@@ -234,10 +249,11 @@ TEST(SqliteStore, HasStrictTablesAndAVersion) {
     EXPECT_EQ(strict, 4);
     int version = 0;
     sqlite3_exec(raw, "PRAGMA user_version", count, &version, nullptr);
-    EXPECT_EQ(version, 3);
-    EXPECT_NE(sqlite3_exec(raw, "REPLACE INTO jobs VALUES ('a', 'b', 'c', 'd', 'not a number')",
-                           nullptr, nullptr, nullptr),
-              SQLITE_OK);
+    EXPECT_EQ(version, 5);
+    EXPECT_NE(
+        sqlite3_exec(raw, "REPLACE INTO domains VALUES ('a', 'b', 'c', 'd', 'e', 'not a number')",
+                     nullptr, nullptr, nullptr),
+        SQLITE_OK);
     sqlite3_close(raw);
 }
 

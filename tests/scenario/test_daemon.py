@@ -193,6 +193,7 @@ def test_guests_of_an_earlier_release_are_adopted(tmp_path):
         with sqlite3.connect(host.state / "segue.db") as store:
             store.executescript("ALTER TABLE migrations DROP COLUMN flags;"
                                 "ALTER TABLE migrations DROP COLUMN definition;"
+                                "DROP TABLE statuses; CREATE TABLE jobs (domain TEXT) STRICT;"
                                 "PRAGMA user_version = 1")
         store.close()
         host.start()

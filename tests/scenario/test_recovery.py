@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+import guest
 from hosts import Hosts, wait_until
 from machines import Machine
 
@@ -140,3 +141,66 @@ def test_no_monitor_command_lets_an_incoming_guest_run(tmp_path):
         wait_until(lambda: not two.qemus(), 60, "the destination gives up")
         machine.ticks.wait(machine.ticks.last() + 3)
         assert one.state_of("m") == "running" and machine.ticks.gaps() == []
+
+
+def reason_of(host):
+    return host.virsh("domstate", "--reason", "m").strip()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_domain_keeps_the_reason_of_its_state(tmp_path, how):
+    """As libvirt's status file has it, also of a domain that does not run."""
+    machine = Machine(tmp_path, name="m", tick_ms=20)
+
+    def keeps(host, reason):
+        assert reason_of(host) == reason
+        host.stop(how)
+        host.start()
+        assert reason_of(host) == reason
+
+    with Hosts(2) as (one, two):
+        one.virsh("define", machine.path)
+        one.virsh("start", "m")
+        machine.ticks.wait(3)
+        keeps(one, "running (booted)")
+        one.virsh("suspend", "m")
+        keeps(one, "paused (user)")
+        one.virsh("resume", "m")
+        keeps(one, "running (unpaused)")
+        one.virsh("migrate", "--live", "--unsafe", "m", two.uri)
+        keeps(two, "running (migrated)")
+        keeps(one, "shut off (migrated)")
+        two.virsh("migrate", "--live", "--unsafe", "m", one.uri)
+        one.virsh("destroy", "m")
+        keeps(one, "shut off (destroyed)")
+        one.virsh("start", "m")
+        (pid, _), = one.qemus()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: reason_of(one) == "shut off (crashed)", 60, "its end is heard")
+        keeps(one, "shut off (crashed)")
+        # Nothing is kept of a domain that is none of this host's any more.
+        assert two.stop() == 0
+        with sqlite3.connect(two.state / "segue.db") as store:
+            assert store.execute("SELECT count(*) FROM statuses").fetchone() == (0,)
+        store.close()
+
+
+@pytest.mark.full
+def test_what_qemu_says_counts(tmp_path):
+    """Of a guest that somebody stopped, or let go on, while no daemon was there to hear it."""
+    machine = Machine(tmp_path, name="m", tick_ms=20)
+    with Hosts(1) as (host,):
+        host.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        place, = (host.state / "domains").glob("*/monitor.sock")
+        for command, reason in (("stop", "paused (user)"), ("cont", "running (unpaused)"),
+                                ("query-status", "running (unpaused)")):
+            assert host.stop() == 0
+            monitor = guest.Qmp(place)
+            monitor(command)
+            monitor.close()
+            host.start()
+            assert reason_of(host) == reason
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []
