@@ -15,7 +15,8 @@ namespace {
 
 // virDomainEventID.
 constexpr std::int32_t kRtcChange = 2, kWatchdog = 3, kIoError = 4, kIoErrorReason = 6,
-                       kTrayChange = 10, kBalloonChange = 13, kAgentLifecycle = 18;
+                       kTrayChange = 10, kPmWakeup = 11, kPmSuspend = 12, kBalloonChange = 13,
+                       kPmSuspendDisk = 14, kAgentLifecycle = 18;
 
 // Both tools name an action by its place: virDomainEventIOErrorAction,
 // virDomainEventWatchdogAction.
@@ -98,6 +99,18 @@ void publish_device_event(const Services& services, DomainObject& domain, const 
     if (event.name == "DEVICE_TRAY_MOVED") return tray(services, domain, said);
     if (event.name == "BALLOON_CHANGE") return balloon(services, domain, said);
     if (event.name == "VSERPORT_CHANGE") return port(services, domain, said);
+    if (event.name == "SUSPEND") {
+        services.events.publish<rpc::event::DomainEventPmSuspend>(
+            kPmSuspend, {.callback = 0, .reason = 0, .domain = domain.ref()});
+    }
+    if (event.name == "SUSPEND_DISK") {
+        services.events.publish<rpc::event::DomainEventPmSuspendDisk>(
+            kPmSuspendDisk, {.callback = 0, .reason = 0, .domain = domain.ref()});
+    }
+    if (event.name == "WAKEUP") {
+        services.events.publish<rpc::event::DomainEventPmWakeup>(
+            kPmWakeup, {.callback = 0, .reason = 0, .domain = domain.ref()});
+    }
     if (event.name == "RTC_CHANGE") {
         services.events.publish<rpc::event::DomainEventRtcChange>(
             kRtcChange, {.callback = 0, .domain = domain.ref(), .offset_s = said.i64("offset")});

@@ -40,22 +40,6 @@ void on_resume(const Services& services, DomainObject& domain) {
     publish(services, domain, lifecycle::kUnpaused);
 }
 
-// The guest switched itself off, or asked for a reset that is to end it.
-void on_shutdown(const Services& services, DomainObject& domain, const QmpEvent& event) {
-    Incarnation& incarnation = *domain.incarnation;
-    if (incarnation.ending || !event.data.flag("guest")) return;
-    const bool again = incarnation.reboot_wanted || incarnation.live.on_poweroff == "restart";
-    if (again) {
-        incarnation.reboot_wanted = false;
-        incarnation.guest->execute("system_reset", [](Result<>) {});
-        // Beside a migration all of it may have left already: only its outcome lets the guest run.
-        if (!domain.source) incarnation.guest->execute("cont", [](Result<>) {});
-        return publish_reboot(services, domain);
-    }
-    publish(services, domain, lifecycle::kGuestShutdown);
-    end_guest(services, domain, ShutOffReason::shutdown);
-}
-
 void on_io_error(const Services& services, DomainObject& domain, const QmpEvent& event) {
     if (event.data.text("action") != "stop") return;
     set_status(services, domain, PausedReason::io_error);
@@ -75,6 +59,19 @@ void on_watchdog(const Services& services, DomainObject& domain, const QmpEvent&
     publish(services, domain, lifecycle::kPausedByWatchdog);
 }
 
+// The guest sleeps (ACPI S3): its processors stand still, and no STOP says so.
+void on_sleep(const Services& services, DomainObject& domain) {
+    if (!domain.status.is(DomainState::running)) return;
+    set_status(services, domain, DomainStatus::suspended_by_guest());
+    publish(services, domain, lifecycle::kSuspendedByGuest);
+}
+
+void on_wakeup(const Services& services, DomainObject& domain) {
+    if (!domain.status.is(DomainState::pm_suspended)) return;
+    set_status(services, domain, RunningReason::wakeup);
+    publish(services, domain, lifecycle::kWokeUp);
+}
+
 void on_event(const Services& services, const DomainPointer& domain, const QmpEvent& event) {
     if (!domain->incarnation) return;
     log_debug("daemon", "domain '{}': QEMU says {} {}", domain->name, event.name,
@@ -82,10 +79,12 @@ void on_event(const Services& services, const DomainPointer& domain, const QmpEv
     const std::string& name = event.name;
     if (name == "STOP") on_stop(services, *domain);
     if (name == "RESUME") on_resume(services, *domain);
-    if (name == "SHUTDOWN") on_shutdown(services, *domain, event);
+    if (name == "SHUTDOWN" && event.data.flag("guest")) guest_shut_down(services, *domain);
     if (name == "BLOCK_IO_ERROR") on_io_error(services, *domain, event);
     if (name == "GUEST_PANICKED") on_panic(services, *domain, event);
     if (name == "WATCHDOG") on_watchdog(services, *domain, event);
+    if (name == "SUSPEND") on_sleep(services, *domain);
+    if (name == "WAKEUP") on_wakeup(services, *domain);
     publish_device_event(services, *domain, event);
     if (name == "RESET" && event.data.flag("guest")) publish_reboot(services, *domain);
     if (name == "MIGRATION_PASS") {
@@ -125,6 +124,21 @@ void release(const Services& services, std::unique_ptr<Incarnation> incarnation)
 }
 
 }  // namespace
+
+void guest_shut_down(const Services& services, DomainObject& domain) {
+    Incarnation& incarnation = *domain.incarnation;
+    if (incarnation.ending) return;
+    const bool again = incarnation.reboot_wanted || incarnation.live.on_poweroff == "restart";
+    if (again) {
+        incarnation.reboot_wanted = false;
+        incarnation.guest->execute("system_reset", [](Result<>) {});
+        // Beside a migration all of it may have left already: only its outcome lets the guest run.
+        if (!domain.source) incarnation.guest->execute("cont", [](Result<>) {});
+        return publish_reboot(services, domain);
+    }
+    publish(services, domain, lifecycle::kGuestShutdown);
+    end_guest(services, domain, ShutOffReason::shutdown);
+}
 
 void attach_guest(const Services& services, const DomainPointer& domain,
                   const std::string& monitor_path, std::int32_t process) {

@@ -34,6 +34,10 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
                        merged_status(reply->text("status"), known).value_or(domain->status));
             const bool runs = domain->status.is(DomainState::running);
             if (runs && domain->source) domain->source->hold_guest();
+            // While nobody heard it. A migration or a protection that is taken up again decides.
+            const bool free = !domain->source && !domain->destination && !domain->primary;
+            const bool off = domain->status == DomainStatus(PausedReason::shutting_down);
+            if (off && free) guest_shut_down(services, *domain);
         }
         adopted(reply.map([](const Json&) {}));
         // Nobody waits for it: the guest was seen to run on this CPU when it was started.
@@ -97,11 +101,11 @@ void adopt_guest(const Services& services, const DomainPointer& domain, Domain l
                  const std::string& key, Answer<> adopted) {
     domain->incarnation = std::make_unique<Incarnation>();
     domain->incarnation->key = key;
+    domain->incarnation->status_before = domain->status;
     domain->incarnation->directory = services.settings.state + "/domains/" + key;
     domain->incarnation->live = std::move(live);
     auto process =
         process_of(domain->incarnation->directory).and_then([&](const ProcessIdentity& identity) {
-    domain->incarnation->status_before = domain->status;
             return QemuProcess::adopt(services.loop, identity);
         });
     if (!process) {

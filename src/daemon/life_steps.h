@@ -20,6 +20,10 @@ Result<std::vector<QmpCommand>> launch(const Services& services, const DomainPoi
 void attach_guest(const Services& services, const DomainPointer& domain,
                   const std::string& monitor_path, std::int32_t process = 0);
 
+// The guest switched itself off, or asked for a reset that is to end it: QEMU stays until it is
+// told.
+void guest_shut_down(const Services& services, DomainObject& domain);
+
 // Asks the emulator what its guest does, and who is linked to the screen.
 void look_again(const Services& services, const DomainPointer& domain);
 

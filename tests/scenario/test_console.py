@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A console on virtio-serial, with a shell of a real Linux behind it: `virsh console` works on it, and
-it moves."""
+"""A console on virtio-serial, with a shell of a real Linux behind it: `virsh console` works on it,
+it moves, and what the guest does to itself there is seen."""
+import contextlib
+import os
 import re
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 import guest
 from hosts import Hosts, wait_until
 from machines import Machine
-from terminal import Terminal
+from terminal import Terminal, wait_until_registered
 
 CONSOLE = "<console type='pty'><target type='virtio' port='0'/></console>"
 
@@ -34,6 +36,18 @@ def open_console(host):
     return Terminal("virsh", "-c", host.local_uri, "console", "c", "--devname", "console1")
 
 
+@contextlib.contextmanager
+def typed_into(place, text):
+    """Without a daemon. QEMU looks into a terminal that nobody has open once a second only, and
+    sees what was typed while it still is."""
+    terminal = os.open(place, os.O_RDWR | os.O_NOCTTY)
+    try:
+        os.write(terminal, text.encode())
+        yield
+    finally:
+        os.close(terminal)
+
+
 def seen_by_the_guest(host):
     """The definition that travels. A console's port is its place in the text that was read, as
     libvirt has it: the view of the serial line, which is there unasked, comes before it."""
@@ -56,4 +70,52 @@ def test_a_virtio_console_works_and_moves(tmp_path):
         assert seen_by_the_guest(two) == before
         with open_console(two) as console:
             says(console, "echo and still $x", "and still 42")
+        # The guest switches itself off while no daemon is there to hear it.
+        place = re.search(r"<source path='(/dev/pts/\d+)'/>\s*<target type='virtio'",
+                          two.virsh("dumpxml", "c"))[1]
+        assert two.stop() == 0
+        (pid, _), = two.qemus()
+        monitor = guest.Qmp(next((two.state / "domains").glob("*/monitor.sock")))
+        with typed_into(place, "poweroff -f\n"):
+            wait_until(lambda: monitor("query-status")["status"] == "shutdown", 180, "it is off")
+        monitor.close()
+        two.start()
+        wait_until(lambda: not two.qemus(), 60, f"QEMU {pid} is ended")
+        assert two.virsh("domstate", "--reason", "c").strip() == "shut off (shutdown)"
         assert machine.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_a_guest_that_sleeps_is_seen(tmp_path):
+    machine = linux_with_a_console(tmp_path)
+
+    def sleeps(console):
+        console.write("echo mem > /sys/power/state\n")
+        wait_until(lambda: host.state_of("c") == "pmsuspended", 60, "it sleeps")
+
+    def wakes():
+        host.virsh("qemu-monitor-command", "c", "--hmp", "system_wakeup")
+        wait_until(lambda: host.state_of("c") == "running", 60, "it is awake")
+        assert host.virsh("domstate", "--reason", "c").strip() == "running (event wakeup)"
+        machine.ticks.wait(machine.ticks.last() + 3)
+
+    with Hosts(1) as (host,):
+        host.virsh("create", machine.path)
+        wait_until(lambda: b"guest ready" in machine.ticks.text(), 180, "Linux is up")
+        with Terminal("virsh", "-c", host.local_uri, "event", "--all", "--loop") as watcher:
+            wait_until_registered(watcher, host, "c")
+            with open_console(host) as console:
+                says(console, "echo it is $((6 * 7))", "it is 42")
+                sleeps(console)
+                for verb in ("suspend", "resume"):
+                    assert "domain is pmsuspended" in host.virsh(verb, "c", code=1)
+                wakes()
+                for event in ("'pm-suspend' for domain 'c'", "'pm-wakeup' for domain 'c'",
+                              "'lifecycle' for domain 'c': PMSuspended Memory",
+                              "'lifecycle' for domain 'c': Started Event wakeup"):
+                    wait_until(lambda: event in watcher.read(), 60, event)
+                sleeps(console)
+        assert host.stop() == 0
+        host.start()
+        assert host.state_of("c") == "pmsuspended"
+        wakes()

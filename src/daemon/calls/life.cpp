@@ -119,6 +119,12 @@ void command(const Services& services, const rpc::DomainRef& ref, CallKind kind,
     (*guest)->execute(qmp, [answer, guard = *guard](Result<> done) { answer(std::move(done)); });
 }
 
+// It sleeps by itself: neither `stop` nor `cont` is anything to it until it wakes up.
+Result<> check_awake(const DomainObject& domain) {
+    if (!domain.status.is(DomainState::pm_suspended)) return {};
+    return fail(ErrorCode::operation_invalid, "domain is pmsuspended");
+}
+
 void suspend(Session& session, const Services& services, const rpc::DomainRef& ref,
              Answer<> answer) {
     const auto domain = services.domains.find(ref);
@@ -130,7 +136,8 @@ void suspend(Session& session, const Services& services, const rpc::DomainRef& r
         return object->primary->pause(
             [answer, guard = *guard](Result<> done) { answer(std::move(done)); });
     }
-    const auto may = object->source ? object->source->may_suspend() : Result<>();
+    const auto may = check_awake(*object).and_then(
+        [&] { return object->source ? object->source->may_suspend() : Result<>(); });
     if (!may) return answer(tl::unexpected(may.error()));
     command(services, ref, CallKind::suspend, "suspend", "stop",
             [&services, object, answer, client = session.shared_from_this()](Result<> done) {
@@ -147,6 +154,7 @@ void resume(const Services& services, const rpc::DomainRef& ref, Answer<> answer
     const auto domain = services.domains.find(ref);
     if (!domain) return answer(tl::unexpected(domain.error()));
     const DomainPointer object = *domain;
+    if (const auto awake = check_awake(*object); !awake) return answer(awake);
     // The right to run may be elsewhere: only the answer to that question resumes it.
     if (!object->unresolved.empty()) {
         return answer(fail(ErrorCode::operation_invalid, "{}", object->unresolved));
