@@ -39,4 +39,15 @@ Result<Guest*> DomainObject::running_guest() const {
     return incarnation->guest.get();
 }
 
+std::string recovering(const DomainObject& domain) {
+    if (!domain.incarnation || !domain.incarnation->guest) return "";
+    const Guest& guest = *domain.incarnation->guest;
+    const bool starts = domain.status == DomainStatus(PausedReason::starting_up);
+    if (guest.pid() <= 0 || guest.is_steerable() || starts) return "";
+    return fmt::format(
+        "recovering: QEMU {} does not answer; what it does is not known, and what is under way "
+        "goes on when it answers",
+        guest.pid());
+}
+
 }  // namespace segue

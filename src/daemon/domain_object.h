@@ -107,4 +107,7 @@ class DomainObject : public std::enable_shared_from_this<DomainObject> {
 
 using DomainPointer = std::shared_ptr<DomainObject>;
 
+// In words: its QEMU does not answer yet, and what was under way waits for that. Empty: it does.
+std::string recovering(const DomainObject& domain);
+
 }  // namespace segue

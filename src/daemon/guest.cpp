@@ -55,16 +55,22 @@ void Guest::on_monitor_ready() {
     reconnect_delay_ = kFirstReconnect;
     const bool returned = std::exchange(lost_, false);
     if (returned) ready_.reset();
+    steerable_ = true;
     const std::weak_ptr<bool> alive = alive_;
     answer_ready({});
-    if (alive.expired() || !returned) return;
-    log_info("daemon", "QEMU {}: its monitor answers again", pid());
-    if (const auto tell = handlers_.returned) tell();
+    if (alive.expired()) return;
+    if (returned) {
+        log_info("daemon", "QEMU {}: its monitor answers again", pid());
+        if (const auto tell = handlers_.returned) tell();
+    }
+    // What it does was asked first, so that it is known when it is told something else.
+    if (!alive.expired()) answer_steering({});
 }
 
 // A QEMU that stood still, or whose host was busy, is still there to be steered. Where it has ended
 // its end comes before the delay is over.
 void Guest::on_monitor_closed(const Error& error) {
+    steerable_ = false;
     const std::weak_ptr<bool> alive = alive_;
     answer_ready(tl::unexpected(error));
     if (alive.expired() || !process_) return;
@@ -82,6 +88,16 @@ void Guest::on_monitor_closed(const Error& error) {
 void Guest::when_ready(Answer<> answer) {
     if (ready_) return answer(*ready_);
     ready_waiters_.push_back(std::move(answer));
+}
+
+void Guest::when_steerable(Answer<> answer) {
+    if (steerable_) return answer({});
+    steering_waiters_.push_back(std::move(answer));
+}
+
+void Guest::answer_steering(Result<> steerable) {
+    for (const Answer<>& waiter : std::exchange(steering_waiters_, {}))
+        waiter(steerable);
 }
 
 void Guest::answer_ready(Result<> ready) {
@@ -168,8 +184,17 @@ void Guest::on_exit() {
     loop_.post([this, alive] {
         if (alive.expired()) return;
         answer_ready(fail(ErrorCode::connection_lost, "QEMU ended"));
+        if (!alive.expired()) answer_steering(fail(ErrorCode::connection_lost, "QEMU ended"));
+        if (alive.expired()) return;
         const auto gone = std::exchange(handlers_, Handlers{}).gone;
         if (gone) gone();
+    });
+}
+
+void continue_guest(Guest& guest, Answer<> answer) {
+    guest.when_steerable([&guest, answer = std::move(answer)](Result<> steerable) {
+        if (!steerable) return answer(std::move(steerable));
+        guest.execute("cont", answer);
     });
 }
 

@@ -46,6 +46,11 @@ class Guest {
     // process lives; Handlers::returned tells.
     void when_ready(Answer<> answer);
 
+    // As soon as the monitor is agreed, at once or later: also of a QEMU that stood still when it
+    // was first tried. The error is that it has ended.
+    void when_steerable(Answer<> answer);
+    bool is_steerable() const { return steerable_; }
+
     // Expires with this object: for timers that would outlive it.
     std::weak_ptr<const bool> life() const { return alive_; }
 
@@ -76,6 +81,7 @@ class Guest {
     void on_event(const QmpEvent& event);
     void on_exit();
     void answer_ready(Result<> ready);
+    void answer_steering(Result<> steerable);
 
     Loop& loop_;
     std::string monitor_socket_;
@@ -92,7 +98,12 @@ class Guest {
     std::int32_t process_of_monitor_;  // see QmpConnection::Options
     std::optional<Result<>> ready_;
     std::vector<Answer<>> ready_waiters_;
+    bool steerable_ = false;  // the monitor is agreed now
+    std::vector<Answer<>> steering_waiters_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
+
+// `cont`, as soon as the monitor answers: no guest stays paused for a QEMU that hung for a while.
+void continue_guest(Guest& guest, Answer<> answer);
 
 }  // namespace segue

@@ -24,14 +24,22 @@
 namespace segue {
 namespace {
 
-// Everything that is taken up again, and starts when all of it is there.
+// For the QEMUs that answer. What one that stands still is to be told waits for it alone
+// (Guest::when_steerable); everybody else is served.
+constexpr Duration kFirstLook = 5s;
+
+// Everything that is taken up again, and starts when all of it is there, or the bound has passed.
 struct Recovery {
     std::size_t waiting = 0;
     std::vector<std::function<void()>> restarts;
     Answer<> done;
+    std::unique_ptr<Timer> bound;
 
     void one_less() {
-        if (--waiting > 0) return;
+        if (--waiting == 0) begin();
+    }
+    void begin() {
+        if (bound) bound->cancel();
         for (const auto& restart : std::exchange(restarts, {}))
             restart();
         if (const auto answer = std::exchange(done, {})) answer({});
@@ -71,14 +79,6 @@ void block(const Services& services, const Uuid& uuid, const std::string& name,
                     table, services.settings.state, error.message));
 }
 
-// Everything of the record is read before anything is made of it.
-Result<> recover_domain(const Services& services, const storage::DomainRecord& record,
-                        const DomainStatus& status, const RecoveryPointer& recovery) {
-    std::optional<Domain> persistent;
-    if (!record.definition.empty()) persistent = TRY(parse_printed_domain(record.definition));
-    if (record.live.empty()) {
-        const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
-        domain->autostart = record.autostart;
 using Statuses = std::map<Uuid, storage::StatusRecord>;
 
 // What was noted of the domain as this record has it. One that was started or ended since, by a
@@ -113,7 +113,16 @@ Result<Statuses> read_statuses(const Services& services,
     return statuses;
 }
 
+// Everything of the record is read before anything is made of it.
+Result<> recover_domain(const Services& services, const storage::DomainRecord& record,
+                        const DomainStatus& status, const RecoveryPointer& recovery) {
+    std::optional<Domain> persistent;
+    if (!record.definition.empty()) persistent = TRY(parse_printed_domain(record.definition));
+    if (record.live.empty()) {
+        const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
+        domain->autostart = record.autostart;
         domain->persistent = std::move(persistent);
+        domain->status = status;
         return {};
     }
     const XmlElement root = TRY(parse_xml(record.live, "a record of the store", kPrintedXml));
@@ -122,12 +131,12 @@ Result<Statuses> read_statuses(const Services& services,
     if (const auto id = root.attribute("id")) live.id = std::atoi(std::string(*id).c_str());
     const DomainPointer domain = TRY(services.domains.obtain(record.uuid, record.name));
     domain->autostart = record.autostart;
-        domain->status = status;
     domain->persistent = std::move(persistent);
     if (live.id) services.domains.note_id(*live.id);
     // A definition's aliases are not its own to say, and the QEMU that runs has them.
     assign_aliases(live);
     ++recovery->waiting;
+    domain->status = status;
     const auto adoption = std::make_shared<Adoption>(services.loop, recovery);
     adopt_guest(services, domain, std::move(live), record.incarnation,
                 [adoption](Result<>) { adoption->is_over(); });
@@ -136,7 +145,6 @@ Result<Statuses> read_statuses(const Services& services,
 
 void resume_source(const Services& services, const DomainPointer& domain,
                    const migrate::Record& record, const RecoveryPointer& recovery) {
-    domain->status = status;
     const bool alive = domain->incarnation && domain->incarnation->key == record.incarnation;
     const auto started =
         domain->jobs.start(migrate::AsyncKind::migration_out, "restart", services.loop.now());
@@ -244,6 +252,8 @@ void forget_what_is_nothing(const Services& services) {
 void recover(const Services& services, Answer<> done) {
     const auto domains = services.store.domains();
     if (!domains) return done(tl::unexpected(domains.error()));
+    const auto statuses = read_statuses(services, *domains);
+    if (!statuses) return done(tl::unexpected(statuses.error()));
     const auto migrations = services.store.migrations();
     if (!migrations) return done(tl::unexpected(migrations.error()));
     const auto recovery = std::make_shared<Recovery>();
@@ -252,8 +262,6 @@ void recover(const Services& services, Answer<> done) {
     std::set<std::string> known;
     for (const storage::DomainRecord& record : *domains) {
         known.insert(record.incarnation);
-    const auto statuses = read_statuses(services, *domains);
-    if (!statuses) return done(tl::unexpected(statuses.error()));
         const auto taken =
             recover_domain(services, record, noted_status(*statuses, record), recovery);
         if (!taken) {
@@ -267,6 +275,11 @@ void recover(const Services& services, Answer<> done) {
         recover_migration(services, record, recovery);
     recovery->restarts.push_back([&services] { restore_protections(services); });
     recovery->restarts.push_back([&services] { forget_what_is_nothing(services); });
+    const std::weak_ptr<Recovery> weak = recovery;
+    recovery->bound = services.loop.make_timer([weak] {
+        if (const auto late = weak.lock()) late->begin();
+    });
+    recovery->bound->start(kFirstLook);
     services.loop.post([recovery] { recovery->one_less(); });
 }
 

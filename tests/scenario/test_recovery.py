@@ -9,6 +9,7 @@ import pytest
 
 import guest
 from hosts import Hosts, wait_until
+from kill_run import process_state
 from machines import Machine
 
 
@@ -141,6 +142,83 @@ def test_no_monitor_command_lets_an_incoming_guest_run(tmp_path):
         wait_until(lambda: not two.qemus(), 60, "the destination gives up")
         machine.ticks.wait(machine.ticks.last() + 3)
         assert one.state_of("m") == "running" and machine.ticks.gaps() == []
+
+
+def waits_for_its_qemu(host, pid):
+    """A daemon that starts while one QEMU stands still: it serves the others, and says so."""
+    host.start()
+    assert f"recovering: QEMU {pid} does not answer" in host.segue("status")
+    assert f"recovering: QEMU {pid} does not answer" in host.virsh("dominfo", "m")
+    host.virsh("suspend", "o")
+    host.virsh("resume", "o")
+    # It was given up once: what it has to be told must outlive that.
+    wait_until(lambda: f"QEMU {pid} lives, and its monitor does not" in host.log(), 60,
+               "its monitor is tried again")
+
+
+@pytest.mark.full
+def test_a_migration_is_undone_when_its_qemu_answers(tmp_path):
+    """Without --live the guest stands still meanwhile: only a `cont` that is heard ends that."""
+    machine = Machine(tmp_path, name="m", tick_ms=20, dirty_mb_s=8)
+    other = Machine(tmp_path / "o", name="o", tick_ms=20)
+    with Hosts(2) as (one, two):
+        for each in (machine, other):
+            one.virsh("create", each.path)
+            each.ticks.wait(20)
+        (pid,) = [pid for pid, line in one.qemus() if "guest=m," in line]
+        one.virsh("migrate-setspeed", "m", "1")
+        mover = one.virsh_process("migrate", "--unsafe", "m", two.uri)
+        try:
+            wait_until(lambda: "Data processed" in one.virsh("domjobinfo", "m", code=None), 60,
+                       "the guest's memory is on its way")
+            os.kill(pid, signal.SIGSTOP)
+            one.kill()
+            try:
+                waits_for_its_qemu(one, pid)
+                assert "migration" in one.virsh("resume", "m", code=1)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        finally:
+            mover.wait(60)
+        wait_until(lambda: one.state_of("m") == "running", 60, "the guest goes on")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        wait_until(lambda: "None" in one.virsh("domjobinfo", "m"), 60, "its job is over")
+        assert "recovering" not in one.segue("status")
+        # Nothing of it goes on: cancelled, or failed before at the destination's end.
+        assert '"active"' not in one.virsh("qemu-monitor-command", "m",
+                                           '{"execute":"query-migrate"}')
+        wait_until(lambda: not two.qemus() and two.state_of("m") == "absent", 60, "only here")
+        assert machine.ticks.gaps() == [] and other.ticks.gaps() == []
+
+
+@pytest.mark.full
+def test_a_guest_that_arrived_runs_when_its_qemu_answers(tmp_path):
+    """Its right to run is here, written down, when both its QEMU and its daemon stop."""
+    machine = Machine(tmp_path, name="m", tick_ms=20)
+    other = Machine(tmp_path / "o", name="o", tick_ms=20)
+    with Hosts(2) as (one, two):
+        one.virsh("create", machine.path)
+        machine.ticks.wait(3)
+        assert two.stop() == 0
+        two.start({"SEGUE_FAULT": "destination.record.taken.after:stop"})
+        two.virsh("create", other.path)
+        mover = one.virsh_process("migrate", "--live", "--unsafe", "m", two.uri)
+        try:
+            wait_until(lambda: process_state(two.process.pid) == "T", 60, "the right is taken")
+            (pid,) = [pid for pid, line in two.qemus() if "guest=m," in line]
+            os.kill(pid, signal.SIGSTOP)
+            two.kill()
+            try:
+                waits_for_its_qemu(two, pid)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        finally:
+            mover.wait(60)
+        wait_until(lambda: two.state_of("m") == "running", 60, "the guest runs")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert "running (migrated)" in two.virsh("domstate", "--reason", "m")
+        wait_until(lambda: not one.qemus() and one.state_of("m") == "absent", 60, "only there")
+        assert machine.ticks.gaps() == []
 
 
 def reason_of(host):

@@ -44,8 +44,9 @@ std::string host_text(const Json& answer) {
                                 fmt::format("{} ({})", domain.text("state"), domain.text("reason")),
                                 migration.is_object() ? phase : "-",
                                 or_dash(domain["protection"].text("state"))});
-        if (const auto unresolved = domain.text("unresolved"); !unresolved.empty()) {
-            decisions += fmt::format("\n{}: {}\n", domain.text("domain"), unresolved);
+        for (const char* const what : {"unresolved", "recovering"}) {
+            const auto said = domain.text(what);
+            if (!said.empty()) decisions += fmt::format("\n{}: {}\n", domain.text("domain"), said);
         }
     }
     const bool empty = domains.rows.empty();

@@ -60,6 +60,7 @@ Json domain_status(const DomainObject& domain) {
     out.set("migration", migration_json(domain));
     out.set("viewers", viewers_json(domain));
     if (!domain.unresolved.empty()) out.set("unresolved", domain.unresolved);
+    if (const std::string waits = recovering(domain); !waits.empty()) out.set("recovering", waits);
     out.set("protection", protection_json(domain));
     return out;
 }

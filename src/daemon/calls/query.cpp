@@ -58,6 +58,7 @@ std::vector<std::string> messages_of(const DomainObject& domain, std::uint32_t f
     for (const std::string& unused : domain.model().unused)
         out.push_back("kept, and not used: " + unused);
     if (!domain.unresolved.empty()) out.push_back(domain.unresolved);
+    if (std::string waits = recovering(domain); !waits.empty()) out.push_back(std::move(waits));
     return out;
 }
 

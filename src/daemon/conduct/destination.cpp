@@ -252,8 +252,7 @@ void DestinationConduct::resume_guest(bool run) {
         return feed({.event = Event::resume_failed,
                      .cause = Error{ErrorCode::operation_failed, "QEMU has ended"}});
     }
-    (*guest)->execute("cont", [this, self = shared_from_this(),
-                               name = domain->name](Result<> done) {
+    continue_guest(**guest, [this, self = shared_from_this(), name = domain->name](Result<> done) {
         if (!done) {
             log_error("daemon",
                       "domain '{}': QEMU did not resume it after its migration ({}): if it stays "

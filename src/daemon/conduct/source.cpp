@@ -317,7 +317,7 @@ void SourceConduct::resume_guest(bool run) {
     }
     // QEMU itself lets a guest run on after a transfer that failed; `cont` is then no change.
     const std::weak_ptr<SourceConduct> self = weak_from_this();
-    (*guest)->execute("cont", [self, domain](Result<> done) {
+    continue_guest(**guest, [self, domain](Result<> done) {
         const auto conduct = self.lock();
         if (!conduct) return;
         if (!done) {

@@ -88,7 +88,13 @@ void SourceConduct::cancel_transfer() {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
     if (!guest) return feed(SourceEvent::transfer_cancelled);
-    transfer_.cancel(**guest, transfer_handlers());
+    // Not before QEMU hears it: a transfer that went on behind a cancel would pause its guest.
+    const std::weak_ptr<SourceConduct> self = weak_from_this();
+    (*guest)->when_steerable([self, guest = *guest](Result<> steerable) {
+        const auto conduct = self.lock();
+        // Its end is told in its own way.
+        if (conduct && steerable) conduct->transfer_.cancel(*guest, conduct->transfer_handlers());
+    });
 }
 
 TransferOut::Handlers SourceConduct::transfer_handlers() {
