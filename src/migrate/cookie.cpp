@@ -225,7 +225,11 @@ Result<std::pair<Uuid, PeerKey>> parse_identity(pugi::xml_node node) {
 Result<> parse_segue(pugi::xml_node node, CookieStep step, Cookie& cookie) {
     if (!node) return {};
     cookie.source_has_right = step == CookieStep::begin_to_prepare;
-    if (cookie.source_has_right) cookie.guest_cpu_xml = subtree(node.child("guest-cpu"));
+    if (cookie.source_has_right) {
+        cookie.guest_cpu_xml = subtree(node.child("guest-cpu"));
+        const char* const kept = node.child("kept").attribute("emulator").value();
+        cookie.kept_emulator = TRY(bounded(kept, "an emulator"));
+    }
     if (const pugi::xml_node child = node.child("offer");
         child && step == CookieStep::prepare_to_perform) {
         const auto identity = TRY(parse_identity(child));

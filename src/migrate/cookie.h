@@ -104,6 +104,9 @@ struct Cookie {
     bool source_has_right = false;
     // Begin: <guest-cpu>…</guest-cpu>, all that the running guest sees of its CPU.
     std::string guest_cpu_xml;
+    // Begin, with --persistent: the emulator of the definition that Perform's cookie brings. What
+    // it can do is asked while the guest still runs.
+    std::string kept_emulator;
     // Prepare: the destination knows it too, and this is where its daemon is reached.
     std::optional<DestinationOffer> offer;
     // Perform: the right itself.

@@ -103,10 +103,12 @@ TEST(Cookie, CarriesTheRightAndTheOffer) {
     Cookie cookie = simple();
     cookie.source_has_right = true;
     cookie.guest_cpu_xml = "<guest-cpu identity='family=6'>aes sse</guest-cpu>";
+    cookie.kept_emulator = "/opt/qemu & co/qemu";
     auto begin = parse_cookie(write_cookie(cookie), expecting(CookieStep::begin_to_prepare));
     ASSERT_TRUE(begin);
     EXPECT_TRUE(begin->source_has_right);
     EXPECT_EQ(begin->guest_cpu_xml, cookie.guest_cpu_xml + "\n");
+    EXPECT_EQ(begin->kept_emulator, cookie.kept_emulator);
 
     cookie = simple();
     cookie.offer = DestinationOffer{id, {"10.0.0.2", 49300, key}, ""};

@@ -76,6 +76,8 @@ void add_segue(pugi::xml_node root, const Cookie& cookie) {
     pugi::xml_node node = root.append_child("segue");
     add_attribute(node, "version", 1);
     add_fragment(node, cookie.guest_cpu_xml);
+    if (!cookie.kept_emulator.empty())
+        add_attribute(node.append_child("kept"), "emulator", cookie.kept_emulator);
     if (cookie.offer) {
         pugi::xml_node offer = node.append_child("offer");
         add_attribute(offer, "migration", cookie.offer->id.text());

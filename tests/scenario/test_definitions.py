@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """--persistent --undefinesource: the definition is on one host or on the other, whoever dies, and a
 migration that could not keep it fails before the guest is taken."""
+import os
+
 import pytest
 
 from groups import one_in_full
 from hosts import Hosts, end_process, wait_until
-from machines import Machine
+from machines import EMULATOR, Machine
 
 KEEP = ["--persistent", "--undefinesource"]
 MODES = {"managed": [], "p2p": ["--p2p"]}
@@ -23,8 +25,8 @@ def is_defined(host):
     return "d" in host.virsh("list", "--all", "--persistent", "--name").split()
 
 
-def start(host, folder):
-    machine = Machine(folder, name="d", tick_ms=20)
+def start(host, folder, **numbers):
+    machine = Machine(folder, name="d", tick_ms=20, **numbers)
     host.virsh("define", machine.path)
     host.virsh("start", "d")
     machine.ticks.wait(3)
@@ -95,3 +97,42 @@ def test_what_cannot_be_kept_stops_the_migration(tmp_path, mode, old, new, why):
         assert machine.ticks.gaps() == []
         migrate(one, two, *MODES[mode])
         assert is_defined(two) and not is_defined(one)
+
+
+# Takes its time over the first question of what it can do.
+SLOW = """#!/bin/sh
+for word; do case $word in none|none,*)
+    if [ ! -e {told} ]; then sleep 2; touch {told}; fi ;;
+esac; done
+exec {emulator} "$@"
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mode", [[], ["--p2p"]], ids=["managed", "p2p"])
+def test_the_emulator_of_what_is_kept_is_asked_while_the_guest_runs(tmp_path, mode):
+    """In Finish the guest stands still, and would wait for it."""
+    told = tmp_path / "told"
+    slow = tmp_path / "emulator"
+    slow.write_text(SLOW.format(told=told, emulator=EMULATOR))
+    slow.chmod(0o755)
+    os.chmod(tmp_path, 0o755)
+    with Hosts(2) as (one, two):
+        machine = start(one, tmp_path, dirty_mb_s=8)
+        kept = own_xml(machine, tmp_path, f"<emulator>{EMULATOR}", f"<emulator>{slow}")
+        one.virsh("migrate-setspeed", "d", "1")
+        client = one.virsh_process("migrate", "--live", "--unsafe", *KEEP, *mode,
+                                   "--persistent-xml", kept, "d", two.uri)
+        try:
+            wait_until(lambda: "Data processed" in one.virsh("domjobinfo", "d", code=None), 60,
+                       "the guest's memory is on its way")
+            assert told.exists() and one.state_of("d") == "running"
+            one.virsh("migrate-setspeed", "d", "1000")
+            said = client.communicate(timeout=120)[0]
+        finally:
+            client.kill()
+            client.wait(60)
+        assert client.returncode == 0, said
+        assert f"<emulator>{slow}" in two.virsh("dumpxml", "--inactive", "d")
+        machine.ticks.wait(machine.ticks.last() + 3)
+        assert machine.ticks.gaps() == []

@@ -58,12 +58,28 @@ std::vector<migrate::CookieCapability> cookie_capabilities() {
             {"events", false}};
 }
 
+namespace {
+
+// Of what add_persistent() sends.
+std::string kept_emulator(const DomainObject& domain, const migrate::MigrateOptions& options) {
+    if (options.persistent_xml.empty()) {
+        return domain.persistent ? domain.persistent->emulator : domain.model().emulator;
+    }
+    const auto wanted = parse_domain(options.persistent_xml);
+    return wanted ? wanted->emulator : "";
+}
+
+}  // namespace
+
 migrate::Cookie begin_cookie(const Services& services, const DomainObject& domain,
                              const migrate::MigrateOptions& options) {
     migrate::Cookie cookie = base_cookie(services, domain);
     cookie.features.push_back("lockstate");
     cookie.source_has_right = true;
     if (options.has(migrate::kOffline)) return cookie;
+    if (options.has(migrate::kPersistDestination)) {
+        cookie.kept_emulator = kept_emulator(domain, options);
+    }
     cookie.capabilities = cookie_capabilities();
     if (domain.incarnation && domain.incarnation->cpu) {
         cookie.guest_cpu_xml = print_xml(format_guest_cpu(*domain.incarnation->cpu));

@@ -167,8 +167,10 @@ void begin_migration(const Services& services, rpc::Session* session, const Migr
                  [&services, call, domain = *domain, begin](Result<> checked) {
                      if (!checked || call.options.destination_xml.empty())
                          return begin(std::move(checked));
-                     // What the user's XML leaves out is filled in with the emulator's help.
-                     with_emulator(services, domain->model(), begin);
+                     // What the user's XML leaves out is filled in with its emulator's help.
+                     const auto wanted = parse_domain(call.options.destination_xml);
+                     if (!wanted) return begin(tl::unexpected(wanted.error()));
+                     with_emulator(services, *wanted, begin);
                  });
 }
 
@@ -218,6 +220,23 @@ void receive(const Services& services, rpc::Session& session, const MigrateCall&
 
 }  // namespace
 
+namespace {
+
+// That of what is to run here, and that of the definition which Finish brings: there the guest
+// stands still, and would wait for it.
+void with_emulators(const Services& services, const Domain& model, const PrepareRequest& request,
+                    Answer<> answer) {
+    Domain kept = model;
+    if (request.cookie && !request.cookie->kept_emulator.empty())
+        kept.emulator = request.cookie->kept_emulator;
+    with_emulator(services, model, [&services, kept, answer](Result<> asked) {
+        if (!asked) return answer(std::move(asked));
+        with_emulator(services, kept, answer);
+    });
+}
+
+}  // namespace
+
 void prepare_migration(const Services& services, rpc::Session* session, const MigrateCall& call,
                        const std::string& xml, Answer<PrepareResult> answer) {
     PrepareRequest request;
@@ -241,13 +260,13 @@ void prepare_migration(const Services& services, rpc::Session* session, const Mi
     }
     const std::weak_ptr<rpc::Session> client =
         session == nullptr ? std::weak_ptr<rpc::Session>() : session->weak_from_this();
-    with_emulator(services, *model,
-                  [&services, client, call, request, model = *model, answer](Result<> asked) {
-                      if (!asked) return answer(tl::unexpected(asked.error()));
-                      const auto still = client.lock();
-                      if (!still) return;
-                      receive(services, *still, call, request, model, answer);
-                  });
+    with_emulators(services, *model, request,
+                   [&services, client, call, request, model = *model, answer](Result<> asked) {
+                       if (!asked) return answer(tl::unexpected(asked.error()));
+                       const auto still = client.lock();
+                       if (!still) return;
+                       receive(services, *still, call, request, model, answer);
+                   });
 }
 
 namespace {
