@@ -57,15 +57,9 @@ void publish_metadata_change(const Services& services, const DomainObject& domai
 
 void publish_job_completed(const Services& services, const DomainObject& domain,
                            const FinishedJob& job) {
-    JobView view;
-    view.type = job.success ? job_type::kCompleted : job_type::kFailed;
-    view.operation = job.operation;
-    view.elapsed_ms = job.elapsed_ms;
-    view.transfer = job.transfer;
-    view.success = job.success;
-    view.error = job.error;
     services.events.publish<rpc::event::DomainEventJobCompleted>(
-        kJobCompleted, {.callback = 0, .domain = domain.ref(), .parameters = job_parameters(view)});
+        kJobCompleted,
+        {.callback = 0, .domain = domain.ref(), .parameters = job_parameters(view_of(job))});
 }
 
 void publish_iteration(const Services& services, const DomainObject& domain,

@@ -36,10 +36,12 @@ struct MigrationTuning {
 // The last migration that is over: domjobinfo --completed, and `segue status`.
 struct FinishedJob {
     std::int32_t operation = 0;  // virDomainJobOperation
-    bool success = false;
-    std::string error;
+    std::optional<Error> error;  // none: it succeeded
     TransferStatistics transfer;
     std::uint64_t elapsed_ms = 0;
+    std::int64_t ended_ms = 0;  // by the wall clock
+    // Its statistics were asked for to be kept no longer: only its outcome is told from then on.
+    bool statistics_taken = false;
     Timeline timeline;
 };
 

@@ -23,16 +23,33 @@ JobView current_job(const DomainObject& domain) {
 }
 
 JobView finished_job(const DomainObject& domain) {
+    const bool kept = domain.last_job && !domain.last_job->statistics_taken;
+    return kept ? view_of(*domain.last_job) : JobView();
+}
+
+namespace {
+
+bool is_cancel(const std::optional<Error>& error) {
+    return error && error->code == ErrorCode::cancelled;
+}
+
+}  // namespace
+
+JobView view_of(const FinishedJob& job) {
     JobView view;
-    if (!domain.last_job) return view;
-    const FinishedJob& job = *domain.last_job;
-    view.type = job.success ? job_type::kCompleted : job_type::kFailed;
+    view.type = is_cancel(job.error) ? job_type::kCancelled
+                : job.error          ? job_type::kFailed
+                                     : job_type::kCompleted;
     view.operation = job.operation;
     view.elapsed_ms = job.elapsed_ms;
     view.transfer = job.transfer;
-    view.success = job.success;
-    view.error = job.error;
+    view.success = !job.error;
+    if (job.error) view.error = job.error->message;
     return view;
+}
+
+std::string_view outcome_of(const std::optional<Error>& error) {
+    return is_cancel(error) ? "cancelled" : error ? "failed" : "completed";
 }
 
 JobParameters job_parameters(const JobView& job) {

@@ -13,6 +13,7 @@ inline constexpr std::int32_t kNone = 0;
 inline constexpr std::int32_t kUnbounded = 2;
 inline constexpr std::int32_t kCompleted = 3;
 inline constexpr std::int32_t kFailed = 4;
+inline constexpr std::int32_t kCancelled = 5;
 }  // namespace job_type
 
 // virDomainJobOperation.
@@ -36,6 +37,9 @@ struct JobView {
 JobView current_job(const DomainObject& domain);
 // What was over last.
 JobView finished_job(const DomainObject& domain);
+JobView view_of(const FinishedJob& job);
+// How a job ended: "completed", "failed" or "cancelled".
+std::string_view outcome_of(const std::optional<Error>& error);
 
 JobParameters job_parameters(const JobView& job);
 rpc::migration::JobInfoReply job_info(const JobView& job);

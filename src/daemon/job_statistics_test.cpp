@@ -43,6 +43,35 @@ TEST(JobStatistics, NetTimesAreOnlySaidWhereTheyMeanSomething) {
     EXPECT_FALSE(value_of(between, "downtime_net"));
 }
 
+// libvirt's clients tell a job that was cancelled from one that failed.
+TEST(JobStatistics, ACancelIsNoFailure) {
+    FinishedJob job;
+    job.operation = job_operation::kMigrationOut;
+    const auto ended = [&job](std::optional<Error> error) {
+        job.error = std::move(error);
+        return view_of(job);
+    };
+    EXPECT_EQ(ended({}).type, job_type::kCompleted);
+    EXPECT_EQ(outcome_of(job.error), "completed");
+    EXPECT_EQ(ended(Error{ErrorCode::operation_failed, "no way"}).type, job_type::kFailed);
+    EXPECT_EQ(outcome_of(job.error), "failed");
+    const JobView cancelled = ended(Error{ErrorCode::cancelled, "canceled by client"});
+    EXPECT_EQ(cancelled.type, 5);  // VIR_DOMAIN_JOB_CANCELLED
+    EXPECT_EQ(cancelled.success, false);
+    EXPECT_EQ(cancelled.error, "canceled by client");
+    EXPECT_EQ(outcome_of(job.error), "cancelled");
+}
+
+// virsh domjobinfo --completed drops the figures, and no more: segue status still tells the end.
+TEST(JobStatistics, TakenStatisticsAreToldOnce) {
+    DomainObject domain(Uuid(), "demo");
+    EXPECT_EQ(finished_job(domain).type, job_type::kNone);
+    domain.last_job.emplace();
+    EXPECT_EQ(finished_job(domain).type, job_type::kCompleted);
+    domain.last_job->statistics_taken = true;
+    EXPECT_EQ(finished_job(domain).type, job_type::kNone);
+}
+
 TEST(JobStatistics, APeersClockIsBelievedWithinADay) {
     constexpr std::int64_t kNow = 1'790'000'000'000;
     constexpr std::int64_t kDay = 86'400'000;

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -123,6 +124,33 @@ def test_a_migration_is_cancelled_and_the_guest_runs_on(pair, machine):
     wait_until(lambda: two.state_of("m") == "absent", 60, "the destination forgets it")
     counts_on(machine)
     one.virsh("migrate-setspeed", "m", "0")
+    assert_cancelled(one)
+
+
+def last_migration(host):
+    return json.loads(host.segue("status", "m", "--output", "json"))["last_migration"]
+
+
+def timeline_outcome(report):
+    return next(one["timeline"]["outcome"] for one in report["domains"] if one["name"] == "m")
+
+
+def assert_cancelled(host):
+    """A cancel is no failure, to whoever asks; and is still told when virsh took the figures."""
+    last = last_migration(host)
+    assert (last["side"], last["outcome"]) == ("source", "cancelled")
+    assert "canceled by client" in last["cause"]
+    assert abs(time.time() * 1000 - last["ended_ms"]) < 600_000
+    report = json.loads(host.segue("report"))
+    assert timeline_outcome(report) == f"cancelled: {last['cause']}"
+    assert re.search(r'segue_migrations_total{.*outcome="cancelled"', report["daemon"]["metrics"])
+    said = host.segue("job", "m", "--completed")
+    assert "cancelled" in said and last["cause"] in said
+    assert re.search(r"ended +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", said), said
+    assert re.search(r"Job type: +Cancelled", host.virsh("domjobinfo", "m", "--completed"))
+    assert re.search(r"Job type: +None", host.virsh("domjobinfo", "m", "--completed"))
+    job = json.loads(host.segue("job", "m", "--completed", "--output", "json"))
+    assert job["job"] == "none" and job["last_migration"] == last == last_migration(host)
 
 
 @pytest.mark.quick

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // job, abort, resolve.
+#include <fmt/chrono.h>
+
 #include "cli/print.h"
 #include "cli/verbs/verbs.h"
 #include "cli/words.h"
@@ -12,6 +14,22 @@ using namespace rpc::migration;
 constexpr std::uint32_t kCompleted = 1;      // VIR_DOMAIN_JOB_STATS_COMPLETED
 constexpr std::uint32_t kKeepCompleted = 2;  // VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
 
+// How the last migration ended; null where none is remembered, or by a daemon that is not ours.
+Json last_migration(Context& context, const std::string& domain) {
+    const auto status = context.daemon.query("status", Json::object({{"domain", domain}}));
+    return status ? (*status)["last_migration"] : Json();
+}
+
+void add_outcome(Table& table, const Json& last) {
+    if (!last.is_object()) return;
+    table.rows.push_back({"outcome", std::string(last.text("outcome"))});
+    const auto ended = static_cast<std::time_t>(last.u64("ended_ms") / 1000);
+    table.rows.push_back({"ended", fmt::format("{:%FT%TZ}", fmt::gmtime(ended))});
+    if (const auto cause = last.text("cause"); !cause.empty()) {
+        table.rows.push_back({"cause", std::string(cause)});
+    }
+}
+
 }  // namespace
 
 VerbResult run_verb(Context& context, const ShowJob& verb) {
@@ -19,11 +37,15 @@ VerbResult run_verb(Context& context, const ShowJob& verb) {
     const std::uint32_t flags = verb.completed ? kCompleted | kKeepCompleted : 0;
     const auto job = TRY(context.daemon.call<DomainGetJobStats>({domain, flags}));
     const Json figures = to_json(job.parameters);
+    const Json last = verb.completed ? last_migration(context, domain.name) : Json();
     if (context.as_json()) {
-        print_json(Json::object({{"job", job_word(job.type)}, {"figures", figures}}));
+        Json said = Json::object({{"job", job_word(job.type)}, {"figures", figures}});
+        if (verb.completed) said.set("last_migration", last);
+        print_json(said);
         return ExitCode::ok;
     }
     Table table{{}, {{"Job", std::string(job_word(job.type))}}};
+    add_outcome(table, last);
     for (const auto& [name, value] : figures.members()) {
         const auto text = value.as_text();
         table.rows.push_back({name, text ? std::string(*text) : value.dump()});

@@ -41,6 +41,18 @@ Json migration_json(const DomainObject& domain) {
     return out;
 }
 
+// How the last one ended, and why; what it moved is job statistics.
+Json last_migration_json(const DomainObject& domain) {
+    if (!domain.last_job) return Json();
+    const FinishedJob& job = *domain.last_job;
+    const bool out = job.operation == job_operation::kMigrationOut;
+    Json said = Json::object({{"side", out ? "source" : "destination"},
+                              {"outcome", outcome_of(job.error)},
+                              {"ended_ms", job.ended_ms}});
+    if (job.error) said.set("cause", job.error->message);
+    return said;
+}
+
 Json viewers_json(const DomainObject& domain) {
     Json out = Json::array();
     if (!domain.incarnation || !domain.incarnation->guest) return out;
@@ -58,6 +70,7 @@ Json domain_status(const DomainObject& domain) {
                              {"since_ms", domain.status_since_ms},
                              {"persistent", domain.is_persistent()}});
     out.set("migration", migration_json(domain));
+    out.set("last_migration", last_migration_json(domain));
     out.set("viewers", viewers_json(domain));
     if (!domain.unresolved.empty()) out.set("unresolved", domain.unresolved);
     if (const std::string waits = recovering(domain); !waits.empty()) out.set("recovering", waits);

@@ -29,7 +29,9 @@ Result<migration::JobStatsReply> job_stats(const Services& services,
     const DomainPointer domain = TRY(services.domains.find(call.domain));
     const bool completed = (call.flags & kCompleted) != 0;
     const JobView view = completed ? finished_job(*domain) : current_job(*domain);
-    if (completed && (call.flags & kKeepCompleted) == 0) domain->last_job.reset();
+    if (completed && domain->last_job && (call.flags & kKeepCompleted) == 0) {
+        domain->last_job->statistics_taken = true;
+    }
     return migration::JobStatsReply{view.type, job_parameters(view)};
 }
 

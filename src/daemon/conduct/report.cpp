@@ -20,7 +20,8 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
                           JobSide side) {
     const Instant now = services.loop.now();
     timeline.close(now);
-    timeline.outcome(error ? "failed: " + error->message : "completed");
+    const std::string_view outcome = outcome_of(error);
+    timeline.outcome(error ? fmt::format("{}: {}", outcome, error->message) : std::string(outcome));
     const auto number = [&](const char* name, std::uint64_t value) {
         timeline.number(name, static_cast<std::int64_t>(value));
     };
@@ -32,8 +33,8 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
     FinishedJob job;
     job.operation =
         side == JobSide::source ? job_operation::kMigrationOut : job_operation::kMigrationIn;
-    job.success = !error;
-    job.error = error ? error->message : "";
+    job.error = error;
+    job.ended_ms = services.wall_ms();
     job.transfer = transfer;
     job.elapsed_ms = static_cast<std::uint64_t>(to_ms(now - timeline.start()));
     job.timeline = timeline;
@@ -42,7 +43,7 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
                            fmt::format("{} {}", timeline.title(), timeline.outcome()));
     const char* name = side == JobSide::source ? "source" : "destination";
     ++services.metrics.counter("segue_migrations_total", "Migrations that are over",
-                               {{"side", name}, {"outcome", error ? "failed" : "completed"}});
+                               {{"side", name}, {"outcome", std::string(outcome)}});
     if (side == JobSide::source && !error) {
         services.metrics
             .histogram("segue_migration_downtime_seconds", "QEMU's downtime of each migration")
