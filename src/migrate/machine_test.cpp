@@ -172,6 +172,43 @@ TEST(RightToRun, HeldFinishIsRefusedForEver) {
     EXPECT_TRUE(source.find(SV::end_job)->error);
 }
 
+// Confirm(cancelled) does not say why: in which state it comes tells what can have failed, and our
+// own driver says what did. A destination whose name nobody told is named without a gap.
+TEST(Source, GivenUpBeforePerformIsNoFailureOfFinish) {
+    const auto cause_of = [](SourceOptions options, SourceInput confirm) {
+        SourceStory story{SourceMachine(std::move(options))};
+        story.on({SE::begin_called}).on(std::move(confirm));
+        EXPECT_EQ(story.find(SV::reply_ok)->call, SourceCall::confirm);
+        return story.find(SV::end_job)->error.value_or(Error{});
+    };
+    const Error managed = cause_of(source_options(Protocol::version3), {SE::confirm_cancelled});
+    EXPECT_EQ(managed.code, ErrorCode::operation_failed);
+    EXPECT_EQ(managed.message,
+              "the migration was given up before Perform: Prepare failed on the "
+              "destination, or the client gave up");
+    SourceOptions offline = source_options(Protocol::version3);
+    offline.offline = true;
+    EXPECT_EQ(cause_of(offline, {SE::confirm_cancelled}).message,
+              "the migration was given up: Prepare or Finish failed on the destination, or the "
+              "client gave up");
+    const Error own{ErrorCode::system, "Cannot assign requested address"};
+    EXPECT_EQ(cause_of(source_options(Protocol::version3, true), {SE::confirm_cancelled, own}),
+              own);
+}
+
+TEST(Source, AFailedFinishNamesTheDestinationOrLeavesNoGap) {
+    const auto cause_of = [](bool stock, SourceEvent first, SourceEvent then) {
+        SourceStory story = given(Protocol::version3, stock);
+        story.on({first}).on({then}).on({SE::record_stored}).on({SE::guest_resumed});
+        if (!story.has(SV::end_job)) story.on({SE::confirm_cancelled});
+        return story.find(SV::end_job)->error.value_or(Error{}).message;
+    };
+    EXPECT_EQ(cause_of(false, SE::confirm_cancelled, SE::peer_refused),
+              "Finish failed on the destination hostb, or its reply was lost");
+    EXPECT_EQ(cause_of(true, SE::confirm_cancelled, SE::resolve_here),
+              "Finish failed on the destination, or its reply was lost");
+}
+
 TEST(RightToRun, SilenceEndsInPausedWithAWayOn) {
     SourceStory story = given(Protocol::version3);
     story.on({SE::confirm_cancelled}).on({SE::timer_expired});

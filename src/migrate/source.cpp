@@ -203,19 +203,15 @@ Error SourceMachine::default_cause(SourceEvent event) const {
                     fmt::format("the peer link to {} port {} cannot be used: open that port, or "
                                 "migrate with protocol v3",
                                 record_.peer.address, record_.peer.port)};
-        case SourceEvent::confirm_cancelled:
-            return {ErrorCode::operation_failed,
-                    fmt::format("Finish failed on the destination {}, or its reply was lost",
-                                record_.peer_host)};
+        case SourceEvent::confirm_cancelled: return given_up_cause();
         case SourceEvent::resolve_here:
             return {ErrorCode::operation_failed, "resolved by hand: the guest runs here"};
         case SourceEvent::restarted:
             if (record_.right != Right::held && record_.right != Right::refused) return {};
             return {ErrorCode::operation_failed, "the daemon was restarted during the migration"};
         case SourceEvent::peer_refused:
-            return {
-                ErrorCode::operation_failed,
-                fmt::format("the destination {} gave up the incoming guest", record_.peer_host)};
+            return {ErrorCode::operation_failed,
+                    fmt::format("{} gave up the incoming guest", destination_name())};
         case SourceEvent::record_failed:
             return {ErrorCode::operation_failed,
                     "the migration record could not be stored: free space in the state directory"};
@@ -234,6 +230,25 @@ Error SourceMachine::default_cause(SourceEvent event) const {
                                 record_.domain_name)};
         default: return {};
     }
+}
+
+// Confirm says only that the client gave up, not why: in which state it comes tells what can have
+// failed. Without a Perform nobody has told us the destination's name.
+Error SourceMachine::given_up_cause() const {
+    if (state() == SourceState::begun) {
+        return {ErrorCode::operation_failed,
+                options_.offline
+                    ? "the migration was given up: Prepare or Finish failed on the destination, or "
+                      "the client gave up"
+                    : "the migration was given up before Perform: Prepare failed on the "
+                      "destination, or the client gave up"};
+    }
+    return {ErrorCode::operation_failed,
+            fmt::format("Finish failed on {}, or its reply was lost", destination_name())};
+}
+
+std::string SourceMachine::destination_name() const {
+    return record_.peer_host.empty() ? "the destination" : "the destination " + record_.peer_host;
 }
 
 Error SourceMachine::unresolved_error() const {

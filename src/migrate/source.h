@@ -190,6 +190,8 @@ class SourceMachine : public Machine<SourceMachine, SourceTypes> {
     std::optional<SourceAction> fill(SourceVerb verb);
     std::optional<SourceAction> reply(SourceVerb verb);
     Error default_cause(SourceEvent event) const;
+    Error given_up_cause() const;
+    std::string destination_name() const;
     Error unresolved_error() const;
     SourceAction stop_timer() const;
     SourceAction start_timer(Duration bound) const;

@@ -153,6 +153,38 @@ def assert_cancelled(host):
     assert job["job"] == "none" and job["last_migration"] == last == last_migration(host)
 
 
+# What went wrong on the destination only peer-to-peer's driver, which is the daemon, is told.
+@pytest.mark.quick
+@pytest.mark.parametrize("mode, cause", [
+    ([], "the migration was given up before Perform: Prepare failed on the destination"),
+    (["--p2p"], "Cannot assign requested address")], ids=["managed", "p2p"])
+def test_a_failed_prepare_is_told_as_such(pair, machine, mode, cause):
+    one, two = pair
+    with Terminal("virsh", "-c", one.local_uri, "event", "--all", "--loop") as watcher:
+        def registered():
+            for verb in ("suspend", "resume"):
+                one.virsh(verb, "m")
+            return "Resumed Unpaused" in watcher.read()
+        wait_until(registered, 60, "virsh has registered its callbacks")
+        said = one.virsh("migrate", "--live", "--unsafe", *mode, "--listen-address", "10.9.9.9",
+                         "m", two.uri, code=1)
+        assert "Cannot assign requested address" in said
+        wait_until(lambda: "errmsg: " in watcher.read(), 60, "the job's end is told")
+        event = watcher.read()
+    assert cause in event and "Finish failed" not in event
+    last = last_migration(one)
+    assert last["outcome"] == "failed" and cause in last["cause"]
+    report = json.loads(one.segue("report"))
+    assert timeline_outcome(report) == f"failed: {last['cause']}"
+    assert any(event["text"].endswith(timeline_outcome(report))
+               for event in report["daemon"]["events"])
+    assert one.state_of("m") == "running" and two.state_of("m") == "absent"
+    counts_on(machine)
+    one.virsh("migrate", "--live", "--unsafe", *mode, "m", two.uri)
+    assert last_migration(one)["outcome"] == last_migration(two)["outcome"] == "completed"
+    assert "cause" not in last_migration(one)
+
+
 @pytest.mark.quick
 def test_statistics_wait_for_nobody(pair, machine):
     """Both QEMUs stand still and answer nothing; both daemons say all the same what they know."""

@@ -342,7 +342,7 @@ void confirm_migration(const Services& services, const MigrateCall& call, bool c
         return answer(fail(ErrorCode::operation_invalid, "domain '{}' is not being migrated",
                            (*domain)->name));
     }
-    (*domain)->source->confirm(cancelled, call.cookie, std::move(answer));
+    (*domain)->source->confirm(cancelled, call.cookie, call.cause, std::move(answer));
 }
 
 }  // namespace segue

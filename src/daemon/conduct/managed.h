@@ -25,6 +25,8 @@ struct MigrateCall {
     std::shared_ptr<rpc::Stream> tunnel;
     // Peer-to-peer: the client that wants this migration.
     std::weak_ptr<rpc::Session> client;
+    // Confirm that cancels, of our own driver: what failed.
+    std::optional<Error> cause;
 };
 
 // Each `session` is the one whose end means that the client is gone; null in peer-to-peer.

@@ -264,6 +264,7 @@ void PeerToPeer::finished(Result<FinishReply> result) {
 void PeerToPeer::call_confirm(bool cancelled) {
     MigrateCall call = call_;
     call.cookie = cancelled ? Bytes{} : cookie_;
+    if (cancelled) call.cause = driver_->outcome();
     confirm_migration(services_, call, cancelled,
                       [this, self = shared_from_this()](Result<> confirmed) {
                           if (confirmed) return step(DriverEvent::confirm_ok);

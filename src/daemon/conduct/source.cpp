@@ -97,9 +97,11 @@ void SourceConduct::reject_perform(const Error& error, Answer<Bytes> answer) {
          wait_in(perform_answer_, answer));
 }
 
-void SourceConduct::confirm(bool cancelled, const Bytes& finish_cookie, Answer<> answer) {
+void SourceConduct::confirm(bool cancelled, const Bytes& finish_cookie, std::optional<Error> cause,
+                            Answer<> answer) {
     take_statistics(finish_cookie);
-    feed({.event = cancelled ? SourceEvent::confirm_cancelled : SourceEvent::confirm_succeeded},
+    feed({.event = cancelled ? SourceEvent::confirm_cancelled : SourceEvent::confirm_succeeded,
+          .cause = std::move(cause)},
          wait_in(confirm_answer_, answer));
 }
 

@@ -35,7 +35,9 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     // Perform came with arguments that nothing can be done with.
     void reject_perform(const Error& error, Answer<Bytes> answer);
     // `finish_cookie`: what the destination answered; empty where nothing came.
-    void confirm(bool cancelled, const Bytes& finish_cookie, Answer<> answer);
+    // `cause`: why it was cancelled, where the driver is our own; a client does not say.
+    void confirm(bool cancelled, const Bytes& finish_cookie, std::optional<Error> cause,
+                 Answer<> answer);
     void cancel(Answer<> answer);
     // Cancels because of this; too late, it is a line in the log.
     void give_up(const Error& cause);
