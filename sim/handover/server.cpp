@@ -88,7 +88,7 @@ void Server::end(bool moved) {
 
 void Server::vm_start() {
     runs_ = true;
-    source_.machine_runs();
+    perform(source_.machine_runs());
     if (sender_.step() != StateSender::Step::told) sender_.drop();
     patience_.start(kStatePatience);
 }

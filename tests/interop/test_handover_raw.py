@@ -7,10 +7,12 @@ import pytest
 
 from handover_pair import Pair
 from spice_raw import DISPLAY, INPUTS, MAIN, Channel
+from test_handover_late import LATE, PORT
 
 MIGRATE, DATA, MIGRATE_DATA = 1, 2, 5  # of a server, of a server; of a client
 FLUSH_MARK = 4  # of a client
-INIT, MEDIA_TIME = 103, 106  # of a server
+INIT, CHANNELS_LIST, MEDIA_TIME = 103, 104, 106  # of a server
+PING = 4  # of a server
 INVAL_ALL_PALETTES = 108  # of a server, when it has read DISPLAY_INIT
 ATTACH_CHANNELS, DO_SEAMLESS, CONNECTED_SEAMLESS = 104, 110, 111  # of a client
 BEGIN_SEAMLESS, ACK = 116, 117  # of a server
@@ -31,7 +33,7 @@ def heard(channel, wanted):
 class Raw:
     """A client that has been told where its machine goes, and waits for its state there."""
 
-    def __init__(self, pair, *displays):
+    def __init__(self, pair, *displays, asks=True):
         self.pair = pair
         self.main = Channel(pair.first, MAIN)
         init = heard(self.main, INIT)
@@ -43,6 +45,10 @@ class Raw:
         pair.announce()
         heard(self.main, BEGIN_SEAMLESS)
         self.there = Channel(pair.second, MAIN, self.session)
+        if asks:
+            self.ask()
+
+    def ask(self):
         self.there.send(DO_SEAMLESS, struct.pack("<I", 1))
         heard(self.there, ACK)
 
@@ -135,3 +141,58 @@ def test_the_media_time_goes_on(tmp_path, way):
         expected = client.time + 1000 * (time.monotonic() - client.since)
         # Bytes of Python stand between the two.
         assert abs((there - int(expected) + (1 << 31)) % (1 << 32) - (1 << 31)) < 2000
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("link", ["parked", "connected"])
+def test_a_device_that_is_plugged_in_again_before_the_client_comes(tmp_path, link):
+    """A link that has not seen the old one is the new one's; else the client is told of it once it
+    is there, and the link to the old one is closed."""
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        pair.second.qmp("chardev-add", **LATE)
+        client = Raw(pair, asks=link == "connected")
+        port = client.links(PORT[0])
+        pair.second.qmp("chardev-remove", id=LATE["id"])
+        pair.second.qmp("chardev-add", **LATE)
+        if link == "parked":
+            client.ask()
+        client.there.send(MIGRATE_DATA, MAIN_STATE)
+        heard(client.there, MEDIA_TIME)
+        if link == "connected":
+            assert heard(client.there, CHANNELS_LIST) == struct.pack("<IBB", 1, *PORT)
+            assert port.is_closed()
+            pair.second.wait_channels([(1, 0)])
+            port = client.links(PORT[0])
+        assert not port.is_closed(2)
+        pair.second.wait_channels([(1, 0), PORT])
+
+
+@pytest.mark.full
+def test_one_that_has_not_come_yet_is_not_asked_whether_it_lives(tmp_path):
+    """It throws the question away: a question that is never answered would cost its session."""
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        pair.second.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
+                        port=pair.ports[0])
+        # Its time to link is up: that is when clients are asked.
+        pair.target.wait("clients-linked")
+        pair.target.status()
+        client.there.send(MIGRATE_DATA, MAIN_STATE)
+        while (number := client.there.receive()[0]) != MEDIA_TIME:
+            assert number != PING
+
+
+@pytest.mark.full
+def test_a_parked_channel_that_says_too_much(tmp_path):
+    """It is closed: one that is not read would stay for ever."""
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair, asks=False)
+        inputs = client.links(INPUTS)
+        try:
+            inputs.send(101, bytes(1 << 18))
+        except ConnectionError:
+            pass
+        pair.second.wait_channels([(1, 0)])

@@ -190,8 +190,12 @@ void Client::park(LinkedSocket socket) {
     const LinkId link = socket.id;
     parked_.push_back(std::move(socket));
     Transport::Handlers handlers;
-    handlers.on_input = [&transport](ByteView bytes) {
-        if (bytes.size() > kMostParkedBytes) transport.set_reading(false);
+    handlers.on_input = [this, &transport, link](ByteView bytes) {
+        // Where nobody reads nobody would see its end, either.
+        if (bytes.size() > kMostParkedBytes) {
+            transport.set_reading(false);
+            server_.close_channel(link);
+        }
         return std::size_t{};
     };
     handlers.on_lost = [this, link](const std::string&) { parked_lost(link); };
@@ -301,11 +305,12 @@ void Client::connect_parked(bool expects_data) {
 
 void Client::channel_lost(LinkId link) {
     const auto found = channels_.find(link);
-    if (found == channels_.end()) return;
+    if (found == channels_.end()) return parked_lost(link);
     const std::shared_ptr<PeerInfo> peer = found->second.peer;
     channels_.erase(found);
     server_.peer_event(PeerEvent::disconnected, *peer);
     channel_came(link);
+    if (gone_meanwhile_.erase(link) != 0 && has_come()) say_added();
     if (!channels_.empty() || !main_->is_migrating()) return;
     left_timer_ = server_.home().make_timer([this] { see_who_left(); });
     left_timer_->start(kLeftTime);
@@ -350,8 +355,11 @@ void Client::channel_added(ChannelKey key) {
 
 void Client::say_added() {
     std::set<ChannelKey> keys = std::exchange(added_meanwhile_, {});
-    for (const auto& [link, channel] : channels_)
-        keys.erase(channel.key);
+    for (const auto& [link, channel] : channels_) {
+        // Plugged in anew: told when the link to the old one is closed.
+        if (keys.erase(channel.key) != 0 && gone_meanwhile_.count(link) != 0)
+            added_meanwhile_.insert(channel.key);
+    }
     if (!keys.empty()) say_channels({keys.begin(), keys.end()});
 }
 
@@ -363,12 +371,14 @@ void Client::channel_gone(ChannelKey key) {
     added_meanwhile_.erase(key);
     to_link_.erase(key);
     // One that is not here yet takes the end of this connection for the end of all.
-    if (target_ && !has_come()) {
-        gone_meanwhile_.insert(key);
-        return;
-    }
+    const bool must_wait = target_ && !has_come();
     for (const auto& [link, channel] : channels_) {
-        if (channel.key == key) server_.close_channel(link);
+        if (channel.key != key) continue;
+        if (must_wait) {
+            gone_meanwhile_.insert(link);
+        } else {
+            server_.close_channel(link);
+        }
     }
 }
 

@@ -163,8 +163,9 @@ class Client final : private MainEvents, private Agent::User {
     // at one, since it could not open them at both.
     bool was_told_to_link_ = false;
     std::set<ChannelKey> added_meanwhile_;
-    // And of one that is not here yet: unplugged, and to be closed when it has come.
-    std::set<ChannelKey> gone_meanwhile_;
+    // And of one that is not here yet: its links to what was unplugged, to be closed when it has
+    // come. The device may have been plugged in again since, and linked anew.
+    std::set<LinkId> gone_meanwhile_;
     // Its machine's devices went on without its state, and it has not said a word here since.
     bool is_absent_ = false;
     // Linked, but still on their way here when the state came: they are to be restored, too.

@@ -264,8 +264,8 @@ void Client::see_who_came() {
     come_timer_->cancel();
     server_.client_settled(id_);
     if (target_) server_.tell_standby(*this);
-    for (const ChannelKey key : std::exchange(gone_meanwhile_, {}))
-        channel_gone(key);
+    for (const LinkId link : gone_meanwhile_)
+        server_.close_channel(link);
 }
 
 }  // namespace segue::spice::server

@@ -213,7 +213,7 @@ void Server::vm_start() {
     running_ = true;
     if (home_ != nullptr) runs_since_ = home_->now();
     if (links_) links_->open_door();
-    source_.machine_runs();
+    machine_stays();
     take_last_state_back();
     for (const auto& client : clients_)
         give_state(*client);

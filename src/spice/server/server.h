@@ -174,6 +174,7 @@ class Server final : private InputSink {
     void take_last_state_back();
     void drop_state();
     void withdraw();
+    void machine_stays();
     void moves_are_off();
     void state_taken();
     void state_arrived(CarriedParts parts, const StateKey& key, Instant came_at);

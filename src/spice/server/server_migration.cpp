@@ -52,6 +52,13 @@ bool Server::migrate_end(bool moved) {
     return knows_where;
 }
 
+// The target has not gone on with it: nobody is sent after it any more.
+void Server::machine_stays() {
+    const bool had_gone = source_.is_leaving();
+    perform(source_.machine_runs(), source_.destination());
+    if (had_gone) moves_are_off();
+}
+
 Result<> Server::migrate_info(const MigrationDestination& destination) {
     if (destination.host.empty() || (destination.port < 0 && destination.secure_port < 0))
         return fail(ErrorCode::invalid_argument, "migrate_info needs a host and a port");
@@ -79,7 +86,7 @@ void Server::set_standby(const control::StandbyPlace& place) {
 }
 
 void Server::tell_standby(Client& client) {
-    if (!standby_ || !client.is_settled()) return;
+    if (!standby_ || (client.moved_here() && !client.has_come())) return;
     const auto port = [](std::uint16_t one) { return one == 0 ? -1 : int{one}; };
     const MigrationDestination destination{standby_->host, port(standby_->port),
                                            port(standby_->tls_port), standby_->subject};
@@ -242,12 +249,14 @@ void Server::give_state(Client& client) {
     if (running_ || client.is_settled()) client.take_state(arrived_state_);
 }
 
-// Whether they are still, or again, silent is known when they are asked next.
+// Whether they are still, or again, silent is known when they are asked next. One that has not come
+// yet is not asked: it would throw the question away, and never answer it.
 std::set<ClientId> Server::silent_clients() {
     std::set<ClientId> silent;
     for (const auto& client : clients_) {
-        if (!client->main().is_ping_answered()) silent.insert(client->id());
-        client->main().ping();
+        const bool is_here = !client->moved_here() || client->has_come();
+        if (!is_here || !client->main().is_ping_answered()) silent.insert(client->id());
+        if (is_here) client->main().ping();
     }
     return silent;
 }

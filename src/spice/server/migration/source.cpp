@@ -355,6 +355,25 @@ void MigrationSource::finish(Actions& actions) {
     actions.push_back(EndComplete{});
 }
 
+// Its move had failed over there, and management has it go on here.
+MigrationSource::Actions MigrationSource::machine_runs() {
+    Actions actions;
+    gone_to_.reset();
+    if (!is_leaving()) return actions;
+    actions.push_back(StopTimer{});
+    for (const auto& [client, progress] : clients_) {
+        if (progress == Progress::told) {
+            actions.push_back(Disconnect{client});
+        } else if (was_told(progress)) {
+            actions.push_back(SendCancel{client});
+        }
+    }
+    clients_.clear();
+    finish(actions);
+    gone_to_.reset();
+    return actions;
+}
+
 MigrationSource::Actions MigrationSource::client_left(ClientId client) {
     Actions actions;
     if (clients_.erase(client) == 0) return actions;

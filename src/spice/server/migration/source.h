@@ -13,7 +13,8 @@
 // A client that says nothing at all (its process stands still, its line is down) is waited for
 // longer, for kSilentTime: it cannot have read what it was told.
 //
-// end(false) from any of the first three: the clients stay.
+// end(false) from any of the first three: the clients stay. A machine that runs here again ends the
+// last three: its move has failed over there.
 #pragma once
 
 #include <cstdint>
@@ -147,8 +148,8 @@ class MigrationSource {
     const std::optional<MigrationDestination>& destination() const {
         return destination_ ? destination_ : gone_to_;
     }
-    // It runs here (again).
-    void machine_runs() { gone_to_.reset(); }
+    // It runs here (again): who was told to go has no server any more, who was not stays.
+    Actions machine_runs();
     bool is_started() const { return started_; }
     // The machine has gone; its clients follow.
     bool is_leaving() const {

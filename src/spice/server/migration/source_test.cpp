@@ -282,6 +282,32 @@ TEST(MigrationSource, AClientThatLogsInBehindTheMachineIsSentAfterIt) {
         EXPECT_TRUE(in_state(before).logged_in(9).empty()) << name_of(before);
 }
 
+// The target could not go on with it, while clients that stood still were waited for.
+TEST(MigrationSource, AMachineThatGoesOnHereWhileClientsLeaveKeepsItsClients) {
+    struct Case {
+        State state;
+        int sent_away;
+        int called_back;
+    };
+    for (const Case& each :
+         {Case{State::carrying, 1, 1}, Case{State::trailing, 1, 1}, Case{State::leaving, 2, 0}}) {
+        SCOPED_TRACE(name_of(each.state));
+        Source source = in_state(each.state);
+        const auto stays = source.machine_runs();
+        EXPECT_EQ(count<Source::StopTimer>(stays), 1);
+        EXPECT_EQ(count<Source::Disconnect>(stays), each.sent_away) << "they were told to go";
+        EXPECT_EQ(count<Source::SendCancel>(stays), each.called_back);
+        EXPECT_EQ(count<Source::EndComplete>(stays), 1);
+        EXPECT_EQ(source.state(), State::idle);
+        EXPECT_FALSE(source.destination());
+        EXPECT_TRUE(source.client_left(1).empty()) << "once";
+        EXPECT_TRUE(source.logged_in(9).empty()) << "nobody is sent to a target without machine";
+        EXPECT_EQ(count<Source::SendCancel>(*source.answered(2, Answer::seamless)), 1);
+        EXPECT_TRUE(source.machine_runs().empty());
+        EXPECT_TRUE(source.connect(kThere, {}, true)) << "it may move once more";
+    }
+}
+
 TEST(MigrationSource, AClientThatLogsInBeforeTheMachineHasGoneFollowsIt) {
     for (const bool in_time : {true, false}) {
         Source source;
@@ -356,7 +382,7 @@ TEST(MigrationSource, CompletionsComeExactlyOnce) {
             take(source.client_left(client));
         };
         for (int step = 0; step < 12; ++step) {
-            switch (next(10)) {
+            switch (next(11)) {
                 case 0: {
                     std::vector<Source::Candidate> candidates;
                     for (const ClientId client : present)
@@ -386,6 +412,7 @@ TEST(MigrationSource, CompletionsComeExactlyOnce) {
                 }
                 case 7: source.came(1 + next(2)); break;
                 case 6: take(source.settled(1 + next(2), static_cast<Ability>(next(3)))); break;
+                case 9: take(source.machine_runs()); break;
                 default: [[maybe_unused]] const auto started = source.start();
             }
         }
