@@ -2,6 +2,7 @@
 // Numbers of the protocol as the words that virsh uses for them.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,10 @@
 #include "rpc/remote_types.schema.h"
 
 namespace segue::cli {
+
+// Flags of domain_get_job_stats (virDomainGetJobStatsFlags).
+inline constexpr std::uint32_t kJobCompleted = 1;      // VIR_DOMAIN_JOB_STATS_COMPLETED
+inline constexpr std::uint32_t kJobKeepCompleted = 2;  // VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
 
 // "running", "shut off": virDomainState.
 std::string_view state_word(int state);

@@ -57,6 +57,7 @@ FileFacts look_at_file(const std::string& path) {
     facts.size = static_cast<std::uint64_t>(file.st_size);
     facts.allocated = static_cast<std::uint64_t>(file.st_blocks) * 512;
     facts.holds_data = S_ISREG(file.st_mode) || S_ISBLK(file.st_mode);
+    facts.is_no_storage = S_ISFIFO(file.st_mode) || S_ISSOCK(file.st_mode) || S_ISDIR(file.st_mode);
     // Opening a FIFO would wait.
     if (facts.holds_data) look_inside(path, S_ISBLK(file.st_mode), facts);
     struct statfs system {};

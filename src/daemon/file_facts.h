@@ -21,6 +21,7 @@ namespace segue {
 struct FileFacts {
     int error = 0;                  // errno; ETIMEDOUT: its storage has not answered in time
     bool holds_data = false;        // a file or a block device, and nothing else that has a path
+    bool is_no_storage = false;     // a directory, a socket, or a FIFO, whose opening would wait
     std::uint64_t size = 0;         // bytes from its begin to its end
     std::uint64_t allocated = 0;    // bytes; a block device takes all of itself
     std::uint64_t file_system = 0;  // the magic number of statfs(2); 0: it cannot be told

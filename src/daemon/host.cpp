@@ -58,6 +58,14 @@ std::string what_leads_to(const std::string& address, const HostIdentity& identi
     return is_every ? identity.name : address;
 }
 
+Result<> check_leads_here(const std::string& host) {
+    if (host != "localhost" && !host.starts_with("localhost.")) return {};
+    return fail(ErrorCode::internal,
+                "this host calls itself '{}', where the source would look for itself: set "
+                "[migration] address or [daemon] hostname here, or say --migrateuri",
+                host);
+}
+
 Result<HostIdentity> read_host_identity(const std::string& name, const std::string& uuid,
                                         const std::string& state_directory, Random& random) {
     HostIdentity identity;

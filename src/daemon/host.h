@@ -32,6 +32,9 @@ struct HostIdentity {
 // Where others find what listens at `address`: the host's name, where that is every address ("",
 // "0.0.0.0", "::").
 std::string what_leads_to(const std::string& address, const HostIdentity& identity);
+// Error internal_error, as libvirt's, for a host that calls itself localhost: who is told that name
+// dials itself.
+Result<> check_leads_here(const std::string& host);
 
 // `name` empty: gethostname(2). `uuid` empty: the one in STATE/host-uuid, made on the first start:
 // two daemons on one machine must be two hosts, so the machine's own id would not do.

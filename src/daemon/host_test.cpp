@@ -18,6 +18,13 @@ TEST(HostIdentity, ItsNameLeadsToWhatListensEverywhere) {
     EXPECT_EQ(what_leads_to("10.0.0.2", here), "10.0.0.2");
 }
 
+TEST(HostIdentity, LocalhostLeadsNobodyHere) {
+    for (const char* other : {"hosta", "localhostess", "127.0.0.2"})
+        EXPECT_TRUE(check_leads_here(other)) << other;
+    EXPECT_FALSE(check_leads_here("localhost"));
+    EXPECT_FALSE(check_leads_here("localhost.localdomain"));
+}
+
 TEST(HostIdentity, IsMadeOnceAndKept) {
     const std::string state =
         (std::filesystem::temp_directory_path() / ("segue-host-" + std::to_string(getpid())))

@@ -12,6 +12,15 @@ Result<> check_file(const FactsOfFiles& facts, std::string_view what, const std:
                 reason_of(found->second), remedy);
 }
 
+// QEMU would wait for somebody at the other end of a FIFO, and say nothing meanwhile.
+Result<> check_is_disk(const FactsOfFiles& facts, const Disk& disk) {
+    const auto found = facts.find(disk.source);
+    if (found == facts.end() || !found->second.is_no_storage) return {};
+    return fail(ErrorCode::config_unsupported,
+                "'{}' is neither a file nor a block device; change the source of disk '{}'",
+                disk.source, disk.target);
+}
+
 }  // namespace
 
 std::vector<std::string> disk_files_of(const Domain& domain) {
@@ -32,6 +41,7 @@ Result<> check_storage_access(const Domain& domain, const FactsOfFiles& facts) {
     for (const Disk& disk : domain.disks) {
         TRY(check_file(facts, "storage file", disk.source,
                        fmt::format("restore it, or change the source of disk '{}'", disk.target)));
+        TRY(check_is_disk(facts, disk));
     }
     TRY(check_file(facts, "kernel", domain.os.kernel, "restore it, or change <kernel>"));
     return check_file(facts, "initrd", domain.os.initrd, "restore it, or change <initrd>");

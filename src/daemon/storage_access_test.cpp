@@ -2,6 +2,8 @@
 #include "daemon/storage_access.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -31,6 +33,25 @@ TEST(StorageAccess, TheFirstMissingFileIsNamed) {
     domain.disks.clear();
     domain.os.kernel = "/nonexistent/vmlinuz";
     EXPECT_FALSE(check(domain));
+}
+
+// QEMU opens a FIFO when somebody does at its other end, and answers nothing until then.
+TEST(StorageAccess, WhatIsNoStorageIsRefused) {
+    Domain domain;
+    domain.disks.resize(1);
+    domain.disks[0].target = "vda";
+    domain.disks[0].source = "/tmp";
+    const auto directory = check(domain);
+    ASSERT_FALSE(directory);
+    EXPECT_EQ(directory.error(),
+              (Error{ErrorCode::config_unsupported,
+                     "'/tmp' is neither a file nor a block device; change the source of disk "
+                     "'vda'"}));
+    const std::string fifo = testing::TempDir() + "segue-fifo-" + std::to_string(::getpid());
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    domain.disks[0].source = fifo;
+    EXPECT_FALSE(check(domain));
+    ::unlink(fifo.c_str());
 }
 
 TEST(StorageAccess, AServerThatDoesNotAnswerIsSaidToBeOne) {

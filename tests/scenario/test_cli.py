@@ -142,7 +142,7 @@ def test_the_check_names_each_thing_and_its_remedy(pair, machine):
     found = findings(one, "--unsafe", "web", two.uri, code=0)
     assert {"domain", "no other job", "disks", "destination", "two hosts", "protocol", "name there",
             "QEMU", "host name there"} <= set(found)
-    assert {"definition there", "files there", "migration port there",
+    assert {"definition there", "files there", "migration port there", "the way there",
             "screen's ports there"} <= set(found)
     assert all(item["passed"] for item in found.values())
     for words in (["--p2p"], ["--tunnelled"]):  # what the move itself says, and nothing is held
@@ -171,6 +171,9 @@ def test_the_check_names_each_thing_and_its_remedy(pair, machine):
         there = f"tcp://{two.address}:{busy.getsockname()[1]}"
         used = findings(one, "--unsafe", "--migrateuri", there, "web", two.uri, code=4)
     assert "Address already in use" in used["migration port there"]["found"], used
+    nobody = findings(one, "--unsafe", "--migrateuri", "tcp://nobody..here", "web", two.uri, code=4)
+    assert "nobody..here" in nobody["the way there"]["found"], nobody
+    assert nobody["address there"]["found"] == "nobody..here"
     foreign = findings(one, "--unsafe", "--listen-address", "192.0.2.1", "web", two.uri, code=4)
     assert not foreign["migration port there"]["passed"]
     table = one.segue("migrate", "--check", "web", two.uri, code=4)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // job, abort, resolve.
-#include <fmt/chrono.h>
-
+#include "cli/figures.h"
 #include "cli/print.h"
 #include "cli/verbs/verbs.h"
 #include "cli/words.h"
@@ -11,9 +10,6 @@ namespace segue::cli {
 namespace {
 
 using namespace rpc::migration;
-constexpr std::uint32_t kCompleted = 1;      // VIR_DOMAIN_JOB_STATS_COMPLETED
-constexpr std::uint32_t kKeepCompleted = 2;  // VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-
 // How the last migration ended; null where none is remembered, or by a daemon that is not ours.
 Json last_migration(Context& context, const std::string& domain) {
     const auto status = context.daemon.query("status", Json::object({{"domain", domain}}));
@@ -23,8 +19,7 @@ Json last_migration(Context& context, const std::string& domain) {
 void add_outcome(Table& table, const Json& last) {
     if (!last.is_object()) return;
     table.rows.push_back({"outcome", std::string(last.text("outcome"))});
-    const auto ended = static_cast<std::time_t>(last.u64("ended_ms") / 1000);
-    table.rows.push_back({"ended", fmt::format("{:%FT%TZ}", fmt::gmtime(ended))});
+    table.rows.push_back({"ended", figure_text("ended_ms", last["ended_ms"])});
     if (const auto cause = last.text("cause"); !cause.empty()) {
         table.rows.push_back({"cause", std::string(cause)});
     }
@@ -34,7 +29,7 @@ void add_outcome(Table& table, const Json& last) {
 
 VerbResult run_verb(Context& context, const ShowJob& verb) {
     const auto domain = TRY(context.daemon.find_domain(verb.domain));
-    const std::uint32_t flags = verb.completed ? kCompleted | kKeepCompleted : 0;
+    const std::uint32_t flags = verb.completed ? kJobCompleted | kJobKeepCompleted : 0;
     const auto job = TRY(context.daemon.call<DomainGetJobStats>({domain, flags}));
     const Json figures = to_json(job.parameters);
     const Json last = verb.completed ? last_migration(context, domain.name) : Json();
@@ -46,10 +41,8 @@ VerbResult run_verb(Context& context, const ShowJob& verb) {
     }
     Table table{{}, {{"Job", std::string(job_word(job.type))}}};
     add_outcome(table, last);
-    for (const auto& [name, value] : figures.members()) {
-        const auto text = value.as_text();
-        table.rows.push_back({name, text ? std::string(*text) : value.dump()});
-    }
+    for (const auto& [name, value] : figures.members())
+        table.rows.push_back({figure_name(name), figure_text(name, value)});
     print(table.text());
     return ExitCode::ok;
 }

@@ -21,7 +21,6 @@ using namespace rpc::migration;
 using rpc::remote::TypedParameter;
 
 constexpr Duration kPollEvery = 250ms;
-constexpr std::uint32_t kCompleted = 1;  // VIR_DOMAIN_JOB_STATS_COMPLETED
 
 }  // namespace
 
@@ -172,7 +171,7 @@ class Watched {
         Json answer = Json::object({{"event", "migrated"}, {"domain", domain_.name}});
         answer.set("destination", verb_.destination);
         answer.set("wall_ms", to_ms(context_.daemon.loop().now() - started_));
-        if (const auto job = context_.daemon.call<DomainGetJobStats>({domain_, kCompleted})) {
+        if (const auto job = context_.daemon.call<DomainGetJobStats>({domain_, kJobCompleted})) {
             answer.set("figures", to_json(job->parameters));
         }
         const Json who = Json::object({{"domain", domain_.name}});

@@ -158,6 +158,22 @@ class Checks {
             "give the host a name, or say --migrateuri tcp://ADDRESS");
     }
 
+    // The source's own resolver is the one that counts: this program may run on a third host.
+    void check_source_finds(const std::string& host) {
+        const auto found = source_.command("lookup", Json::object({{"host", host}}));
+        if (!found && found.error().code == ErrorCode::no_support) return;
+        const auto addresses = found ? (*found)["addresses"].items() : std::vector<Json>();
+        const bool passed = !addresses.empty();
+        const std::string first = passed ? std::string(addresses[0].as_text().value_or("")) : "";
+        add(passed, "the way there", passed ? host + " → " + first : reason(found, host),
+            "let the source resolve that name, set [migration] address there, or say "
+            "--migrateuri tcp://ADDRESS");
+    }
+
+    static std::string reason(const Result<Json>& found, const std::string& host) {
+        return found ? "'" + host + "' has no address" : found.error().message;
+    }
+
     // What Prepare would look at, said by the destination itself. Another daemon than ours has no
     // such question, and a domain that may not leave has nothing to show.
     void check_arrival() {
@@ -176,6 +192,7 @@ class Checks {
             add(one.flag("passed"), std::string(one.text("what")), std::string(one.text("found")),
                 std::string(one.text("fix")));
         }
+        if (const std::string host(said->text("host")); !host.empty()) check_source_finds(host);
     }
 
     Connection& source_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // status: where a domain runs, what its migration and its protection do, and the way on when
 // somebody has to decide.
+#include "cli/figures.h"
 #include "cli/print.h"
 #include "cli/verbs/verbs.h"
 
@@ -19,8 +20,7 @@ void flatten(const Json& value, const std::string& name, Table& table) {
             flatten(item, fmt::format("{}[{}]", name, number++), table);
         }
     } else if (!value.is_null()) {
-        const auto text = value.as_text();
-        table.rows.push_back({name, text ? std::string(*text) : value.dump()});
+        table.rows.push_back({figure_name(name), figure_text(name, value)});
     }
 }
 

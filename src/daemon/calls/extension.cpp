@@ -165,6 +165,23 @@ void resolve(const Services& services, const Json& arguments, Answer<Json> answe
     });
 }
 
+// Whether this host finds another by that name, as its QEMU would have to.
+void lookup(const Services& services, const Json& arguments, Answer<Json> answer) {
+    const std::string host(arguments.text("host"));
+    const auto question = std::make_shared<std::shared_ptr<void>>();
+    *question = services.resolver.resolve(host, 0, [question, answer](auto found) {
+        answer(found.map([](const std::vector<net::SocketAddress>& addresses) {
+            Json said = Json::array();
+            for (const net::SocketAddress& address : addresses) {
+                const std::string text = address.text();
+                said.push(text.substr(0, text.rfind(':')));  // without the port
+            }
+            return Json::object({{"addresses", std::move(said)}});
+        }));
+        question->reset();
+    });
+}
+
 void query(const Services& services, const std::string& name, const Json& arguments,
            Answer<Json> answer) {
     if (name == "status") return answer(status(services, arguments));
@@ -179,6 +196,7 @@ void command(const Services& services, const std::string& name, const Json& argu
     if (name == "resolve") return resolve(services, arguments, std::move(answer));
     // Nothing is taken; but an emulator is started to be asked, and files are looked at, as root.
     if (name == "arrival") return check_arrival(services, arguments, std::move(answer));
+    if (name == "lookup") return lookup(services, arguments, std::move(answer));
     answer(fail(ErrorCode::no_support, "no command is called '{}'", name.substr(0, 64)));
 }
 

@@ -63,11 +63,24 @@ class ArrivalCheck : public std::enable_shared_from_this<ArrivalCheck> {
 
     void check_addresses() {
         if ((flags_ & migrate::kTunnelled) == 0) {
+            const Result<> host = find_host();
+            add("address there", host, host_,
+                "set migration.address there, or say --migrateuri tcp://ADDRESS");
             add("migration port there", check_migration_port(), "free",
                 "free it, or say another --migrateuri or --listen-address");
         }
         add("screen's ports there", check_named_ports(services_, model_), "free",
             "free it on the destination, or let it choose: autoport='yes'");
+    }
+
+    // The name that Prepare would return; whether the source can resolve it is the source's to say.
+    Result<> find_host() {
+        if (const std::string uri(arguments_.text("uri")); !uri.empty()) {
+            host_ = TRY(migrate::parse_migrate_uri(uri)).host;
+            return {};
+        }
+        host_ = what_leads_to(services_.settings.migrate_address, services_.identity);
+        return check_leads_here(host_);
     }
 
     // Where the guest's state is to come in.
@@ -97,6 +110,7 @@ class ArrivalCheck : public std::enable_shared_from_this<ArrivalCheck> {
     void tell() {
         Json said = Json::object();
         said.set("findings", std::move(findings_));
+        if (!host_.empty()) said.set("host", host_);
         answer_(std::move(said));
     }
 
@@ -104,6 +118,7 @@ class ArrivalCheck : public std::enable_shared_from_this<ArrivalCheck> {
     Json arguments_;
     std::uint64_t flags_;
     Domain model_;
+    std::string host_;
     Answer<Json> answer_;
     Json findings_ = Json::array();
 };

@@ -65,6 +65,8 @@ Result<std::uint16_t> DestinationConduct::take_port() {
     if (!request_.options.migrate_uri.empty()) {
         const auto uri = TRY(migrate::parse_migrate_uri(request_.options.migrate_uri));
         if (uri.port != 0) return uri.port;
+    } else {
+        TRY(check_leads_here(migration_host()));
     }
     return services_.migration_ports.take(services_.peer_door.address());
 }
