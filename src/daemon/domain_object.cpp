@@ -42,7 +42,10 @@ Result<Guest*> DomainObject::running_guest() const {
 std::string recovering(const DomainObject& domain) {
     if (!domain.incarnation || !domain.incarnation->guest) return "";
     const Guest& guest = *domain.incarnation->guest;
-    const bool starts = domain.status == DomainStatus(PausedReason::starting_up);
+    // One that we start, also to receive a migration, has not answered yet, and nothing is lost.
+    const bool is_new = !domain.incarnation->status_before;
+    const bool starts = is_new && (domain.status == DomainStatus(PausedReason::starting_up) ||
+                                   domain.status == DomainStatus(PausedReason::migration));
     if (guest.pid() <= 0 || guest.is_steerable() || starts) return "";
     return fmt::format(
         "recovering: QEMU {} does not answer; what it does is not known, and what is under way "

@@ -67,6 +67,9 @@ struct DomainStatus {
     }
 
     bool is(DomainState wanted) const { return state == wanted; }
+    // Nobody has stopped it: one that sleeps is woken by QEMU when it moves, and runs at the other
+    // side.
+    bool goes_on() const { return is(DomainState::running) || is(DomainState::pm_suspended); }
     friend bool operator==(const DomainStatus&, const DomainStatus&) = default;
 };
 

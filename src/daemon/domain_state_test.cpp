@@ -32,6 +32,14 @@ struct Merge {
     DomainStatus known, expected;
 };
 
+// What is stopped arrives stopped; a guest that sleeps has not been stopped by anybody.
+TEST(DomainStatus, GoesOnUnlessSomebodyStoppedIt) {
+    EXPECT_TRUE(DomainStatus(RunningReason::booted).goes_on());
+    EXPECT_TRUE(DomainStatus::suspended_by_guest().goes_on());
+    EXPECT_FALSE(DomainStatus(PausedReason::user).goes_on());
+    EXPECT_FALSE(DomainStatus(PausedReason::unknown).goes_on());
+}
+
 TEST(DomainStatus, IsWhatQemuSaysAndWhatWasKnown) {
     const Merge merges[] = {
         {"running", RunningReason::migrated, RunningReason::migrated},

@@ -52,7 +52,7 @@ Result<std::shared_ptr<SourceConduct>> make_source(const Services& services, rpc
     // Whoever drives it, and not what a client says: its end must end what it holds.
     options.peer_to_peer = session == nullptr;
     options.offline = call.options.has(migrate::kOffline);
-    options.run_guest = domain->status.is(DomainState::running);
+    options.run_guest = domain->status.goes_on();
     options.flags = call.options.flags;
     domain->source = std::make_shared<SourceConduct>(
         services, domain, migrate::SourceMachine(std::move(options)), call.options);
@@ -99,6 +99,10 @@ Result<> check_movable(const DomainObject& domain, const migrate::MigrateOptions
     if (offline && !domain.persistent) {
         return fail(ErrorCode::operation_invalid,
                     "cannot perform offline migration on transient domain '{}'", domain.name);
+    }
+    // What it does is not known: it would arrive paused.
+    if (const std::string unknown = recovering(domain); !unknown.empty()) {
+        return fail(ErrorCode::operation_invalid, "domain '{}' is {}", domain.name, unknown);
     }
     const bool io_error = domain.status == DomainStatus(PausedReason::io_error);
     if (options.has(migrate::kAbortOnError) && io_error) {

@@ -126,7 +126,7 @@ void PeerToPeer::call_begin() {
                         begun_ = std::move(*begun);
                         // A paused guest is to arrive paused.
                         const auto domain = services_.domains.find(call_.domain);
-                        if (domain && !(*domain)->status.is(DomainState::running)) {
+                        if (domain && !(*domain)->status.goes_on()) {
                             call_.options.flags |= migrate::kPaused;
                         }
                         step(DriverEvent::begin_ok);

@@ -312,7 +312,8 @@ void SourceConduct::resume_guest(bool run) {
     if (!guest) return feed({.event = SourceEvent::resume_failed, .cause = guest.error()});
     if (!run) {
         // It was paused before, or a user suspended it meanwhile, or a disk failed.
-        if (domain->status != DomainStatus(PausedReason::io_error)) {
+        const bool user = domain->status != DomainStatus(PausedReason::io_error);
+        if (user && !domain->status.is(DomainState::pm_suspended)) {
             set_status(services_, *domain, PausedReason::user);
         }
         return feed(SourceEvent::guest_resumed);
@@ -325,7 +326,8 @@ void SourceConduct::resume_guest(bool run) {
         if (!done) {
             return conduct->feed({.event = SourceEvent::resume_failed, .cause = done.error()});
         }
-        if (!domain->status.is(DomainState::running)) {
+        // To one that sleeps QEMU's `cont` is nothing: a WAKEUP says when it runs.
+        if (!domain->status.goes_on()) {
             set_status(conduct->services_, *domain, RunningReason::migration_cancelled);
             publish(conduct->services_, *domain, lifecycle::kResumedByMigration);
         }
@@ -381,6 +383,10 @@ void SourceConduct::end_job(const std::optional<Error>& cause) {
         finish_report(services_, *domain, timeline_, statistics, error, JobSide::source);
     domain->jobs.finish();
     if (domain->source.get() == this) domain->source.reset();
+    // It may have switched itself off meanwhile, and what it does was the migration's to say.
+    if (error && domain->incarnation) {
+        services_.loop.post([services = &services_, domain] { end_if_off(*services, domain); });
+    }
     services_.domains.forget_if_nothing_is_left(*domain);
 }
 
