@@ -29,17 +29,20 @@ JobView finished_job(const DomainObject& domain) {
 
 namespace {
 
-bool is_cancel(const std::optional<Error>& error) {
-    return error && error->code == ErrorCode::cancelled;
+// A destination is told by Finish that its guest is not wanted any more; a client of it that is
+// gone has cancelled nothing.
+bool is_cancel(std::int32_t operation, const std::optional<Error>& error) {
+    const bool incoming = operation == job_operation::kMigrationIn;
+    return error && error->code == (incoming ? ErrorCode::migrate_finish_ok : ErrorCode::cancelled);
 }
 
 }  // namespace
 
 JobView view_of(const FinishedJob& job) {
     JobView view;
-    view.type = is_cancel(job.error) ? job_type::kCancelled
-                : job.error          ? job_type::kFailed
-                                     : job_type::kCompleted;
+    view.type = is_cancel(job.operation, job.error) ? job_type::kCancelled
+                : job.error                         ? job_type::kFailed
+                                                    : job_type::kCompleted;
     view.operation = job.operation;
     view.elapsed_ms = job.elapsed_ms;
     view.transfer = job.transfer;
@@ -48,8 +51,8 @@ JobView view_of(const FinishedJob& job) {
     return view;
 }
 
-std::string_view outcome_of(const std::optional<Error>& error) {
-    return is_cancel(error) ? "cancelled" : error ? "failed" : "completed";
+std::string_view outcome_of(std::int32_t operation, const std::optional<Error>& error) {
+    return is_cancel(operation, error) ? "cancelled" : error ? "failed" : "completed";
 }
 
 JobParameters job_parameters(const JobView& job) {

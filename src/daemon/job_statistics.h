@@ -39,7 +39,7 @@ JobView current_job(const DomainObject& domain);
 JobView finished_job(const DomainObject& domain);
 JobView view_of(const FinishedJob& job);
 // How a job ended: "completed", "failed" or "cancelled".
-std::string_view outcome_of(const std::optional<Error>& error);
+std::string_view outcome_of(std::int32_t operation, const std::optional<Error>& error);
 
 JobParameters job_parameters(const JobView& job);
 rpc::migration::JobInfoReply job_info(const JobView& job);

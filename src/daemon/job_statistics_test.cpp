@@ -52,14 +52,23 @@ TEST(JobStatistics, ACancelIsNoFailure) {
         return view_of(job);
     };
     EXPECT_EQ(ended({}).type, job_type::kCompleted);
-    EXPECT_EQ(outcome_of(job.error), "completed");
+    EXPECT_EQ(outcome_of(job.operation, job.error), "completed");
     EXPECT_EQ(ended(Error{ErrorCode::operation_failed, "no way"}).type, job_type::kFailed);
-    EXPECT_EQ(outcome_of(job.error), "failed");
+    EXPECT_EQ(outcome_of(job.operation, job.error), "failed");
     const JobView cancelled = ended(Error{ErrorCode::cancelled, "canceled by client"});
     EXPECT_EQ(cancelled.type, 5);  // VIR_DOMAIN_JOB_CANCELLED
     EXPECT_EQ(cancelled.success, false);
     EXPECT_EQ(cancelled.error, "canceled by client");
-    EXPECT_EQ(outcome_of(job.error), "cancelled");
+    EXPECT_EQ(outcome_of(job.operation, job.error), "cancelled");
+}
+
+TEST(JobStatistics, ADestinationIsCancelledByFinish) {
+    const auto outcome = [](ErrorCode code) {
+        return outcome_of(job_operation::kMigrationIn, Error{code, "words"});
+    };
+    EXPECT_EQ(outcome(ErrorCode::migrate_finish_ok), "cancelled");
+    EXPECT_EQ(outcome(ErrorCode::cancelled), "failed");  // its client is gone
+    EXPECT_EQ(outcome(ErrorCode::operation_failed), "failed");
 }
 
 // virsh domjobinfo --completed drops the figures, and no more: segue status still tells the end.

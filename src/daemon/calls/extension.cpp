@@ -47,7 +47,7 @@ Json last_migration_json(const DomainObject& domain) {
     const FinishedJob& job = *domain.last_job;
     const bool out = job.operation == job_operation::kMigrationOut;
     Json said = Json::object({{"side", out ? "source" : "destination"},
-                              {"outcome", outcome_of(job.error)},
+                              {"outcome", outcome_of(job.operation, job.error)},
                               {"ended_ms", job.ended_ms}});
     if (job.error) said.set("cause", job.error->message);
     return said;

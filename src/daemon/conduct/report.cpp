@@ -20,7 +20,10 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
                           JobSide side) {
     const Instant now = services.loop.now();
     timeline.close(now);
-    const std::string_view outcome = outcome_of(error);
+    FinishedJob job;
+    job.operation =
+        side == JobSide::source ? job_operation::kMigrationOut : job_operation::kMigrationIn;
+    const std::string_view outcome = outcome_of(job.operation, error);
     timeline.outcome(error ? fmt::format("{}: {}", outcome, error->message) : std::string(outcome));
     const auto number = [&](const char* name, std::uint64_t value) {
         timeline.number(name, static_cast<std::int64_t>(value));
@@ -30,9 +33,6 @@ FinishedJob finish_report(const Services& services, DomainObject& domain, Timeli
         number("qemu_downtime_ms", transfer.downtime_ms);
         number("transferred_bytes", transfer.ram_transferred);
     }
-    FinishedJob job;
-    job.operation =
-        side == JobSide::source ? job_operation::kMigrationOut : job_operation::kMigrationIn;
     job.error = error;
     job.ended_ms = services.wall_ms();
     job.transfer = transfer;
