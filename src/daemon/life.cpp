@@ -100,36 +100,6 @@ void tell_secrets(const DomainPointer& domain, std::vector<QmpCommand> commands,
     run_steps(std::move(steps), std::move(answer));
 }
 
-// Pseudo terminals that QEMU opened: their names are known only now.
-void learn_terminals(const DomainPointer& domain, Answer<> answer) {
-    Guest* guest = domain->incarnation->guest.get();
-    guest->execute("query-chardev", {}, [domain, answer](Result<Json> reply) {
-        if (!reply) return answer(tl::unexpected(reply.error()));
-        if (!domain->incarnation) return answer({});
-        const auto learn = [&](auto& devices) {
-            for (auto& device : devices) {
-                for (const Json& one : reply->items()) {
-                    const std::string_view file = one.text("filename");
-                    if (one.text("label") == "char" + device.alias && file.starts_with("pty:")) {
-                        device.chardev.path = file.substr(4);
-                    }
-                }
-            }
-        };
-        learn(domain->incarnation->live.serials);
-        learn(domain->incarnation->live.channels);
-        learn(domain->incarnation->live.consoles);
-        answer({});
-    });
-}
-
-bool has_terminals(const Domain& model) {
-    const auto is_pty = [](const auto& device) { return device.chardev.type == ChardevType::pty; };
-    return std::any_of(model.serials.begin(), model.serials.end(), is_pty) ||
-           std::any_of(model.channels.begin(), model.channels.end(), is_pty) ||
-           std::any_of(model.consoles.begin(), model.consoles.end(), is_pty);
-}
-
 void let_run(const Services& services, const DomainPointer& domain, Answer<> answer) {
     domain->incarnation->guest->execute("cont", [&services, domain, answer](Result<> done) {
         if (done && domain->incarnation) {
@@ -241,9 +211,7 @@ void start_decided(const Services& services, const DomainPointer& domain, Domain
     steps.push_back([&services, domain](Answer<> done) {
         learn_processor(services.emulators, domain, std::move(done));
     });
-    if (has_terminals(domain->incarnation->live)) {
-        steps.push_back([domain](Answer<> done) { learn_terminals(domain, std::move(done)); });
-    }
+    steps.push_back([domain](Answer<> done) { learn_terminals(domain, std::move(done)); });
     // Written down before it runs: a daemon that dies now finds it again.
     steps.push_back([&services, domain](Answer<> done) { done(services.domains.save(*domain)); });
     if (mode == StartMode::run) {
@@ -257,7 +225,37 @@ void start_decided(const Services& services, const DomainPointer& domain, Domain
     });
 }
 
+bool has_terminals(const Domain& model) {
+    const auto is_pty = [](const auto& device) { return device.chardev.type == ChardevType::pty; };
+    return std::any_of(model.serials.begin(), model.serials.end(), is_pty) ||
+           std::any_of(model.channels.begin(), model.channels.end(), is_pty) ||
+           std::any_of(model.consoles.begin(), model.consoles.end(), is_pty);
+}
+
 }  // namespace
+
+void learn_terminals(const DomainPointer& domain, Answer<> answer) {
+    if (!domain->incarnation || !has_terminals(domain->incarnation->live)) return answer({});
+    Guest* guest = domain->incarnation->guest.get();
+    guest->execute("query-chardev", {}, [domain, answer](Result<Json> reply) {
+        if (!reply) return answer(tl::unexpected(reply.error()));
+        if (!domain->incarnation) return answer({});
+        const auto learn = [&](auto& devices) {
+            for (auto& device : devices) {
+                for (const Json& one : reply->items()) {
+                    const std::string_view file = one.text("filename");
+                    if (one.text("label") == "char" + device.alias && file.starts_with("pty:")) {
+                        device.chardev.path = file.substr(4);
+                    }
+                }
+            }
+        };
+        learn(domain->incarnation->live.serials);
+        learn(domain->incarnation->live.channels);
+        learn(domain->incarnation->live.consoles);
+        answer({});
+    });
+}
 
 void start_guest(const Services& services, const DomainPointer& domain, Domain model,
                  StartMode mode, const std::string& key, Answer<> answer) {

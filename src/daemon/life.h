@@ -53,10 +53,14 @@ void when_gone(DomainObject& domain, std::function<void()> callback);
 
 // After a restart of the daemon: takes over the QEMU of this incarnation if it still runs (the
 // domain is active then, at once), else notes that it is gone. The domain's status is what it did
-// when that was last noted. `adopted` comes once, when the state
-// of the guest is known.
+// when that was last noted. `adopted` comes once, when the state of the guest is known; one that
+// has switched itself off is there still, for end_if_off().
 void adopt_guest(const Services& services, const DomainPointer& domain, Domain live,
                  const std::string& key, Answer<> adopted);
+
+// Ends a guest that switched itself off while nobody heard it, unless a migration or a protection
+// of it has to decide.
+void end_if_off(const Services& services, const DomainPointer& domain);
 
 // Ends whatever QEMU belongs to a directory that no record names, and removes it.
 void end_stray(const std::string& directory);

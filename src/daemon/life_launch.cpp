@@ -34,10 +34,6 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
                        merged_status(reply->text("status"), known).value_or(domain->status));
             const bool runs = domain->status.is(DomainState::running);
             if (runs && domain->source) domain->source->hold_guest();
-            // While nobody heard it. A migration or a protection that is taken up again decides.
-            const bool free = !domain->source && !domain->destination && !domain->primary;
-            const bool off = domain->status == DomainStatus(PausedReason::shutting_down);
-            if (off && free) guest_shut_down(services, *domain);
         }
         adopted(reply.map([](const Json&) {}));
         // Nobody waits for it: the guest was seen to run on this CPU when it was started.
@@ -47,8 +43,16 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
 
 }  // namespace
 
+void end_if_off(const Services& services, const DomainPointer& domain) {
+    const bool free = !domain->source && !domain->destination && !domain->primary;
+    const bool off = domain->status == DomainStatus(PausedReason::shutting_down);
+    if (domain->incarnation && off && free) guest_shut_down(services, *domain);
+}
+
 void look_again(const Services& services, const DomainPointer& domain) {
-    learn_state(services, domain, [](Result<>) {});
+    learn_state(services, domain, [&services, domain](Result<> asked) {
+        if (asked) end_if_off(services, domain);
+    });
 }
 
 // Nobody in particular where the daemon is not root, or where the packaged user does not exist. One
@@ -129,7 +133,10 @@ void adopt_guest(const Services& services, const DomainPointer& domain, Domain l
     log_info("daemon", "domain '{}': QEMU {} is adopted", domain->name, guest.pid());
     guest.when_ready([&services, domain, adopted](Result<> ready) {
         if (!ready) return adopted(std::move(ready));
-        learn_state(services, domain, adopted);
+        learn_state(services, domain, [domain, adopted](Result<> asked) {
+            if (!asked) return adopted(std::move(asked));
+            learn_terminals(domain, adopted);
+        });
     });
 }
 

@@ -24,7 +24,12 @@ void attach_guest(const Services& services, const DomainPointer& domain,
 // told.
 void guest_shut_down(const Services& services, DomainObject& domain);
 
-// Asks the emulator what its guest does, and who is linked to the screen.
+// Asks QEMU for the names of the pseudo terminals that it opened, for the live definition: no text
+// of a definition keeps them.
+void learn_terminals(const DomainPointer& domain, Answer<> answer);
+
+// Asks the emulator what its guest does, and who is linked to the screen; ends it where the guest
+// has switched itself off.
 void look_again(const Services& services, const DomainPointer& domain);
 
 // What the emulator said last, where it ended before it could be reached.

@@ -82,8 +82,10 @@ int main_of(int argc, const char* const* argv) {
     use_log_level(options.settings);
     auto activated = take_activated_sockets();
     if (options.settings.listen.empty() && activated.empty()) {
-        std::fprintf(stderr, "segued: nowhere to listen: give --listen unix:PATH\n");
-        return 2;
+        // As the configuration of earlier releases has it, whose unit said where.
+        options.settings.listen = Settings{}.listen;
+        log_warning("daemon", "daemon.listen is empty, and no socket was passed: {} is used",
+                    options.settings.listen.front().text());
     }
     return serve(std::move(options.settings), std::move(activated), argc, argv);
 }

@@ -35,6 +35,7 @@ struct Recovery {
     Answer<> done;
     std::unique_ptr<Timer> bound;
 
+    bool has_begun() const { return !done; }
     void one_less() {
         if (--waiting == 0) begin();
     }
@@ -55,6 +56,8 @@ class Adoption {
     ~Adoption() { is_over(); }
     Adoption(const Adoption&) = delete;
     Adoption& operator=(const Adoption&) = delete;
+
+    bool is_late() const { return recovery_ && recovery_->has_begun(); }
 
     // Not at once: whoever drops this is in the middle of taking a guest down.
     void is_over() {
@@ -139,7 +142,11 @@ Result<> recover_domain(const Services& services, const storage::DomainRecord& r
     domain->status = status;
     const auto adoption = std::make_shared<Adoption>(services.loop, recovery);
     adopt_guest(services, domain, std::move(live), record.incarnation,
-                [adoption](Result<>) { adoption->is_over(); });
+                [&services, domain, adoption](Result<> adopted) {
+                    // One that answers late; the others when protections are known again.
+                    if (adopted && adoption->is_late()) end_if_off(services, domain);
+                    adoption->is_over();
+                });
     return {};
 }
 
@@ -241,6 +248,12 @@ std::vector<migrate::Record> read_records(const Services& services,
     return records;
 }
 
+void end_what_is_off(const Services& services) {
+    const auto all = services.domains.all();
+    for (const auto& entry : all)
+        end_if_off(services, entry.second);
+}
+
 void forget_what_is_nothing(const Services& services) {
     const auto all = services.domains.all();
     for (const auto& entry : all)
@@ -274,6 +287,7 @@ void recover(const Services& services, Answer<> done) {
     for (const migrate::Record& record : read_records(services, *migrations))
         recover_migration(services, record, recovery);
     recovery->restarts.push_back([&services] { restore_protections(services); });
+    recovery->restarts.push_back([&services] { end_what_is_off(services); });
     recovery->restarts.push_back([&services] { forget_what_is_nothing(services); });
     const std::weak_ptr<Recovery> weak = recovery;
     recovery->bound = services.loop.make_timer([weak] {

@@ -70,6 +70,11 @@ def test_a_virtio_console_works_and_moves(tmp_path):
         assert seen_by_the_guest(two) == before
         with open_console(two) as console:
             says(console, "echo and still $x", "and still 42")
+        # A daemon that starts again learns anew which terminals its QEMU has.
+        assert two.stop() == 0
+        two.start()
+        with open_console(two) as console:
+            says(console, "echo here is $x", "here is 42")
         # The guest switches itself off while no daemon is there to hear it.
         place = re.search(r"<source path='(/dev/pts/\d+)'/>\s*<target type='virtio'",
                           two.virsh("dumpxml", "c"))[1]
@@ -99,7 +104,7 @@ def test_a_guest_that_sleeps_is_seen(tmp_path):
         assert host.virsh("domstate", "--reason", "c").strip() == "running (event wakeup)"
         machine.ticks.wait(machine.ticks.last() + 3)
 
-    with Hosts(1) as (host,):
+    with Hosts(2) as (host, other):
         host.virsh("create", machine.path)
         wait_until(lambda: b"guest ready" in machine.ticks.text(), 180, "Linux is up")
         with Terminal("virsh", "-c", host.local_uri, "event", "--all", "--loop") as watcher:
@@ -119,3 +124,14 @@ def test_a_guest_that_sleeps_is_seen(tmp_path):
         host.start()
         assert host.state_of("c") == "pmsuspended"
         wakes()
+        with open_console(host) as console:
+            says(console, "echo again $((6 * 7))", "again 42")
+            sleeps(console)
+        # A move that fails changes nothing of it.
+        nobody = "qemu+tcp://127.0.0.1:1/system"
+        host.virsh("migrate", "--live", "--p2p", "--unsafe", "c", nobody, code=1)
+        assert host.state_of("c") == "pmsuspended"
+        # QEMU wakes it to move it.
+        host.virsh("migrate", "--live", "--p2p", "--unsafe", "c", other.uri)
+        assert other.state_of("c") == "running"
+        machine.ticks.wait(machine.ticks.last() + 3)

@@ -24,8 +24,13 @@ Result<std::string> definition_of(const Services& services, const DomainObject& 
 }  // namespace
 
 Result<> check_persistent_xml(const DomainObject& domain, const migrate::MigrateOptions& options) {
-    if (options.persistent_xml.empty()) return {};
+    if (options.persistent_xml.empty()) {
+        // Of an earlier release it may have what nobody keeps any more.
+        const bool travels = options.has(migrate::kPersistDestination) && domain.persistent;
+        return travels ? check_relied_upon(*domain.persistent) : Result<>();
+    }
     const Domain wanted = TRY(parse_domain(options.persistent_xml));
+    TRY(check_relied_upon(wanted));
     TRY(check_same("name", domain.name, wanted.name));
     return check_same("uuid", domain.uuid.text(), wanted.uuid.text());
 }

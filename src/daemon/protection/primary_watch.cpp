@@ -186,9 +186,12 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
         self->may_have_taken_over_ = true;
         self->reason_ = "the standby may have taken over";
         self->save();
-        // The daemon before us may have ended between its record and this command.
+        // The daemon before us may have ended between its record and this command. A QEMU that
+        // hangs hears it first of all when it answers.
         if (const auto guest = domain->running_guest()) {
-            (*guest)->execute("stop", [](Result<>) {});
+            (*guest)->when_steerable([guest = *guest](Result<> steerable) {
+                if (steerable) guest->execute("stop", [](Result<>) {});
+            });
             // A checkpoint that it stands still in is no pause to QEMU.
             set_status(services, *domain, PausedReason::unknown);
         }
