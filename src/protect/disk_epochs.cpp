@@ -170,29 +170,50 @@ Result<> DiskEpochs::load(const std::shared_ptr<Segment>& segment) {
     });
 }
 
+// How many of the segments can be trusted. One whose data is not what was written, or that is
+// missing, takes along what came behind it. So does one whose seal is missing: behind it something
+// can have been sealed, or without a memory image written, only where a crash took that seal.
+std::size_t DiskEpochs::count_whole(std::uint64_t committed_epoch) const {
+    bool is_open = false;
+    for (std::size_t at = 0; at < segments_.size(); ++at) {
+        const Segment& segment = *segments_[at];
+        const bool is_next = at == 0 || segment.number == segments_[at - 1]->number + 1;
+        const bool is_behind =
+            segment.epoch != 0 || (committed_epoch == kAllSealed && segment.file->size() > 0);
+        if (!is_next || (is_open && is_behind) || segment.file->is_broken()) return at;
+        is_open = is_open || segment.epoch == 0;
+    }
+    return segments_.size();
+}
+
 // What is committed was synced before: there a disk has lost what it has promised. Anything else
 // was on its way when the host crashed.
 Result<> DiskEpochs::drop_broken(std::uint64_t committed_epoch) {
-    const auto broken = std::find_if(segments_.begin(), segments_.end(), [](const auto& segment) {
-        return segment->file->is_broken();
-    });
-    if (broken == segments_.end()) return {};
-    const Segment& first = **broken;
-    if (committed_epoch != kAllSealed && first.epoch != 0 && first.epoch <= committed_epoch) {
+    const std::size_t whole = count_whole(committed_epoch);
+    if (whole == segments_.size()) return {};
+    for (std::size_t at = whole; at < segments_.size(); ++at) {
+        const Segment& segment = *segments_[at];
+        const bool counts = committed_epoch != kAllSealed && segment.epoch != 0;
+        if (!counts || segment.epoch > committed_epoch) continue;
         return fail(ErrorCode::persist_failed,
                     "'{}' has lost data of epoch {}, which was synced: its disk cannot be trusted; "
                     "remove the log, and copy the disk anew",
-                    first.file->path(), first.epoch);
+                    segments_[whole]->file->path(), segment.epoch);
     }
     log_warning("standby",
                 "'{}' was not on the disk when this host crashed: its writes, and what came behind "
                 "them, are taken back",
-                first.file->path());
-    for (auto segment = broken; segment != segments_.end(); ++segment) {
-        unmap(**segment);
-        TRY(remove_file((*segment)->file->path()));
+                segments_[whole]->file->path());
+    // The last one first: what is left by a crash in between is still without a hole.
+    for (; segments_.size() > whole; segments_.pop_back()) {
+        TRY(remove_file(segments_.back()->file->path()));
+        TRY(sync_directory(directory_));
     }
-    segments_.erase(broken, segments_.end());
+    // What they had put over the others.
+    extents_.clear();
+    for (const auto& segment : segments_)
+        TRY(load(segment));
+    next_number_ = segments_.empty() ? 1 : segments_.back()->number + 1;
     return {};
 }
 

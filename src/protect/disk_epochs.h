@@ -90,6 +90,7 @@ class DiskEpochs {
     DiskEpochs() = default;
     Result<> recover(std::uint64_t committed_epoch);
     Result<> load(const std::shared_ptr<Segment>& segment);
+    std::size_t count_whole(std::uint64_t committed_epoch) const;
     Result<> drop_broken(std::uint64_t committed_epoch);
     Result<> open_segment();
     Result<> append(std::uint32_t kind, std::uint64_t offset, std::uint64_t length, ByteView data);

@@ -3,16 +3,30 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
+#include <vector>
 
 #include "base/random.h"
 #include "protect/disk_epochs.h"
 #include "protect/disk_segment.h"
 #include "protect/nbd.h"
+
+namespace {
+std::vector<std::string> removed;
+}  // namespace
+
+// The C library's, for this program: noted.
+extern "C" int unlink(const char* path) noexcept {
+    removed.emplace_back(path);
+    return static_cast<int>(::syscall(SYS_unlink, path));
+}
 
 namespace segue {
 namespace {
@@ -349,6 +363,77 @@ TEST(DiskEpochs, WhatAHostCrashTookFromAnEpochTakesItBackWithWhatCameBehind) {
         EXPECT_EQ(folder.content(), "aaiiiiii");
         EXPECT_EQ(folder.segments(), 0U);
     }
+}
+
+// A file of which nothing was written down yet is as long as nothing.
+void empty_segment(const Folder& folder, int segment) {
+    std::filesystem::resize_file(folder.path + "/log/disk-" + std::to_string(segment), 0);
+}
+
+TEST(DiskEpochs, WhatCameBehindALostEndOfAnEpochNeverWas) {
+    for (const std::uint64_t committed : {std::uint64_t{2}, DiskEpochs::kAllSealed}) {
+        for (const bool is_gone : {false, true}) {
+            Folder folder(8);
+            {
+                const auto disk = folder.open();
+                ASSERT_TRUE(disk->begin_epochs().has_value());
+                write(*disk, 0, "aa");
+                ASSERT_TRUE(disk->seal(2).has_value());
+                write(*disk, 2, "bb");
+                ASSERT_TRUE(disk->seal(3).has_value());
+                write(*disk, 4, "cc");
+                ASSERT_TRUE(disk->seal(4).has_value());
+            }
+            empty_segment(folder, 2);
+            if (is_gone) std::filesystem::remove(folder.path + "/log/disk-2");
+            const auto disk = folder.open(committed);
+            EXPECT_EQ(read_all(*disk), "aaiiiiii");
+            ASSERT_TRUE(disk->end_epochs().has_value());
+            EXPECT_EQ(folder.content(), "aaiiiiii");
+        }
+    }
+}
+
+// Where only a process was killed, and its image is there, nothing is lost.
+TEST(DiskEpochs, WhatIsOpenBehindSomethingOpenCountsWhereThereIsAnImage) {
+    Folder folder(8);
+    log_three(folder);
+    empty_segment(folder, 2);
+    EXPECT_EQ(read_all(*folder.open(2)), "aaiiccii");
+    const auto disk = folder.open();
+    ASSERT_TRUE(disk->end_epochs().has_value());
+    EXPECT_EQ(folder.content(), "aaiiiiii");
+}
+
+TEST(DiskEpochs, WhatIsTakenBackUncoversWhatItLayOver) {
+    Folder folder(8);
+    {
+        const auto disk = folder.open();
+        ASSERT_TRUE(disk->begin_epochs().has_value());
+        write(*disk, 0, "aaaa");
+        ASSERT_TRUE(disk->seal(2).has_value());
+        write(*disk, 2, "bbbb");
+        ASSERT_TRUE(disk->seal(3).has_value());
+        write(*disk, 0, "c");
+    }
+    lose_data(folder, 2);
+    const auto disk = folder.open(1);
+    EXPECT_EQ(folder.content(), "iiiiiiii");
+    EXPECT_EQ(read_all(*disk), "aaaaiiii");
+}
+
+// A kill while it is taken back leaves no hole: the last one goes first.
+TEST(DiskEpochs, ABrokenEpochGoesBehindWhatCameAfterIt) {
+    Folder folder(8);
+    log_three(folder);
+    lose_data(folder, 2);
+    removed.clear();
+    const auto disk = folder.open(2);
+    const std::string log = folder.path + "/log/disk-";
+    EXPECT_THAT(removed, ::testing::ElementsAre(log + "3", log + "2", log + "1"));
+    write(*disk, 2, "dd");
+    ASSERT_TRUE(disk->seal(3).has_value());
+    EXPECT_EQ(read_all(*folder.open(3)), "aaddiiii");
 }
 
 TEST(DiskEpochs, ADiskThatLostACommittedEpochIsNotTrusted) {
