@@ -127,6 +127,9 @@ void Agent::thaw() {
 void Agent::answer_freeze() {
     if (!freeze_reply_) return;
     if (state_ != State::guarding) {
+        // It is not paused, says this answer.
+        const bool paused = std::exchange(paused_, false);
+        if (paused && (state_ == State::lost || state_ == State::ended)) session_.thaw();
         return std::exchange(freeze_reply_, nullptr)(
             fail(ErrorCode::operation_failed, "the standby was lost: {}", reason_));
     }

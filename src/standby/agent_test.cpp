@@ -298,6 +298,20 @@ TEST_F(AgentTest, AStandbyThatClosesSaysWhy) {
 }
 
 // A graphics card keeps its pictures in its state.
+// Whoever asked has heard that the guest was not paused.
+TEST_F(AgentTest, APauseThatLosesItsStandbyIsNone) {
+    const auto qemu = protect();
+    TestPeer asker(*loop, control);
+    asker.connection->send_copy(as_bytes("{\"cmd\":\"pause\"}\n"));
+    ASSERT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::pauses; }, 60s));
+    standby->close();
+    ASSERT_TRUE(loop.run_until([&] { return !asker.input.empty(); }, 60s));
+    EXPECT_THAT(std::string(answer(asker).text("error")), HasSubstr("the standby was lost"));
+    const Json said = ask(loop, control, "{\"cmd\":\"status\"}\n");
+    EXPECT_EQ(said.text("state"), "lost");
+    EXPECT_FALSE(said.flag("paused"));
+}
+
 TEST_F(AgentTest, AStateIsLargerThanAFrame) {
     const auto qemu = protect(40U << 20);
     EXPECT_EQ(state(), "protected");

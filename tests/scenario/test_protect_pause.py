@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import standby as sb
+from agent import control
 from hosts import Hosts, wait_until
 from protected import ProtectedMachine
 from test_protect_states import reason_of, stands_still
@@ -102,6 +103,43 @@ def test_a_paused_guest_is_given_up_and_stays_paused(tmp_path):
         one.virsh("resume", machine.name)
         machine.outside.wait(machine.outside.last() + 20)
         assert machine.outside.backward() == []
+
+
+@pytest.mark.full
+def test_a_pause_whose_daemon_ended_meanwhile_is_no_trap(tmp_path):
+    """Its answer never came: whoever was started since finds it at the agent."""
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two)
+        agent, = (one.state / "protection").glob("*/control.sock")
+        control(agent, cmd="pause")
+        machine.wait(one, lambda now: now["detail"] == "paused")
+        assert reason_of(one, machine) == PAUSED
+        stands_still(machine)
+        one.virsh("resume", machine.name)
+        assert one.state_of(machine.name) == "running"
+        machine.wait_epochs(one, 3)
+        # The other way round.
+        pause(machine, one)
+        control(agent, cmd="thaw")
+        machine.wait(one, lambda now: now["detail"] == "protected")
+        assert one.state_of(machine.name) == "running"
+        machine.wait_epochs(one, 3)
+        assert "paused" not in machine.status(one)["detail"]
+        machine.went_on()
+
+
+@pytest.mark.full
+def test_a_daemon_that_comes_in_a_checkpoint_sees_a_guest_that_runs(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two)
+        agent, = (one.state / "protection").glob("*/control.sock")
+        one.kill()
+        control(agent, cmd="freeze")
+        one.start()
+        wait_until(lambda: one.state_of(machine.name) == "running", 60, "it is known to run")
+        control(agent, cmd="thaw")
+        machine.wait_epochs(one, 3)
+        assert one.state_of(machine.name) == "running"
 
 
 @pytest.mark.full

@@ -114,6 +114,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void checkpoint_now();
     void resumed_by_others();
     void paused(bool now);
+    void follow_pause(const Json& said);
     void mirror_ended(const EndedMirror& mirror);
     // `answer`, which guest_gone() gives where QEMU takes the answer of a step along.
     Answer<> not_lost(Answer<> answer);
@@ -165,8 +166,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // QEMU has stopped it by itself, and ending the protection must not let it run; why.
     bool stays_still_ = false;
     std::string stopped_by_;
-    // While it guards: see pause(). Learned from the agent by a daemon that was started again.
-    bool paused_ = false, pauses_ = false, learns_pause_ = false;
+    // While it guards: see pause(). The turn is another one whenever that begins, or ends.
+    bool paused_ = false, pauses_ = false;
+    std::uint64_t pause_turn_ = 0;
     // Killed by us, or dead: it is not asked to end in peace.
     bool agent_is_dead_ = false;
     // Stands still, and the witness has not answered yet.

@@ -116,8 +116,8 @@ void PrimaryProtection::checkpoint_now() {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
     if (!guest) return;
-    (*guest)->execute("migrate-set-parameters",
-                      Json::object({{"x-checkpoint-delay", wish_.interval_ms}}),
+    const std::uint32_t interval = wish_.adapts ? pilot_.interval_ms() : wish_.interval_ms;
+    (*guest)->execute("migrate-set-parameters", Json::object({{"x-checkpoint-delay", interval}}),
                       [](Result<Json>) {});
 }
 
@@ -134,6 +134,18 @@ void PrimaryProtection::paused(bool now) {
     publish(services_, *domain, now ? lifecycle::kPaused : lifecycle::kUnpaused);
 }
 
+// Which of them stands is the agent's to say: the daemon before this one may have ended with its
+// question, and an answer may be lost.
+void PrimaryProtection::follow_pause(const Json& said) {
+    if (said.flag("paused") != paused_) paused(!paused_);
+    const auto domain = domain_.lock();
+    // Found in a checkpoint by a daemon that was started again, which could not know more.
+    const bool is_unknown = domain && domain->status == DomainStatus(PausedReason::unknown);
+    if (is_unknown && !paused_ && said.text("state") == "protected") {
+        set_status(services_, *domain, RunningReason::unknown);
+    }
+}
+
 // QEMU would undo a stop of ours at its next checkpoint. In this one it stands still until it is
 // answered, and the standby has all of it.
 void PrimaryProtection::pause(Answer<> answer) {
@@ -143,11 +155,13 @@ void PrimaryProtection::pause(Answer<> answer) {
                            pauses_ ? "pausing" : name_of(state_)));
     }
     pauses_ = true;
+    pause_turn_ += 1;
     const Self self = shared_from_this();
     ask_helper(
         services_, agent_file("control.sock"), Json::object({{"cmd", "pause"}}),
         [self, answer](Result<Json> said) {
             self->pauses_ = false;
+            self->pause_turn_ += 1;
             if (said && self->state_ == State::guarding) {
                 self->paused(true);
                 return answer({});
@@ -162,11 +176,14 @@ void PrimaryProtection::pause(Answer<> answer) {
 }
 
 void PrimaryProtection::resume(Answer<> answer) {
-    // To tell QEMU so would let the guest run in the middle of a checkpoint.
-    if (!paused_) return answer({});
+    if (pauses_) return answer(fail(ErrorCode::operation_invalid, "it is being paused: ask again"));
+    pause_turn_ += 1;
     const Self self = shared_from_this();
+    // The agent knows whether it is paused; to tell QEMU would let the guest run in the middle of a
+    // checkpoint.
     ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "thaw"}}),
                [self, answer](Result<Json> said) {
+                   self->pause_turn_ += 1;
                    if (said && self->paused_) self->paused(false);
                    answer(said.map([](const Json&) {}));
                });

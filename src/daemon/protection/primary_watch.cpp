@@ -204,7 +204,6 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
         record.state == name_of(State::unprotected) && !self->may_have_taken_over_;
     self->was_paused_ = was_alone && domain->status.is(DomainState::paused);
     self->plugged_ = !was_alone;
-    self->learns_pause_ = true;
     if (!self->agent_ && !was_alone) return self->agent_is_of_no_use("segue-agent is gone");
     if (record.state != name_of(State::guarding)) {
         self->reason_ = "segued was started again";
@@ -234,10 +233,12 @@ void PrimaryProtection::look() {
     const Self self = shared_from_this();
     ask_helper(
         services_, agent_file("control.sock"), Json::object({{"cmd", "status"}}),
-        [self](Result<Json> said) {
+        [self, turn = pause_turn_](Result<Json> said) {
             self->looking_ = false;
             if (self->state_ != State::guarding) return;
             if (said) {
+                // One that was said beside a pause, or its end, may be of before.
+                if (turn == self->pause_turn_ && !self->pauses_) self->follow_pause(*said);
                 self->looked(*said);
             } else if (!self->agent_->running()) {
                 return self->agent_is_of_no_use("segue-agent has ended");
@@ -264,7 +265,6 @@ void PrimaryProtection::looked(const Json& said) {
     metrics.gauge("segue_protection_bytes", "Sent for checkpoints", labels) =
         static_cast<double>(said.u64("bytes"));
     const std::string_view state = said.text("state");
-    if (std::exchange(learns_pause_, false) && said.flag("paused")) paused(true);
     if (state == "protected") steer(said);
     if (state == "asking" && !std::exchange(may_have_taken_over_, true)) save();
     // It will not run here again; its process ends when its disk answers.
