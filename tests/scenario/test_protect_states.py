@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 import standby as sb
+from agent import control
 from hosts import BIN, Hosts, wait_until
 from protected import ProtectedMachine
 from test_abort_on_error import SmallDisk
@@ -131,6 +132,34 @@ def test_a_guest_that_is_reset_stays_protected(tmp_path):
         machine.wait_epochs(one, 3)
         assert machine.helper(one, "segue-agent") == agent
         assert machine.status(one)["state"] == "protected"
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+
+
+@pytest.mark.full
+def test_a_reset_in_a_checkpoint_ends_no_protection(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(40)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        helper = machine.helper(one, "segue-agent")
+        # One that takes long.
+        agent, = (one.state / "protection").glob("*/control.sock")
+        control(agent, cmd="freeze")
+        one.virsh("reset", machine.name)
+        shown = one.virsh("qemu-monitor-command", machine.name, '{"execute": "query-status"}')
+        assert '"prelaunch"' in shown, shown
+        for _ in range(20):  # many looks long
+            assert machine.status(one)["state"] == "protected"
+        control(agent, cmd="thaw")
+        wait_until(machine.outside.backward, sb.PATIENCE, "it begins again")
+        machine.outside.numbers.clear()
+        machine.outside.wait(10)
+        machine.wait_epochs(one, 3)
+        assert machine.helper(one, "segue-agent") == helper
+        assert one.state_of(machine.name) == "running"
         os.kill(machine.qemu(one), signal.SIGKILL)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.went_on()

@@ -108,6 +108,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void probe_qemu();
     void work_answered(const Json& said);
     void jobs_answered(const Json& said);
+    bool may_be_in_checkpoint(std::string_view status);
     void found_in(std::string_view qemu_state, const std::string& detail);
     void leave_still(std::string_view qemu_state, const std::string& words);
     void stop_guest();
@@ -169,6 +170,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // While it guards: see pause(). The turn is another one whenever that begins, or ends.
     bool paused_ = false, pauses_ = false;
     std::uint64_t pause_turn_ = 0;
+    // Looks at a guest that was reset, none of which saw a checkpoint, and the epoch of the last.
+    int reset_looks_ = 0;
+    std::uint64_t reset_epoch_ = 0;
     // Killed by us, or dead: it is not asked to end in peace.
     bool agent_is_dead_ = false;
     // Stands still, and the witness has not answered yet.

@@ -163,7 +163,8 @@ void PrimaryProtection::probe_qemu() {
 
 void PrimaryProtection::work_answered(const Json& said) {
     judge_.work_answered();
-    if (state_ == State::guarding) found_in(said.text("status"), "");
+    const std::string_view status = said.text("status");
+    if (state_ == State::guarding && !may_be_in_checkpoint(status)) found_in(status, "");
 }
 
 void PrimaryProtection::jobs_answered(const Json& said) {

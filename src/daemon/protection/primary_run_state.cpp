@@ -7,6 +7,7 @@
 #include "daemon/protection/devices.h"
 #include "daemon/protection/primary.h"
 #include "domain/alias.h"
+#include "protect/colo_table.h"
 #include "protect/run_state_table.h"
 
 namespace segue {
@@ -14,6 +15,8 @@ namespace {
 
 // What the agent allows a checkpoint, and its answer.
 constexpr Duration kPauseBound = 40s;
+// The agent's figures and QEMU's answer are not of the same moment.
+constexpr int kResetLooks = 3;
 
 PausedReason reason_of(std::string_view state) {
     if (state == "guest-panicked") return PausedReason::crashed;
@@ -55,6 +58,19 @@ void PrimaryProtection::stop_guest() {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
     if (guest) (*guest)->execute("stop", [](Result<>) {});
+}
+
+// A guest that reboots, or is reset, in the very moment of a checkpoint is shown like one that was
+// reset while it stood still, for as long as that checkpoint takes; it runs behind it. It stands
+// still when no checkpoint came, or was under way, between some looks.
+bool PrimaryProtection::may_be_in_checkpoint(std::string_view status) {
+    const std::uint64_t epoch = figures_.u64("local_epoch");
+    const bool is_between =
+        figures_.text("step") == colo::name_of(colo::Secondary::awaiting_request);
+    const bool is_reset = status == "prelaunch";
+    reset_looks_ = is_reset && is_between && epoch == reset_epoch_ ? reset_looks_ + 1 : 0;
+    reset_epoch_ = epoch;
+    return is_reset && reset_looks_ < kResetLooks;
 }
 
 // By an event, or by a look: a daemon that was started again has heard no events.
