@@ -2,6 +2,7 @@
 """What a protection stands on ends by itself: QEMU's own jobs, or QEMU while it is told."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,13 +14,17 @@ from hosts import BIN, Hosts, wait_until
 from protected import ProtectedMachine
 from test_abort_on_error import SmallDisk
 
+# What the C library ends a process with.
+BROKEN_HEAP = re.compile(r"(alloc|free|chunk|consolidate|tcache)\w*\(\)|corrupted|corruption|"
+                         r"Segmentation fault")
+
 
 def is_stopped(pid):
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
 
-def tell_qemu(host, command):
-    """One command for the only QEMU of a host whose daemon is gone."""
+def tell_qemu(host, command, pid=None):
+    """One command for the only QEMU of a host whose daemon is gone; its process, if it may end."""
     path, = (host.state / "domains").glob("*/monitor.sock")
 
     def told():
@@ -34,29 +39,53 @@ def tell_qemu(host, command):
                         assert "error" not in said, said
             return True
         except ConnectionError:
+            assert pid is None or not has_ended(pid), "QEMU has ended"
             return False  # it has not noticed yet that the daemon is gone
     wait_until(told, 60, "QEMU listens")
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("heard", ["event", "question"])
-def test_a_mirror_that_ends_is_no_protection(tmp_path, heard):
-    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+def has_ended(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def end_mirror(machine, one, heard):
+    """Somebody cancels it by force; what its host says then."""
+    cancel = json.dumps({"execute": "block-job-cancel",
+                         "arguments": {"device": "segue-mirror0", "force": True}})
+    if heard == "event":
+        one.virsh("qemu-monitor-command", machine.name, cancel)
+    else:
+        # A daemon that was not there when it happened.
+        qemu = machine.qemu(one)
+        one.kill()
+        tell_qemu(one, cancel, qemu)
+        one.start()
+    return machine.wait(one, lambda now: now["state"] == "unprotected")
+
+
+def mirror_ends(folder, heard):
+    """False: QEMU 7.2 has broken its heap on the way, which is no fault of ours: it does so where a
+    mirror is cancelled under a write of the guest's, so that those are rare here."""
+    with Hosts(2) as (one, two), ProtectedMachine(folder, load="load=disk:/dev/vda:1") as machine:
         one.virsh("create", machine.path)
         machine.outside.wait(5)
         # The standby wins where it cannot be heard; this one is no standby any more.
         machine.protect(one, two, "--on-loss", "promote")
         machine.wait_epochs(one, 3)
-        cancel = json.dumps({"execute": "block-job-cancel",
-                             "arguments": {"device": "segue-mirror0", "force": True}})
-        if heard == "event":
-            one.virsh("qemu-monitor-command", machine.name, cancel)
-        else:
-            # A daemon that was not there when it happened.
-            one.kill()
-            tell_qemu(one, cancel)
-            one.start()
-        said = machine.wait(one, lambda now: now["state"] == "unprotected")
+        qemu = machine.qemu(one)
+        log, = (one.state / "domains").glob("*/stderr.log")
+        with open(log, encoding="utf-8", errors="replace") as errors:
+            try:
+                said = end_mirror(machine, one, heard)
+            except AssertionError:
+                words = errors.read()
+                if has_ended(qemu) and BROKEN_HEAP.search(words):
+                    return False
+                print(f"QEMU has ended: {has_ended(qemu)}; it said: {words}")
+                raise
         assert "copy of disk" in said["reason"]
         machine.outside.wait(machine.outside.last() + 20)
         assert one.state_of(machine.name) == "running"
@@ -67,6 +96,18 @@ def test_a_mirror_that_ends_is_no_protection(tmp_path, heard):
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.outside.wait(machine.outside.last() + 20)
         assert b"BAD" not in machine.serial.read_bytes()
+    return True
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("heard", ["event", "question"])
+def test_a_mirror_that_ends_is_no_protection(tmp_path, heard):
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        if mirror_ends(folder, heard):
+            return
+    pytest.fail("QEMU has broken its heap each time")
 
 
 def break_leg(host, machine):
