@@ -63,7 +63,8 @@ Session::Session(Environment& environment, Settings settings, SessionListener& l
                   static_cast<DisplayChannel&>(*channel).painter().complete_picture();
           }
       })),
-      source_look_(environment.loop.make_timer([this] { look_at_source(); })) {
+      source_look_(environment.loop.make_timer([this] { look_at_source(); })),
+      once_more_(environment.loop.make_timer([this] { link_once_more(); })) {
     if (settings_.max_clipboard) agent_.limit_clipboard(*settings_.max_clipboard);
 }
 

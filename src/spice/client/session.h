@@ -111,6 +111,9 @@ class Session final : ChannelHost, MainListener {
         std::shared_ptr<TlsClient> tls;
         std::map<ChannelKey, std::shared_ptr<ChannelWire>> wires;
         Answer answer = Answer::not_asked;
+        // Devices whose connection broke and was made once more; and those that broke again.
+        std::set<ChannelKey> linked_twice;
+        std::set<ChannelKey> unplugged;
     };
     // session_channels.cpp: the channels and who hears of them.
     Channel* make_channel(ChannelKey key);
@@ -153,7 +156,10 @@ class Session final : ChannelHost, MainListener {
     void announce(const wire::main::Destination& to, std::optional<std::uint32_t> version);
     void open_target();
     void connect_to_target(ChannelKey key);
+    bool waits_at_target() const;
     bool leave_behind(ChannelKey key);
+    void link_once_more();
+    void link_left_behind();
     void close_target();
     void forget_target();
     void on_target_linked(ChannelKey key);
@@ -234,6 +240,8 @@ class Session final : ChannelHost, MainListener {
     std::unique_ptr<Target> target_;
     MoveManner manner_ = MoveManner::switch_host;
     std::set<ChannelKey> to_move_;
+    // Behind the move: devices whose connection to the target broke, and was not refused.
+    std::set<ChannelKey> to_link_anew_;
     // Connections to the source whose channels have moved. Stock servers end every channel of a
     // client whose main connection closes: they stay open until the last channel has moved.
     std::vector<std::shared_ptr<ChannelWire>> left_behind_;
@@ -280,6 +288,7 @@ class Session final : ChannelHost, MainListener {
     std::unique_ptr<Timer> retry_;
     std::unique_ptr<Timer> picture_bound_;
     std::unique_ptr<Timer> source_look_;
+    std::unique_ptr<Timer> once_more_;
 };
 
 }  // namespace segue::spice::client

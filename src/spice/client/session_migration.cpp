@@ -26,6 +26,8 @@ constexpr Duration kStable = 5s;
 // A server that ended the session in order and is not there any more, while nothing else is known
 // of the machine: it was switched off. It may be started anew, but not for so long.
 constexpr int kFarewellPart = 6;
+// A waiting connection of a device that broke is made once more after this time.
+constexpr Duration kOnceMore = 200ms;
 
 // What a user works without, if need be.
 bool is_of_device(ChannelType type) {
@@ -99,6 +101,7 @@ void Session::perform_report(FollowerAction action) {
             return listener_.on_switch(target, manner_);
         case FollowerAction::report_done:
             note_arrival(true);
+            link_left_behind();
             return listener_.on_migrate_done(settings_.endpoint, manner_);
         case FollowerAction::report_cancelled:
             forget_target();
@@ -216,14 +219,35 @@ void Session::connect_to_target(ChannelKey key) {
     if (key == kMain || main_linked) wire->link(session_id_);
 }
 
-// A device that was unplugged there when all was linked: the others follow without it.
+bool Session::waits_at_target() const {
+    return target_ &&
+           (state_ == FollowerState::linked_semi || state_ == FollowerState::linked_seamless ||
+            state_ == FollowerState::linked_late);
+}
+
+// Where all was linked already a device was unplugged there, or its line broke: the others follow
+// without it. The first time nobody knows which, and it is linked once more.
 bool Session::leave_behind(ChannelKey key) {
-    const bool is_linked = state_ == FollowerState::linked_semi ||
-                           state_ == FollowerState::linked_seamless ||
-                           state_ == FollowerState::linked_late || state_ == FollowerState::moving;
-    if (!target_ || !is_linked || !is_of_device(key.type)) return false;
+    const bool is_linked = waits_at_target() || (target_ && state_ == FollowerState::moving);
+    if (!is_linked || !is_of_device(key.type)) return false;
     target_->wires.erase(key);
+    if (target_->linked_twice.contains(key)) {
+        target_->unplugged.insert(key);
+    } else {
+        once_more_->start(kOnceMore);
+    }
     return true;
+}
+
+// Once channels move, one without a connection there has lost its state: link_left_behind().
+void Session::link_once_more() {
+    std::vector<ChannelKey> lost;
+    for (const auto& [key, channel] : channels_) {
+        if (target_ && !target_->wires.contains(key) && is_of_device(key.type)) lost.push_back(key);
+    }
+    for (const ChannelKey key : lost) {
+        if (waits_at_target() && target_->linked_twice.insert(key).second) connect_to_target(key);
+    }
 }
 
 void Session::close_target() {
@@ -298,6 +322,7 @@ void Session::move_channel(ChannelKey key, wire::common::MigrateFlags flags) {
     if (to_move_.empty()) {
         for (const auto& [each, channel] : channels_)
             to_move_.insert(each);
+        to_link_anew_.clear();
         ++generation_;
     }
     if (channels_.contains(key)) channels_.at(key)->begin_move(flags);
@@ -310,6 +335,8 @@ void Session::on_ready_to_move(ChannelKey key) {
         listener_.on_problem({ErrorCode::connection_lost,
                               fmt::format("{} has no connection at the target", text_of(key))});
         if (key == kMain) return happen({FollowerEvent::target_failed});
+        if (target_ && is_of_device(key.type) && !target_->unplugged.contains(key))
+            to_link_anew_.insert(key);
         drop_channel(key);
         return check_all_moved();
     }
@@ -338,6 +365,12 @@ void Session::check_all_moved() {
     if (!to_move_.empty() || state_ != FollowerState::moving) return;
     happen({FollowerEvent::all_moved});
     go_on_to_deferred();
+}
+
+// Devices whose connection broke on the way: without what they had under way.
+void Session::link_left_behind() {
+    for (const ChannelKey key : std::exchange(to_link_anew_, {}))
+        connect_channel(key);
 }
 
 // The announcement that came too early.
@@ -435,6 +468,7 @@ void Session::open_next_candidate() {
     target_.reset();
     deferred_.reset();
     to_move_.clear();
+    to_link_anew_.clear();
     // Not from inside a callback of a connection that this closes.
     open_fresh(candidate);
 }

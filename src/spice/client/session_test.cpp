@@ -269,16 +269,58 @@ TEST_F(SessionMoveTest, WhatAHeldChannelKeptComesBeforeWhatArrivesThen) {
     EXPECT_EQ(attempts_at("away"), 2) << "the display was linked again";
 }
 
+// A line that breaks is no device that was unplugged.
+TEST_F(SessionMoveTest, AWaitingDeviceThatBreaksIsLinkedOnceMore) {
+    be_connected();
+    const ChannelKey port = be_linked_with_port();
+    const int before = attempts_at("away");
+    find("away", port)->end();
+    ASSERT_TRUE(until([&] { return find("away", port) != nullptr; }));
+    for (const ChannelKey key : {kDisplay, port, kMain})
+        find("home", key)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return diary_.has("done away"); }));
+    EXPECT_NE(session_->stream(port), nullptr);
+    EXPECT_EQ(attempts_at("away"), before + 1) << "it moved on the connection that waited";
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
+TEST_F(SessionMoveTest, AWaitingDeviceThatBreaksTwiceWasUnplugged) {
+    be_connected();
+    const ChannelKey port = be_linked_with_port();
+    const int before = attempts_at("away");
+    find("away", port)->end();
+    ASSERT_TRUE(until([&] { return find("away", port) != nullptr; }));
+    find("away", port)->end();
+    loop_.run_for(300ms);
+    for (const ChannelKey key : {kDisplay, port, kMain})
+        find("home", key)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return diary_.has("done away"); }));
+    loop_.run_for(300ms);
+    EXPECT_EQ(session_->stream(port), nullptr);
+    EXPECT_EQ(attempts_at("away"), before + 1);
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
+TEST_F(SessionMoveTest, ADeviceThatBreaksWhileChannelsMoveIsLinkedAnew) {
+    be_connected();
+    const ChannelKey port = be_linked_with_port();
+    find("home", kDisplay)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return session_->state() == FollowerState::moving; }));
+    find("away", port)->end();
+    find("home", port)->say(wire::common::Migrate{});
+    ASSERT_TRUE(
+        until([&] { return diary_.has("problem port:0 has no connection at the target"); }));
+    find("home", kMain)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return diary_.has("done away"); }));
+    ASSERT_TRUE(until([&] { return find("away", port) != nullptr; }));
+    EXPECT_NE(session_->stream(port), nullptr);
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
 // It goes while its server's next word is looked at.
 TEST_F(SessionMoveTest, AChannelThatWaitsMayBeLeftBehind) {
     be_connected();
-    find("home", kMain)->say(main::MigrateBeginSeamless{to("away"), 1});
-    ASSERT_TRUE(until([&] {
-        const auto* there = find("away", kMain);
-        return there != nullptr && there->has_heard(main::MigrateDstDoSeamless::kFromClient);
-    }));
-    find("away", kMain)->say(main::MigrateDstSeamlessAck{});
-    ASSERT_TRUE(until([&] { return diary_.has("linked away"); }));
+    be_linked_seamlessly("away");
     // A display more; the target does not answer for it.
     silent_ = {"away"};
     const ChannelKey late{wire::ChannelType::display, 2};

@@ -201,6 +201,26 @@ class SessionTest : public testing::Test {
         find("home", kMain)->say(wire::main::MigrateBegin{to(host)});
         ASSERT_TRUE(until([&] { return diary_.has("linked " + host); }));
     }
+    // It has said that it takes our state, too.
+    void be_linked_seamlessly(const std::string& host) {
+        find("home", kMain)->say(wire::main::MigrateBeginSeamless{to(host), 1});
+        ASSERT_TRUE(until([&] {
+            const auto* there = find(host, kMain);
+            return there != nullptr &&
+                   there->has_heard(wire::main::MigrateDstDoSeamless::kFromClient);
+        }));
+        find(host, kMain)->say(wire::main::MigrateDstSeamlessAck{});
+        ASSERT_TRUE(until([&] { return diary_.has("linked " + host); }));
+    }
+    // With a device more than a screen.
+    ChannelKey be_linked_with_port() {
+        const ChannelKey port{wire::ChannelType::port, 0};
+        find("home", kMain)->say(wire::main::ChannelsList{{{port.type, port.id}}});
+        EXPECT_TRUE(until([&] { return session_->stream(port) && find("home", port); }));
+        be_linked_seamlessly("away");
+        EXPECT_TRUE(until([&] { return find("away", port) != nullptr; }));
+        return port;
+    }
     static wire::main::Init init() { return {7, 1, 3, 1, 0, 0, 0, 0}; }
     static wire::display::SurfaceCreate surface(std::uint32_t id, std::uint32_t width) {
         return {id, width, 480, wire::display::SurfaceFormat::xrgb32,
