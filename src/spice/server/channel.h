@@ -88,6 +88,8 @@ class Channel {
     // the flag need_flush the state is written when the client's flush mark comes.
     void migrate();
     bool is_migrating() const { return stage_ != Stage::open; }
+    // Its flush mark is awaited.
+    bool is_flushing() const { return stage_ == Stage::flushing; }
     // The hand-over at the target is still to come.
     bool expects_data() const { return expects_data_; }
     // Held until the state of the source has come or stop_waiting() was called.

@@ -250,12 +250,14 @@ void Server::give_state(Client& client) {
 }
 
 // Whether they are still, or again, silent is known when they are asked next. One that has not come
-// yet is not asked: it would throw the question away, and never answer it.
+// yet is not asked: it would throw the question away, and never answer it. One that has answered,
+// and not what was said behind the question, has come to a stand in between.
 std::set<ClientId> Server::silent_clients() {
     std::set<ClientId> silent;
     for (const auto& client : clients_) {
         const bool is_here = !client->moved_here() || client->has_come();
-        if (!is_here || !client->main().is_ping_answered()) silent.insert(client->id());
+        const bool owes_answer = !client->main().is_ping_answered() || client->main().is_flushing();
+        if (!is_here || owes_answer) silent.insert(client->id());
         if (is_here) client->main().ping();
     }
     return silent;

@@ -232,8 +232,9 @@ MigrationSource::Actions MigrationSource::timer(const std::set<ClientId>& silent
 
 // One that has just come to itself is given the time that the others had.
 bool MigrationSource::may_take_longer(ClientId client, const std::set<ClientId>& silent) const {
-    if (waited_ >= kSilentTime) return false;
-    return silent.count(client) != 0 || were_silent_.count(client) != 0;
+    const bool is_silent = silent.count(client) != 0;
+    const bool came_to_itself = !is_silent && were_silent_.count(client) != 0;
+    return came_to_itself || (is_silent && waited_ < kSilentTime);
 }
 
 void MigrationSource::end_trail(const std::set<ClientId>& silent, Actions& actions) {

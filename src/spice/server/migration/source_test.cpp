@@ -459,6 +459,16 @@ TEST(MigrationSource, WhoComesToItselfIsGivenTheTimeOfTheOthers) {
     EXPECT_EQ(count<Source::EndComplete>(other.client_left(1)), 1) << "it has followed";
 }
 
+TEST(MigrationSource, WhoComesToItselfAtTheVeryEndIsGivenThatTimeToo) {
+    Source source = in_state(State::leaving);
+    source.client_left(2);
+    Duration waited = Source::kLeaveTime;
+    for (; waited < Source::kSilentTime; waited += Source::kLeaveTime)
+        source.timer({1});
+    EXPECT_EQ(count<Source::Disconnect>(source.timer()), 0) << "it has only just";
+    EXPECT_EQ(count<Source::EndComplete>(source.timer({1})), 1) << "once";
+}
+
 TEST(MigrationSource, ASilentClientThatStillLinksIsNotSentAnew) {
     Source source = in_state(State::trailing);
     for (int round = 0; round < 3; ++round) {
