@@ -218,6 +218,22 @@ def test_one_that_has_not_come_yet_is_not_asked_whether_it_lives(tmp_path):
 
 
 @pytest.mark.full
+def test_a_device_that_is_unplugged_before_the_client_comes(tmp_path):
+    """Its channel stays until then: the end of one connection would be taken for the end of all."""
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        pair.second.qmp("chardev-add", **LATE)
+        client = Raw(pair)
+        port = client.links(PORT[0])
+        pair.second.qmp("chardev-remove", id=LATE["id"])
+        assert not port.is_closed(1)
+        assert PORT in pair.second.channels()
+        client.there.send(MIGRATE_DATA, MAIN_STATE)
+        assert port.is_closed()
+        pair.second.wait_channels([(1, 0)])
+
+
+@pytest.mark.full
 def test_a_parked_channel_that_says_too_much(tmp_path):
     """It is closed: one that is not read would stay for ever."""
     with Pair(tmp_path) as pair:

@@ -25,7 +25,10 @@ class SmartcardChannel final : public Channel {
     bool has_room() const { return can_send() && !is_held(); }
     void say(const wire::smartcard::Data& message) { send(message); }
     void device_has_room() { hold_input(false); }
-    void reader_gone() { reader_ = nullptr; }
+    void reader_gone() {
+        reader_ = nullptr;
+        hold_input(false);
+    }
 
   private:
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;

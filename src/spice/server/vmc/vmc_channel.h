@@ -26,7 +26,11 @@ class VmcChannel final : public Channel {
     void send_bytes(wire::SharedBytes bytes);
     void send_event(std::uint8_t event);
     void device_has_room();
-    void device_gone() { device_ = nullptr; }
+    // Its connection may stay for a while: where nobody reads, nobody would see its end.
+    void device_gone() {
+        device_ = nullptr;
+        hold_input(false);
+    }
 
   private:
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;

@@ -77,6 +77,18 @@ TEST_F(VmcTest, AFastClientIsHeldUntilTheGuestHasRead) {
     EXPECT_EQ(guest_.taken, numbered(DevicePort::kHighMark + 5));
 }
 
+// Its connection is closed later where the client is still on its way here: its end must be seen.
+TEST_F(VmcTest, ADeviceThatIsTakenAwayHoldsNobody) {
+    auto device = make_device(ChannelType::usbredir);
+    auto channel = link(*device, output_);
+    guest_.takes = 0;
+    ASSERT_TRUE(channel->receive(data(numbered(DevicePort::kHighMark + 5))));
+    ASSERT_TRUE(output_.held_input);
+    device.reset();
+    EXPECT_FALSE(output_.held_input);
+    EXPECT_TRUE(channel->receive(data(numbered(5)))) << "passed over";
+}
+
 TEST_F(VmcTest, CompressedBothWays) {
     auto device = make_device(ChannelType::usbredir);
     auto channel = link(*device, output_, false, true);
