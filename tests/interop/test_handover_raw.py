@@ -99,6 +99,21 @@ def test_state_that_is_brought_before_the_key(tmp_path, kind, state, left):
 
 
 @pytest.mark.full
+def test_state_that_is_brought_before_the_key_on_a_channel_that_ends(tmp_path):
+    """What it did stays, and so the client goes."""
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        inputs = client.links(INPUTS)
+        inputs.send(MIGRATE_DATA, INPUTS_STATE)
+        inputs.close()
+        pair.second.wait_channels([(1, 0)])
+        pair.target.give(client.answers(), final=False)
+        assert client.there.is_closed()
+        pair.second.wait_channels([])
+
+
+@pytest.mark.full
 def test_a_second_display_that_was_not_ready(tmp_path):
     """It had nothing to tell, and is asked for all; the state of the first one went beside it."""
     with Pair(tmp_path, "-device", "secondary-vga") as pair:

@@ -34,6 +34,11 @@ Channel::Channel(const ChannelSetup& setup, ChannelOutput& output, std::uint32_t
       waits_for_data_(setup.expects_data),
       state_key_(setup.state_key) {}
 
+Channel::~Channel() {
+    if (came_before_key_ && setup_.early_states)
+        setup_.early_states->keep(setup_.key, *came_before_key_);
+}
+
 Result<> Channel::receive(ByteView bytes) {
     reader_.feed(bytes);
     while (const std::optional<wire::IncomingMessage> message = TRY(reader_.next())) {
@@ -168,8 +173,9 @@ Result<> Channel::data_came(const SharedBytes& blob) {
 
 Result<> Channel::expect_seal(const StateKey& key) {
     state_key_ = key;
-    const auto came = std::exchange(came_before_key_, std::nullopt);
-    return came ? check_seal(*came, key, this->key()) : Result<>();
+    if (came_before_key_) TRY(check_seal(*came_before_key_, key, this->key()));
+    came_before_key_.reset();
+    return {};
 }
 
 Result<> Channel::take_state(const SharedBytes& blob) {

@@ -38,6 +38,8 @@ struct SealedState {
     std::optional<StateDigest> seal;
 };
 
+class EarlyStates;
+
 // What the link handshake agreed on.
 struct ChannelSetup {
     ChannelKey key;
@@ -48,6 +50,8 @@ struct ChannelSetup {
     bool expects_data = false;
     // The state that it brings must be sealed with it.
     std::optional<StateKey> state_key = std::nullopt;
+    // Takes what it brought before there was a key, when it ends before that.
+    std::shared_ptr<EarlyStates> early_states = nullptr;
 };
 
 class ChannelOutput {
@@ -70,7 +74,7 @@ class Channel {
 
     Channel(const ChannelSetup& setup, ChannelOutput& output,
             std::uint32_t most_message = kMostMessage);
-    virtual ~Channel() = default;
+    virtual ~Channel();
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 

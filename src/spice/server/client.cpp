@@ -215,6 +215,7 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
     const LinkId link = socket.id;
     socket.setup.expects_data = expects_data;
     socket.setup.state_key = server_.arrived_key();
+    socket.setup.early_states = early_states_;
     // A client links a channel once. A second link is its new attempt: the old one is dead, also
     // where it comes here after the new one.
     for (const auto& [old_link, old] : channels_) {

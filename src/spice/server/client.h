@@ -14,6 +14,7 @@
 #include "spice/server/linked_socket.h"
 #include "spice/server/main/main_channel.h"
 #include "spice/server/migration/carried_state.h"
+#include "spice/server/migration/seal.h"
 #include "spice/server/migration/source.h"
 #include "spice/server/migration/target.h"
 
@@ -153,6 +154,7 @@ class Client final : private MainEvents, private Agent::User {
     std::map<LinkId, ClientChannel> channels_;
     // Of its display channels, on their workers.
     const std::shared_ptr<ClientCaches> caches_ = std::make_shared<ClientCaches>();
+    const std::shared_ptr<EarlyStates> early_states_ = std::make_shared<EarlyStates>();
     // Of a client that moves here: linked, but not running yet.
     std::optional<MigrationTarget> target_;
     std::vector<LinkedSocket> parked_;

@@ -189,6 +189,8 @@ void Client::take_state(CarriedParts& parts) {
 }
 
 void Client::expect_seals(const StateKey& key) {
+    if (const Result<> done = early_states_->check(key); !done)
+        return server_.drop_client(id_, done.error().message);
     main_driver_->expect_seal(key);
     for (const auto& [link, channel] : channels_) {
         if (channel.display != nullptr) {

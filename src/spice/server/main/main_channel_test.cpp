@@ -124,7 +124,33 @@ TEST_F(MainChannelTest, AStateThatIsQuickerThanTheKeyIsHeldAgainstItLater) {
         data.data = wire::SharedBytes::take(std::move(state));
         EXPECT_TRUE(target.receive(from_client(data)));
         EXPECT_EQ(target.expect_seal(key).has_value(), is_sealed);
-        EXPECT_TRUE(target.expect_seal(key)) << "the final state brings it once more";
+        EXPECT_EQ(target.expect_seal(key).has_value(), is_sealed)
+            << "the final state brings it once more";
+    }
+}
+
+// Links are made anew before the key comes; what was restored stays.
+TEST_F(MainChannelTest, AStateThatIsQuickerThanTheKeyOutlivesItsConnection) {
+    StateKey key;
+    key.fill(9);
+    for (const bool is_sealed : {false, true}) {
+        for (const bool was_asked : {false, true}) {
+            ChannelSetup setup;
+            setup.expects_data = true;
+            setup.early_states = std::make_shared<EarlyStates>();
+            auto target = std::make_unique<MainChannel>(setup, sent, session, clock);
+            Bytes state = write_main_state({});
+            if (is_sealed) seal(state, key, setup.key);
+            wire::common::MigrateData data;
+            data.data = wire::SharedBytes::take(std::move(state));
+            EXPECT_TRUE(target->receive(from_client(data)));
+            EXPECT_TRUE(setup.early_states->check(key)) << "it is asked itself";
+            if (was_asked) {
+                EXPECT_EQ(target->expect_seal(key).has_value(), is_sealed);
+            }
+            target.reset();
+            EXPECT_EQ(setup.early_states->check(key).has_value(), is_sealed);
+        }
     }
 }
 

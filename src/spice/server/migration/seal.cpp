@@ -59,6 +59,20 @@ Result<> check_seal(const SealedState& state, const StateKey& key, ChannelKey ch
                 name_of(channel));
 }
 
+void EarlyStates::keep(ChannelKey channel, const SealedState& state) {
+    const std::lock_guard lock(mutex_);
+    overflowed_ = overflowed_ || states_.size() == kMost;
+    if (!overflowed_) states_.emplace_back(channel, state);
+}
+
+Result<> EarlyStates::check(const StateKey& key) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [channel, state] : states_)
+        TRY(check_seal(state, key, channel));
+    if (!overflowed_) return {};
+    return fail(ErrorCode::limit_exceeded, "more than {} states before the key", kMost);
+}
+
 ByteView without_seal(ByteView maybe_sealed) {
     if (maybe_sealed.size() < kSeal) return maybe_sealed;
     const std::size_t size = maybe_sealed.size() - kSeal;

@@ -4,6 +4,10 @@
 // is refused.
 #pragma once
 
+#include <mutex>
+#include <utility>
+#include <vector>
+
 #include "base/bytes.h"
 #include "base/result.h"
 #include "spice/server/channel.h"
@@ -19,5 +23,21 @@ Result<> check_seal(const SealedState& state, const StateKey& key, ChannelKey ch
 SealedState sealed_state(ByteView maybe_sealed);
 // The state alone.
 ByteView without_seal(ByteView maybe_sealed);
+
+// Of one client: states that were quicker than the key, on connections that ended before it came.
+// What they did stays, and so they are held against the key, too. Any thread.
+class EarlyStates {
+  public:
+    void keep(ChannelKey channel, const SealedState& state);
+    // An error where one of them was not the source's, or nobody can tell.
+    Result<> check(const StateKey& key) const;
+
+  private:
+    // Nobody whose connections break brings more.
+    static constexpr std::size_t kMost = 64;
+    mutable std::mutex mutex_;
+    std::vector<std::pair<ChannelKey, SealedState>> states_;
+    bool overflowed_ = false;
+};
 
 }  // namespace segue::spice::server

@@ -40,5 +40,22 @@ TEST(Seal, WhatAClientMadeUpIsRefused) {
         EXPECT_FALSE(is_sealed(ByteView(sealed).first(size), kKey, kMain)) << size;
 }
 
+TEST(EarlyStates, AreHeldAgainstTheKeyWhenTheirConnectionsAreOver) {
+    Bytes sealed{1, 2, 3};
+    seal(sealed, kKey, kInputs);
+    EarlyStates states;
+    EXPECT_TRUE(states.check(kKey));
+    states.keep(kInputs, sealed_state(sealed));
+    EXPECT_TRUE(states.check(kKey));
+    states.keep(kMain, sealed_state(sealed));
+    EXPECT_FALSE(states.check(kKey));
+    EXPECT_FALSE(states.check(kKey)) << "nor later";
+
+    EarlyStates many;
+    for (int times = 0; times < 65; ++times)
+        many.keep(kInputs, sealed_state(sealed));
+    EXPECT_FALSE(many.check(kKey)) << "one that is not kept may be anybody's";
+}
+
 }  // namespace
 }  // namespace segue::spice::server
