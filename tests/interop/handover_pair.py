@@ -15,11 +15,11 @@ SLOW = 1 << 14  # bytes a second: memory is not copied before the test says so
 class Pair:
     """The source runs our library, the target what `target` says; a context manager. `line`: round
     trip in ms of the viewers' line to either. `held`: the machine waits there for `cont`. `ahead`:
-    the source's host was started so many seconds earlier."""
+    the source's host was started so many seconds earlier. `crowd`: several clients may come."""
 
     def __init__(self, directory, *devices, target="segue", disk=None, line=0, held=False,
-                 ahead=0):
-        self.directory, self.line = directory, line
+                 ahead=0, crowd=False):
+        self.directory, self.line, self.crowd = directory, line, crowd
         disk = disk or guest.boot_disk(directory / "disk.img", fps=20)
         self.first = self.machine("source", "segue", *disk, *devices)
         if ahead:
@@ -32,6 +32,8 @@ class Pair:
                        options="seamless-migration=on", tcp=True)
         made.environment = {**environment(library),
                             "SEGUE_SPICE_CONTROL": str(self.directory / f"{name}.control")}
+        if self.crowd:
+            made.environment["SPICE_DEBUG_ALLOW_MC"] = "1"
         return made
 
     def __enter__(self):

@@ -229,7 +229,9 @@ Result<> Client::restore_main(const MainState& state) {
     if (!target_) return fail(ErrorCode::protocol, "main: state of a client that is no migration");
     overtaken_ = server_.admission().links_on_their_way(connection_id_);
     const bool is_late = target_->state() == MigrationTarget::State::settled;
-    if (state.media_time && !is_late) server_.continue_media_time(*state.media_time);
+    // One that nobody has sealed is the client's own word, and the time is everybody's.
+    const bool is_believed = !state.only_client_says || server_.client_count() == 1;
+    if (state.media_time && !is_late && is_believed) server_.continue_media_time(*state.media_time);
     perform(TRY(target_->state_came()));
     if (std::exchange(is_absent_, false)) watch_arrival();
     server_.machine_is_here();
