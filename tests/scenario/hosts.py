@@ -21,6 +21,8 @@ import threading
 import time
 from pathlib import Path
 
+import virsh
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("SEGUE_BIN", ROOT / "build" / "release" / "bin"))
 # What no test does to a daemon, and no daemon may do to itself.
@@ -204,10 +206,7 @@ class Host:
     def virsh(self, *words, code=0, timeout=60, uri=None):
         """Standard output of the real virsh; Failed when it ends with another code."""
         command = ["virsh", "-c", uri or self.local_uri, *map(str, words)]
-        # SIGPIPE stays ignored, as it is in Python: a server that refuses virsh's certificate may
-        # close before virsh says good-bye, which otherwise kills it now and then.
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
-                              check=False, stdin=subprocess.DEVNULL, restore_signals=False)
+        done = virsh.run(command, timeout)
         if code is not None and done.returncode != code:
             raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
                          f"\n--- log of {self.name}\n{self.log()[-4000:]}")
