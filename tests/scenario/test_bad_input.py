@@ -178,11 +178,22 @@ def test_a_port_in_use(host, connection, tmp_path):
 
 def test_what_qemu_refuses_is_one_line(connection, tmp_path):
     machine = Machine(tmp_path)
-    machine.disk.unlink()
-    machine.disk.mkdir()  # there, and no disk
-    domain = connection.defineXML(machine.xml)
+    domain = connection.defineXML(machine.xml.replace("type='raw'", "type='qcow2'"))
     message = refused(INTERNAL, "QEMU could not run domain 'g'", domain.create)
-    assert str(machine.disk) in message and "qemu-system" not in message
+    assert "qcow2" in message and "qemu-system" not in message
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
+def test_what_is_no_disk_is_refused_at_once(connection, tmp_path, make):
+    """QEMU would wait for somebody at the other end of a FIFO."""
+    machine = Machine(tmp_path)
+    machine.disk.unlink()
+    make(machine.disk)
+    domain = connection.defineXML(machine.xml)
+    began = time.monotonic()
+    refused(CONFIG_UNSUPPORTED, f"'{machine.disk}' is neither a file nor a block device",
+            domain.create)
+    assert time.monotonic() - began < 5
 
 
 def test_passthrough_is_asked_again_at_the_start(tmp_path):
