@@ -4,6 +4,7 @@
 
   bench/daemon_idle.py [DOMAINS] [RUNS]     default 1000 and 15; medians, and the machine's load
 """
+import argparse
 import os
 import re
 import statistics
@@ -67,8 +68,12 @@ def virsh(host, *words):
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 15
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", nargs="?", type=int, default=1000)
+    parser.add_argument("runs", nargs="?", type=int, default=15)
+    words = parser.parse_args()
+    count, runs = words.count, words.runs
     with tempfile.TemporaryDirectory() as folder, Hosts(1) as (host,):
         host.virsh("list")
         time.sleep(2)  # the probe of the emulator is over

@@ -10,6 +10,7 @@ between two drawings that the client shows, around the switch; "VM stop" is QEMU
 "segued" rows are bare QEMUs whose control sockets and migration this program drives as segued does
 (it waits for the clients, passes their state on, and resumes the guest at once).
 """
+import argparse
 import json
 import os
 import select
@@ -227,14 +228,17 @@ CASES = {
 
 
 def main():
-    words = sys.argv[1:]
-    runs = int(words.pop(0)) if words and words[0].isdigit() else 5
-    for name in words or CASES:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="?", type=int, default=5)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE")
+    words = parser.parse_args()
+    for name in words.cases or CASES:
         title, pairs, run = CASES[name]
         print(f"{name}: {title}", flush=True)
         for pair in pairs:
             results = []
-            for _ in range(runs):
+            for _ in range(words.runs):
                 with tempfile.TemporaryDirectory(prefix="hb-") as folder:
                     try:
                         results.append(run(folder, pair))

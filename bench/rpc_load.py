@@ -8,6 +8,7 @@ turns (tests/peers/rpc_load.cpp, build/release/bin/rpc-load).
 Prints medians, [min-max], and the machine's load; then the memory of our idle daemon, and how long
 it takes to list 1,000 defined domains.
 """
+import argparse
 import json
 import os
 import statistics
@@ -46,8 +47,12 @@ def resident_kib(pid):
 
 
 def main():
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    connections = int(sys.argv[2]) if len(sys.argv) > 2 else 8
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="?", type=int, default=5)
+    parser.add_argument("connections", nargs="?", type=int, default=8)
+    words = parser.parse_args()
+    runs, connections = words.runs, words.connections
     number = 100 + os.getpid() % 100
     with Hosts(1) as (ours,), StockHost(f"127.0.1.{number}") as stock:
         print(f"idle segued: {resident_kib(ours.process.pid) / 1024:.1f} MiB resident")

@@ -9,6 +9,7 @@ take turns.
 spice-gtk is spicy-stats (a session without a screen) where nothing but the session counts,
 spicy-screenshot for the first picture, and its GObject binding where single drawings count (move).
 """
+import argparse
 import itertools
 import os
 import random
@@ -344,11 +345,14 @@ CASES = {"open": open_channels, "decode": decode, "pong": pong, "move": move, "f
 
 
 def main():
-    words = sys.argv[1:]
-    runs = int(words.pop(0)) if words and words[0].isdigit() else 5
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="?", type=int, default=5)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE")
+    words = parser.parse_args()
     print("| Case | segue-view | spice-gtk | Ratio | n | Load |\n|---|---|---|---|---|---|")
-    for name in words or CASES:
-        CASES[name](runs)
+    for name in words.cases or CASES:
+        CASES[name](words.runs)
 
 
 if __name__ == "__main__":
