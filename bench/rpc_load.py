@@ -6,11 +6,13 @@ turns (tests/peers/rpc_load.cpp, build/release/bin/rpc-load).
   bench/rpc_load.py [RUNS [CONNECTIONS]]      default 5 runs, 8 connections, 3 s each
 
 Prints medians, [min-max], and the machine's load; then the memory of our idle daemon, and how long
-it takes to list 1,000 defined domains.
+it takes to list 1,000 defined domains. First of all the floor: a bare echo between two processes,
+since waking a processor that sleeps takes a virtual machine tens of microseconds.
 """
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -29,10 +31,31 @@ DEFINITION = ("<domain type='qemu'><name>d{number}</name><memory unit='MiB'>64</
               "<os><type machine='pc'>hvm</type></os></domain>")
 
 
-def load(socket, connections):
-    done = subprocess.run([BIN / "rpc-load", f"unix:{socket}", str(connections)], text=True,
+def load(place, connections):
+    done = subprocess.run([BIN / "rpc-load", f"unix:{place}", str(connections)], text=True,
                           capture_output=True, check=True, timeout=120)
     return json.loads(done.stdout)
+
+
+def echo_us(rounds=20_000):
+    """Median time of 28 bytes there and back over a socket pair, between two processes."""
+    here, there = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        here.close()
+        while words := there.recv(64):
+            there.send(words)
+        os._exit(0)
+    there.close()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        here.send(bytes(28))
+        here.recv(64)
+        times.append((time.perf_counter() - start) * 1e6)
+    here.close()
+    os.waitpid(child, 0)
+    return statistics.median(times)
 
 
 def shown(values):
@@ -54,6 +77,7 @@ def main():
     words = parser.parse_args()
     runs, connections = words.runs, words.connections
     number = 100 + os.getpid() % 100
+    print(f"a bare echo: {shown([echo_us() for _ in range(runs)])} us")
     with Hosts(1) as (ours,), StockHost(f"127.0.1.{number}") as stock:
         print(f"idle segued: {resident_kib(ours.process.pid) / 1024:.1f} MiB resident")
         results = {"segued": [], "libvirtd": []}
