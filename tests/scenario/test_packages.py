@@ -76,7 +76,7 @@ segued --check-config
 mkdir /run/segue
 mkdir -p /etc/segue/conf.d
 printf "[daemon]\\nhostname = \\042packaged\\042\\n" > /etc/segue/conf.d/host.toml
-eval "$(sed -n s/^ExecStart=//p /lib/systemd/system/segued.service)" &
+$(sed -n s/^ExecStart=//p /lib/systemd/system/segued.service) &
 daemon=$!
 for again in $(seq 200); do test -S /run/segue/segue.sock && break; sleep 0.1; done
 segue doctor || true
@@ -91,7 +91,7 @@ grep -m1 segue/libspice-server /proc/$qemu/maps
 segue destroy g
 kill $daemon
 wait $daemon
-dpkg -r segue-daemon segue-cli segue-viewer libspice-server1-segue
+dpkg -r $(for each in /packages/*.deb; do dpkg-deb -f $each Package; done)
 """
 
 
