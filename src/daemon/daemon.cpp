@@ -108,6 +108,7 @@ Result<> Daemon::prepare() {
         Services{loop_, random_, settings_, identity_, *store_, events_, migration_ports_,
                  spice_ports_, resolver_, metrics_, event_log_, *domains_, peer_door_, *emulators_,
                  *migration_records_, peer_errands_, *witness_, *workers_, *files_});
+    metrics_.measure_with([this] { measure(); });
     promises_ = std::make_unique<PromiseKeeper>(
         loop_, *store_, [this](const migrate::Record& record) { return forget_promise(record); });
     return {};
@@ -228,11 +229,11 @@ Result<> Daemon::reload(Settings wanted) {
 Result<> Daemon::serve_metrics() {
     if (settings_.metrics_socket.empty()) return {};
     metrics_server_ = TRY(MetricsServer::make(loop_, settings_.metrics_socket, local_sockets(),
-                                              [this] { return metrics_text(); }));
+                                              [this] { return metrics_.text(); }));
     return {};
 }
 
-std::string Daemon::metrics_text() {
+void Daemon::measure() {
     double active = 0;
     double jobs = 0;
     for (const auto& entry : domains_->all()) {
@@ -251,7 +252,6 @@ std::string Daemon::metrics_text() {
         static_cast<double>(facts_of(::getpid()).resident_kib) * 1024;
     metrics_.gauge("segue_uptime_seconds", "Since this daemon started") =
         std::chrono::duration<double>(loop_.now() - started_at_).count();
-    return metrics_.text();
 }
 
 void Daemon::stop() {

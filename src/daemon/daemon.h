@@ -44,7 +44,8 @@ class Daemon {
     net::ListenOptions local_sockets() const;
     Result<> listen_at(const net::Address& address, net::Descriptor socket);
     Result<> serve_metrics();
-    std::string metrics_text();
+    // What of the metrics is only known when somebody asks.
+    void measure();
     bool forget_promise(const migrate::Record& record);
 
     RunLoop& loop_;

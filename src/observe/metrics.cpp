@@ -96,6 +96,7 @@ void Metrics::append_histogram(std::string& out, const std::string& name, const 
 }
 
 std::string Metrics::text() const {
+    if (measure_) measure_();
     static constexpr const char* kKinds[] = {"counter", "gauge", "histogram"};
     std::string out;
     for (const auto& entry : families_) {

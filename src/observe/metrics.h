@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ class Metrics {
     // Drops every series that carries this label: a domain that is gone has no numbers.
     void forget(std::string_view label, std::string_view value);
 
+    // Sets what is only known when somebody asks (gauges), before each text(); outlived by its
+    // owner.
+    void measure_with(std::function<void()> measure) { measure_ = std::move(measure); }
     std::string text() const;
 
   private:
@@ -63,6 +67,7 @@ class Metrics {
     static void append_histogram(std::string& out, const std::string& name, const Series& series);
 
     std::map<std::string, Family> families_;
+    std::function<void()> measure_;
 };
 
 }  // namespace segue
