@@ -154,6 +154,25 @@ class Verbs {
                             "Wait at most so many ms for viewers to link to the target");
         command->add_flag("--check", wanted->check_only,
                           "Only print each precondition, with its remedy");
+        declare_more(*command, wanted);
+    }
+
+    // Those of virsh that nothing here has to know.
+    static void declare_more(CLI::App& command, const std::shared_ptr<Migrate>& wanted) {
+        for (const migrate::ParameterInfo& parameter : migrate::migrate_parameters()) {
+            const std::string option(parameter.option);
+            const bool known = option.empty() || command.get_option_no_throw(option) != nullptr;
+            if (known || !parameter.refusal.empty()) continue;
+            auto* declared = command.add_option_function<std::string>(
+                option,
+                [wanted, name = std::string(parameter.name)](const std::string& value) {
+                    wanted->more.emplace_back(name, value);
+                },
+                "As of virsh");
+            if (parameter.kind != rpc::remote::ParameterKind::text) {
+                declared->check(CLI::Range(std::int32_t{0}, INT32_MAX));
+            }
+        }
     }
 
     void declare_jobs() {

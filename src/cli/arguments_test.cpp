@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "cli/invocation.h"
+#include "cli/verbs/verbs.h"
 
 namespace segue::cli {
 namespace {
@@ -42,6 +44,44 @@ TEST(Arguments, MigrateCollectsItsFlags) {
     EXPECT_EQ(migrate.flags, 8u | 16u);
     EXPECT_EQ(migrate.screen_wait_ms, 0u);
     EXPECT_EQ(migrate.destination, "qemu+tcp://b/system");
+}
+
+TEST(Arguments, MigrateTakesVirshsParameters) {
+    const Parsed parsed =
+        parse({"migrate", "vm", "qemu+tcp://b/system", "--tls-destination", "b", "--comp-methods",
+               "xbzrle,mt", "--comp-xbzrle-cache", "4096", "--auto-converge-initial", "30"});
+    ASSERT_TRUE(parsed.invocation);
+    const auto list = migration_parameters(std::get<Migrate>(parsed.invocation->verb));
+    ASSERT_TRUE(list);
+    const std::vector<rpc::remote::TypedParameter> expected = {
+        {"compression", std::string("xbzrle")},
+        {"compression", std::string("mt")},
+        {"compression.xbzrle.cache", std::uint64_t{4096}},
+        {"auto_converge.initial", std::int32_t{30}},
+        {"tls.destination", std::string("b")},
+    };
+    EXPECT_THAT(*list, testing::UnorderedElementsAreArray(expected));
+    EXPECT_EQ(parse({"migrate", "vm", "u", "--comp-xbzrle-cache", "-1"}).exit_code, 2);
+}
+
+TEST(Arguments, MigrateSaysWhereAndHowFast) {
+    const Parsed parsed =
+        parse({"migrate", "vm", "u", "--dname", "new", "--migrateuri", "tcp://b", "--graphicsuri",
+               "spice://b:1", "--listen-address", "10.0.0.2", "--bandwidth", "8", "--max-downtime",
+               "50", "--parallel-connections", "3"});
+    ASSERT_TRUE(parsed.invocation);
+    const auto list = migration_parameters(std::get<Migrate>(parsed.invocation->verb));
+    ASSERT_TRUE(list);
+    const std::vector<rpc::remote::TypedParameter> expected = {
+        {"destination_name", std::string("new")},
+        {"migrate_uri", std::string("tcp://b")},
+        {"graphics_uri", std::string("spice://b:1")},
+        {"listen_address", std::string("10.0.0.2")},
+        {"bandwidth", std::uint64_t{8}},
+        {"parallel.connections", std::int32_t{3}},
+        {"segue.max_downtime", std::uint64_t{50}},
+    };
+    EXPECT_THAT(*list, testing::UnorderedElementsAreArray(expected));
 }
 
 TEST(Arguments, UsageErrorsAreTwo) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -50,6 +51,8 @@ struct Migrate {
     std::uint32_t parallel_connections = 0;
     std::uint32_t timeout_s = 0;  // then the guest is suspended, and the migration ends
     std::optional<std::uint32_t> screen_wait_ms;
+    // Parameters of libvirt that only go on to the daemons, by the name of the wire.
+    std::vector<std::pair<std::string, std::string>> more;
     bool check_only = false;
 };
 struct ShowJob {

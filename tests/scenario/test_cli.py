@@ -71,6 +71,7 @@ def test_completion_asks_the_daemon(pair, tmp_path):
     assert complete(pair[0], "migrate", "web") == ["web"]
     assert complete(pair[0], "start", "x") in ([], [""])
     assert complete(pair[0], "mig") == ["migrate"]
+    assert complete(pair[0], "--output", "j") == ["json"]
     assert "--undefinesource" in complete(pair[0], "migrate", "--un")
     assert complete(pair[0], "resolve", "web", "--runs") == ["--runs-here", "--runs-there"]
     said = subprocess.run([BIN / "segue", "--help"], capture_output=True, text=True, check=True)

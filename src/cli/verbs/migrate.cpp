@@ -3,8 +3,10 @@
 // this process: the first Ctrl-C asks to cancel, the second leaves the migration to the daemons.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
+#include <sstream>
 
 #include "cli/print.h"
 #include "cli/verbs/verbs.h"
@@ -21,6 +23,26 @@ using namespace rpc::migration;
 using rpc::remote::TypedParameter;
 
 constexpr Duration kPollEvery = 250ms;
+
+// Numbers were checked where the option was read; several texts stand in one value, as in virsh.
+void add_parameter(std::vector<TypedParameter>& list, const std::string& name,
+                   const std::string& value) {
+    const auto known = migrate::migrate_parameters();
+    const auto found =
+        std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.name == name; });
+    if (found == known.end()) return;
+    switch (found->kind) {
+        case rpc::remote::ParameterKind::int32:
+            return list.push_back({name, static_cast<std::int32_t>(std::stol(value))});
+        case rpc::remote::ParameterKind::uint64:
+            return list.push_back({name, std::uint64_t{std::stoul(value)}});
+        default: break;
+    }
+    std::istringstream words(found->repeatable ? value : "");
+    for (std::string word; std::getline(words, word, ',');)
+        list.push_back({name, word});
+    if (!found->repeatable) list.push_back({name, value});
+}
 
 }  // namespace
 
@@ -48,6 +70,8 @@ Result<std::vector<TypedParameter>> migration_parameters(const Migrate& verb) {
         list.push_back({"segue.screen_wait", std::uint64_t{*verb.screen_wait_ms}});
     }
     if (verb.max_downtime_ms != 0) list.push_back({"segue.max_downtime", verb.max_downtime_ms});
+    for (const auto& [name, value] : verb.more)
+        add_parameter(list, name, value);
     return list;
 }
 
