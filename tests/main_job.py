@@ -19,8 +19,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "out"
-VIEWER = ROOT / "build" / "release" / "bin" / "segue-view"
+OUT = Path(os.environ.get("SEGUE_OUT", ROOT / "out"))
+BUILT = os.environ.get("SEGUE_BIN")  # programs that are there already: nothing is built
+VIEWER = Path(BUILT or ROOT / "build" / "release" / "bin") / "segue-view"
 
 
 def say(text=""):
@@ -189,7 +190,8 @@ def main():
     if "--help" in arguments or "-h" in arguments:
         say(__doc__)
         return 0
-    if subprocess.run([str(ROOT / "setup"), "--programs"], check=False).returncode != 0:
+    if not BUILT and subprocess.run([str(ROOT / "setup"), "--programs"],
+                                    check=False).returncode != 0:
         return 1
     OUT.mkdir(exist_ok=True)
     for path in OUT.iterdir():

@@ -86,14 +86,17 @@ def word_of(result):
     return end.replace(" (resolved by hand)", ", by hand")
 
 
-def table_of(mode, results):
-    lines = [f"## {TITLES[mode]}", "", "| Moment | " + " | ".join(VICTIMS) + " |",
+def table_of(mode, results, kind=""):
+    """`kind`: the end of the cells' names, "-defined" for those whose definition moves along."""
+    along = ", with --persistent --undefinesource" if kind else ""
+    lines = [f"## {TITLES[mode]}{along}", "", "| Moment | " + " | ".join(VICTIMS) + " |",
              "|---" * (len(VICTIMS) + 1) + "|"]
     for step in STEPS[mode] + REFUSED_STEPS:
         for point in points_of(step):
-            cells = [word_of(results.get(f"{mode}-{point}-{victim}".replace(" ", "_")))
+            cells = [word_of(results.get(f"{mode}-{point}-{victim}{kind}".replace(" ", "_")))
                      for victim in VICTIMS]
-            lines.append(f"| {point} | " + " | ".join(cells) + " |")
+            if any(cells):
+                lines.append(f"| {point} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -106,19 +109,22 @@ def document(results):
     cells = all_cells()
     known = [results[cell.name] for cell in cells if cell.name in results]
     red = [row for row in known if row["end"].startswith("RED")]
+    missed = [row for row in known if "nobody" in row["end"]]
     date = datetime.date.today().isoformat()
     head = [
         "<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->",
         "<!-- Written by tests/scenario/kill_matrix.py: do not edit. -->",
         f"# The kill matrix on real QEMU, {date}", "",
-        f"{len(known)} of {len(cells)} cells were run, {len(red)} of them red. Commit "
+        f"{len(known)} of {len(cells)} cells were run, {len(red)} of them red; in {len(missed)} "
+        "there was nobody to strike. Commit "
         f"`{said('git', 'rev-parse', '--short', 'HEAD')}`, "
         f"{said('qemu-system-x86_64', '--version')}, virsh {said('virsh', '--version')}, "
         f"{platform.platform(terse=True)}. Mean time of a cell: "
         f"{sum(row['seconds'] for row in known) / max(1, len(known)):.1f} s.", "", LEGEND, "",
         "The rows `record.refused` come after another death: the incoming QEMU was killed just "
         "before the right was given.", ""]
-    return "\n".join(head) + "\n" + "\n\n".join(table_of(mode, results) for mode in MODES) + "\n"
+    tables = [table_of(mode, results, kind) for kind in ("", "-defined") for mode in MODES]
+    return "\n".join(head) + "\n" + "\n\n".join(tables) + "\n"
 
 
 def main():

@@ -439,7 +439,8 @@ def test_ten_thousand_connections(host):
         with Client(host.socket) as early:
             held = flood(host, wanted)
             try:
-                assert len(held) > min(wanted, hard) // 2
+                # Only where this process itself may not have as many are there fewer.
+                assert len(held) >= min(wanted - 100, hard - 1000), (len(held), hard)
                 early.call(hostile.GET_HOSTNAME)
                 assert resident_kib(host.process) < before + 16 * len(held)
             finally:

@@ -2,6 +2,7 @@
 """segued as the host's service: reload, sockets of the service manager, domains that start with
 the host."""
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -227,3 +228,24 @@ def test_a_client_hears_that_the_daemon_stops():
         stopped.set()
         turner.join(timeout=30)
         libvirt.virEventRemoveTimeout(timer)
+
+
+@pytest.mark.quick
+def test_without_our_library_guests_have_stocks(tmp_path):
+    """A daemon that was copied alone: one line says so, and a screen is there all the same."""
+    alone = tmp_path / "alone" / "segued"
+    alone.parent.mkdir()
+    shutil.copy(BIN / "segued", alone)
+    with Hosts(1) as (host,):
+        assert host.stop() == 0
+        host.arguments[0] = str(alone)
+        host.start()
+        for name in ("a", "b"):
+            machine = Machine(tmp_path, name=name, spice=True)
+            host.virsh("create", machine.path)
+            assert host.virsh("domdisplay", name).startswith("spice://")
+        assert host.log().count("not beside the daemon: QEMU uses the stock one") == 1
+        pid = next(pid for pid, _ in host.qemus())
+        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+        assert re.search(r"/usr/lib\S*/libspice-server\.so", maps)
+        assert str(BIN.parent) not in maps

@@ -64,8 +64,7 @@ class Journey:
                        f"one QEMU is left, on {host.name}")
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("mode", one_in_full(EACH_MODE, "managed"))
 def test_what_qemu_is_told(tmp_path, mode):
     with Hosts(2) as (one, two):
         going = Journey(one, two, tmp_path, *MODES[mode], "--bandwidth", "2", "--auto-converge",
@@ -73,8 +72,9 @@ def test_what_qemu_is_told(tmp_path, mode):
                         "--compressed", "--comp-methods", "xbzrle",
                         "--comp-xbzrle-cache", str(4 * MIB), speed=None)
         assert {"auto-converge", "xbzrle"} <= going.capabilities()
+        one.virsh("migrate-setmaxdowntime", "e", "123")
         told = going.ask("query-migrate-parameters")
-        wanted = {"max-bandwidth": 2 * MIB, "cpu-throttle-initial": 30,
+        wanted = {"downtime-limit": 123, "max-bandwidth": 2 * MIB, "cpu-throttle-initial": 30,
                   "cpu-throttle-increment": 20, "xbzrle-cache-size": 4 * MIB}
         assert {name: told[name] for name in wanted} == wanted
         # And in its own words: the guest writes more than that can carry, so it is slowed down.
