@@ -152,6 +152,24 @@ TEST(Domain, WhatItsOwnerReliesOnIsNotLeftOut) {
                 testing::StartsWith("<launchSecurity>"));
 }
 
+// Found by the fuzzer: what the second one says was merged into the first, and used when the
+// definition was read again.
+TEST(Domain, ASecondElementOfItsKindStaysUnused) {
+    const auto domain = parse_domain(
+        with("<graphics type='spice' port='5901'><listen type='address'/><image strange='1'/>"
+             "<image compression='off'/></graphics>"));
+    ASSERT_TRUE(domain);
+    EXPECT_FALSE(domain->graphics[0].image);
+    const std::string stored = print_domain(*domain, {});
+    const auto again = parse_domain(stored);
+    ASSERT_TRUE(again);
+    EXPECT_FALSE(again->graphics[0].image);
+    EXPECT_EQ(print_domain(*again, {}), stored);
+    EXPECT_NE(stored.find("<image strange='1'/>\n      <image compression='off'/>"),
+              std::string::npos)
+        << stored;
+}
+
 // Found by the fuzzer: it was kept as a variable of its own, without a name.
 TEST(Domain, NothingUnknownStandsInALineForQemu) {
     const Error error =

@@ -29,6 +29,8 @@ struct XmlElement {
     std::vector<Attribute> attributes;
     std::vector<XmlElement> children;
     std::string text;
+    // Of what a reader kept: one more of a name of which it takes only the first.
+    bool is_surplus = false;
 
     // The attribute's value; null when it is absent.
     const std::string* attribute(std::string_view key) const;

@@ -93,6 +93,12 @@ void XmlCursor::take_all() {
     children_.clear();
 }
 
+bool XmlCursor::was_read(std::string_view key) const {
+    for (const Child& child : children_)
+        if (child.cursor.name() == key) return true;
+    return false;
+}
+
 XmlElement XmlCursor::unknown() const {
     XmlElement rest;
     rest.name = name();
@@ -102,6 +108,7 @@ XmlElement XmlCursor::unknown() const {
     for (std::size_t index = 0; index < element_.children.size(); ++index) {
         if (!used_children_[index]) {
             rest.children.push_back(element_.children[index]);
+            rest.children.back().is_surplus = was_read(element_.children[index].name);
             continue;
         }
         for (const Child& child : children_) {
@@ -119,8 +126,9 @@ void merge_unknown(XmlElement& into, const XmlElement& unknown) {
     }
     for (const XmlElement& child : unknown.children) {
         XmlElement* written = nullptr;
+        // A surplus one stays one: merged, what nobody used would be used by the next reader.
         for (XmlElement& candidate : into.children) {
-            if (candidate.name == child.name) written = &candidate;
+            if (candidate.name == child.name && !child.is_surplus) written = &candidate;
         }
         if (written) {
             merge_unknown(*written, child);

@@ -48,6 +48,7 @@ class XmlCursor {
     XmlElement unknown() const;
 
   private:
+    bool was_read(std::string_view key) const;
     Result<std::optional<bool>> flag(std::string_view key, std::string_view yes,
                                      std::string_view no);
 
