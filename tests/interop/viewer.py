@@ -9,10 +9,9 @@ from pathlib import Path
 
 import cells
 import guest
-from hosts import free_port
+from hosts import BIN, ROOT, free_port
 
-ROOT = Path(__file__).resolve().parents[2]
-VIEWER = ROOT / "build" / "release" / "bin" / "segue-view"
+VIEWER = BIN / "segue-view"
 
 
 class Viewer:

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 import guest
 import spice_lab
 import viewer
-from hosts import read_line
+from hosts import BIN, read_line
 
 MASKS = {
     "seamless": {},
@@ -78,7 +78,7 @@ class Line:
 
     def __init__(self, target, delay_ms=0, port=0):
         self.process = subprocess.Popen(
-            [viewer.ROOT / "build/release/bin/segue-line", f"tcp:127.0.0.1:{port}",
+            [BIN / "segue-line", f"tcp:127.0.0.1:{port}",
              f"tcp:127.0.0.1:{target}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(json.loads(read_line(self.process.stdout))["listening"].rsplit(":", 1)[1])
         self.tell(f"delay {delay_ms}")

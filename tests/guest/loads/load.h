@@ -19,3 +19,4 @@ int load_udp(int count, char** words);
 int load_disk(int count, char** words);
 int load_pipe(int count, char** words);
 int load_beep(int count, char** words);
+int load_keys(int count, char** words);
