@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -24,6 +25,14 @@ std::string default_uri() {
         if (value != nullptr && *value != '\0') return value;
     }
     return kDefaultUri;
+}
+
+// What is wrong with it, or nothing: the library's own reading takes "-1" as the largest number.
+std::string whole_number(const std::string& text, std::uint64_t most) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc{} && end == text.data() + text.size() && value <= most) return {};
+    return fmt::format("{:?} is not a number from 0 to {}", text, most);
 }
 
 // What each flag of libvirt does, in a line.
@@ -163,15 +172,17 @@ class Verbs {
             const std::string option(parameter.option);
             const bool known = option.empty() || command.get_option_no_throw(option) != nullptr;
             if (known || !parameter.refusal.empty()) continue;
-            auto* declared = command.add_option_function<std::string>(
-                option,
-                [wanted, name = std::string(parameter.name)](const std::string& value) {
-                    wanted->more.emplace_back(name, value);
-                },
-                "As of virsh");
-            if (parameter.kind != rpc::remote::ParameterKind::text) {
-                declared->check(CLI::Range(std::int32_t{0}, INT32_MAX));
+            const auto keep = [wanted, name = std::string(parameter.name)](const auto& value) {
+                wanted->more.emplace_back(name, value);
+            };
+            if (parameter.kind == rpc::remote::ParameterKind::text) {
+                command.add_option_function<std::string>(option, keep, "As of virsh");
+                continue;
             }
+            const bool narrow = parameter.kind == rpc::remote::ParameterKind::int32;
+            const std::uint64_t most = narrow ? INT32_MAX : UINT64_MAX;
+            command.add_option_function<std::uint64_t>(option, keep, "As of virsh")
+                ->check([most](const std::string& text) { return whole_number(text, most); });
         }
     }
 

@@ -61,7 +61,21 @@ TEST(Arguments, MigrateTakesVirshsParameters) {
         {"tls.destination", std::string("b")},
     };
     EXPECT_THAT(*list, testing::UnorderedElementsAreArray(expected));
-    EXPECT_EQ(parse({"migrate", "vm", "u", "--comp-xbzrle-cache", "-1"}).exit_code, 2);
+}
+
+TEST(Arguments, MigrateTakesNumbersAsTheyStandOrNotAtAll) {
+    for (const char* wrong : {"-1", "4.5", "0x10", "many", "", "18446744073709551616"}) {
+        EXPECT_EQ(parse({"migrate", "vm", "u", "--comp-xbzrle-cache", wrong}).exit_code, 2)
+            << wrong;
+    }
+    EXPECT_EQ(parse({"migrate", "vm", "u", "--comp-mt-level", "2147483648"}).exit_code, 2);
+    const Parsed large = parse({"migrate", "vm", "u", "--comp-xbzrle-cache", "8589934592"});
+    ASSERT_TRUE(large.invocation);
+    const auto list = migration_parameters(std::get<Migrate>(large.invocation->verb));
+    ASSERT_TRUE(list);
+    const std::vector<rpc::remote::TypedParameter> expected = {
+        {"compression.xbzrle.cache", std::uint64_t{8'589'934'592}}};
+    EXPECT_EQ(*list, expected);
 }
 
 TEST(Arguments, MigrateSaysWhereAndHowFast) {

@@ -77,12 +77,18 @@ std::string job_text(std::uint64_t operation) {
     }
 }
 
+// Milliseconds since 1970; no calendar is asked about years of more than four digits.
+std::string date_text(std::uint64_t milliseconds) {
+    constexpr std::uint64_t kYear10000 = 253'402'300'800'000;
+    if (milliseconds >= kYear10000) return std::to_string(milliseconds);
+    return fmt::format("{:%FT%TZ}", fmt::gmtime(static_cast<std::time_t>(milliseconds / 1000)));
+}
+
 std::string number_text(Unit unit, std::uint64_t number) {
     switch (unit) {
         case Unit::milliseconds: return duration_text(number);
         case Unit::microseconds: return microseconds_text(number);
-        case Unit::wall_clock:
-            return fmt::format("{:%FT%TZ}", fmt::gmtime(static_cast<std::time_t>(number / 1000)));
+        case Unit::wall_clock: return date_text(number);
         case Unit::bytes: return size_text(number);
         case Unit::bytes_per_second: return size_text(number) + "/s";
         case Unit::job: return job_text(number);

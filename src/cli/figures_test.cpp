@@ -14,6 +14,9 @@ TEST(Figures, OursSayTheirUnitInTheirName) {
     EXPECT_EQ(figure_text("protection.backlog_bytes", Json(std::uint64_t{3} << 20)), "3 MiB");
     EXPECT_EQ(figure_text("since_ms", Json(std::uint64_t{1'700'000'000'123})),
               "2023-11-14T22:13:20Z");
+    EXPECT_EQ(figure_text("since_ms", Json(std::uint64_t{253'402'300'799'999})),
+              "9999-12-31T23:59:59Z");
+    EXPECT_EQ(figure_text("since_ms", Json(UINT64_MAX)), "18446744073709551615");
     EXPECT_EQ(figure_name("protection.pause_us.p50"), "protection.pause.p50");
     EXPECT_EQ(figure_name("protection.interval_ms"), "protection.interval");
     EXPECT_EQ(figure_name("viewers[0].channel"), "viewers[0].channel");

@@ -52,7 +52,7 @@ struct Migrate {
     std::uint32_t timeout_s = 0;  // then the guest is suspended, and the migration ends
     std::optional<std::uint32_t> screen_wait_ms;
     // Parameters of libvirt that only go on to the daemons, by the name of the wire.
-    std::vector<std::pair<std::string, std::string>> more;
+    std::vector<std::pair<std::string, std::variant<std::uint64_t, std::string>>> more;
     bool check_only = false;
 };
 struct ShowJob {

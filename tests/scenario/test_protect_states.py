@@ -116,6 +116,20 @@ def pause_unheard(host):
     host.start()
 
 
+def begins_anew_protected(machine, one, two, agent):
+    """It counts from the beginning again, under the same agent, and is taken over like that."""
+    wait_until(machine.outside.backward, sb.PATIENCE, "it begins again")
+    machine.outside.numbers.clear()
+    machine.outside.wait(10)
+    machine.wait_epochs(one, 3)
+    assert machine.helper(one, "segue-agent") == agent
+    assert machine.status(one)["state"] == "protected"
+    assert one.state_of(machine.name) == "running"
+    os.kill(machine.qemu(one), signal.SIGKILL)
+    wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+    machine.went_on()
+
+
 @pytest.mark.full
 def test_a_guest_that_is_reset_stays_protected(tmp_path):
     with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
@@ -125,16 +139,7 @@ def test_a_guest_that_is_reset_stays_protected(tmp_path):
         machine.wait_epochs(one, 3)
         agent = machine.helper(one, "segue-agent")
         one.virsh("reset", machine.name)
-        # It counts from the beginning again.
-        wait_until(machine.outside.backward, sb.PATIENCE, "it begins again")
-        machine.outside.numbers.clear()
-        machine.outside.wait(10)
-        machine.wait_epochs(one, 3)
-        assert machine.helper(one, "segue-agent") == agent
-        assert machine.status(one)["state"] == "protected"
-        os.kill(machine.qemu(one), signal.SIGKILL)
-        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
-        machine.went_on()
+        begins_anew_protected(machine, one, two, agent)
 
 
 @pytest.mark.full
@@ -154,15 +159,7 @@ def test_a_reset_in_a_checkpoint_ends_no_protection(tmp_path):
         for _ in range(20):  # many looks long
             assert machine.status(one)["state"] == "protected"
         control(agent, cmd="thaw")
-        wait_until(machine.outside.backward, sb.PATIENCE, "it begins again")
-        machine.outside.numbers.clear()
-        machine.outside.wait(10)
-        machine.wait_epochs(one, 3)
-        assert machine.helper(one, "segue-agent") == helper
-        assert one.state_of(machine.name) == "running"
-        os.kill(machine.qemu(one), signal.SIGKILL)
-        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
-        machine.went_on()
+        begins_anew_protected(machine, one, two, helper)
 
 
 @pytest.mark.full

@@ -10,6 +10,7 @@ namespace segue::cli {
 namespace {
 
 using namespace rpc::migration;
+
 // How the last migration ended; null where none is remembered, or by a daemon that is not ours.
 Json last_migration(Context& context, const std::string& domain) {
     const auto status = context.daemon.query("status", Json::object({{"domain", domain}}));

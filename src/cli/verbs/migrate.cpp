@@ -24,24 +24,23 @@ using rpc::remote::TypedParameter;
 
 constexpr Duration kPollEvery = 250ms;
 
-// Numbers were checked where the option was read; several texts stand in one value, as in virsh.
+// Several texts stand in one value, as in virsh. Numbers are within their kind already.
 void add_parameter(std::vector<TypedParameter>& list, const std::string& name,
-                   const std::string& value) {
+                   const std::variant<std::uint64_t, std::string>& value) {
     const auto known = migrate::migrate_parameters();
     const auto found =
         std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.name == name; });
     if (found == known.end()) return;
-    switch (found->kind) {
-        case rpc::remote::ParameterKind::int32:
-            return list.push_back({name, static_cast<std::int32_t>(std::stol(value))});
-        case rpc::remote::ParameterKind::uint64:
-            return list.push_back({name, std::uint64_t{std::stoul(value)}});
-        default: break;
+    if (const auto* number = std::get_if<std::uint64_t>(&value)) {
+        const bool narrow = found->kind == rpc::remote::ParameterKind::int32;
+        if (narrow) return list.push_back({name, static_cast<std::int32_t>(*number)});
+        return list.push_back({name, *number});
     }
-    std::istringstream words(found->repeatable ? value : "");
+    const auto& text = std::get<std::string>(value);
+    if (!found->repeatable) return list.push_back({name, text});
+    std::istringstream words(text);
     for (std::string word; std::getline(words, word, ',');)
         list.push_back({name, word});
-    if (!found->repeatable) list.push_back({name, value});
 }
 
 }  // namespace

@@ -167,7 +167,12 @@ void resolve(const Services& services, const Json& arguments, Answer<Json> answe
 
 // Whether this host finds another by that name, as its QEMU would have to.
 void lookup(const Services& services, const Json& arguments, Answer<Json> answer) {
+    constexpr std::size_t kLongest = 253;  // RFC 1035, as text
     const std::string host(arguments.text("host"));
+    if (host.empty() || host.size() > kLongest) {
+        return answer(fail(ErrorCode::invalid_argument,
+                           "'host' has {} characters: a name has 1 to {}", host.size(), kLongest));
+    }
     const auto question = std::make_shared<std::shared_ptr<void>>();
     *question = services.resolver.resolve(host, 0, [question, answer](auto found) {
         answer(found.map([](const std::vector<net::SocketAddress>& addresses) {
