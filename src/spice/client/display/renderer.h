@@ -87,15 +87,17 @@ class Renderer {
         canvas::Mask cut;
         std::optional<canvas::Stencil> stencil;
     };
+    // `may_replace`: the target's own pixels are asked for when it is known that they are needed.
     Result<Drawing> begin(const wire::display::DrawBase& base,
-                          const wire::display::Mask* mask = nullptr);
+                          const wire::display::Mask* mask = nullptr, bool may_replace = false);
     struct HeldBrush {
         canvas::Brush brush;
         ImageHolder tile;
     };
     Result<HeldBrush> brush_of(const wire::display::Brush& brush, const canvas::Image& target);
-    static bool is_whole_surface(const Drawing& drawing, const canvas::Image* picture,
+    static bool is_whole_surface(const Drawing& drawing, const canvas::Image& picture,
                                  const canvas::Rect& area, canvas::Rop rop);
+    bool take_place(const Drawing& drawing, std::uint32_t surface, ImageHolder& image);
     void finish(const wire::display::DrawBase& base, const Drawing& drawing);
     Result<> fill_with(const wire::display::DrawBase& base, const wire::display::Mask& mask,
                        canvas::Rop rop);

@@ -44,10 +44,10 @@ void add_glyphs(canvas::Text& text, const Glyphs& glyphs) {
 
 }  // namespace
 
-Result<Renderer::Drawing> Renderer::begin(const display::DrawBase& base,
-                                          const display::Mask* mask) {
+Result<Renderer::Drawing> Renderer::begin(const display::DrawBase& base, const display::Mask* mask,
+                                          bool may_replace) {
     Drawing drawing;
-    drawing.target = TRY(surfaces_.find(base.surface_id));
+    drawing.target = TRY(surfaces_.find_shape(base.surface_id));
     drawing.box = to_canvas(base.box);
     const std::vector<canvas::Rect> rects = to_canvas(base.clip.rects);
     const std::span<const canvas::Rect> clip(rects);
@@ -62,6 +62,7 @@ Result<Renderer::Drawing> Renderer::begin(const display::DrawBase& base,
         canvas::draw_area(*drawing.target, drawing.box,
                           clip_pointer(clip, base.clip.type == display::ClipType::rects), cut);
     drawing.region = std::move(area.region);
+    if (!may_replace || area.needs_stencil) TRY(surfaces_.find(base.surface_id));
     if (area.needs_stencil)
         drawing.stencil = TRY(canvas::Stencil::make(*drawing.target, drawing.region));
     return drawing;
@@ -83,14 +84,29 @@ Result<Renderer::HeldBrush> Renderer::brush_of(const display::Brush& brush,
     return held;
 }
 
-// A picture that covers all of its surface takes its place; the surface's memory is that of the
-// next picture then, and nothing is copied.
-bool Renderer::is_whole_surface(const Drawing& drawing, const canvas::Image* picture,
+// The picture, and nothing else, is what the surface shows behind this command.
+bool Renderer::is_whole_surface(const Drawing& drawing, const canvas::Image& picture,
                                 const canvas::Rect& area, Rop rop) {
     const canvas::Rect whole = drawing.target->bounds();
-    return picture != nullptr && !drawing.stencil && rop == Rop::copy && area == whole &&
-           drawing.box == whole && picture->is_alike(*drawing.target) &&
+    return !drawing.stencil && rop == Rop::copy && area == whole && drawing.box == whole &&
+           picture.format() == drawing.target->format() && picture.bounds() == whole &&
            drawing.region.covers(whole);
+}
+
+// A picture that covers all of its surface takes its place, and nothing is copied: one that others
+// see is shown from where it stands; for one of nobody else's the surface's memory is that of the
+// next picture. False: it cannot.
+bool Renderer::take_place(const Drawing& drawing, std::uint32_t surface, ImageHolder& image) {
+    if (canvas::Image* own = image.own()) {
+        if (!own->is_alike(*drawing.target)) return false;
+        std::swap(*drawing.target, *own);
+        surfaces_.show(surface, nullptr);
+        return true;
+    }
+    canvas::SharedImage shared = image.share();
+    if (!shared) return false;  // another surface
+    surfaces_.show(surface, std::move(shared));
+    return true;
 }
 
 void Renderer::finish(const display::DrawBase& base, const Drawing& drawing) {
@@ -138,15 +154,15 @@ Result<> Renderer::on(const display::DrawInvers& message) {
 
 template <class Message>
 Result<> Renderer::copy_picture(const Message& message) {
-    const Drawing drawing = TRY(begin(message.base, &message.mask));
+    const Drawing drawing = TRY(begin(message.base, &message.mask, true));
     ImageHolder image = TRY(images_.get(message.source, *drawing.target));
     const canvas::Rect area = to_canvas(message.source_area);
     const Rop rop = rop_of(message.rop, RopInput::source, RopInput::destination);
     {
         const auto lock = surfaces_.hold();
-        if (is_whole_surface(drawing, image.own(), area, rop)) {
-            std::swap(*drawing.target, *image.own());
-        } else {
+        if (!is_whole_surface(drawing, *image.get(), area, rop) ||
+            !take_place(drawing, message.base.surface_id, image)) {
+            TRY(surfaces_.find(message.base.surface_id));
             TRY(canvas::copy(*drawing.target, drawing.region, drawing.box,
                              {image.get(), area, to_canvas(message.scale_mode)}, rop));
         }

@@ -143,6 +143,51 @@ TEST_F(RendererTest, ACachedPictureOfAWholeSurfaceStaysInTheCache) {
     EXPECT_EQ(shown_pixel(0, 0), 0x123456u);
 }
 
+// It is shown from where it stands in the cache, which must not be drawn into.
+TEST_F(RendererTest, APictureThatOthersSeeIsShownUntilSomethingIsDrawnOnIt) {
+    ASSERT_TRUE(create(0, 4, 4, true));
+    display::DrawCopy cached = copy_picture(0x123456, 4);
+    cached.source.id = 9;
+    cached.source.flags = display::ImageFlags::cache_me;
+    display::DrawCopy again = copy_pixel(0, {}, 9);
+    again.base.box = again.source_area = {0, 0, 4, 4};
+    again.source.type = display::ImageType::from_cache;
+    again.source.data = std::monostate{};
+
+    ASSERT_TRUE(feed(cached));
+    EXPECT_EQ(renderer_.surfaces().shown(), shared_.images.find(9).get());
+    ASSERT_TRUE(feed(fill(0, {0, 0, 1, 1}, 0x1)));
+    EXPECT_EQ(shown_pixel(0, 0), 0x1u);
+    EXPECT_EQ(shown_pixel(3, 3), 0x123456u);
+    ASSERT_TRUE(feed(again));
+    EXPECT_EQ(shown_pixel(0, 0), 0x123456u);
+
+    // What copies from the surface sees it, the surface itself among them.
+    ASSERT_TRUE(create(7, 4, 4, false));
+    display::DrawCopy from_screen = again;
+    from_screen.base.surface_id = 7;
+    from_screen.source.type = display::ImageType::surface;
+    from_screen.source.data = display::SurfaceReference{0};
+    ASSERT_TRUE(feed(from_screen));
+    ASSERT_TRUE(feed(fill(0, {0, 0, 4, 4}, 0x2)));
+    display::DrawCopy back = from_screen;
+    back.base.surface_id = 0;
+    back.source.data = display::SurfaceReference{7};
+    ASSERT_TRUE(feed(back));
+    EXPECT_EQ(shown_pixel(2, 2), 0x123456u);
+    ASSERT_TRUE(feed(again));
+    from_screen.base.surface_id = 0;
+    ASSERT_TRUE(feed(from_screen));
+    EXPECT_EQ(shown_pixel(2, 2), 0x123456u);
+
+    // It outlives the cache, and the channel when the picture is kept.
+    ASSERT_TRUE(feed(again));
+    ASSERT_TRUE(feed(display::InvalAllPixmaps{}));
+    EXPECT_EQ(shown_pixel(1, 1), 0x123456u);
+    renderer_.reset(true);
+    EXPECT_EQ(shown_pixel(1, 1), 0x123456u);
+}
+
 // The type of a JPEG's alpha plane, sent alone: colours that nobody sent are black.
 TEST_F(RendererTest, AnAlphaPlaneAloneHasNoColours) {
     ASSERT_TRUE(create(0, 4, 4, true));

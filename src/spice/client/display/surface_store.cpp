@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/client/display/surface_store.h"
 
+#include <cstring>
+#include <utility>
+
 namespace segue::spice::client {
 
 Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint32_t width,
@@ -10,7 +13,7 @@ Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint
             return fail(ErrorCode::protocol, "surface {} is created again as {} one", id,
                         primary ? "the primary" : "an off-screen");
         }
-        const canvas::Image& image = known->second;
+        const canvas::Image& image = known->second.own;
         if (primary && image.format() == format &&
             image.width() == static_cast<std::int32_t>(width) &&
             image.height() == static_cast<std::int32_t>(height))
@@ -36,7 +39,7 @@ Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint
         damage_ = canvas::Region(image.bounds());
     }
     pixels_ += pixels;
-    surfaces_.emplace(id, std::move(image));
+    surfaces_.emplace(id, Surface{std::move(image), nullptr});
     return {};
 }
 
@@ -46,7 +49,8 @@ Result<> SurfaceStore::destroy(std::uint32_t id) {
         return fail(ErrorCode::protocol, "surface {} is destroyed and does not exist", id);
     }
     const Hold lock = hold();
-    const std::int64_t pixels = std::int64_t{found->second.width()} * found->second.height();
+    const std::int64_t pixels =
+        std::int64_t{found->second.own.width()} * found->second.own.height();
     pixels_ -= pixels;
     budget_.give_back(pixels);
     surfaces_.erase(found);
@@ -55,11 +59,33 @@ Result<> SurfaceStore::destroy(std::uint32_t id) {
 }
 
 Result<canvas::Image*> SurfaceStore::find(std::uint32_t id) {
+    canvas::Image* own = TRY(find_shape(id));
+    Surface& surface = surfaces_.at(id);
+    if (surface.borrowed) {
+        const Hold lock = hold();
+        give_back_borrowed(surface);
+    }
+    return own;
+}
+
+Result<canvas::Image*> SurfaceStore::find_shape(std::uint32_t id) {
     const auto found = surfaces_.find(id);
     if (found == surfaces_.end()) {
         return fail(ErrorCode::protocol, "surface {} does not exist", id);
     }
-    return &found->second;
+    return &found->second.own;
+}
+
+void SurfaceStore::show(std::uint32_t id, canvas::SharedImage picture) {
+    const Hold lock = hold();
+    surfaces_.at(id).borrowed = std::move(picture);
+}
+
+void SurfaceStore::give_back_borrowed(Surface& surface) {
+    const canvas::SharedImage picture = std::exchange(surface.borrowed, nullptr);
+    if (!picture) return;
+    for (std::int32_t y = 0; y < picture->height(); ++y)
+        std::memcpy(surface.own.line(y), picture->line(y), picture->line_bytes());
 }
 
 void SurfaceStore::clear(bool keep_picture) {
@@ -67,7 +93,9 @@ void SurfaceStore::clear(bool keep_picture) {
     if (!keep_picture) {
         kept_ = {};
     } else if (primary_ && kept_.empty()) {
-        kept_ = std::move(surfaces_.at(*primary_));
+        Surface& surface = surfaces_.at(*primary_);
+        give_back_borrowed(surface);
+        kept_ = std::move(surface.own);
     }
     surfaces_.clear();
     budget_.give_back(std::exchange(pixels_, 0));
@@ -97,7 +125,7 @@ void SurfaceStore::complete() {
 
 const canvas::Image* SurfaceStore::shown() const {
     if (!kept_.empty()) return &kept_;
-    return primary_ ? &surfaces_.at(*primary_) : nullptr;
+    return primary_ ? &surfaces_.at(*primary_).pixels() : nullptr;
 }
 
 canvas::Region SurfaceStore::take_damage() {

@@ -53,8 +53,13 @@ class SurfaceStore {
                     std::uint32_t height, bool primary);
     // Errors: protocol for an unknown id.
     Result<> destroy(std::uint32_t id);
-    // Errors: protocol for an unknown id.
+    // To be drawn into, or from. Errors: protocol for an unknown id.
     Result<canvas::Image*> find(std::uint32_t id);
+    // For its shape only: it may show a picture of somebody else's. Errors as of find().
+    Result<canvas::Image*> find_shape(std::uint32_t id);
+    // The picture, which is of the surface's shape, is what the surface shows: nothing is copied
+    // until something else is drawn there. `id` is known.
+    void show(std::uint32_t id, canvas::SharedImage picture);
 
     bool has_primary() const { return primary_.has_value(); }
     bool is_primary(std::uint32_t id) const { return primary_ && *primary_ == id; }
@@ -74,9 +79,19 @@ class SurfaceStore {
     canvas::Region take_damage();
 
   private:
+    struct Surface {
+        canvas::Image own;
+        canvas::SharedImage borrowed;  // null, or what is shown in place of `own`
+
+        canvas::Rect bounds() const { return own.bounds(); }
+        const canvas::Image& pixels() const { return borrowed ? *borrowed : own; }
+    };
+    // From now on its own pixels are what it shows.
+    static void give_back_borrowed(Surface& surface);
+
     SurfaceBudget& budget_;
     mutable std::recursive_mutex mutex_;
-    std::map<std::uint32_t, canvas::Image> surfaces_;
+    std::map<std::uint32_t, Surface> surfaces_;
     std::int64_t pixels_ = 0;
     std::optional<std::uint32_t> primary_;
     canvas::Image kept_;  // shown until `covered_` is the whole primary surface
