@@ -241,6 +241,9 @@ void Session::on_wire_linked(ChannelKey key) {
     }
     // A target that starts everything anew says INIT first; on_init() attaches what is linked then.
     if (!has_init_) return;
+    // The source may have told all others to go before it had this one, and waits for them.
+    if (state_ == FollowerState::moving && to_move_.contains(key) && is_of_device(key.type))
+        return lose_before_move(key);
     attach(key, true);
     wires_.at(key)->release();
     // A channel that came late goes where the others wait already.
@@ -327,10 +330,7 @@ void Session::on_wire_closed(ChannelKey key, const Error& error, Ending ending) 
         // What the user sees and types into is worth a fresh session; the rest is not.
         listener_.on_problem(error);
         last_error_ = error;
-        if (key.type == ChannelType::display || key.type == ChannelType::inputs)
-            return happen({FollowerEvent::source_lost});
-        drop_channel(key);
-        return check_all_moved();
+        return lose_before_move(key);
     }
     // A connection made in advance that nobody listens to is no loss.
     if (!has_list_) return;
@@ -360,6 +360,7 @@ void Session::relink(ChannelKey key) {
                        channels_.contains(key) && wires_.contains(kMain) &&
                        wires_.at(kMain)->is_linked();
     if (!still) return;
+    if (state_ == FollowerState::moving && to_move_.contains(key)) return lose_before_move(key);
     channels_.at(key)->reset(ResetReason::fresh);
     forget_caches_of(key);
     connect_channel(key);

@@ -111,11 +111,15 @@ class Session final : ChannelHost, MainListener {
         std::shared_ptr<TlsClient> tls;
         std::map<ChannelKey, std::shared_ptr<ChannelWire>> wires;
         Answer answer = Answer::not_asked;
-        // Devices whose connection broke and was made once more; and those that broke again.
+        // Devices whose connection broke and is to be made once more, for which it was, and those
+        // that broke again.
+        std::set<ChannelKey> broken;
         std::set<ChannelKey> linked_twice;
         std::set<ChannelKey> unplugged;
     };
     // session_channels.cpp: the channels and who hears of them.
+    // What a user works without, if need be.
+    static bool is_of_device(wire::ChannelType type);
     Channel* make_channel(ChannelKey key);
     std::unique_ptr<Channel> make_device_channel(ChannelKey key);
     bool is_wanted(ChannelKey key) const;
@@ -167,6 +171,8 @@ class Session final : ChannelHost, MainListener {
     void ask_target();
     void check_target_ready();
     void move_channel(ChannelKey key, wire::common::MigrateFlags flags);
+    void lose_before_move(ChannelKey key);
+    void leave_for_later(ChannelKey key);
     void check_all_moved();
     void go_on_to_deferred();
     void close_left_behind();

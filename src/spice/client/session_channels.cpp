@@ -24,6 +24,12 @@ bool Session::is_wanted(ChannelKey key) const {
     }
 }
 
+bool Session::is_of_device(ChannelType type) {
+    return type == ChannelType::usbredir || type == ChannelType::port ||
+           type == ChannelType::webdav || type == ChannelType::smartcard ||
+           type == ChannelType::playback || type == ChannelType::record;
+}
+
 Channel* Session::make_channel(ChannelKey key) {
     std::unique_ptr<Channel>& channel = channels_[key];
     if (channel) return channel.get();

@@ -29,13 +29,6 @@ constexpr int kFarewellPart = 6;
 // A waiting connection of a device that broke is made once more after this time.
 constexpr Duration kOnceMore = 200ms;
 
-// What a user works without, if need be.
-bool is_of_device(ChannelType type) {
-    return type == ChannelType::usbredir || type == ChannelType::port ||
-           type == ChannelType::webdav || type == ChannelType::smartcard ||
-           type == ChannelType::playback || type == ChannelType::record;
-}
-
 }  // namespace
 
 void Session::happen(const Happening& happening) {
@@ -234,6 +227,7 @@ bool Session::leave_behind(ChannelKey key) {
     if (target_->linked_twice.contains(key)) {
         target_->unplugged.insert(key);
     } else {
+        target_->broken.insert(key);
         once_more_->start(kOnceMore);
     }
     return true;
@@ -241,12 +235,10 @@ bool Session::leave_behind(ChannelKey key) {
 
 // Once channels move, one without a connection there has lost its state: link_left_behind().
 void Session::link_once_more() {
-    std::vector<ChannelKey> lost;
-    for (const auto& [key, channel] : channels_) {
-        if (target_ && !target_->wires.contains(key) && is_of_device(key.type)) lost.push_back(key);
-    }
-    for (const ChannelKey key : lost) {
-        if (waits_at_target() && target_->linked_twice.insert(key).second) connect_to_target(key);
+    if (!waits_at_target()) return;
+    for (const ChannelKey key : std::exchange(target_->broken, {})) {
+        target_->linked_twice.insert(key);
+        connect_to_target(key);
     }
 }
 
@@ -335,10 +327,7 @@ void Session::on_ready_to_move(ChannelKey key) {
         listener_.on_problem({ErrorCode::connection_lost,
                               fmt::format("{} has no connection at the target", text_of(key))});
         if (key == kMain) return happen({FollowerEvent::target_failed});
-        if (target_ && is_of_device(key.type) && !target_->unplugged.contains(key))
-            to_link_anew_.insert(key);
-        drop_channel(key);
-        return check_all_moved();
+        return leave_for_later(key);
     }
     const std::shared_ptr<ChannelWire> old = wires_.at(key);
     Channel& channel = *channels_.at(key);
@@ -358,6 +347,21 @@ void Session::on_ready_to_move(ChannelKey key) {
     attach(key, false);
     wire->release();
     to_move_.erase(key);
+    check_all_moved();
+}
+
+// Its connection to the source is over before its turn had come.
+void Session::lose_before_move(ChannelKey key) {
+    if (key.type == ChannelType::display || key.type == ChannelType::inputs)
+        return happen({FollowerEvent::source_lost});
+    leave_for_later(key);
+}
+
+// The others move without it.
+void Session::leave_for_later(ChannelKey key) {
+    if (target_ && is_of_device(key.type) && !target_->unplugged.contains(key))
+        to_link_anew_.insert(key);
+    drop_channel(key);
     check_all_moved();
 }
 

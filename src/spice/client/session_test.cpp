@@ -317,6 +317,52 @@ TEST_F(SessionMoveTest, ADeviceThatBreaksWhileChannelsMoveIsLinkedAnew) {
     EXPECT_FALSE(diary_.has("lost"));
 }
 
+TEST_F(SessionMoveTest, ADeviceWhoseSourceBreaksBeforeItsTurnIsLinkedAnew) {
+    be_connected();
+    const ChannelKey port = be_linked_with_port();
+    const int before = attempts_at("away");
+    find("home", kDisplay)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return session_->state() == FollowerState::moving; }));
+    find("home", port)->end();
+    ASSERT_TRUE(until([&] { return session_->stream(port) == nullptr; }));
+    find("home", kMain)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return diary_.has("done away"); }));
+    EXPECT_TRUE(until([&] { return session_->stream(port) && find("away", port); }));
+    EXPECT_EQ(attempts_at("away"), before + 1);
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
+// The source is not asked for it again when the others have begun to leave.
+TEST_F(SessionMoveTest, ADeviceThatWasToBeLinkedAgainFollowsWhenOthersMove) {
+    be_connected();
+    const ChannelKey port = be_linked_with_port();
+    const int before = attempts_at("home");
+    find("home", port)->end();
+    ASSERT_TRUE(until([&] { return !session_->takes_stream_bytes(port); }));
+    find("home", kDisplay)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return session_->state() == FollowerState::moving; }));
+    find("home", kMain)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return diary_.has("done away"); }));
+    EXPECT_TRUE(until([&] { return session_->stream(port) && find("away", port); }));
+    EXPECT_EQ(attempts_at("home"), before);
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
+TEST_F(SessionMoveTest, OnlyTheDeviceThatBrokeIsLinkedOnceMore) {
+    be_connected();
+    const ChannelKey port = be_linked_with_port();
+    const int before = attempts_at("away");
+    // Another one is plugged in, and the source takes its time.
+    silent_ = {"home"};
+    const ChannelKey late{wire::ChannelType::port, 1};
+    find("home", kMain)->say(main::ChannelsList{{{late.type, late.id}}});
+    ASSERT_TRUE(until([&] { return session_->stream(late) != nullptr; }));
+    find("away", port)->end();
+    loop_.run_for(300ms);
+    EXPECT_NE(find("away", port), nullptr);
+    EXPECT_EQ(attempts_at("away"), before + 1);
+}
+
 // It goes while its server's next word is looked at.
 TEST_F(SessionMoveTest, AChannelThatWaitsMayBeLeftBehind) {
     be_connected();
