@@ -276,6 +276,7 @@ std::uint32_t DisplayChannel::migrate_flags() const {
 
 std::optional<Bytes> DisplayChannel::carried_state(bool freeze) {
     if (!ready_ || is_migrating()) return std::nullopt;
+    if (freeze && !frozen_) leave_costly();
     // Once it stands in the state, no picture more may enter the dictionary.
     if (freeze) caches_->freeze();
     frozen_ = freeze;

@@ -63,6 +63,8 @@ class DisplayChannel final : public Channel {
     Result<> take_shown(const wire::SharedBytes& shown) override;
     // The client says what it prefers when the state that says so has gone: for the target.
     std::function<void(ImageCompression)> on_late_wish;
+    // Somebody waits for this thread: what is stale stays so until the next pump(), which follows.
+    std::function<bool()> must_yield = [] { return false; };
     // Frames of this client's videos come so long before they are due, from now on.
     std::function<void(Duration)> on_video_lead;
     void take_late_wish(ImageCompression wish);
@@ -97,11 +99,12 @@ class DisplayChannel final : public Channel {
     void forget_images(const std::vector<std::uint64_t>& ids);
 
     // display_leaving.cpp
+    void leave_costly();
     void leave_off_screen();
     void complete_picture();
 
     // display_sending.cpp
-    bool has_room() const { return leaves_ || can_send(); }
+    bool has_room() const { return leaves_ || (can_send() && !must_yield()); }
     bool is_shown(std::uint32_t surface) const;
     void spare_what_is_shown();
     void sync_surfaces();

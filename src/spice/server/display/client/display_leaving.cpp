@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The last that a display channel sends before MIGRATE.
+#include "spice/server/display/client/carry_cost.h"
 #include "spice/server/display/client/display_channel.h"
 
 namespace segue::spice::server {
@@ -13,8 +14,23 @@ void DisplayChannel::before_migrate() {
     streams_.clear();
     // The target has the state already, or will have it: it is ours, and knows what is stale.
     if (frozen_ || is_carried()) return;
+    leave_costly();
     leave_off_screen();
     complete_picture();
+}
+
+// Surfaces off screen that are made anew for less than is to be told of them.
+void DisplayChannel::leave_costly() {
+    const double pixels = static_cast<double>(encoder_.raw_bytes()) / 4;
+    const double bytes_per_pixel =
+        pixels > 0 ? static_cast<double>(encoder_.encoded_bytes()) / pixels : 1;
+    for (auto known = knowledge_.surfaces.begin(); known != knowledge_.surfaces.end();) {
+        const SurfaceKnowledge& has = known->second;
+        // Another server made it, and has not said how large.
+        const bool stays = is_shown(known->first) || has.width == 0 ||
+                           cost_to_carry(has) <= cost_to_redraw(has, bytes_per_pixel);
+        known = stays ? std::next(known) : destroy_surface(known);
+    }
 }
 
 // A server of another make believes that its client has every pixel of the surfaces off screen.

@@ -131,6 +131,36 @@ TEST_F(DisplayOperationsTest, ASurfaceOffScreenThatIsNotWholeIsLeftBehind) {
     EXPECT_EQ(channel_->knowledge().surfaces.count(1), 1u);
 }
 
+// Of one surface the client has all; of the other it lacks so much, in so many places, that telling
+// them costs more than to send it again where it is wanted.
+TEST_F(DisplayOperationsTest, ASurfaceOffScreenThatIsCheaperAnewIsNotCarried) {
+    init();
+    for (std::uint32_t id = 1; id <= 2; ++id) {
+        create_surface(id, 64);
+        copy(put_surface_image(id), 0, 0, 16, 16);
+    }
+    output_.blocked = true;
+    for (std::int32_t row = 0; row < 64; row += 2)
+        fill(0, row, 62, row + 1, 2, static_cast<std::uint32_t>(row));
+    for (std::int32_t row = 1; row < 64; row += 2)
+        fill(2, row, 64, row + 1, 2, static_cast<std::uint32_t>(row));
+    output_.blocked = false;
+    output_.messages.clear();
+    const auto first = channel_->carried_state(false);
+    EXPECT_TRUE(output_.messages.empty()) << "the machine runs: it may yet be sent whole";
+    const auto state = channel_->carried_state(true);
+    ASSERT_EQ(output_.messages.size(), 1u);
+    EXPECT_EQ(wire::parse<display::SurfaceDestroy>(output_.messages[0].body).value().surface_id,
+              2u);
+    EXPECT_LT(state->size() + 500, first->size());
+
+    DisplayOutput there;
+    auto target = make_channel(there, true);
+    ASSERT_TRUE(target->take_state(wire::SharedBytes::copy(*state)));
+    EXPECT_EQ(target->knowledge().surfaces.count(1), 1u);
+    EXPECT_EQ(target->knowledge().surfaces.count(2), 0u);
+}
+
 TEST_F(DisplayOperationsTest, AnImageThatTheGuestKeepsGoesOnceAndThenByItsName) {
     display::Init message;
     message.pixmap_cache_size = 4096;
