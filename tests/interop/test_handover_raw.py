@@ -16,6 +16,7 @@ INIT, CHANNELS_LIST, MEDIA_TIME = 103, 104, 106  # of a server
 PING, PONG = 4, 3  # of a server, of a client
 INVAL_ALL_PALETTES = 108  # of a server, when it has read DISPLAY_INIT
 ATTACH_CHANNELS, DO_SEAMLESS, CONNECTED_SEAMLESS = 104, 110, 111  # of a client
+CONNECTED, MIGRATE_END = 102, 112  # of a client, of a server
 BEGIN_SEAMLESS, ACK = 116, 117  # of a server
 NEED_ALL = 3  # a flush mark, and the state
 
@@ -184,6 +185,41 @@ def test_the_media_time_of_a_client_that_made_it_up(tmp_path, others):
                 main.send(MIGRATE_DATA, MAIN_STATE + AGES)
                 there = struct.unpack("<I", heard(main, MEDIA_TIME))[0]
                 assert (there >= 1 << 30) is (others == 0)
+
+
+@pytest.mark.full
+def test_the_source_tells_the_media_time_that_a_client_made_up(tmp_path):
+    """The client was alone when it said so; the source has its say later, and for all."""
+    with Pair(tmp_path, crowd=True) as pair:
+        pair.first.wait_frame(2)
+        with Channel(pair.second, MAIN, connection_id=77) as liar:
+            liar.send(DO_SEAMLESS, struct.pack("<I", 1))
+            heard(liar, ACK)
+            liar.send(MIGRATE_DATA, MAIN_STATE + AGES)
+            assert struct.unpack("<I", heard(liar, MEDIA_TIME))[0] >= 1 << 30
+            client = Raw(pair)
+            pair.target.give(client.answers(), final=False)
+            assert liar.is_closed()
+        pair.first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+        pair.target.give(pair.source.state(final=True), final=True)
+        with Channel(pair.second, MAIN) as other:
+            assert client.is_about(struct.unpack_from("<I", heard(other, INIT), 24)[0])
+
+
+@pytest.mark.full
+def test_one_that_wakes_shortly_behind_the_end_has_the_time_of_the_others(tmp_path):
+    """It stood still for most of the ten seconds in which clients follow: it is given ten more."""
+    with Pair(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair, asks=False)
+        client.main.send(CONNECTED)
+        while pair.source.wait("clients-linked")["linked"] != 1:
+            pass
+        pair.first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+        pair.first.qmp.wait_event("STOP", 60)
+        time.sleep(8)  # so long it neither reads nor answers
+        heard(client.main, MIGRATE_END)
+        assert not client.main.is_closed(5)
 
 
 @pytest.mark.full

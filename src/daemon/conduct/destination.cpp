@@ -270,6 +270,7 @@ void DestinationConduct::resumed(bool run) {
         publish(services_, *domain, lifecycle::kArrived);
         set_status(services_, *domain,
                    run ? DomainStatus(RunningReason::migrated) : DomainStatus(PausedReason::user));
+        if (!run && screen_) screen_->machine_arrived();
         publish(services_, *domain, run ? lifecycle::kResumedByMigration : lifecycle::kPaused);
     }
     feed(Event::guest_resumed);

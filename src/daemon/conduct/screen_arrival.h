@@ -26,6 +26,8 @@ class ScreenArrival {
 
     // Fails where the pieces of one state are more than a library takes.
     Result<> piece(const migrate::ScreenPiece& piece);
+    // The machine is here, and stays paused: QEMU tells the library only of one that runs.
+    void machine_arrived() { library_.tell(spice::control::CommandKind::machine_arrived); }
 
   private:
     Handlers handlers_;

@@ -30,7 +30,7 @@ SpiceTimer* timer_add(SpiceTimerFunc func, void* opaque) {
     return new SpiceTimer{(*Embedder::loop()).make_timer([func, opaque] { func(opaque); })};
 }
 void timer_start(SpiceTimer* timer, std::uint32_t ms) {
-    timer->timer->start(std::chrono::milliseconds(ms));
+    timer->timer->start(std::chrono::milliseconds(ms / Embedder::haste));
 }
 void timer_cancel(SpiceTimer* timer) {
     timer->timer->cancel();
@@ -60,6 +60,8 @@ void watch_remove(SpiceWatch* watch) {
 }
 
 }  // namespace
+
+std::uint32_t Embedder::haste = 1;
 
 net::TestLoop& Embedder::loop() {
     static net::TestLoop one;

@@ -163,6 +163,7 @@ void spice_qxl_destroy_surface_async(QXLInstance* instance, uint32_t surface_id,
 void spice_qxl_loadvm_commands(QXLInstance* instance, struct QXLCommandExt* ext, uint32_t count) {
     with_display("loadvm_commands", instance, [&](Display& display) {
         display.load(std::vector<QXLCommandExt>(ext, ext + count));
+        instance->st->owner->server.machine_arrived();
     });
 }
 

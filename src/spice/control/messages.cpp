@@ -12,9 +12,9 @@ constexpr EventKind kEvents[] = {EventKind::client_connected, EventKind::client_
                                  EventKind::clients_linked,   EventKind::client_parked,
                                  EventKind::clients_left,     EventKind::state,
                                  EventKind::state_taken};
-constexpr CommandKind kCommands[] = {CommandKind::status, CommandKind::carry_state,
-                                     CommandKind::drop_state, CommandKind::take_state,
-                                     CommandKind::state_taken};
+constexpr CommandKind kCommands[] = {CommandKind::status,      CommandKind::carry_state,
+                                     CommandKind::drop_state,  CommandKind::take_state,
+                                     CommandKind::state_taken, CommandKind::machine_arrived};
 
 Result<Json> parse_object(std::string_view line) {
     if (line.size() > kMostLine) {
@@ -173,6 +173,7 @@ std::string_view name_of(CommandKind kind) {
         case CommandKind::drop_state: return "drop-state";
         case CommandKind::take_state: return "take-state";
         case CommandKind::state_taken: return "state-taken";
+        case CommandKind::machine_arrived: return "machine-arrived";
     }
     return "unknown";
 }
@@ -229,8 +230,8 @@ Result<Command> parse_command(std::string_view line) {
         return command;
     }
     return fail(ErrorCode::no_support,
-                "control: command '{}' is not known: status, carry-state, drop-state, take-state "
-                "and state-taken are",
+                "control: command '{}' is not known: status, carry-state, drop-state, take-state, "
+                "state-taken and machine-arrived are",
                 name);
 }
 

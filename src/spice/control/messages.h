@@ -24,6 +24,7 @@
 //   {"cmd":"drop-state"}                   source: the move was given up
 //   {"cmd":"state-taken"}                  source: the target has all of it
 //   {"cmd":"take-state","final":true,"bytes":120}   target: what the source told
+//   {"cmd":"machine-arrived"}              target: the machine is here, and stays paused
 #pragma once
 
 #include <cstdint>
@@ -125,7 +126,14 @@ struct Status {
     friend bool operator==(const Status&, const Status&) = default;
 };
 
-enum class CommandKind : std::uint8_t { status, carry_state, drop_state, take_state, state_taken };
+enum class CommandKind : std::uint8_t {
+    status,
+    carry_state,
+    drop_state,
+    take_state,
+    state_taken,
+    machine_arrived,
+};
 std::string_view name_of(CommandKind kind);
 
 struct Command {

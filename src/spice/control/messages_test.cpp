@@ -65,11 +65,10 @@ TEST(ControlMessages, AStatusOfOtherTypesIsReadAsFarAsItGoes) {
 }
 
 TEST(ControlMessages, CommandsAreChecked) {
-    const Command commands[] = {{CommandKind::status, false, 0},
-                                {CommandKind::carry_state, false, 0},
-                                {CommandKind::drop_state, false, 0},
-                                {CommandKind::state_taken, false, 0},
-                                {CommandKind::take_state, true, 120}};
+    const Command commands[] = {
+        {CommandKind::status, false, 0},          {CommandKind::carry_state, false, 0},
+        {CommandKind::drop_state, false, 0},      {CommandKind::state_taken, false, 0},
+        {CommandKind::machine_arrived, false, 0}, {CommandKind::take_state, true, 120}};
     for (const Command& command : commands)
         EXPECT_EQ(parse_command(to_line(command)).value(), command) << to_line(command);
     EXPECT_EQ(parse_command(to_line({CommandKind::take_state, true, kMostBytes + 1})).error().code,

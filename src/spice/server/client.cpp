@@ -72,7 +72,7 @@ void Client::start() {
     server_.peer_event(PeerEvent::initialized, *main_peer_);
     main_driver_->start();
     if (!target_) begin_session();
-    if (server_.is_running()) bound_absence();
+    if (server_.is_running() || server_.has_machine_arrived()) bound_absence();
 }
 
 // A client that stands still comes when it goes on; one whose line is dead never does.
@@ -221,7 +221,6 @@ void Client::connect(LinkedSocket socket, bool expects_data) {
     for (const auto& [old_link, old] : channels_) {
         if (old.key != socket.setup.key) continue;
         if (old_link > link) return server_.peer_event(PeerEvent::disconnected, *socket.peer);
-        if (old.display != nullptr) old.display->disconnect(old_link);
         channel_lost(old_link);
         break;
     }
@@ -308,10 +307,14 @@ void Client::channel_lost(LinkId link) {
     const auto found = channels_.find(link);
     if (found == channels_.end()) return parked_lost(link);
     const std::shared_ptr<PeerInfo> peer = found->second.peer;
+    // Where it was closed here its worker still has it.
+    if (found->second.display != nullptr) found->second.display->disconnect(link);
     channels_.erase(found);
     server_.peer_event(PeerEvent::disconnected, *peer);
-    channel_came(link);
-    if (gone_meanwhile_.erase(link) != 0 && has_come()) say_added();
+    const bool was_awaited = awaited_.erase(link) != 0;
+    const bool was_gone = gone_meanwhile_.erase(link) != 0;
+    if (was_gone && has_moved()) say_added();
+    if (was_awaited || was_gone) see_who_came();
     if (!channels_.empty() || !main_->is_migrating()) return;
     left_timer_ = server_.home().make_timer([this] { see_who_left(); });
     left_timer_->start(kLeftTime);
@@ -372,7 +375,7 @@ void Client::channel_gone(ChannelKey key) {
     added_meanwhile_.erase(key);
     to_link_.erase(key);
     // One that is not here yet takes the end of this connection for the end of all.
-    const bool must_wait = target_ && !has_come();
+    const bool must_wait = target_ && !has_moved();
     for (const auto& [link, channel] : channels_) {
         if (channel.key != key) continue;
         if (must_wait) {

@@ -16,6 +16,7 @@
 #include "spice/server/migration/carried_state.h"
 #include "spice/server/migration/seal.h"
 #include "spice/server/migration/source.h"
+#include "spice/server/migration/state_collection.h"
 #include "spice/server/migration/target.h"
 
 namespace segue::spice::server {
@@ -57,12 +58,9 @@ class Client final : private MainEvents, private Agent::User {
     bool is_settled() const {
         return !target_ || target_->state() == MigrationTarget::State::settled;
     }
-    // Of one that moves here: all its channels have left the other server; of one that logs in: it
-    // has linked those that it was told of.
-    bool has_come() const {
-        return is_settled() && !is_absent_ && (target_ || knows_channels_) && to_link_.empty() &&
-               awaited_.empty() && overtaken_.empty();
-    }
+    // Of one that moves here: all its channels have left the other server, and those of devices
+    // that went meanwhile are closed; of one that logs in: it has linked those that it was told of.
+    bool has_come() const { return has_moved() && gone_meanwhile_.empty(); }
     // It uses a channel.
     void channel_came(LinkId link);
     MigrationSource::Ability ability() const;
@@ -71,18 +69,20 @@ class Client final : private MainEvents, private Agent::User {
 
     // --- Source of a hand-over ---
     void send_begin(const MigrationDestination& destination, bool seamless);
-    void send_cancel() { main_->cancel_migration(); }
+    void send_cancel();
     // The machine stays, whatever this client was told.
     void move_is_off();
+    // It goes because it was told to.
+    bool was_sent_away() const { return was_sent_away_; }
     void send_end();
     void send_switch_host(const MigrationDestination& destination);
     // Where the machine goes on if this host dies; an empty host: nowhere. Not every client knows
     // the word.
     void send_standby(const MigrationDestination& standby, bool machine_runs);
-    // `carried`: the target has the state that carried_state() gave.
-    void migrate_channels(bool carried);
-    // Adds what travels beside this client to `parts`; false: nothing does.
-    bool carried_state(bool freeze, CarriedParts& parts);
+    // `carried`: what the target has of it already; null: nothing.
+    void migrate_channels(const StateCollection::Outcome* carried);
+    // What travels beside this client.
+    void collect_state(bool freeze, const std::shared_ptr<StateCollection>& into);
     void thaw();
     // What goes through it is sealed.
     void seal_states(const StateKey& key);
@@ -100,6 +100,8 @@ class Client final : private MainEvents, private Agent::User {
     void leds_changed(std::uint8_t leds);
     void media_time_changed();
     void machine_runs();
+    // Its machine is here, paused or not: who has not followed it by a certain time never will.
+    void bound_absence();
     void display_removed(Display* display);
     // A device was added: the client may link its channel.
     void channel_added(ChannelKey key);
@@ -126,13 +128,16 @@ class Client final : private MainEvents, private Agent::User {
     MainState main_state() override;
     void round_trip(Duration time) override { round_trip_ = time; }
 
+    bool has_moved() const {
+        return is_settled() && !is_absent_ && (target_ || knows_channels_) && to_link_.empty() &&
+               awaited_.empty() && overtaken_.empty();
+    }
     void perform(const MigrationTarget::Actions& actions);
     void begin_session();
     void connect(LinkedSocket socket, bool expects_data);
     void connect_device(ClientChannel& channel, LinkedSocket socket);
     void connect_parked(bool expects_data);
     void check_alive();
-    void bound_absence();
     void park(LinkedSocket socket);
     void parked_lost(LinkId link);
     void watch_arrival();
@@ -164,6 +169,7 @@ class Client final : private MainEvents, private Agent::User {
     // Channels that were plugged in while it was between two servers: it is told of them when it is
     // at one, since it could not open them at both.
     bool was_told_to_link_ = false;
+    bool was_sent_away_ = false;
     std::set<ChannelKey> added_meanwhile_;
     // And of one that is not here yet: its links to what was unplugged, to be closed when it has
     // come. The device may have been plugged in again since, and linked anew.
@@ -172,8 +178,6 @@ class Client final : private MainEvents, private Agent::User {
     bool is_absent_ = false;
     // Linked, but still on their way here when the state came: they are to be restored, too.
     std::set<LinkId> overtaken_;
-    // Displays whose state goes beside this client.
-    std::set<LinkId> carried_;
     // Linked and told of, but not used yet: the client still talks to the other server there.
     std::set<LinkId> awaited_;
     std::unique_ptr<Timer> come_timer_;

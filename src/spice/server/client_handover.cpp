@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A client's part of a hand-over: what it is told at the source, and what it brings to the target.
+#include <algorithm>
+
 #include "base/log.h"
 #include "spice/server/client.h"
 #include "spice/server/server.h"
@@ -43,6 +45,11 @@ MigrationSource::Ability Client::ability() const {
                : MigrationSource::Ability::switch_host;
 }
 
+void Client::send_cancel() {
+    was_sent_away_ = false;
+    main_->cancel_migration();
+}
+
 void Client::send_begin(const MigrationDestination& destination, bool seamless) {
     was_told_to_link_ = true;
     if (seamless) {
@@ -59,11 +66,13 @@ void Client::send_begin(const MigrationDestination& destination, bool seamless) 
 
 // Each way to go follows a ping: who does not answer it has not read what is behind.
 void Client::send_end() {
+    was_sent_away_ = true;
     main_->ping();
     main_->say(main_wire::MigrateEnd{});
 }
 
 void Client::send_switch_host(const MigrationDestination& destination) {
+    was_sent_away_ = true;
     main_->ping();
     main_wire::MigrateSwitchHost message;
     message.destination = destination_of(destination);
@@ -97,14 +106,18 @@ Result<> Client::migrate_linked(Linked linked) {
     return {};
 }
 
-void Client::migrate_channels(bool carried) {
+void Client::migrate_channels(const StateCollection::Outcome* carried) {
+    was_sent_away_ = true;
     caches_->freeze();
+    const auto is_told = [&](const auto& channel) { return carried->has(channel.first); };
+    const bool is_carried =
+        carried != nullptr && std::any_of(channels_.begin(), channels_.end(), is_told);
     for (auto& [link, channel] : channels_) {
         if (channel.display != nullptr) {
             // A pointer has nothing to carry. A display that was not ready had nothing to tell.
-            const bool is_told =
-                channel.key.type == wire::ChannelType::cursor || carried_.count(link) != 0;
-            channel.display->migrate(link, carried && is_told);
+            const bool is_ready =
+                channel.key.type == wire::ChannelType::cursor || (carried && carried->has(link));
+            channel.display->migrate(link, is_carried && is_ready);
         } else {
             channel.driver->channel().migrate();
         }
@@ -113,18 +126,18 @@ void Client::migrate_channels(bool carried) {
     main_->migrate();
 }
 
-bool Client::carried_state(bool freeze, CarriedParts& parts) {
-    carried_.clear();
+void Client::collect_state(bool freeze, const std::shared_ptr<StateCollection>& into) {
     for (const auto& [link, channel] : channels_) {
         if (channel.display == nullptr) continue;
-        std::optional<Display::Carried> carried = channel.display->carried_state(link, freeze);
-        if (!carried) continue;
-        parts[{connection_id_, channel.key, CarriedSection::blob}] = std::move(carried->state);
-        if (!carried->shown.empty())
-            parts[{connection_id_, channel.key, CarriedSection::shown}] = std::move(carried->shown);
-        carried_.insert(link);
+        CarriedKey key{connection_id_, channel.key, CarriedSection::blob};
+        channel.display->tell_state(
+            link, freeze, [into, link = link, key](Display::Carried carried) mutable {
+                into->outcome()->add(link, key, std::move(carried.state));
+                key.section = CarriedSection::shown;
+                if (!carried.shown.empty())
+                    into->outcome()->add(link, key, std::move(carried.shown));
+            });
     }
-    return !carried_.empty();
 }
 
 void Client::seal_states(const StateKey& key) {
@@ -231,7 +244,8 @@ Result<> Client::restore_main(const MainState& state) {
     const bool is_late = target_->state() == MigrationTarget::State::settled;
     // One that nobody has sealed is the client's own word, and the time is everybody's.
     const bool is_believed = !state.only_client_says || server_.client_count() == 1;
-    if (state.media_time && !is_late && is_believed) server_.continue_media_time(*state.media_time);
+    if (state.media_time && !is_late && is_believed)
+        server_.continue_media_time(*state.media_time, !state.only_client_says);
     perform(TRY(target_->state_came()));
     if (std::exchange(is_absent_, false)) watch_arrival();
     server_.machine_is_here();
@@ -264,12 +278,15 @@ void Client::channel_came(LinkId link) {
 // One that is told to go on while it still has channels at the server that it came from gives up,
 // and has to log in again.
 void Client::see_who_came() {
-    if (!has_come() || std::exchange(told_that_it_came_, true)) return;
+    if (!has_moved() || told_that_it_came_) return;
+    // First, so that it is not told of what is plugged in there when it has been sent on.
+    for (const LinkId link : gone_meanwhile_)
+        server_.close_channel(link);
+    if (!gone_meanwhile_.empty()) return;
+    told_that_it_came_ = true;
     come_timer_->cancel();
     server_.client_settled(id_);
     if (target_) server_.tell_standby(*this);
-    for (const LinkId link : gone_meanwhile_)
-        server_.close_channel(link);
 }
 
 }  // namespace segue::spice::server

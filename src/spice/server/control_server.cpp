@@ -66,6 +66,7 @@ void ControlServer::obey(net::Connection& peer, const control::LineReader::Incom
         case control::CommandKind::status: return answer_status(&peer);
         case control::CommandKind::carry_state:
         case control::CommandKind::drop_state:
+        case control::CommandKind::machine_arrived:
         case control::CommandKind::state_taken: return handlers_.command(command->kind);
         case control::CommandKind::take_state:
             if (const auto taken = take_state(peer, incoming.bytes); !taken)

@@ -30,7 +30,7 @@ class ControlServer {
     struct Handlers {
         // Asked on the home loop; the answer goes back through `reply`.
         std::function<void(StatusReply reply)> ask_status;
-        // carry_state, drop_state, state_taken
+        // carry_state, drop_state, state_taken, machine_arrived
         std::function<void(control::CommandKind)> command;
         // State of a move has come: none of the parts yet, or all.
         std::function<void(CarriedParts, const StateKey&)> state_arrived;

@@ -64,6 +64,7 @@ void LoopThread::call(const std::function<void()>& task) {
     std::mutex mutex;
     std::condition_variable done_changed;
     bool done = false;
+    ++callers_;
     loop_->post([&] {
         try {
             task();
@@ -77,6 +78,7 @@ void LoopThread::call(const std::function<void()>& task) {
     });
     std::unique_lock lock(mutex);
     done_changed.wait(lock, [&] { return done; });
+    --callers_;
 }
 
 }  // namespace segue::spice::server

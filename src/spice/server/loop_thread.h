@@ -2,6 +2,7 @@
 // A thread that runs one loop: the I/O thread of a server, the worker of a display device.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -30,6 +31,8 @@ class LoopThread {
     // Runs the task on the thread and waits until it is done. The task must not wait for the
     // caller's thread. Runs it here when the thread is not running.
     void call(const std::function<void()>& task);
+    // Somebody waits in call(): what would keep the thread for long had better be put off.
+    bool is_awaited() const { return callers_.load() > 0; }
     bool is_current() const { return std::this_thread::get_id() == thread_.get_id(); }
 
   private:
@@ -37,6 +40,7 @@ class LoopThread {
 
     std::unique_ptr<RunLoop> loop_;
     bool stopping_ = false;  // of the thread
+    std::atomic<int> callers_{0};
     std::thread thread_;
 };
 

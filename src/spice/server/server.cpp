@@ -53,6 +53,7 @@ Server::Server() = default;
 
 Server::~Server() {
     *alive_ = false;
+    stop_collecting();
     // Clients let go of their keys when they leave; the embedder's devices may be gone already.
     keyboard_.reset();
     mouse_.reset();
@@ -74,7 +75,8 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     make_devices();
     source_timer_ = home.make_timer([this] {
         const auto destination = source_.destination();
-        perform(source_.timer(silent_clients()), destination);
+        const Silence told = ask_clients();
+        perform(source_.timer(told.silent, told.woken), destination);
     });
     LinkServer::Handlers handlers;
     handlers.on_linked = [this](LinkedSocket socket) { on_linked(std::move(socket)); };
@@ -85,6 +87,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.carry_state = [this] { carry_state(); };
     handlers.drop_state = [this] { withdraw(); };
     handlers.state_taken = [this] { state_taken(); };
+    handlers.machine_arrived = [this] { machine_arrived(); };
     handlers.standby = [this](const control::StandbyPlace& place) { set_standby(place); };
     handlers.state_arrived = [this](CarriedParts parts, const StateKey& key, Instant came_at) {
         state_arrived(std::move(parts), key, came_at);
@@ -184,11 +187,6 @@ void Server::encoding_changed() {
 
 // --- What a client is told of the session ------------------------------------------------------
 
-std::uint32_t Server::media_time() const {
-    if (home_ == nullptr) return 0;
-    return static_cast<std::uint32_t>(to_ms(home_->now().since_start) & 0xffffffff) + media_offset_;
-}
-
 Server::Session Server::session() const {
     Session session;
     session.displays = static_cast<std::uint32_t>(displays_.size());
@@ -222,6 +220,13 @@ void Server::vm_start() {
         display->start();
     for (const auto& client : clients_)
         client->machine_runs();
+}
+
+void Server::machine_arrived() {
+    has_machine_arrived_ = true;
+    machine_is_here();
+    for (const auto& client : clients_)
+        client->bound_absence();
 }
 
 void Server::machine_is_here() {
@@ -334,7 +339,8 @@ void Server::remove_client(ClientId id, const std::string& reason) {
     perform(source_.client_left(id), destination);
     // The next client begins with the mouse mode that every client can do.
     if (clients_.empty()) mouse_mode_ = main_wire::MouseMode::server;
-    const bool exits = options_.exit_on_disconnect && *alive_ && clients_.empty() && !destination;
+    const bool exits = options_.exit_on_disconnect && *alive_ && clients_.empty() && !destination &&
+                       !leaving->was_sent_away();
     // As stock, through the process's exit handlers, which may call whom they like: nothing of ours
     // is on the stack then.
     if (exits) home_->post([] { std::exit(0); });

@@ -69,6 +69,8 @@ class Server final : private InputSink {
     // --- The machine -----------------------------------------------------------------------------
     void vm_start();
     void vm_stop();
+    // It was loaded from another host, and may be paused.
+    void machine_arrived();
 
     // --- Clients ---------------------------------------------------------------------------------
     // Takes the socket over when it succeeds.
@@ -98,6 +100,7 @@ class Server final : private InputSink {
     EncoderOptions encoder_options() const;
     Display* display_of(std::uint8_t id);
     bool is_running() const { return running_; }
+    bool has_machine_arrived() const { return has_machine_arrived_; }
     // The machine has gone: its clients are waited for as the table says, pings or not.
     bool is_leaving() const { return source_.is_leaving(); }
     // Zero while it stands still.
@@ -124,8 +127,9 @@ class Server final : private InputSink {
     // What has come for this client beside it.
     void give_state(Client& client);
     std::uint32_t media_offset() const { return media_offset_; }
-    // The machine's media time goes on as it was where the machine came from.
-    void continue_media_time(std::uint32_t there);
+    // The machine's media time goes on as it was where the machine came from. `is_sure`: that
+    // server has said so, and not only a client.
+    void continue_media_time(std::uint32_t there, bool is_sure);
     // The client goes as soon as nothing of it is on the stack.
     void drop_client(ClientId client, const std::string& reason);
     void peer_event(PeerEvent event, const PeerInfo& peer);
@@ -165,7 +169,12 @@ class Server final : private InputSink {
     void perform(const MigrationSource::Actions& actions,
                  const std::optional<MigrationDestination>& destination);
     std::vector<ClientId> present() const;
-    std::set<ClientId> silent_clients();
+    // Whether they are still, or again, silent is known when they are asked next.
+    struct Silence {
+        std::set<ClientId> silent;
+        std::set<ClientId> woken;
+    };
+    Silence ask_clients();
     struct StatusAnswer;
     void tell_status(StatusReply reply);
     void set_standby(const control::StandbyPlace& place);
@@ -180,7 +189,9 @@ class Server final : private InputSink {
     void state_arrived(CarriedParts parts, const StateKey& key, Instant came_at);
     void video_lead_changed(LinkId link, Duration lead);
     void wish_came_late(LinkId link, ImageCompression wish);
-    CarriedParts collect_state(bool freeze);
+    void collect_state(bool freeze, StateCollection::Done done);
+    void collect_first_state(const std::optional<StateKey>& key);
+    void stop_collecting();
     MigrationSource::Carry carry() const;
 
     Options options_;
@@ -206,6 +217,7 @@ class Server final : private InputSink {
     std::unique_ptr<SoundDevices> sound_;
     AgentMouse agent_mouse_;
     bool running_ = false;
+    bool has_machine_arrived_ = false;
     Instant runs_since_{};
 
     bool primary_allows_tablet_ = true;
@@ -218,15 +230,20 @@ class Server final : private InputSink {
     std::unique_ptr<Timer> source_timer_;
     std::optional<MigrationDestination> switch_destination_;
     std::optional<control::StandbyPlace> standby_;
-    // The state that goes to the target beside the clients, and whose it is.
+    // The state that goes to the target beside the clients, and what was told of it.
     StateSender sender_;
-    std::set<ClientId> carried_;
+    std::shared_ptr<StateCollection::Outcome> collected_;
+    // A first state is being put together; the machine has stopped since.
+    std::uint64_t collections_ = 0;
+    bool is_collecting_first_ = false;
+    bool wants_last_ = false;
     // What came so, until its channels take it.
     CarriedParts arrived_state_;
     std::optional<StateKey> arrived_key_;
     // What the media time is ahead of this host's clock, in ms; modulo 2^32, as that.
     std::uint32_t media_offset_ = 0;
     bool media_time_goes_on_ = false;
+    bool only_client_told_time_ = false;
     SystemRandom random_;
 
     std::vector<std::unique_ptr<Client>> clients_;

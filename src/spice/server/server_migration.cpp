@@ -14,6 +14,10 @@ namespace {
 // Of no client: where the parts of a state tell the media time.
 const CarriedKey kMediaTime{0, {wire::ChannelType::main, 0}, CarriedSection::blob};
 
+std::uint32_t media_time_at(Instant now, std::uint32_t offset) {
+    return static_cast<std::uint32_t>(to_ms(now.since_start) & 0xffffffff) + offset;
+}
+
 }  // namespace
 
 // --- Migration ----------------------------------------------------------------------------------
@@ -44,7 +48,7 @@ bool Server::migrate_end(bool moved) {
     const bool knows_where = destination.has_value() || clients_.empty() || !moved;
     // A machine that was paused already did not stop once more.
     if (moved) tell_last_state();
-    if (moved) silent_clients();
+    if (moved) ask_clients();
     const MigrationSource::Carry carried = carry();
     if (!moved) drop_state();
     perform(source_.end(moved, present(), carried), destination);
@@ -117,15 +121,41 @@ void Server::client_settled(ClientId id) {
 
 // --- State beside the clients -------------------------------------------------------------------
 
-CarriedParts Server::collect_state(bool freeze) {
-    CarriedParts parts;
-    carried_.clear();
+void Server::collect_state(bool freeze, StateCollection::Done done) {
+    const auto collection =
+        std::make_shared<StateCollection>([done = std::move(done), &clock = home_->clock(),
+                                           offset = media_offset_](CarriedParts parts) {
+            const std::uint32_t time = media_time_at(clock.now(), offset);
+            parts[kMediaTime] = wire::encode(0, wire::extension::MediaTime{time}).body();
+            done(std::move(parts));
+        });
+    collected_ = collection->outcome();
     for (const auto& client : clients_) {
-        if (!source_.follows_seamlessly(client->id())) continue;
-        if (client->carried_state(freeze, parts)) carried_.insert(client->id());
+        if (source_.follows_seamlessly(client->id())) client->collect_state(freeze, collection);
     }
-    parts[kMediaTime] = wire::encode(0, wire::extension::MediaTime{media_time()}).body();
-    return parts;
+}
+
+// Of an earlier one nothing is told any more.
+void Server::stop_collecting() {
+    if (collected_) collected_->give_up();
+    collected_.reset();
+    is_collecting_first_ = false;
+    ++collections_;
+}
+
+// `key`: of a new move.
+void Server::collect_first_state(const std::optional<StateKey>& key) {
+    stop_collecting();
+    is_collecting_first_ = true;
+    collect_state(false, [this, &home = *home_, key, alive = alive_,
+                          number = collections_](const CarriedParts& parts) {
+        home.post([this, key, alive, number, parts] {
+            if (!*alive || number != collections_) return;
+            is_collecting_first_ = false;
+            links_->tell_state(key ? sender_.begin(parts, *key) : sender_.begin_again(parts));
+            if (std::exchange(wants_last_, false)) tell_last_state();
+        });
+    });
 }
 
 // When the clients have been told to go, what they bring has left without the key.
@@ -134,36 +164,46 @@ void Server::carry_state() {
     if (state != MigrationSource::State::linking && state != MigrationSource::State::linked) return;
     // One client more has linked. When the machine stands still its state is not waited for, and
     // what was told of the others is final.
-    if (sender_.step() == StateSender::Step::told)
-        return links_->tell_state(sender_.begin_again(collect_state(false)));
+    if (sender_.step() == StateSender::Step::told) return collect_first_state({});
     if (sender_.step() != StateSender::Step::idle) return;
     StateKey key;
     random_.fill(key);
-    links_->tell_state(sender_.begin(collect_state(false), key));
+    collect_first_state(key);
 }
 
-// The machine stands still: from now on nothing is sent that would make this untrue.
+// The machine stands still: from now on nothing is sent that would make this untrue. Told by the
+// last worker that has answered, since QEMU may keep the home thread out for as long as it saves
+// devices.
 void Server::tell_last_state() {
-    if (sender_.step() == StateSender::Step::told)
-        links_->tell_state(sender_.finish(collect_state(true)));
+    wants_last_ = is_collecting_first_;
+    if (wants_last_ || sender_.step() != StateSender::Step::told) return;
+    auto last = std::make_shared<StateSender::Last>(sender_.finish());
+    stop_collecting();
+    collect_state(true, [links = links_.get(), last](CarriedParts parts) {
+        links->tell_state(last->with(std::move(parts)));
+    });
 }
 
 // A machine that goes on here was only paused on its way (its disk was full, its watchdog struck).
 void Server::take_last_state_back() {
     const StateSender::Step step = sender_.step();
-    if (step != StateSender::Step::last_told && step != StateSender::Step::taken) return;
+    wants_last_ = false;
+    const bool is_told = step == StateSender::Step::last_told || step == StateSender::Step::taken;
+    if (!is_told && !is_collecting_first_) return;
     const MigrationSource::State state = source_.state();
     if (state != MigrationSource::State::linking && state != MigrationSource::State::linked)
         return drop_state();
+    if (is_collecting_first_) return;
     for (const auto& client : clients_)
         client->thaw();
-    links_->tell_state(sender_.begin_again(collect_state(false)));
+    collect_first_state({});
 }
 
 void Server::drop_state() {
-    if (sender_.step() == StateSender::Step::idle) return;
+    if (sender_.step() == StateSender::Step::idle && !is_collecting_first_) return;
+    stop_collecting();
+    wants_last_ = false;
     sender_.drop();
-    carried_.clear();
     for (const auto& client : clients_)
         client->thaw();
 }
@@ -188,6 +228,8 @@ void Server::state_taken() {
 }
 
 MigrationSource::Carry Server::carry() const {
+    if (is_collecting_first_)
+        return wants_last_ ? MigrationSource::Carry::waiting : MigrationSource::Carry::none;
     switch (sender_.step()) {
         case StateSender::Step::last_told: return MigrationSource::Carry::waiting;
         case StateSender::Step::taken: return MigrationSource::Carry::taken;
@@ -213,19 +255,27 @@ void Server::take_media_time(Instant came_at) {
     arrived_state_.erase(part);
     if (!there) return log_warning("spice", "media time: {}", there.error().message);
     const auto since = static_cast<std::uint32_t>(to_ms(home_->now() - came_at));
-    continue_media_time(there->milliseconds + since);
+    continue_media_time(there->milliseconds + since, true);
+}
+
+std::uint32_t Server::media_time() const {
+    return home_ == nullptr ? 0 : media_time_at(home_->now(), media_offset_);
 }
 
 // Hosts count from when each was started. The first word sets the time; who came another way may
-// have been longer on it, and then it goes on a little, but never back.
-void Server::continue_media_time(std::uint32_t there) {
+// have been longer on it, and then it goes on a little, but never back. What a client alone has
+// said stands until the other server says something quite different.
+void Server::continue_media_time(std::uint32_t there, bool is_sure) {
     constexpr std::int32_t kLongestWay = 2000;
     const auto ahead = static_cast<std::int32_t>(there - media_time());
-    const bool is_told = std::exchange(media_time_goes_on_, true) ||
-                         std::any_of(clients_.begin(), clients_.end(),
-                                     [](const auto& client) { return client->is_settled(); });
-    const bool is_small_step = ahead > 0 && ahead <= kLongestWay;
-    if (is_told && !is_small_step) return;
+    const bool is_near = std::abs(std::int64_t{ahead}) <= kLongestWay;
+    const bool is_first = !std::exchange(media_time_goes_on_, true);
+    const bool corrects = is_sure && std::exchange(only_client_told_time_, false) && !is_near;
+    const bool is_told =
+        !is_first || std::any_of(clients_.begin(), clients_.end(),
+                                 [](const auto& client) { return client->is_settled(); });
+    if (is_told && !corrects && !(is_near && ahead > 0)) return;
+    if (is_first) only_client_told_time_ = !is_sure;
     media_offset_ += static_cast<std::uint32_t>(ahead);
     for (const auto& client : clients_)
         client->media_time_changed();
@@ -237,7 +287,9 @@ void Server::wish_came_late(LinkId link, ImageCompression wish) {
         const auto channel = client->channels().find(link);
         if (channel == client->channels().end()) continue;
         const CarriedKey key{client->connection_id(), channel->second.key, CarriedSection::wish};
-        auto more = sender_.more({{key, Bytes{static_cast<std::uint8_t>(wish)}}});
+        const Bytes part{static_cast<std::uint8_t>(wish)};
+        if (collected_ && collected_->add(link, key, part)) return;
+        auto more = sender_.more({{key, part}});
         if (more) links_->tell_state(std::move(*more));
     }
 }
@@ -249,18 +301,22 @@ void Server::give_state(Client& client) {
     if (running_ || client.is_settled()) client.take_state(arrived_state_);
 }
 
-// Whether they are still, or again, silent is known when they are asked next. One that has not come
-// yet is not asked: it would throw the question away, and never answer it. One that has answered,
-// and not what was said behind the question, has come to a stand in between.
-std::set<ClientId> Server::silent_clients() {
-    std::set<ClientId> silent;
+// One that has not come yet is not asked: it would throw the question away, and never answer it.
+// One that has answered, and not what was said behind the question, has come to a stand in between.
+Server::Silence Server::ask_clients() {
+    constexpr Duration kLongWay = 2s;
+    Silence told;
     for (const auto& client : clients_) {
         const bool is_here = !client->moved_here() || client->has_come();
         const bool owes_answer = !client->main().is_ping_answered() || client->main().is_flushing();
-        if (!is_here || owes_answer) silent.insert(client->id());
+        if (!is_here || owes_answer) {
+            told.silent.insert(client->id());
+        } else if (client->round_trip_time() > kLongWay) {
+            told.woken.insert(client->id());
+        }
         if (is_here) client->main().ping();
     }
-    return silent;
+    return told;
 }
 
 std::vector<ClientId> Server::present() const {
@@ -285,11 +341,10 @@ void Server::perform(const MigrationSource::Actions& actions,
             if (Client* client = find_client(elsewhere->client))
                 client->send_switch_host(*destination);
         } else if (const auto* migrate = std::get_if<Source::MigrateChannels>(&action)) {
-            const bool carried = migrate->carried && carried_.count(migrate->client) != 0;
             Client* client = find_client(migrate->client);
             if (client == nullptr) continue;
             if (sender_.key()) client->seal_states(*sender_.key());
-            client->migrate_channels(carried);
+            client->migrate_channels(migrate->carried ? collected_.get() : nullptr);
         } else if (const auto* disconnect = std::get_if<Source::Disconnect>(&action)) {
             drop_client(disconnect->client, "it did not follow its machine in time");
         } else if (const auto* timer = std::get_if<Source::StartTimer>(&action)) {

@@ -118,7 +118,7 @@ void Display::expect_start() {
 }
 
 // QEMU waits for the first part only. Whoever asks for a client's state asks the worker, too, and
-// so behind the second.
+// so behind the second; nobody waits for that.
 void Display::stop() {
     bool has_run = false;
     worker_.call([&] {
@@ -155,8 +155,10 @@ void Display::take_commands() {
     const Instant end = worker_.loop().now() + kTurn;
     bool more = true;
     for (int taken = 0; more && taken < kCommandsInARow && worker_.loop().now() < end;
-         taken += kCommandsAtOnce)
+         taken += kCommandsAtOnce) {
+        if (taken > 0 && worker_.is_awaited()) break;
         more = guest_->take_commands(kCommandsAtOnce);
+    }
     if (more && !more_commands_) {
         more_commands_ = true;
         worker_.post([this] {
@@ -187,6 +189,13 @@ void Display::pump_soon() {
     pump_pending_ = true;
     const Duration since = worker_.loop().now() - last_pump_;
     pump_timer_->start(since >= kFrame ? Duration{} : kFrame - since);
+}
+
+// Encoding a screen takes long, and who waits for the worker holds QEMU's lock.
+bool Display::must_yield() {
+    if (!worker_.is_awaited()) return false;
+    pump_soon();
+    return true;
 }
 
 // What the clients are sent in one turn goes together.
@@ -404,6 +413,7 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
                                                             worker_.loop().clock());
             client.display = display.get();
             if (follows_machine && !machine_arrived_) display->wait_for_machine();
+            display->must_yield = [this] { return must_yield(); };
             display->on_late_wish = [this, link](ImageCompression wish) {
                 home_.post([this, alive = alive_, link, wish] {
                     if (alive->load()) hooks_.on_late_wish(link, wish);
@@ -501,16 +511,14 @@ void Display::send_migrate(LinkId link, bool carried) {
     channel.migrate();
 }
 
-std::optional<Display::Carried> Display::carried_state(LinkId link, bool freeze) {
-    std::optional<Carried> carried;
-    worker_.call([&] {
+void Display::tell_state(LinkId link, bool freeze, std::function<void(Carried)> answer) {
+    worker_.post([this, link, freeze, answer = std::move(answer)] {
         const auto found = clients_.find(link);
         if (found == clients_.end()) return;
         Channel& channel = found->second.driver->channel();
         std::optional<Bytes> state = channel.carried_state(freeze);
-        if (state) carried = Carried{std::move(*state), freeze ? channel.shown() : Bytes{}};
+        if (state) answer({std::move(*state), freeze ? channel.shown() : Bytes{}});
     });
-    return carried;
 }
 
 void Display::take_state(LinkId link, Carried carried) {

@@ -87,16 +87,16 @@ class Display final : private DisplayListener {
     void connect(LinkedSocket socket, const EncoderOptions& options,
                  std::shared_ptr<ClientCaches> caches, bool follows_machine);
     void disconnect(LinkId link);
-    // The machine has gone. `carried`: the target has the state that carried_state() gave; else
+    // The machine has gone. `carried`: the target has the state that tell_state() gave; else
     // the client is told when the device has shown the last that the machine drew.
     void migrate(LinkId link, bool carried);
-    // What travels beside the client (see Channel); waits for the worker.
+    // What travels beside the client (see Channel), told on the worker; nothing to tell: never.
     struct Carried {
         Bytes state;
         Bytes shown;  // only of a frozen channel; empty: nothing to tell
         std::optional<ImageCompression> wish = std::nullopt;
     };
-    std::optional<Carried> carried_state(LinkId link, bool freeze);
+    void tell_state(LinkId link, bool freeze, std::function<void(Carried)> answer);
     void take_state(LinkId link, Carried carried);
     void seal_state(LinkId link, const StateKey& key);
     void expect_seal(LinkId link, const StateKey& key);
@@ -139,6 +139,7 @@ class Display final : private DisplayListener {
     void send_migrate(LinkId link, bool carried);
     void pump();
     void pump_soon();
+    bool must_yield();
     void rest();
     void lost(LinkId link);
     void greet_those_at_home();

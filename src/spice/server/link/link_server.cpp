@@ -436,10 +436,11 @@ ControlServer::Handlers LinkServer::control_handlers() {
     };
     made.command = [this](control::CommandKind kind) {
         home_.post([handlers = handlers_, kind] {
-            const auto& handler = kind == control::CommandKind::carry_state ? handlers->carry_state
-                                  : kind == control::CommandKind::drop_state
-                                      ? handlers->drop_state
-                                      : handlers->state_taken;
+            using Kind = control::CommandKind;
+            const auto& handler = kind == Kind::carry_state       ? handlers->carry_state
+                                  : kind == Kind::drop_state      ? handlers->drop_state
+                                  : kind == Kind::machine_arrived ? handlers->machine_arrived
+                                                                  : handlers->state_taken;
             if (handler) handler();
         });
     };

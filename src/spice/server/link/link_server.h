@@ -34,6 +34,7 @@ class LinkServer {
         std::function<void()> carry_state;
         std::function<void()> drop_state;
         std::function<void()> state_taken;
+        std::function<void()> machine_arrived;
         std::function<void(CarriedParts, const StateKey&, Instant came_at)> state_arrived;
         std::function<void(const control::StandbyPlace&)> standby;
     };

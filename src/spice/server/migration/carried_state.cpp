@@ -65,15 +65,22 @@ CarriedMessage StateSender::first_state(CarriedParts parts) {
     return {++move_, false, *key_, told_};
 }
 
-CarriedMessage StateSender::finish(CarriedParts parts) {
+StateSender::Last StateSender::finish() {
     step_ = Step::last_told;
     ++not_taken_;
-    CarriedMessage message{move_, true, *key_, {}};
+    Last last;
+    last.move_ = move_;
+    last.key_ = *key_;
+    last.told_ = std::exchange(told_, {});
+    return last;
+}
+
+CarriedMessage StateSender::Last::with(CarriedParts parts) const {
+    CarriedMessage message{move_, true, key_, {}};
     for (auto& [key, data] : parts) {
         const auto told = told_.find(key);
         if (told == told_.end() || told->second != data) message.parts[key] = std::move(data);
     }
-    told_.clear();
     return message;
 }
 

@@ -43,8 +43,19 @@ class StateSender {
 
     // A new move begins: the first state. `key` is this move's own.
     CarriedMessage begin(CarriedParts parts, const StateKey& key);
-    // The machine stands still. Only in `told`.
-    CarriedMessage finish(CarriedParts parts);
+    // The machine stands still. Only in `told`. What has changed since is told with the parts,
+    // whenever and on whichever thread these are there.
+    class Last {
+      public:
+        CarriedMessage with(CarriedParts parts) const;
+
+      private:
+        friend class StateSender;
+        std::uint32_t move_ = 0;
+        StateKey key_{};
+        CarriedParts told_;
+    };
+    Last finish();
     // It was only paused, and goes on: the final state is void, and a first one follows again,
     // under the same key. Only when finished, or taken.
     CarriedMessage begin_again(CarriedParts parts);

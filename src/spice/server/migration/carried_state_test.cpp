@@ -42,7 +42,8 @@ TEST(CarriedState, APartThatIsThereTwiceIsRefused) {
 TEST(CarriedState, TheFinalStateHoldsOnlyWhatChanged) {
     StateSender sender;
     const auto first = sender.begin({{display(1), {1}}, {cursor(1), {2}}, {cursor(2), {5}}}, {});
-    const auto last = sender.finish({{display(1), {1, 1}}, {cursor(1), {2}}, {display(3), {4}}});
+    const auto last =
+        sender.finish().with({{display(1), {1, 1}}, {cursor(1), {2}}, {display(3), {4}}});
     EXPECT_EQ(last.parts, (CarriedParts{{display(1), {1, 1}}, {display(3), {4}}}));
     StateKeeper keeper;
     EXPECT_FALSE(keeper.take(first).value());
@@ -57,7 +58,7 @@ TEST(CarriedState, TheSourceIsToldOnceThatItWasTaken) {
     EXPECT_FALSE(sender.taken());
     sender.begin({}, {});
     EXPECT_FALSE(sender.taken()) << "the last part is still to come";
-    sender.finish({});
+    sender.finish().with({});
     EXPECT_TRUE(sender.taken());
     EXPECT_FALSE(sender.taken());
     sender.drop();
@@ -70,7 +71,7 @@ TEST(CarriedState, WhatIsWishedForLateFollowsTheFinalState) {
     StateKeeper keeper;
     EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}}, {})));
     EXPECT_FALSE(sender.more({{wish, {6}}})) << "the final state will have it";
-    EXPECT_TRUE(keeper.take(sender.finish({})).value());
+    EXPECT_TRUE(keeper.take(sender.finish().with({})).value());
     const auto more = sender.more({{wish, {6}}});
     ASSERT_TRUE(more);
     EXPECT_TRUE(keeper.take(read_carried(write_carried(*more)).value()).value());
@@ -87,13 +88,13 @@ TEST(CarriedState, AMachineThatGoesOnIsToldAnew) {
     StateSender sender;
     StateKeeper keeper;
     EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}, {display(2), {1}}}, {7})));
-    EXPECT_TRUE(keeper.take(sender.finish({{display(1), {2}}})).value());
+    EXPECT_TRUE(keeper.take(sender.finish().with({{display(1), {2}}})).value());
     const auto again = sender.begin_again({{display(1), {3}}});
     EXPECT_EQ(again.key, StateKey{7});
     EXPECT_FALSE(keeper.take(again).value());
     EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {3}}}));
     EXPECT_FALSE(sender.taken()) << "the first final state, which is void";
-    EXPECT_TRUE(keeper.take(sender.finish({{display(1), {4}}})).value());
+    EXPECT_TRUE(keeper.take(sender.finish().with({{display(1), {4}}})).value());
     EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {4}}}));
     EXPECT_TRUE(sender.taken());
 }
@@ -101,9 +102,9 @@ TEST(CarriedState, AMachineThatGoesOnIsToldAnew) {
 TEST(CarriedState, TheVoidFinalStateIsNotTakenForTheLast) {
     StateSender sender;
     sender.begin({}, {});
-    sender.finish({});
+    sender.finish().with({});
     sender.begin_again({});
-    sender.finish({});
+    sender.finish().with({});
     EXPECT_FALSE(sender.taken()) << "the first one";
     EXPECT_TRUE(sender.taken());
 }
@@ -123,10 +124,10 @@ TEST(CarriedState, PartsOfTwoMovesAreNotMixed) {
     StateSender sender;
     StateKeeper keeper;
     EXPECT_TRUE(keeper.take(sender.begin({{display(1), {1}}}, {})));
-    const auto old = sender.finish({{display(1), {2}}});
+    const auto old = sender.finish().with({{display(1), {2}}});
     EXPECT_TRUE(keeper.take(sender.begin({{display(1), {3}}}, {})));
     EXPECT_THAT(keeper.take(old).error().message, HasSubstr("without its first"));
-    EXPECT_TRUE(keeper.take(sender.finish({})).value());
+    EXPECT_TRUE(keeper.take(sender.finish().with({})).value());
     EXPECT_EQ(keeper.parts(), (CarriedParts{{display(1), {3}}}));
 }
 

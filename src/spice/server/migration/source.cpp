@@ -206,7 +206,8 @@ MigrationSource::Actions MigrationSource::state_taken() {
     return actions;
 }
 
-MigrationSource::Actions MigrationSource::timer(const std::set<ClientId>& silent) {
+MigrationSource::Actions MigrationSource::timer(const std::set<ClientId>& silent,
+                                                const std::set<ClientId>& woken) {
     Actions actions;
     if (!allows(state_, Event::timer)) return actions;
     if (state_ == State::linking) {
@@ -221,6 +222,7 @@ MigrationSource::Actions MigrationSource::timer(const std::set<ClientId>& silent
         return actions;
     }
     waited_ += state_ == State::trailing ? kTrailTime : kLeaveTime;
+    if (waited_ < kSilentTime) were_silent_.insert(woken.begin(), woken.end());
     if (state_ == State::trailing) {
         end_trail(silent, actions);
     } else {

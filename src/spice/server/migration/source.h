@@ -137,8 +137,9 @@ class MigrationSource {
     Actions settled(ClientId client, Ability ability);
     // The target has the final state of the clients.
     Actions state_taken();
-    // `silent`: clients that have not answered what they were asked last.
-    Actions timer(const std::set<ClientId>& silent = {});
+    // `silent`: clients that have not answered what they were asked last; `woken`: that have, and
+    // took long for it.
+    Actions timer(const std::set<ClientId>& silent = {}, const std::set<ClientId>& woken = {});
     // The machine has moved (or not). `present` are the clients connected now.
     Actions end(bool moved, const std::vector<ClientId>& present, Carry carry = Carry::none);
     Actions client_left(ClientId client);

@@ -263,7 +263,7 @@ void DisplayChannel::send_repairs() {
         repairs.intersect(known->second.lossy);
         if (repairs.empty()) continue;
         for (const canvas::Rect& rect : rects_to_send(repairs, kMostRepairPixels)) {
-            if (!can_send()) return;
+            if (!has_room()) return;
             send_image(*surface, known->second, rect, true);
             repairs.subtract(canvas::Region(rect));
         }
