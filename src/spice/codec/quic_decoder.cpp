@@ -9,157 +9,272 @@ namespace segue::spice::codec {
 namespace quic {
 namespace {
 
-// The bits of little-endian words, the first one highest, as bytes in reading order. Zeros follow:
-// a damaged picture reads them until `overran()` is asked.
-class BitSource {
-  public:
-    explicit BitSource(ByteView words)
-        : bytes_(words.size() / 4 * 4 + 8), size_(bytes_.size() - 8) {
-        for (std::size_t at = 0; at < size_; at += 4) {
-            const auto word = load<ByteOrder::little, std::uint32_t>(words.data() + at);
-            store<ByteOrder::big>(bytes_.data() + at, word);
-        }
-    }
+// A bound of what one pixel may take, in bytes: four words and two empty runs.
+constexpr std::size_t kPixelBytes = 18;
 
-    // At least 57 bits from `position` on, the first one highest.
-    std::uint64_t window(std::uint64_t position) const {
-        const std::uint64_t at = std::min<std::uint64_t>(position >> 3, size_);
-        return load<ByteOrder::big, std::uint64_t>(bytes_.data() + at) << (position & 7);
+// Turns the bits of each byte round.
+constexpr std::uint64_t reverse_bytes(std::uint64_t bytes) {
+    bytes = (bytes >> 1 & 0x5555555555555555) | (bytes & 0x5555555555555555) << 1;
+    bytes = (bytes >> 2 & 0x3333333333333333) | (bytes & 0x3333333333333333) << 2;
+    return (bytes >> 4 & 0x0f0f0f0f0f0f0f0f) | (bytes & 0x0f0f0f0f0f0f0f0f) << 4;
+}
+
+// The bits in reading order, the first one lowest: what is on the wire are little-endian words with
+// the first bit highest. Zeros are counted from the low end in one step on any processor. Behind
+// the data zeros for `width` pixels: a row is decoded without asking for the end.
+PixelBuffer reading_order(ByteView words, std::size_t width) {
+    const std::size_t size = words.size() / 4 * 4;
+    PixelBuffer bits(size + width * kPixelBytes + 16);
+    std::size_t at = 0;
+    for (; at + 8 <= size; at += 8) {
+        const auto two = load<ByteOrder::big, std::uint64_t>(words.data() + at);
+        store<ByteOrder::little>(bits.data() + at, std::rotl(reverse_bytes(two), 32));
     }
-    bool overran(std::uint64_t position) const { return position > size_ * 8; }
+    if (at < size) {
+        const auto one = load<ByteOrder::big, std::uint32_t>(words.data() + at);
+        store<ByteOrder::little>(bits.data() + at, static_cast<std::uint32_t>(reverse_bytes(one)));
+    }
+    std::memset(bits.data() + size, 0, bits.size() - size);
+    return bits;
+}
+
+struct ReversedBytes {
+    std::uint8_t of[256] = {};
+    constexpr ReversedBytes() {
+        for (std::uint64_t byte = 0; byte < 256; ++byte)
+            of[byte] = static_cast<std::uint8_t>(reverse_bytes(byte));
+    }
+};
+inline constexpr ReversedBytes kReversed{};
+
+// The value of the low `count` bits, at most 8, of which the first one is the highest.
+constexpr std::uint32_t number(std::uint64_t bits, unsigned count) {
+    return static_cast<std::uint32_t>(kReversed.of[bits & 255]) >> (8 - count);
+}
+
+// The next bits. Small enough to live in registers: copied, not referred to.
+class BitReader {
+  public:
+    explicit BitReader(const std::uint8_t* bits) : next_(bits) {}
+
+    static constexpr unsigned kRefilled = 56;
+
+    // Makes at least so many bits valid. What the next bytes begin with may stand in the window
+    // already: it is the same, and nothing waits for a branch.
+    void refill() {
+        window_ |= load<ByteOrder::little, std::uint64_t>(next_) << valid_;
+        next_ += (63 - valid_) >> 3;
+        valid_ |= kRefilled;
+    }
+    // The first one lowest.
+    std::uint64_t window() const { return window_; }
+    // Moves the window; at most 63 bits, all of them valid. They are to be counted, too, before the
+    // next refill: apart, because that may be done for several words at once.
+    void shift(unsigned bits) { window_ >>= bits; }
+    void count(unsigned bits) { valid_ -= bits; }
+    void skip(unsigned bits) {
+        shift(bits);
+        count(bits);
+    }
+    // How many bits are read of what began at `start`.
+    std::uint64_t position(const std::uint8_t* start) const {
+        return static_cast<std::uint64_t>(next_ - start) * 8 - valid_;
+    }
 
   private:
-    Bytes bytes_;
-    std::size_t size_;
+    const std::uint8_t* next_;
+    std::uint64_t window_ = 0;
+    unsigned valid_ = 0;
 };
+
+// Most code words are so short that a table gives their value from the bits they begin with. Their
+// length comes from their leading zeros and not from a table: all words behind wait for it.
+template <unsigned kBits>
+struct ShortWords {
+    static constexpr unsigned kPeek = 10;
+    std::uint8_t value[kBits][1u << kPeek] = {};
+    // Those with fewer leading zeros are in the table. Their length is these and code + 1.
+    std::uint8_t zeros[kBits] = {};
+
+    constexpr ShortWords() {
+        for (unsigned code = 0; code < kBits; ++code) {
+            zeros[code] =
+                static_cast<std::uint8_t>(std::min(kCodes<kBits>.other_prefix[code], kPeek - code));
+            for (std::uint32_t bits = 1; bits < 1u << kPeek; ++bits) {
+                const auto leading = static_cast<unsigned>(std::countr_zero(bits));
+                if (leading >= zeros[code]) continue;
+                value[code][bits] = static_cast<std::uint8_t>(leading << code |
+                                                              number(bits >> (leading + 1), code));
+            }
+        }
+    }
+};
+template <unsigned kBits>
+inline constexpr ShortWords<kBits> kShortWords{};
+
+struct Word {
+    std::uint32_t value;
+    unsigned length;
+};
+// What is in no table: the word that the window begins with, so many zeros first.
+template <unsigned kBits>
+[[gnu::always_inline]] inline Word long_word(std::uint64_t window, unsigned zeros, unsigned code) {
+    const auto& codes = kCodes<kBits>;
+    if (zeros < codes.other_prefix[code]) {
+        return {zeros << code | number(window >> zeros >> 1, code), zeros + 1 + code};
+    }
+    const unsigned prefix = codes.other_prefix[code];
+    const unsigned length = codes.other_length[code];
+    // The fixed form may hold numbers that are no value.
+    const std::uint32_t value = codes.rice_words[code] + number(window >> prefix, length - prefix);
+    return {value & ((1u << kBits) - 1), length};
+}
 
 template <unsigned kBits, unsigned kParts>
 class RowDecoder {
   public:
-    RowDecoder(unsigned width, const BitSource& bits) : width_(width), bits_(bits), coder_(width) {}
+    // Rows have room for so many pixels more, at both sides.
+    static constexpr unsigned kSlack = 32;
 
-    // Null above for the first row. `position` moves on. False: a run is longer than the row.
-    bool row(const std::uint32_t* above, std::uint32_t* row, std::uint64_t& position) {
+    RowDecoder(unsigned width, BitReader& bits) : width_(width), bits_(bits), coder_(width) {}
+
+    // Null above for the first row. False: a run is longer than the row.
+    bool row(const std::uint32_t* above, std::uint32_t* row) {
         coder_.start_row(above == nullptr);
-        position_ = position;
+        // A row's first pixel is expected to be as the one above.
+        row[-1] = above == nullptr ? 0 : above[0];
         bool is_good = true;
         for_segments(coder_.pace, width_, [&](unsigned from, unsigned to) {
-            is_good = is_good && segment(above, row, from, to);
+            is_good = is_good && (above == nullptr ? segment<true>(above, row, from, to)
+                                                   : segment<false>(above, row, from, to));
         });
-        position = position_;
         return is_good;
     }
 
   private:
     using Math = Arithmetic<kBits>;
 
-    // Takes one value from the top of the window; returns it and moves `used` on.
-    static std::uint32_t value(std::uint64_t& window, unsigned& used, unsigned code) {
-        const auto& codes = kCodes<kBits>;
-        const auto zeros = static_cast<unsigned>(std::countl_zero(window));
-        unsigned length = zeros + 1 + code;
-        // What stands in front of the first one, and of the fixed form's number, is zeros.
-        std::uint64_t number;
-        if (zeros < codes.other_prefix[code]) {
-            number = (window >> (64 - length)) + ((std::uint64_t{zeros} - 1) << code);
-        } else {
-            length = codes.other_length[code];
-            number = codes.rice_words[code] + (window >> (64 - length));
-        }
-        window <<= length;
-        used += length;
-        return static_cast<std::uint32_t>(number) & (Math::kLevels - 1);
-    }
+    // What was coded of one pixel: apart for the next one's contexts, so that no component of it
+    // waits for another.
+    struct Parts {
+        std::uint32_t of[kParts];
 
-    std::uint32_t pixel(std::uint64_t& position, unsigned at) {
-        const std::uint32_t context = coder_.contexts[at];
-        std::uint64_t window = bits_.window(position);
+        explicit Parts(std::uint32_t word) {
+            for (unsigned part = 0; part < kParts; ++part)
+                of[part] = word >> (8 * part) & 255;
+        }
+        std::uint32_t word() const {
+            std::uint32_t all = of[0];
+            for (unsigned part = 1; part < kParts; ++part)
+                all |= of[part] << (8 * part);
+            return all;
+        }
+    };
+
+    // Takes one pixel from the bits; `parts` is its context before and what was coded behind it.
+    void pixel(BitReader& bits, Parts& parts) const {
+        constexpr const ShortWords<kBits>& words = kShortWords<kBits>;
+        bits.refill();
         unsigned used = 0;
-        std::uint32_t folded = 0;
         for (unsigned part = kParts; part-- > 0;) {
-            // The window holds two of the longest words; seldom are three of them longer.
-            if (used > 57 - Codes<kBits>::kLimit) {
-                position += used;
+            if (used > BitReader::kRefilled - Codes<kBits>::kLimit) [[unlikely]] {
+                bits.count(used);
+                bits.refill();
                 used = 0;
-                window = bits_.window(position);
             }
-            const unsigned best = coder_.models[part].best(context >> (8 * part) & 255);
-            folded |= value(window, used, best) << (8 * part);
+            const std::uint64_t window = bits.window();
+            const unsigned code = coder_.models[part].best(parts.of[part]);
+            // A bound for the zeros costs less than to ask for an empty window.
+            const auto zeros = static_cast<unsigned>(
+                std::countr_zero(static_cast<std::uint32_t>(window) | std::uint32_t{1} << 31));
+            Word word = {words.value[code][window % (1u << words.kPeek)], zeros + 1 + code};
+            if (zeros >= words.zeros[code]) word = long_word<kBits>(window, zeros, code);
+            parts.of[part] = word.value;
+            bits.shift(word.length);
+            used += word.length;
         }
-        position += used;
-        coder_.contexts[at + 1] = folded;
-        return folded;
+        bits.count(used);
     }
 
-    bool segment(const std::uint32_t* above, std::uint32_t* row, unsigned at, unsigned end) {
+    template <bool kIsFirst>
+    bool segment(const std::uint32_t* above, std::uint32_t* row, unsigned at, const unsigned end) {
         Pace& pace = coder_.pace;
-        std::uint64_t position = position_;  // here it lives in a register
-        if (at == 0) {
-            const std::uint32_t folded = pixel(position, 0);
-            row[0] = Math::add(Math::unfold(folded), above ? above[0] : 0);
-            if (pace.wait > 0) {
-                --pace.wait;
-            } else {
-                pace.wait = pace.next_wait();
-                coder_.learn(0, folded);
-            }
-            at = 1;
-        }
+        // Here they live in registers.
+        std::uint32_t* const contexts = coder_.contexts.data();
+        BitReader bits = bits_;
+        Parts parts(contexts[at]);
+        std::uint32_t left = row[std::ptrdiff_t{at} - 1];
         unsigned stop = at + pace.wait;
         unsigned last_run = 0;
-        while (at < end) {
-            if (above != nullptr && run_starts(above, row, at, last_run)) {
-                const unsigned wait = stop - at;
-                const unsigned length = take_run(position, end - at);
+        for (;;) {
+            const std::ptrdiff_t until = std::min(stop + 1, end);
+            std::ptrdiff_t x = at;
+            for (; x < until; ++x) {
+                const std::uint32_t up = kIsFirst ? 0 : above[x];
+                // A run starts where the row above repeats, and so did this row just before.
+                const bool repeats = !kIsFirst && ((up ^ above[x - 1]) | (left ^ row[x - 2])) == 0;
+                if (repeats && x != last_run && x > 2) break;
+                pixel(bits, parts);
+                const std::uint32_t folded = parts.word();
+                const Components known = components(left);
+                const Components expected = kIsFirst ? known : Math::average(known, components(up));
+                left = word_of(Math::add(expected, Math::unfold(components(folded))));
+                row[x] = left;
+                contexts[x + 1] = folded;
+            }
+            at = static_cast<unsigned>(x);
+            if (x < until) {
+                const unsigned length = take_run(bits, end - at);
                 if (length > end - at) return false;
+                fill(row + at, left, length);
                 last_run = at;
-                std::fill_n(row + at, length, row[at - 1]);
                 at += length;
-                stop = at + wait;
-                continue;
+                stop += length;
+                parts = Parts(contexts[at]);
+            } else if (stop < end) {
+                coder_.learn(stop);
+                stop = at + pace.next_wait();
+            } else {
+                break;
             }
-            const std::uint32_t folded = pixel(position, at);
-            const std::uint32_t expected =
-                above ? Math::average(row[at - 1], above[at]) : row[at - 1];
-            row[at] = Math::add(Math::unfold(folded), expected);
-            if (at == stop) {
-                coder_.learn(at, folded);
-                stop = at + 1 + pace.next_wait();
-            }
-            ++at;
         }
         pace.wait = stop - end;
-        position_ = position;
+        bits_ = bits;
         return true;
     }
 
-    // A run starts where the row above repeats, and so did this row just before.
-    static bool run_starts(const std::uint32_t* above, const std::uint32_t* row, unsigned at,
-                           unsigned last_run) {
-        return above[at - 1] == above[at] && last_run != at && at > 2 && row[at - 1] == row[at - 2];
+    // Most runs end within the first block: no loop to guess wrong.
+    static void fill(std::uint32_t* to, std::uint32_t pixel, unsigned length) {
+        for (unsigned done = 0; done < length; done += kSlack)
+            std::fill_n(to + done, kSlack, pixel);
     }
 
     // More than `most`: the run is broken.
-    unsigned take_run(std::uint64_t& position, unsigned most) {
+    unsigned take_run(BitReader& bits, unsigned most) {
         Pace& pace = coder_.pace;
-        unsigned length = 0;
-        while (bits_.window(position) >> 63 != 0) {
-            ++position;
-            length += 1u << pace.run_order();
-            if (length > most) return length;
-            pace.run_longer();
-        }
-        ++position;
+        bits.refill();
+        const auto hits = static_cast<unsigned>(std::countr_one(bits.window()));
+        // From any state so many are longer than a row may be.
+        if (hits >= kRunOrders.size()) return most + 1;
+        const std::uint32_t before = kRunSums.of[pace.run_state];
+        const unsigned state = pace.run_state + hits;
+        pace.run_state = std::min<unsigned>(state, kRunOrders.size() - 1);
         const unsigned order = pace.run_order();
-        if (order > 0) length += static_cast<unsigned>(bits_.window(position) >> (64 - order));
-        position += order;
+        bits.skip(hits + 1);
+        unsigned length = kRunSums.of[state] - before;
+        if (order <= 8) {
+            length += number(bits.window(), order);
+        } else {
+            length += number(bits.window(), 8) << (order - 8);
+            length += number(bits.window() >> 8, order - 8);
+        }
+        bits.skip(order);
         pace.run_shorter();
         return length;
     }
 
     unsigned width_;
-    const BitSource& bits_;
-    std::uint64_t position_ = 0;
+    BitReader& bits_;
     Coder<kBits, kParts> coder_;
 };
 
@@ -188,29 +303,33 @@ const char* kEndsEarly = "the data ends early";
 
 // Null, or what is wrong.
 template <unsigned kBits, unsigned kParts>
-const char* decode(const QuicHeader& header, const BitSource& bits, std::uint8_t* pixels) {
-    std::uint64_t position = 0;
+const char* decode(const QuicHeader& header, ByteView words, std::uint8_t* pixels) {
+    const PixelBuffer bytes = reading_order(words, header.width);
+    const std::uint64_t size = words.size() / 4 * 32;
+    BitReader bits(bytes.data());
     RowDecoder<kBits, kParts> rows(header.width, bits);
     const bool has_alpha = header.type == QuicType::rgba;
     RowDecoder<8, 1> alpha_rows(has_alpha ? header.width : 0, bits);
-    std::vector<std::uint32_t> memory(std::size_t{header.width} * 4);
-    std::uint32_t* above = memory.data();
-    std::uint32_t* row = above + header.width;
-    std::uint32_t* alpha_above = row + header.width;
-    std::uint32_t* alpha = alpha_above + header.width;
+    constexpr std::size_t kSlack = RowDecoder<kBits, kParts>::kSlack;
+    const std::size_t room = header.width + 2 * kSlack;
+    std::vector<std::uint32_t> memory(room * 4);
+    std::uint32_t* above = memory.data() + kSlack;
+    std::uint32_t* row = above + room;
+    std::uint32_t* alpha_above = row + room;
+    std::uint32_t* alpha = alpha_above + room;
     for (std::uint32_t y = 0; y < header.height; ++y) {
-        if (!rows.row(y == 0 ? nullptr : above, row, position)) return kBadRun;
+        if (!rows.row(y == 0 ? nullptr : above, row)) return kBadRun;
         std::uint8_t* to = pixels + y * header.row_bytes();
         pack(header, row, to);
         if (has_alpha) {
-            if (!alpha_rows.row(y == 0 ? nullptr : alpha_above, alpha, position)) return kBadRun;
+            if (!alpha_rows.row(y == 0 ? nullptr : alpha_above, alpha)) return kBadRun;
             for (std::uint32_t x = 0; x < header.width; ++x) {
                 to[4 * std::size_t{x} + 3] = static_cast<std::uint8_t>(alpha[x]);
             }
             std::swap(alpha, alpha_above);
         }
         std::swap(row, above);
-        if (bits.overran(position)) return kEndsEarly;
+        if (bits.position(bytes.data()) > size) return kEndsEarly;
     }
     return nullptr;
 }
@@ -260,14 +379,14 @@ Result<> quic_decode(ByteView data, std::span<std::uint8_t> pixels) {
         return fail(ErrorCode::invalid_argument, "QUIC picture: room for {} bytes, {} are needed",
                     pixels.size(), header.pixel_bytes());
     }
-    const quic::BitSource bits(data.subspan(quic::kHeaderSize));
+    const ByteView words = data.subspan(quic::kHeaderSize);
     const char* wrong = nullptr;
     switch (header.type) {
-        case QuicType::gray: wrong = quic::decode<8, 1>(header, bits, pixels.data()); break;
-        case QuicType::rgb16: wrong = quic::decode<5, 3>(header, bits, pixels.data()); break;
+        case QuicType::gray: wrong = quic::decode<8, 1>(header, words, pixels.data()); break;
+        case QuicType::rgb16: wrong = quic::decode<5, 3>(header, words, pixels.data()); break;
         case QuicType::rgb24:
         case QuicType::rgb32:
-        case QuicType::rgba: wrong = quic::decode<8, 3>(header, bits, pixels.data()); break;
+        case QuicType::rgba: wrong = quic::decode<8, 3>(header, words, pixels.data()); break;
     }
     if (wrong != nullptr) return broken(wrong);
     return {};

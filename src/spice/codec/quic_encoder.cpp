@@ -70,49 +70,82 @@ class OutBuffer {
 template <unsigned kBits, unsigned kParts>
 class RowEncoder {
   public:
-    RowEncoder(unsigned width, BitWriter& bits) : width_(width), bits_(bits), coder_(width) {}
+    RowEncoder(unsigned width, BitWriter& bits)
+        : width_(width), bits_(bits), residuals_(width), coder_(width) {}
 
     // Null above for the first row. Bytes of a pixel that are no component may hold anything.
     void row(const std::uint32_t* above, const std::uint32_t* row) {
         coder_.start_row(above == nullptr);
-        for_segments(coder_.pace, width_, [&](unsigned from, unsigned to) {
-            above == nullptr ? segment<true>(above, row, from, to)
-                             : segment<false>(above, row, from, to);
-        });
+        above == nullptr ? predict<true>(above, row) : predict<false>(above, row);
+        for_segments(coder_.pace, width_,
+                     [&](unsigned from, unsigned to) { segment(row, from, to); });
     }
 
   private:
     using Math = Arithmetic<kBits>;
-    static constexpr std::uint32_t kUsed = kParts == 1 ? Math::kMask & 255 : Math::kMask & 0xffffff;
+    static constexpr std::uint32_t kUsed = kParts == 1 ? 0xff : 0xffffff;
+    static constexpr std::uint32_t kRunStarts = 1u << 31;  // in a residual's unused byte
 
-    static bool same(std::uint32_t one, std::uint32_t other) {
-        return ((one ^ other) & kUsed) == 0;
-    }
-
+    // The residuals of a row, and where a run may start: where the row above repeats, and so did
+    // this row just before. Apart from the coding, because here four pixels go at once.
     template <bool kIsFirst>
-    static std::uint32_t fold(const std::uint32_t* above, const std::uint32_t* row, unsigned at) {
-        std::uint32_t expected;
-        if (at == 0) {
-            expected = kIsFirst ? 0 : above[0] & kUsed;
-        } else {
-            expected = row[at - 1] & kUsed;
-            if (!kIsFirst) expected = Math::average(expected, above[at] & kUsed);
-        }
-        return Math::fold(Math::subtract(row[at] & kUsed, expected)) & kUsed;
+    void predict(const std::uint32_t* above, const std::uint32_t* row) {
+        std::uint32_t* const to = residuals_.data();
+        const Components first = components(row[0]);
+        to[0] = word_of(residual(first, components(kIsFirst ? 0 : above[0])));
+        if (width_ == 1) return;
+        const Components expected = kIsFirst ? first : Math::average(first, components(above[1]));
+        to[1] = word_of(residual(components(row[1]), expected));
+        unsigned x = 2;
+        for (; x + 4 <= width_; x += 4)
+            predict_pixels<Components, kIsFirst>(above + x, row + x, to + x);
+        for (; x < width_; ++x)
+            predict_pixels<std::uint32_t, kIsFirst>(above + x, row + x, to + x);
+        if (width_ > 2) to[2] &= ~kRunStarts;
     }
 
-    // Writes what was folded; the context is that of the column.
+    // As many as Memory holds.
+    template <class Memory, bool kIsFirst>
+    static void predict_pixels(const std::uint32_t* above, const std::uint32_t* row,
+                               std::uint32_t* to) {
+        const Components here = fetch<Memory>(row);
+        const Components left = fetch<Memory>(row - 1);
+        Components found;
+        if constexpr (kIsFirst) {
+            found = residual(here, left);
+        } else {
+            const Components up = fetch<Memory>(above);
+            const Components differs =
+                (up ^ fetch<Memory>(above - 1)) | (left ^ fetch<Memory>(row - 2));
+            const auto may_run = (reinterpret_cast<PixelWords>(differs) & kUsed) == 0;
+            found = residual(here, Math::average(left, up)) |
+                    reinterpret_cast<Components>(may_run & kRunStarts);
+        }
+        std::memcpy(to, &found, sizeof(Memory));
+    }
+    template <class Memory>
+    static Components fetch(const std::uint32_t* from) {
+        Components pixels{};
+        std::memcpy(&pixels, from, sizeof(Memory));
+        return pixels;
+    }
+    static Components residual(Components pixels, Components expected) {
+        const Components folded = Math::fold(Math::subtract(pixels, expected));
+        return reinterpret_cast<Components>(reinterpret_cast<PixelWords>(folded) & kUsed);
+    }
+
+    // Writes a residual; the context is that of its column.
     void pixel(BitWriter& bits, std::uint32_t context, std::uint32_t folded) const {
         std::uint64_t word = 0;
         unsigned length = 0;
         std::uint32_t packed[kParts];
-        for (unsigned part = 0; part < kParts; ++part) {
+        for (unsigned part = kParts; part-- > 0;) {
             const unsigned best = coder_.models[part].best(context >> (8 * part) & 255);
             packed[part] = kCodes<kBits>.packed[best][folded >> (8 * part) & 255];
-            word |= std::uint64_t{packed[part] >> 5} << length;
+            word = word << (packed[part] & 31) | packed[part] >> 5;
             length += packed[part] & 31;
         }
-        if (length <= 32) {
+        if (kParts == 1 || length <= 32) [[likely]] {
             bits.put(static_cast<std::uint32_t>(word), length);
         } else {
             for (unsigned part = kParts; part-- > 0;) {
@@ -121,62 +154,37 @@ class RowEncoder {
         }
     }
 
-    static bool run_starts(const std::uint32_t* above, const std::uint32_t* row, unsigned at,
-                           unsigned last_run) {
-        return same(above[at - 1], above[at]) && last_run != at && at > 2 &&
-               same(row[at - 1], row[at - 2]);
-    }
-
-    template <bool kIsFirst>
-    void segment(const std::uint32_t* above, const std::uint32_t* row, unsigned at, unsigned end) {
+    void segment(const std::uint32_t* row, unsigned at, unsigned end) {
         Pace& pace = coder_.pace;
         // Here they live in registers.
+        const std::uint32_t* const residuals = residuals_.data();
         std::uint32_t* const contexts = coder_.contexts.data();
         BitWriter bits = bits_;
-        if (at == 0) {
-            const std::uint32_t folded = fold<kIsFirst>(above, row, 0);
-            pixel(bits, contexts[0], folded);
-            contexts[1] = folded;
-            if (pace.wait > 0) {
-                --pace.wait;
-            } else {
-                pace.wait = pace.next_wait();
-                coder_.learn(0, folded);
-            }
-            at = 1;
-        }
+        std::uint32_t context = contexts[at];
         unsigned stop = at + pace.wait;
         unsigned last_run = 0;
         while (at < end) {
-            if (!kIsFirst && run_starts(above, row, at, last_run)) {
-                const unsigned wait = stop - at;
+            const std::uint32_t folded = residuals[at];
+            if ((folded & kRunStarts) != 0 && last_run != at) {
+                const auto length =
+                    static_cast<unsigned>(same_length(row + at, row + at - 1, row + end));
+                put_run(bits, length);
                 last_run = at;
-                at += run_length(row, at, end);
-                put_run(bits, at - last_run);
-                stop = at + wait;
+                at += length;
+                stop += length;
+                context = contexts[at];
                 continue;  // another run, of no length, may start here at once
             }
-            const std::uint32_t folded = fold<kIsFirst>(above, row, at);
-            pixel(bits, contexts[at], folded);
-            contexts[at + 1] = folded;
+            pixel(bits, context, folded);
+            contexts[at + 1] = context = folded;
             if (at == stop) {
-                coder_.learn(at, folded);
+                coder_.learn(at);
                 stop = at + 1 + pace.next_wait();
             }
             ++at;
         }
         pace.wait = stop - end;
         bits_ = bits;
-    }
-
-    static unsigned run_length(const std::uint32_t* row, unsigned at, unsigned end) {
-        const std::uint64_t used = std::uint64_t{kUsed} << 32 | kUsed;
-        unsigned to = at;
-        while (to + 2 <= end && ((load_u64(row + to) ^ load_u64(row + to - 1)) & used) == 0)
-            to += 2;
-        while (to < end && same(row[to], row[to - 1]))
-            ++to;
-        return to - at;
     }
 
     void put_run(BitWriter& bits, unsigned length) {
@@ -194,6 +202,7 @@ class RowEncoder {
 
     unsigned width_;
     BitWriter& bits_;
+    std::vector<std::uint32_t> residuals_;
     Coder<kBits, kParts> coder_;
 };
 

@@ -11,6 +11,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace segue::spice::codec::quic {
@@ -18,40 +19,33 @@ namespace segue::spice::codec::quic {
 inline constexpr std::uint32_t kMagic = 0x43495551;
 inline constexpr std::size_t kHeaderSize = 20;
 
+// Components side by side, as a vector of the processor: those of four pixels, or of one in the
+// first four.
+using Components [[gnu::vector_size(16)]] = std::uint8_t;
+using PixelWords [[gnu::vector_size(16)]] = std::uint32_t;
+
+inline Components components(std::uint32_t word) {
+    return reinterpret_cast<Components>(PixelWords{word, 0, 0, 0});
+}
+inline std::uint32_t word_of(Components pixel) {
+    return reinterpret_cast<PixelWords>(pixel)[0];
+}
+
 // Components have 8 or 5 bits.
 template <unsigned kBits>
 struct Arithmetic {
-    static constexpr std::uint32_t kLevels = 1u << kBits;
-    // Every byte of a word at once.
-    static constexpr std::uint32_t kOnes = 0x01010101;
-    static constexpr std::uint32_t kMask = (kLevels - 1) * kOnes;
-    static constexpr std::uint32_t kHalf = (kLevels / 2 - 1) * kOnes;
-    static constexpr std::uint32_t kTop = (kLevels / 2) * kOnes;
+    static constexpr std::uint8_t kMask = (1u << kBits) - 1;
 
-    static constexpr std::uint32_t average(std::uint32_t one, std::uint32_t other) {
-        return (one & other) + (((one ^ other) & 0xfefefefe) >> 1);
+    static Components average(Components one, Components other) {
+        return (one & other) + ((one ^ other) >> 1);
     }
-    static constexpr std::uint32_t subtract(std::uint32_t one, std::uint32_t other) {
-        if constexpr (kBits == 8) {
-            return ((one | kTop) - (other & kHalf)) ^ ((one ^ ~other) & kTop);
-        } else {
-            return ((one | kLevels * kOnes) - other) & kMask;
-        }
-    }
-    static constexpr std::uint32_t add(std::uint32_t one, std::uint32_t other) {
-        if constexpr (kBits == 8) {
-            return ((one & kHalf) + (other & kHalf)) ^ ((one ^ other) & kTop);
-        } else {
-            return (one + other) & kMask;
-        }
-    }
+    static Components subtract(Components one, Components other) { return (one - other) & kMask; }
+    static Components add(Components one, Components other) { return (one + other) & kMask; }
     // Differences 0, -1, 1, -2, … as 0, 1, 2, 3, … and back.
-    static constexpr std::uint32_t fold(std::uint32_t difference) {
-        return ((difference & kHalf) << 1) ^ ((difference >> (kBits - 1) & kOnes) * (kLevels - 1));
+    static Components fold(Components difference) {
+        return ((difference << 1) ^ -(difference >> (kBits - 1))) & kMask;
     }
-    static constexpr std::uint32_t unfold(std::uint32_t folded) {
-        return ((folded >> 1) & kHalf) ^ ((folded & kOnes) * (kLevels - 1));
-    }
+    static Components unfold(Components folded) { return ((folded >> 1) ^ -(folded & 1)) & kMask; }
 };
 
 // Code l writes n as n >> l zeros, a one, and the low l bits; above a bound all of n in a fixed
@@ -64,11 +58,15 @@ struct Codes {
     std::uint32_t rice_words[kBits] = {};    // so many values have the Golomb-Rice form
     std::uint32_t other_length[kBits] = {};  // of the words of the others
     std::uint32_t other_prefix[kBits] = {};  // their leading zeros
-    std::uint8_t length[kBits][256] = {};
+    // By value, then code: a lesson asks for all codes of one value. Codes beyond the last one have
+    // longer words than any other.
+    alignas(16) std::int16_t length[1u << kBits][8] = {};
     // word << 5 | length
     std::uint32_t packed[kBits][256] = {};
 
     constexpr Codes() {
+        for (auto& lengths : length)
+            std::fill(std::begin(lengths), std::end(lengths), std::int16_t{kLimit});
         for (unsigned code = 0; code < kBits; ++code) {
             const unsigned zeros = std::min(kLimit - kBits, (1u << (kBits - code)) - 1);
             rice_words[code] = zeros << code;
@@ -80,7 +78,7 @@ struct Codes {
                 const std::uint32_t word =
                     is_rice ? 1u << code | (n & ((1u << code) - 1)) : n - rice_words[code];
                 const std::uint32_t size = is_rice ? (n >> code) + code + 1 : other_length[code];
-                length[code][n] = static_cast<std::uint8_t>(size);
+                length[n][code] = static_cast<std::int16_t>(size);
                 packed[code][n] = word << 5 | size;
             }
         }
@@ -114,31 +112,44 @@ class Model {
 
     void learn(unsigned context, unsigned value, unsigned trigger) {
         const unsigned bucket = kBuckets<kBits>.of[context];
-        auto& counters = counters_[bucket];
-        unsigned best = kBits - 1;
-        std::uint32_t least = UINT32_MAX;
-        for (unsigned code = kBits; code-- > 0;) {
-            counters[code] += kCodes<kBits>.length[code][value];
-            if (counters[code] < least) {
-                least = counters[code];
-                best = code;
-            }
-        }
-        // Asked for at each pixel and changed seldom: by context, not by bucket.
-        const unsigned first = (1u << bucket) - 1;
-        if (best_[first] != best) {
-            const unsigned end = bucket + 1 >= Buckets<kBits>::kCount ? 256 : 2 * first + 1;
-            std::fill(best_.begin() + first, best_.begin() + end, static_cast<std::uint8_t>(best));
-        }
-        if (least > trigger) {
-            for (auto& counter : counters)
-                counter >>= 1;
-        }
+        Counters& counters = counters_[bucket];
+        Counters lengths;
+        std::memcpy(&lengths, kCodes<kBits>.length[value], sizeof lengths);
+        counters += lengths;
+        const Counters least = lowest(counters);
+        const auto best =
+            static_cast<std::uint8_t>(7 - lowest(counters == least ? kFromLast : kNone)[0]);
+        if (best_[first_of(bucket)] != best) prefer(bucket, best);
+        if (static_cast<unsigned>(least[0]) > trigger) counters >>= 1;
     }
 
   private:
+    // A lane for each code. No word is 26 times as long as another, and all counters are halved
+    // when the least is above 900: the largest one stays below 26 * (900 + 26 + 1).
+    using Counters [[gnu::vector_size(16)]] = std::int16_t;
+    // By code: of those that cost the same the last one is taken.
+    static constexpr Counters kFromLast = {7, 6, 5, 4, 3, 2, 1, 0};
+    static constexpr Counters kNone = {32767, 32767, 32767, 32767, 32767, 32767, 32767, 32767};
+
+    static Counters lower(Counters one, Counters other) { return one < other ? one : other; }
+    // The lowest of all lanes, in each.
+    static Counters lowest(Counters all) {
+        all = lower(all, __builtin_shufflevector(all, all, 4, 5, 6, 7, 0, 1, 2, 3));
+        all = lower(all, __builtin_shufflevector(all, all, 2, 3, 0, 1, 6, 7, 4, 5));
+        return lower(all, __builtin_shufflevector(all, all, 1, 0, 3, 2, 5, 4, 7, 6));
+    }
+
+    static constexpr unsigned first_of(unsigned bucket) { return (1u << bucket) - 1; }
+
+    // Asked for at each pixel and changed seldom: by context, not by bucket.
+    void prefer(unsigned bucket, std::uint8_t code) {
+        const unsigned first = first_of(bucket);
+        const unsigned end = bucket + 1 >= Buckets<kBits>::kCount ? 256 : 2 * first + 1;
+        std::fill(best_.begin() + first, best_.begin() + end, code);
+    }
+
     std::array<std::uint8_t, 256> best_{};
-    std::array<std::array<std::uint32_t, kBits>, Buckets<kBits>::kCount> counters_{};
+    Counters counters_[Buckets<kBits>::kCount] = {};
 };
 
 // Pseudo-random words that say how long to wait until the next lesson (a table of the format).
@@ -183,6 +194,18 @@ inline constexpr std::array<unsigned, 7> kTriggers = {110, 550, 900, 800, 550, 4
 inline constexpr std::array<std::uint8_t, 32> kRunOrders = {0, 0, 0, 0, 1,  1,  1,  1,  2,  2, 2,
                                                             2, 3, 3, 3, 3,  4,  4,  5,  5,  6, 6,
                                                             7, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// The pixels of all run states below one, each with a hit; states above the last one are as that.
+struct RunSums {
+    std::array<std::uint32_t, 2 * kRunOrders.size()> of{};
+
+    constexpr RunSums() {
+        for (std::size_t state = 1; state < of.size(); ++state) {
+            of[state] = of[state - 1] + (1u << kRunOrders[std::min(state, kRunOrders.size()) - 1]);
+        }
+    }
+};
+inline constexpr RunSums kRunSums{};
 
 // What the components of one coder share: lessons and runs.
 struct Pace {
@@ -239,9 +262,13 @@ struct Coder {
     // The context of a row's first pixel is the first pixel above.
     void start_row(bool is_first) { contexts[0] = is_first ? 0 : contexts[1]; }
 
-    void learn(unsigned column, std::uint32_t folded) {
+    // Of what was coded in a column; said in `contexts` already. Too seldom to stand amid the
+    // pixels.
+    [[gnu::noinline]] void learn(unsigned column) {
+        const std::uint32_t context = contexts[column];
+        const std::uint32_t folded = contexts[column + 1];
         for (unsigned part = 0; part < kParts; ++part) {
-            models[part].learn(contexts[column] >> (8 * part) & 255, folded >> (8 * part) & 255,
+            models[part].learn(context >> (8 * part) & 255, folded >> (8 * part) & 255,
                                pace.trigger());
         }
     }
