@@ -244,8 +244,8 @@ void ChannelWire::on_link_closed(const wire::CloseLink& closed) {
 void ChannelWire::on_linked(wire::Linked& linked) {
     linked_ = std::move(linked);
     const bool has_pictures = plan_.key.type == wire::ChannelType::display;
-    reader_ = std::make_unique<wire::MessageReader>(linked_.header,
-                                                    has_pictures ? kMaxPictureBody : kMaxOtherBody);
+    reader_ = std::make_unique<wire::MessageReader>(
+        linked_.header, has_pictures ? kMaxPictureBody : kMaxOtherBody, plan_.memory);
     writer_ = std::make_unique<wire::MessageWriter>(linked_.header);
     stage_ = Stage::linked;
     timeout_.reset();

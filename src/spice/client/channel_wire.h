@@ -36,9 +36,10 @@ struct WirePlan {
     bool secure_first = false;       // the server is known to refuse this channel without TLS
     std::string user;                // SASL only
     std::string password;
-    std::optional<Proxy> proxy;       // not for unix sockets
-    wire::Capabilities common;        // of every link
-    wire::Capabilities capabilities;  // of the channel
+    std::optional<Proxy> proxy;                  // not for unix sockets
+    wire::Capabilities common;                   // of every link
+    wire::Capabilities capabilities;             // of the channel
+    std::shared_ptr<wire::MemoryBudget> memory;  // of the session; none: no bound
 };
 
 // How a wire came to its end.

@@ -33,8 +33,17 @@ Result<> CursorChannel::set_shape(const cursor::Cursor& message) {
         return {};
     }
     const wire::SharedBytes data = message.data.contiguous();
-    auto shape =
-        std::make_shared<const CursorShape>(TRY(decode_cursor(message.header, data.view())));
+    wire::Reservation room(memory_);
+    // Colours, and what inverts.
+    if (!room.resize(std::size_t{message.header.width} * message.header.height * 5)) {
+        return fail(ErrorCode::limit_exceeded,
+                    "a cursor of {}x{} pixels: what the server makes us keep has reached the "
+                    "bound of {} bytes",
+                    message.header.width, message.header.height, room.most());
+    }
+    CursorShape decoded = TRY(decode_cursor(message.header, data.view()));
+    decoded.room = std::move(room);
+    auto shape = std::make_shared<const CursorShape>(std::move(decoded));
     state_.shape = shape;
     if (has(message.flags, cursor::CursorFlags::cache_me)) {
         if (cache_.size() >= kMaxCached && !cache_.contains(id)) {

@@ -7,6 +7,7 @@
 #include "spice/canvas/image.h"
 #include "spice/client/channel.h"
 #include "spice/wire/cursor.schema.h"
+#include "spice/wire/memory_budget.h"
 
 namespace segue::spice::client {
 
@@ -16,6 +17,7 @@ struct CursorShape {
     canvas::SharedImage inverts;
     std::uint16_t hot_x = 0;
     std::uint16_t hot_y = 0;
+    wire::Reservation room;  // of the session's memory
 };
 
 struct CursorState {
@@ -32,8 +34,10 @@ class CursorChannel final : public Channel {
   public:
     using OnChange = std::function<void(const CursorState&)>;
 
-    CursorChannel(ChannelKey key, ChannelHost& host, OnChange on_change)
-        : Channel(key, host), on_change_(std::move(on_change)) {}
+    // `memory`: what shapes are counted in; none: no bound but their number.
+    CursorChannel(ChannelKey key, ChannelHost& host, OnChange on_change,
+                  std::shared_ptr<wire::MemoryBudget> memory = nullptr)
+        : Channel(key, host), on_change_(std::move(on_change)), memory_(std::move(memory)) {}
 
     const CursorState& state() const { return state_; }
 
@@ -54,6 +58,7 @@ class CursorChannel final : public Channel {
     static constexpr std::size_t kMaxCached = 1024;
 
     OnChange on_change_;
+    std::shared_ptr<wire::MemoryBudget> memory_;
     CursorState state_;
     std::map<std::uint64_t, std::shared_ptr<const CursorShape>> cache_;
 };

@@ -78,7 +78,9 @@ struct Case {
 
 class Server {
   public:
-    Server() { EXPECT_TRUE(say(surface(0, 4, 4))); }
+    explicit Server(std::int32_t glz_pixels = 1 << 16) : shared_(1 << 20, glz_pixels) {
+        EXPECT_TRUE(say(surface(0, 4, 4)));
+    }
 
     template <class Message>
     Result<> say(const Message& message) {
@@ -97,7 +99,7 @@ class Server {
     }
 
   private:
-    SharedCaches shared_{1 << 20, 1 << 16};
+    SharedCaches shared_;
     Renderer renderer_{shared_};
 };
 
@@ -288,6 +290,110 @@ TEST_F(HostileCursorTest, TheCacheIsBounded) {
     }
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, ErrorCode::limit_exceeded);
+}
+
+// Shapes of a million pixels each.
+TEST_F(HostileCursorTest, TheCacheIsBoundedInBytes) {
+    const auto memory = std::make_shared<wire::MemoryBudget>(std::size_t{64} << 20);
+    CursorChannel channel(
+        {wire::ChannelType::cursor, 0}, nobody_, [](const auto&) {}, memory);
+    cursor::Set message = shape(1024, 1024 * 1024 * 4);
+    message.cursor.flags = cursor::CursorFlags::cache_me;
+    Result<> result;
+    while (result && message.cursor.header.unique < 100) {
+        ++message.cursor.header.unique;
+        const wire::EncodedMessage encoded = wire::encode_from_server(message);
+        result = channel.receive({encoded.number, 1, wire::SharedBytes::take(encoded.body())});
+    }
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::limit_exceeded);
+    EXPECT_EQ(message.cursor.header.unique, 3u + 13u) << "5 MiB each";
+    channel.reset(ResetReason::gone);
+    EXPECT_EQ(memory->taken(), 0u);
+}
+
+// --- Memory of the pictures ----------------------------------------------------------------------
+
+// One pixel, of which the window keeps every one.
+display::DrawCopy glz_pixel(std::uint64_t id) {
+    BigWriter out;
+    out.u32(0x20205a4c);
+    out.u32(0x00010001);
+    out.u8(0x18);  // 32 bits, top down
+    for (const std::uint32_t word : {1u, 1u, 4u})
+        out.u32(word);
+    out.u64(id);
+    out.u32(static_cast<std::uint32_t>(id));
+    out.zeros(4);  // a literal
+    return packed(Type::glz_rgb, out.take());
+}
+
+TEST(HostileMemoryTest, TheGlzWindowCountsPicturesToo) {
+    Server server(1 << 20);
+    std::uint64_t id = 0;
+    Result<> result;
+    while (id < 300000 && (result = server.say(glz_pixel(id))))
+        ++id;
+    ASSERT_FALSE(result);
+    EXPECT_THAT(result.error().message, HasSubstr("GLZ window"));
+    EXPECT_THAT(result.error().message, HasSubstr("pictures"));
+    EXPECT_LE(id, GlzCount::kMaxPictures);
+}
+
+class SessionMemoryTest : public testing::Test {
+  protected:
+    template <class Message>
+    Result<> say(const Message& message) {
+        const wire::EncodedMessage encoded = wire::encode_from_server(message);
+        return renderer_.handle(encoded.number, wire::SharedBytes::take(encoded.body()));
+    }
+    // A new server behind a hand-over.
+    void start_anew() {
+        renderer_.reset(true);
+        shared_.clear();
+    }
+    static display::SurfaceCreate primary(std::uint32_t side) {
+        auto message = surface(0, side, side);
+        message.flags = display::SurfaceFlags::primary;
+        return message;
+    }
+
+    static constexpr std::size_t kBound = std::size_t{1} << 20;
+    std::shared_ptr<wire::MemoryBudget> memory_ = std::make_shared<wire::MemoryBudget>(kBound);
+    SharedCaches shared_{1 << 20, 1 << 16, memory_};
+    Renderer renderer_{shared_};
+};
+
+// 640 KiB each.
+TEST_F(SessionMemoryTest, APictureThatIsKeptOverAHandOverCounts) {
+    ASSERT_TRUE(say(primary(400)));
+    EXPECT_EQ(memory_->taken(), 640000u);
+    start_anew();
+    EXPECT_EQ(memory_->taken(), 640000u) << "it is shown still";
+    EXPECT_EQ(say(primary(401)).error().code, ErrorCode::limit_exceeded);
+    ASSERT_TRUE(say(primary(200)));
+    EXPECT_EQ(memory_->taken(), 800000u);
+    renderer_.surfaces().complete();
+    EXPECT_EQ(memory_->taken(), 160000u);
+    // One that nobody is shown any more.
+    start_anew();
+    renderer_.reset(false);
+    EXPECT_EQ(memory_->taken(), 0u);
+}
+
+TEST_F(SessionMemoryTest, SurfacesAndCachesShareTheBound) {
+    ASSERT_TRUE(say(primary(500)));  // all but 48 KB
+    display::DrawCopy message = bitmap(Format::thirty_two_bit, 100, 400, 40000);
+    message.source.flags = display::ImageFlags::cache_me;
+    message.source.id = 1;
+    ASSERT_TRUE(say(message));
+    message.source.id = 2;
+    const Result<> refused = say(message);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::limit_exceeded);
+    EXPECT_THAT(refused.error().message, HasSubstr("image cache"));
+    ASSERT_TRUE(say(display::InvalAllPixmaps{}));
+    EXPECT_EQ(memory_->taken(), 1000000u);
 }
 
 }  // namespace

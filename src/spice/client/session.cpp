@@ -52,8 +52,9 @@ Session::Session(Environment& environment, Settings settings, SessionListener& l
     : environment_(environment),
       settings_(std::move(settings)),
       listener_(listener),
+      memory_(std::make_shared<wire::MemoryBudget>(settings_.memory_bound)),
       caches_(std::make_shared<SharedCaches>(settings_.image_cache_pixels,
-                                             settings_.glz_window_pixels)),
+                                             settings_.glz_window_pixels, memory_)),
       agent_([this](ByteView bytes) { return main().send_agent(bytes); }, listener),
       patience_(environment.loop.make_timer([this] { happen({FollowerEvent::patience_over}); })),
       retry_(environment.loop.make_timer([this] { happen({FollowerEvent::retry_due}); })),
@@ -117,6 +118,7 @@ WirePlan Session::plan_of(ChannelKey key, const Endpoint& endpoint, const Trust&
     plan.user = settings_.user;
     plan.password = settings_.password;
     plan.proxy = settings_.proxy;
+    plan.memory = memory_;
     plan.secure_first = secured_.contains(key);
     // Once over TLS, never without it, whoever the server is.
     plan.plain_allowed = !settings_.must_be_secure(key.type) && !secured_.contains(key);

@@ -224,6 +224,7 @@ class Session final : ChannelHost, MainListener {
     bool in_happening_ = false;
     std::optional<Error> last_error_;
 
+    std::shared_ptr<wire::MemoryBudget> memory_;
     MediaClock clock_;
     DrawingThread drawing_;
     std::shared_ptr<SharedCaches> caches_;

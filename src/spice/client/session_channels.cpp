@@ -53,7 +53,8 @@ Channel* Session::make_channel(ChannelKey key) {
         case ChannelType::cursor:
             channel = std::make_unique<CursorChannel>(
                 key, host,
-                [this, key](const CursorState& state) { listener_.on_cursor(key, state); });
+                [this, key](const CursorState& state) { listener_.on_cursor(key, state); },
+                memory_);
             break;
         default: channel = make_device_channel(key);
     }

@@ -79,6 +79,9 @@ struct Settings {
     // SPICE_MAIN_CAP_* and its like, by channel, and of SPICE_COMMON_CAP_*.
     std::map<wire::ChannelType, std::uint32_t> masked_capabilities;
     std::uint32_t masked_common_capabilities = 0;
+    // All that servers make the session keep together, in bytes: messages that have come half or
+    // wait, surfaces, shown pictures, caches. More ends the connection that would need it.
+    std::size_t memory_bound = std::size_t{1} << 30;
     // More than this is neither given to the guest's clipboard nor taken from it. Bytes; nothing:
     // what a message of the agent can hold.
     std::optional<std::uint32_t> max_clipboard;

@@ -9,29 +9,39 @@
 
 namespace segue::spice::wire {
 
-void ArrivingBytes::grow(std::size_t size) {
+bool ArrivingBytes::grow(std::size_t size) {
+    if (!room_.resize(size)) return false;
     auto* grown = static_cast<std::uint8_t*>(std::realloc(memory_.get(), size));
     if (grown == nullptr) throw std::bad_alloc();
     static_cast<void>(memory_.release());
     memory_.reset(grown);
     size_ = size;
+    return true;
 }
 
 SharedBytes ArrivingBytes::take(std::size_t size) {
-    size_ = 0;
     if (size == 0) {
-        memory_.reset();
+        clear();
         return {};
     }
+    size_ = 0;
     const ByteView view(memory_.get(), size);
-    return SharedBytes::owned(std::shared_ptr<const std::uint8_t>(std::move(memory_)), view);
+    struct Held {
+        Reservation room;
+        std::unique_ptr<std::uint8_t, Free> memory;
+    };
+    auto held = std::make_shared<Held>();
+    held->memory = std::move(memory_);
+    held->room = std::exchange(room_, Reservation(budget_));
+    return SharedBytes::owned(std::move(held), view);
 }
 
 std::span<std::uint8_t> MessageReader::space() {
     if (has_header_ && parsed_ == filled_) {
         // The rest of a body goes straight to its place.
         if (body_filled_ == body_.size()) {
-            body_.grow(std::min(body_size_, std::max(kChunk, 2 * body_.size())));
+            is_over_budget_ |=
+                !body_.grow(std::min(body_size_, std::max(kChunk, 2 * body_.size())));
         }
         if (body_filled_ < body_.size())
             return {body_.data() + body_filled_, body_.size() - body_filled_};
@@ -91,8 +101,10 @@ Result<bool> MessageReader::take_header() {
 void MessageReader::start_body() {
     const std::size_t size = std::min(body_size_ - body_filled_, filled_ - parsed_);
     if (size == 0) return;
-    if (body_filled_ + size > body_.size()) {
-        body_.grow(std::min(body_size_, std::max(body_filled_ + size, 2 * body_.size())));
+    if (body_filled_ + size > body_.size() &&
+        !body_.grow(std::min(body_size_, std::max(body_filled_ + size, 2 * body_.size())))) {
+        is_over_budget_ = true;
+        return;
     }
     std::memcpy(body_.data() + body_filled_, input_.data() + parsed_, size);
     parsed_ += size;
@@ -102,7 +114,13 @@ void MessageReader::start_body() {
 Result<std::optional<IncomingMessage>> MessageReader::next() {
     if (ready_.empty()) {
         if (!has_header_ && !TRY(take_header())) return std::nullopt;
-        start_body();
+        if (!is_over_budget_) start_body();
+        if (is_over_budget_) {
+            return fail(ErrorCode::limit_exceeded,
+                        "SPICE message {} of {} bytes: what its sender makes us keep has reached "
+                        "the bound of {} bytes",
+                        current_.number, body_size_, body_.most());
+        }
         if (body_filled_ < body_size_) return std::nullopt;
         has_header_ = false;
         current_.body = body_.take(body_size_);

@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "spice/wire/encoding.h"
+#include "spice/wire/memory_budget.h"
 
 namespace segue::spice::wire {
 
@@ -36,21 +37,30 @@ struct IncomingMessage {
 // Memory for bytes that arrive: it is not cleared first, and a large block grows where it is.
 class ArrivingBytes {
   public:
+    explicit ArrivingBytes(std::shared_ptr<MemoryBudget> budget)
+        : budget_(std::move(budget)), room_(budget_) {}
+
     std::uint8_t* data() { return memory_.get(); }
     std::size_t size() const { return size_; }
+    // Of the budget.
+    std::size_t most() const { return room_.most(); }
     void clear() {
         memory_.reset();
         size_ = 0;
+        room_.resize(0);
     }
-    // Not less than now. What was there stays.
-    void grow(std::size_t size);
-    // Its first `size` bytes; it is empty then.
+    // Not less than now. What was there stays. False: the budget has no room for it.
+    bool grow(std::size_t size);
+    // Its first `size` bytes; it is empty then. The budget has them back when the last one who
+    // holds them lets go.
     SharedBytes take(std::size_t size);
 
   private:
     struct Free {
         void operator()(std::uint8_t* memory) const { std::free(memory); }
     };
+    std::shared_ptr<MemoryBudget> budget_;
+    Reservation room_;
     std::unique_ptr<std::uint8_t, Free> memory_;
     std::size_t size_ = 0;
 };
@@ -58,8 +68,11 @@ class ArrivingBytes {
 class MessageReader {
   public:
     // `max_body`: a message that announces more ends the connection. Memory grows with what has
-    // arrived, not with what was announced.
-    MessageReader(HeaderKind kind, std::size_t max_body) : kind_(kind), max_body_(max_body) {}
+    // arrived, not with what was announced. `budget`: of all that this peer makes us keep; none:
+    // no other bound.
+    MessageReader(HeaderKind kind, std::size_t max_body,
+                  std::shared_ptr<MemoryBudget> budget = nullptr)
+        : kind_(kind), max_body_(max_body), body_(std::move(budget)) {}
 
     // Where the next bytes of the stream may be put, never empty; valid until the next call.
     std::span<std::uint8_t> space();
@@ -97,6 +110,7 @@ class MessageReader {
     std::size_t body_size_ = 0;
     ArrivingBytes body_;
     std::size_t body_filled_ = 0;
+    bool is_over_budget_ = false;
     std::deque<IncomingMessage> ready_;
 };
 

@@ -141,5 +141,51 @@ TEST(Framing, ABrokenMessageIsNotSent) {
     EXPECT_EQ(writer.serial(), 0u);
 }
 
+TEST(Framing, WhatIsKeptForAPeerIsBoundedOverAllItsStreams) {
+    const auto budget = std::make_shared<MemoryBudget>(std::size_t{1} << 20);
+    const Bytes stream = ping_frames(HeaderKind::mini, 1, 700000);
+    MessageReader one(HeaderKind::mini, kMaxBody, budget);
+    one.feed(stream);
+    auto message = one.next().value();
+    ASSERT_TRUE(message);
+    const std::size_t whole = budget->taken();
+    EXPECT_GE(whole, 700000u);
+    // Half of another one, whose rest never comes.
+    {
+        MessageReader other(HeaderKind::mini, kMaxBody, budget);
+        other.feed(ByteView(stream).first(stream.size() / 2));
+        const auto refused = other.next();
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::limit_exceeded);
+        EXPECT_NE(refused.error().message.find("1048576"), std::string::npos);
+        EXPECT_FALSE(other.next()) << "an error is final";
+    }
+    EXPECT_EQ(budget->taken(), whole) << "what never became a message is given back";
+    // A part of the message keeps all of its memory.
+    SharedBytes part = message->body.slice(0, 10);
+    message.reset();
+    EXPECT_EQ(budget->taken(), whole);
+    part = {};
+    EXPECT_EQ(budget->taken(), 0u);
+}
+
+TEST(Framing, BytesThatArriveInPlaceAreCountedToo) {
+    const auto budget = std::make_shared<MemoryBudget>(100000);
+    const Bytes stream = ping_frames(HeaderKind::mini, 1, 700000);
+    MessageReader reader(HeaderKind::mini, kMaxBody, budget);
+    std::size_t at = 0;
+    Result<std::optional<IncomingMessage>> message;
+    while (at < stream.size() && (message = reader.next()) && !message->has_value()) {
+        const std::span<std::uint8_t> to = reader.space();
+        const std::size_t size = std::min(to.size(), stream.size() - at);
+        std::memcpy(to.data(), stream.data() + at, size);
+        reader.commit(size);
+        at += size;
+    }
+    ASSERT_FALSE(message);
+    EXPECT_LT(at, 300000u);
+    EXPECT_LE(budget->taken(), 100000u);
+}
+
 }  // namespace
 }  // namespace segue::spice::wire

@@ -110,6 +110,12 @@ Result<ImageHolder> ImageSource::decode_glz(ByteView data) {
                     decoded.waits_for.value_or(0));
     }
     ++shared_.glz_decoded;
+    TRY(shared_.glz_count.add(decoded.picture));
+    if (!shared_.glz_room.resize(shared_.glz.kept_pixels() * 4)) {
+        return fail(ErrorCode::limit_exceeded,
+                    "GLZ window: what the server makes us keep has reached the bound of {} bytes",
+                    shared_.glz_room.most());
+    }
     return ImageHolder(TRY(image_of_glz(decoded.picture)));
 }
 

@@ -40,7 +40,7 @@ class ImageHolder {
 class ImageSource {
   public:
     ImageSource(SharedCaches& shared, SurfaceStore& surfaces)
-        : shared_(shared), surfaces_(surfaces) {}
+        : shared_(shared), surfaces_(surfaces), spare_room_(shared.memory) {}
 
     // `target`: palettes of a 16-bit surface hold its pixel values.
     // Errors: protocol or limit_exceeded, which name the image.
@@ -49,11 +49,15 @@ class ImageSource {
     Result<ImageHolder> get_mask(const wire::display::Image& image);
     // A picture that is no longer needed; its memory serves for the next one.
     void give_back(canvas::Image image) {
-        if (image.capacity() <= kMaxSpare && image.capacity() > spare_.capacity())
+        const std::size_t size = image.capacity();
+        if (size <= kMaxSpare && size > spare_.capacity() && spare_room_.resize(size))
             spare_ = std::move(image);
     }
-    canvas::Image take_spare() { return std::exchange(spare_, {}); }
-    void drop_spare() { spare_ = {}; }
+    canvas::Image take_spare() {
+        spare_room_.resize(0);
+        return std::exchange(spare_, {});
+    }
+    void drop_spare() { take_spare(); }
 
     void forget_palette(std::uint64_t id) { palettes_.erase(id); }
     void forget_palettes() { palettes_.clear(); }
@@ -81,6 +85,7 @@ class ImageSource {
     std::map<std::uint64_t, Entries> palettes_;
     std::string_view last_codec_;
     canvas::Image spare_;
+    wire::Reservation spare_room_;
 };
 
 }  // namespace segue::spice::client

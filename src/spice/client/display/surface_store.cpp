@@ -23,7 +23,8 @@ Result<> SurfaceStore::create(std::uint32_t id, canvas::Format format, std::uint
     const std::int64_t pixels = std::int64_t{width} * height;
     if (surfaces_.size() >= kMaxSurfaces || !budget_.take(pixels)) {
         return fail(ErrorCode::limit_exceeded,
-                    "surfaces: at most {} of together {} pixels are kept for a server",
+                    "surfaces: at most {} of together {} pixels are kept for a server, and no "
+                    "more than the session's memory has room for",
                     kMaxSurfaces, SurfaceBudget::kMaxPixels);
     }
     auto made = canvas::Image::create(format, width, height);
@@ -49,8 +50,7 @@ Result<> SurfaceStore::destroy(std::uint32_t id) {
         return fail(ErrorCode::protocol, "surface {} is destroyed and does not exist", id);
     }
     const Hold lock = hold();
-    const std::int64_t pixels =
-        std::int64_t{found->second.own.width()} * found->second.own.height();
+    const std::int64_t pixels = pixels_of(found->second.own);
     pixels_ -= pixels;
     budget_.give_back(pixels);
     surfaces_.erase(found);
@@ -91,16 +91,22 @@ void SurfaceStore::give_back_borrowed(Surface& surface) {
 void SurfaceStore::clear(bool keep_picture) {
     const Hold lock = hold();
     if (!keep_picture) {
-        kept_ = {};
+        drop_kept();
     } else if (primary_ && kept_.empty()) {
         Surface& surface = surfaces_.at(*primary_);
         give_back_borrowed(surface);
         kept_ = std::move(surface.own);
+        pixels_ -= pixels_of(kept_);
     }
     surfaces_.clear();
     budget_.give_back(std::exchange(pixels_, 0));
     primary_.reset();
     covered_ = {};
+}
+
+void SurfaceStore::drop_kept() {
+    budget_.give_back(pixels_of(kept_));
+    kept_ = {};
 }
 
 void SurfaceStore::drawn(const canvas::Region& region) {
@@ -118,7 +124,7 @@ void SurfaceStore::complete() {
     if (kept_.empty()) return;
     const canvas::Rect whole = canvas::bounding(
         kept_.bounds(), primary_ ? surfaces_.at(*primary_).bounds() : canvas::Rect{});
-    kept_ = {};
+    drop_kept();
     covered_ = {};
     damage_ = canvas::Region(primary_ ? surfaces_.at(*primary_).bounds() : whole);
 }

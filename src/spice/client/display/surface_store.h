@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "spice/canvas/image.h"
+#include "spice/wire/memory_budget.h"
 
 namespace segue::spice::client {
 
@@ -18,15 +19,28 @@ class SurfaceBudget {
   public:
     static constexpr std::int64_t kMaxPixels = std::int64_t{1} << 27;
 
+    // `memory`: of the session, which has room for other things, too; none: no other bound.
+    explicit SurfaceBudget(std::shared_ptr<wire::MemoryBudget> memory = nullptr)
+        : memory_(std::move(memory)) {}
+
     // False: that is more than is left, and nothing was taken.
     bool take(std::int64_t pixels) {
         if (pixels_ + pixels > kMaxPixels) return false;
+        if (memory_ && !memory_->take(bytes_of(pixels))) return false;
         pixels_ += pixels;
         return true;
     }
-    void give_back(std::int64_t pixels) { pixels_ -= pixels; }
+    void give_back(std::int64_t pixels) {
+        pixels_ -= pixels;
+        if (memory_) memory_->give_back(bytes_of(pixels));
+    }
 
   private:
+    static std::size_t bytes_of(std::int64_t pixels) {
+        return static_cast<std::size_t>(pixels) * 4;
+    }
+
+    std::shared_ptr<wire::MemoryBudget> memory_;
     // One thread takes; a display that goes may give back on another.
     std::atomic<std::int64_t> pixels_ = 0;
 };
@@ -41,7 +55,7 @@ class SurfaceStore {
     static constexpr std::size_t kMaxSurfaces = 16384;
 
     explicit SurfaceStore(SurfaceBudget& budget) : budget_(budget) {}
-    ~SurfaceStore() { budget_.give_back(pixels_); }
+    ~SurfaceStore() { budget_.give_back(pixels_ + pixels_of(kept_)); }
     SurfaceStore(const SurfaceStore&) = delete;
     SurfaceStore& operator=(const SurfaceStore&) = delete;
 
@@ -88,13 +102,17 @@ class SurfaceStore {
     };
     // From now on its own pixels are what it shows.
     static void give_back_borrowed(Surface& surface);
+    static std::int64_t pixels_of(const canvas::Image& image) {
+        return std::int64_t{image.width()} * image.height();
+    }
+    void drop_kept();
 
     SurfaceBudget& budget_;
     mutable std::recursive_mutex mutex_;
     std::map<std::uint32_t, Surface> surfaces_;
     std::int64_t pixels_ = 0;
     std::optional<std::uint32_t> primary_;
-    canvas::Image kept_;  // shown until `covered_` is the whole primary surface
+    canvas::Image kept_;  // shown until `covered_` is the whole primary surface; counts as one
     canvas::Region covered_;
     canvas::Region damage_;
 };
