@@ -81,6 +81,8 @@ void Client::perform(Action action, int channel, std::uint32_t flags) {
         case Action::say_error: return send(kMain, Say::connect_error);
         case Action::move_channel: return begin_move(channel, flags);
         case Action::take_over: return take_over();
+        // Its connections to the source are closed already, as stock's viewers close them.
+        case Action::stay: return lost();
         case Action::adopt_target: home_ = target_; return;
         case Action::open_fresh: return open_fresh();
         case Action::report_lost: attempt_ = 0; return;
@@ -195,6 +197,7 @@ void Client::hear(int channel, const Message& message) {
         case Say::ping: return send(kMain, Say::pong, message.number);
         case Say::cancel:
             deferred_ = {};
+            if (state_ == FollowerState::moving && to_move_.count(kMain) == 0) return;
             announced_ = -1;
             return happen(Event::cancel);
         case Say::end: return happen(Event::migrate_end);

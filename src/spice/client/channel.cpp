@@ -106,6 +106,7 @@ Result<> Channel::handle_common(const wire::IncomingMessage& message) {
             return {};
         }
         case common::MigrateData::kFromServer: {
+            if (std::exchange(passes_over_state_, false)) return {};
             if (!state_expected_) return fail(ErrorCode::protocol, "migrate data nobody waits for");
             state_ = TRY(wire::parse<common::MigrateData>(message.body));
             state_expected_ = false;
@@ -145,11 +146,25 @@ Result<> Channel::handle_common(const wire::IncomingMessage& message) {
 }
 
 void Channel::begin_move(common::MigrateFlags flags) {
+    before_move_ = Acknowledged{window_, unacknowledged_, last_serial_};
     moving_ = true;
     state_expected_ = has(flags, common::MigrateFlags::need_data_transfer);
     if (has(flags, common::MigrateFlags::need_flush))
         say_now(wire::encode_from_client(common::MigrateFlushMark{}));
     if (!state_expected_) host_.on_ready_to_move(key_);
+}
+
+void Channel::stay() {
+    if (!before_move_) return;
+    const Acknowledged before = *std::exchange(before_move_, std::nullopt);
+    window_ = before.window;
+    unacknowledged_ = before.unacknowledged;
+    last_serial_ = before.last_serial;
+    waits_.clear();
+    backlog_.clear();
+    backlog_bytes_ = 0;
+    passes_over_state_ = moving_ && state_expected_;
+    state_.reset();
 }
 
 void Channel::reset(ResetReason reason) {
@@ -159,7 +174,8 @@ void Channel::reset(ResetReason reason) {
     waits_.clear();
     backlog_.clear();
     backlog_bytes_ = 0;
-    moving_ = state_expected_ = false;
+    moving_ = state_expected_ = passes_over_state_ = false;
+    before_move_.reset();
     state_.reset();
     // Input of the user survives a switch; what was said to another server does not matter to a
     // new session.

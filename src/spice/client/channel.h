@@ -69,6 +69,13 @@ class Channel {
     // Seamless: sends the flush mark if asked for; nothing follows it on the old wire.
     void begin_move(wire::common::MigrateFlags flags);
     bool is_moving() const { return moving_; }
+    // Since begin_move() it has been attached to the other server.
+    bool has_moved() const { return before_move_ && !moving_; }
+    // The session's move is over: there is no way back.
+    void settle() { before_move_.reset(); }
+    // The move is taken back: the channel goes on, with attach(), where it was, as that server
+    // knows it.
+    void stay();
     // The channel's state for the target; empty payload if there is none.
     std::optional<wire::common::MigrateData> take_state() { return std::exchange(state_, {}); }
 
@@ -125,6 +132,15 @@ class Channel {
     bool moving_ = false;
     bool state_expected_ = false;
     std::optional<wire::common::MigrateData> state_;
+    // What the server that is left was told.
+    struct Acknowledged {
+        std::uint32_t window = 0;
+        std::uint32_t unacknowledged = 0;
+        std::uint64_t last_serial = 0;
+    };
+    std::optional<Acknowledged> before_move_;
+    // The move was taken back while the state was on its way.
+    bool passes_over_state_ = false;
 };
 
 }  // namespace segue::spice::client

@@ -244,10 +244,7 @@ const std::array kRows = {
     Row{State::moving, Event::channel_migrate, State::moving, {move_channel}},
     Row{State::moving, Event::all_moved, State::settled, {adopt_target, report_done}},
     Row{State::moving, Event::switch_host, State::relinking, {open_fresh}},
-    Row{State::moving,
-        Event::cancel,
-        State::reconnecting,
-        {close_target, report_lost, start_retry}},
+    Row{State::moving, Event::cancel, State::settled, {stay, report_cancelled}},
     Row{State::moving, Event::source_lost, State::relinking, {open_fresh}},
 
     Row{State::switching, Event::session_up, State::settled, {report_done}},

@@ -62,6 +62,7 @@ enum class FollowerAction : std::uint8_t {
     say_seamless,         // MIGRATE_CONNECTED_SEAMLESS to the source
     say_error,            // MIGRATE_CONNECT_ERROR to the source
     move_channel,         // hand this channel over, with its state if the flags say so
+    stay,                 // channels that have moved go back to the source
     take_over,            // semi-seamless: all channels to the target, MIGRATE_END to it
     adopt_target,         // the target's address and security become the session's
     open_fresh,           // a new session, from where it is expected

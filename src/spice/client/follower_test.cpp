@@ -156,7 +156,7 @@ moving
   channel_migrate -> moving
   all_moved -> settled
   switch_host -> relinking
-  cancel -> reconnecting
+  cancel -> settled
   source_lost -> relinking
   sent_away -> over
   close -> over
@@ -305,6 +305,14 @@ TEST(FollowerTest, ASourceThatIsLostBehindTheSwitchoverIsLeft) {
         EXPECT_EQ(step.next, State::relinking) << name_of(state);
         EXPECT_FALSE(has(step, Action::report_lost)) << name_of(state);
     }
+}
+
+TEST(FollowerTest, AMoveThatIsTakenBackHalfWayCostsNoSession) {
+    const FollowerStep step = follow(State::moving, Event::cancel);
+    EXPECT_EQ(step.next, State::settled);
+    EXPECT_TRUE(has(step, Action::stay));
+    EXPECT_TRUE(has(step, Action::report_cancelled));
+    EXPECT_FALSE(has(step, Action::report_lost));
 }
 
 TEST(FollowerTest, MessagesWithoutAnAnnouncementAreMissteps) {

@@ -174,6 +174,7 @@ class Session final : ChannelHost, MainListener {
     void lose_before_move(ChannelKey key);
     void leave_for_later(ChannelKey key);
     void check_all_moved();
+    void stay_at_source();
     void go_on_to_deferred();
     void close_left_behind();
     void take_over();
@@ -251,7 +252,7 @@ class Session final : ChannelHost, MainListener {
     std::set<ChannelKey> to_link_anew_;
     // Connections to the source whose channels have moved. Stock servers end every channel of a
     // client whose main connection closes: they stay open until the last channel has moved.
-    std::vector<std::shared_ptr<ChannelWire>> left_behind_;
+    std::map<ChannelKey, std::shared_ptr<ChannelWire>> left_behind_;
     std::uint64_t generation_ = 0;  // counts the servers
     bool awaits_target_picture_ = false;
     bool picture_is_bound_ = false;

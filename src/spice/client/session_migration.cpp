@@ -70,6 +70,7 @@ void Session::perform(FollowerAction action, const Happening& happening) {
             return;
         case FollowerAction::say_error: this->main().say(wire::main::MigrateConnectError{}); return;
         case FollowerAction::move_channel: return move_channel(happening.key, happening.flags);
+        case FollowerAction::stay: return stay_at_source();
         case FollowerAction::take_over: return take_over();
         case FollowerAction::adopt_target: return adopt_target();
         case FollowerAction::open_fresh: return open_next_candidate();
@@ -146,6 +147,8 @@ void Session::on_migrate_begin(const main::Destination& to, std::optional<std::u
 
 void Session::on_migrate_cancel() {
     deferred_.reset();
+    // Where the main channel has moved already, its new server speaks of its own announcement.
+    if (state_ == FollowerState::moving && !to_move_.contains(kMain)) return;
     announced_.reset();
     happen({FollowerEvent::cancel});
 }
@@ -308,75 +311,6 @@ void Session::check_target_ready() {
     if (all_linked && answered) happen({FollowerEvent::target_ready});
 }
 
-// --- Seamless: channel by channel ----------------------------------------------------------------
-
-void Session::move_channel(ChannelKey key, wire::common::MigrateFlags flags) {
-    if (to_move_.empty()) {
-        for (const auto& [each, channel] : channels_)
-            to_move_.insert(each);
-        to_link_anew_.clear();
-        ++generation_;
-    }
-    if (channels_.contains(key)) channels_.at(key)->begin_move(flags);
-}
-
-void Session::on_ready_to_move(ChannelKey key) {
-    std::shared_ptr<ChannelWire> wire;
-    if (target_ && target_->wires.contains(key)) wire = target_->wires.at(key);
-    if (!wire || !wire->is_linked()) {
-        listener_.on_problem({ErrorCode::connection_lost,
-                              fmt::format("{} has no connection at the target", text_of(key))});
-        if (key == kMain) return happen({FollowerEvent::target_failed});
-        return leave_for_later(key);
-    }
-    const std::shared_ptr<ChannelWire> old = wires_.at(key);
-    Channel& channel = *channels_.at(key);
-    wire->continue_serials_of(*old);
-    old->set_handlers({[] {},
-                       [](const wire::IncomingMessage&) { return Result<>{}; },
-                       [](const Error&, Ending) {},
-                       {}});
-    left_behind_.push_back(old);
-    wires_[key] = wire;
-    wire->set_handlers(handlers_of(key));
-    if (key.type == ChannelType::display)
-        static_cast<DisplayChannel&>(channel).set_generation(generation_);
-    if (key == kMain) forget_standby();
-    // The state goes ahead of everything that waits in the queue.
-    if (const auto state = channel.take_state()) wire->send(wire::encode_from_client(*state));
-    attach(key, false);
-    wire->release();
-    to_move_.erase(key);
-    check_all_moved();
-}
-
-// Its connection to the source is over before its turn had come.
-void Session::lose_before_move(ChannelKey key) {
-    if (key.type == ChannelType::display || key.type == ChannelType::inputs)
-        return happen({FollowerEvent::source_lost});
-    leave_for_later(key);
-}
-
-// The others move without it.
-void Session::leave_for_later(ChannelKey key) {
-    if (target_ && is_of_device(key.type) && !target_->unplugged.contains(key))
-        to_link_anew_.insert(key);
-    drop_channel(key);
-    check_all_moved();
-}
-
-void Session::check_all_moved() {
-    if (!to_move_.empty() || state_ != FollowerState::moving) return;
-    happen({FollowerEvent::all_moved});
-    go_on_to_deferred();
-}
-
-// Devices whose connection broke on the way: without what they had under way.
-void Session::link_left_behind() {
-    for (const ChannelKey key : std::exchange(to_link_anew_, {}))
-        connect_channel(key);
-}
-
 // The announcement that came too early.
 void Session::go_on_to_deferred() {
     if (!deferred_) return;
@@ -408,13 +342,15 @@ void Session::take_over() {
 }
 
 void Session::close_left_behind() {
-    for (const auto& wire : left_behind_)
+    for (const auto& [key, wire] : left_behind_)
         wire->close();
     left_behind_.clear();
 }
 
 void Session::adopt_target() {
     close_left_behind();
+    for (const auto& [key, channel] : channels_)
+        channel->settle();
     if (!target_) return;
     settings_.endpoint = target_->endpoint;
     settings_.trust = target_->trust;

@@ -363,6 +363,105 @@ TEST_F(SessionMoveTest, OnlyTheDeviceThatBrokeIsLinkedOnceMore) {
     EXPECT_EQ(attempts_at("away"), before + 1);
 }
 
+// --- Moves that are taken back -------------------------------------------------------------------
+
+constexpr auto kWithState = static_cast<wire::common::MigrateFlags>(3);  // flush mark and data
+
+TEST_F(SessionMoveTest, AMoveThatIsTakenBackHalfWayKeepsTheSession) {
+    be_connected();
+    const ChannelKey port = be_linked_with_port();
+    find("home", port)->say(wire::port::Init{"a port", true});
+    const int home = attempts_at("home");
+    find("home", kDisplay)->say(wire::common::Migrate{});
+    find("home", port)->say(wire::common::Migrate{kWithState});
+    ASSERT_TRUE(until([&] {
+        return session_->state() == FollowerState::moving &&
+               find("home", port)->has_heard(wire::common::MigrateFlushMark::kFromClient);
+    }));
+    // The picture's source goes on before its word is there; the port's state is under way.
+    find("home", kDisplay)->say(display::SurfaceDestroy{0});
+    find("home", kDisplay)->say(surface(0, 800));
+    loop_.run_for(50ms);
+    EXPECT_FALSE(diary_.has("picture 800")) << "its channel listens elsewhere";
+    find("home", kMain)->say(main::MigrateCancel{});
+    find("home", port)->say(wire::common::MigrateData{});
+    ASSERT_TRUE(until([&] { return diary_.has("cancelled"); }));
+    EXPECT_EQ(session_->state(), FollowerState::settled);
+    EXPECT_TRUE(until([&] { return diary_.has("picture 800"); }));
+    EXPECT_TRUE(until([&] { return find("away", kMain) == nullptr; }));
+    // Both ways, behind the state that nobody wants any more.
+    wire::spicevmc::Data said;
+    said.data.append(wire::SharedBytes::copy(as_bytes("more")));
+    find("home", port)->say(said);
+    EXPECT_TRUE(until([&] { return diary_.has("data more"); }));
+    session_->stream(port)->give(as_bytes("and more"));
+    EXPECT_TRUE(
+        until([&] { return find("home", port)->has_heard(wire::spicevmc::Data::kFromClient); }));
+    EXPECT_EQ(attempts_at("home"), home) << "nothing was linked anew";
+    EXPECT_FALSE(diary_.has("lost"));
+    // And it can go again.
+    be_linked_seamlessly("there");
+    for (const ChannelKey key : {kDisplay, port, kMain})
+        find("home", key)->say(wire::common::Migrate{});
+    EXPECT_TRUE(until([&] { return diary_.has("done there"); }));
+}
+
+TEST_F(SessionMoveTest, AChannelThatCannotGoBackIsLinkedAnew) {
+    be_connected();
+    be_linked_seamlessly("away");
+    find("home", kDisplay)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return session_->state() == FollowerState::moving; }));
+    find("home", kDisplay)->end();
+    loop_.run_for(50ms);
+    find("home", kMain)->say(main::MigrateCancel{});
+    ASSERT_TRUE(until([&] { return diary_.has("cancelled"); }));
+    ASSERT_TRUE(until([&] { return find("home", kDisplay) != nullptr; }));
+    find("home", kDisplay)->say(surface(0, 800));
+    EXPECT_TRUE(until([&] { return diary_.has("picture 800"); }));
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
+// The main channel is there already: its new server speaks of where the machine goes next.
+TEST_F(SessionMoveTest, AnAnnouncementOfTheTargetThatIsTakenBackIsNoneOfTheMove) {
+    be_connected();
+    be_linked_seamlessly("away");
+    find("home", kMain)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return session_->state() == FollowerState::moving; }));
+    find("away", kMain)->say(main::MigrateBegin{to("further")});
+    find("away", kMain)->say(main::MigrateCancel{});
+    loop_.run_for(50ms);
+    EXPECT_EQ(session_->state(), FollowerState::moving);
+    find("home", kDisplay)->say(wire::common::Migrate{});
+    ASSERT_TRUE(until([&] { return diary_.has("done away"); }));
+    loop_.run_for(50ms);
+    EXPECT_FALSE(diary_.has("begin further"));
+}
+
+// --- Memory --------------------------------------------------------------------------------------
+
+// Messages that never become whole, on one channel after the other.
+TEST_F(SessionLossTest, AServerCannotMakeTheSessionKeepMoreThanItsBound) {
+    settings_.memory_bound = std::size_t{4} << 20;
+    be_connected();
+    std::vector<main::ChannelId> ports;
+    for (std::uint8_t number = 0; number < 8; ++number)
+        ports.push_back({wire::ChannelType::port, number});
+    find("home", kMain)->say(main::ChannelsList{ports});
+    for (const auto& port : ports)
+        ASSERT_TRUE(until([&] { return find("home", {port.type, port.id}) != nullptr; }));
+    const int before = attempts_at("home");
+    for (const auto& port : ports) {
+        LittleWriter out;
+        out.u16(wire::spicevmc::Data::kFromServer);
+        out.u32(2 << 20);
+        out.zeros(1 << 20);
+        find("home", {port.type, port.id})->say_bytes(out.take());
+    }
+    // Some are closed, and linked anew like others that broke.
+    EXPECT_TRUE(until([&] { return attempts_at("home") > before; }));
+    EXPECT_FALSE(diary_.has("lost"));
+}
+
 // It goes while its server's next word is looked at.
 TEST_F(SessionMoveTest, AChannelThatWaitsMayBeLeftBehind) {
     be_connected();

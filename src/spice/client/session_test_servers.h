@@ -49,6 +49,7 @@ class ServedChannel {
         ASSERT_TRUE(writer_->frame(wire::encode_from_server(message), pieces));
         connection_->send(wire::flatten(pieces));
     }
+    void say_bytes(Bytes bytes) { connection_->send(std::move(bytes)); }
     // The socket ends in order.
     void end() {
         is_open_ = false;
@@ -148,6 +149,9 @@ class Diary final : public SessionListener {
     void on_lost(const Error&) override { words.push_back("lost"); }
     void on_sound_start(const SoundFormat&) override { words.push_back("sound"); }
     void on_sound_stop() override { words.push_back("silence"); }
+    void on_stream_data(ChannelKey, ByteView data) override {
+        words.push_back("data " + std::string(as_text(data)));
+    }
     void on_over(const std::optional<Error>& error) override {
         words.push_back(error ? fmt::format("over {}", name_of(error->code)) : "over");
     }
