@@ -154,8 +154,7 @@ void MainChannel::send_waiting_agent_data() {
 }
 
 Result<> MainChannel::on(const main::Name& message) {
-    listener_.on_name(message.name);
-    return {};
+    return listener_.on_name(message.name);
 }
 
 Result<> MainChannel::on(const main::Uuid& message) {

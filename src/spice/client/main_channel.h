@@ -20,7 +20,7 @@ class MainListener {
     // The machine's, right behind on_init(). An error ends the session with this server.
     virtual Result<> on_uuid(const std::array<std::uint8_t, 16>& uuid) = 0;
     virtual void on_media_time(std::uint32_t milliseconds) = 0;
-    virtual void on_name(const std::string& name) = 0;
+    virtual Result<> on_name(const std::string& name) = 0;  // as on_uuid()
     virtual void on_migrate_begin(const wire::main::Destination& to,
                                   std::optional<std::uint32_t> seamless_version) = 0;
     virtual void on_migrate_cancel() = 0;

@@ -380,6 +380,21 @@ Result<> Session::on_uuid(const std::array<std::uint8_t, 16>& uuid) {
         machine_ = uuid;
         return {};
     }
+    return leave_other_machine();
+}
+
+// Of a machine that has no UUID its name may tell: QEMU has one for those that were given none.
+Result<> Session::on_name(const std::string& name) {
+    const std::string given = name.starts_with("QEMU ") ? std::string() : name;
+    const bool is_other = !machine_ && !machine_name_.empty() && !given.empty() &&
+                          machine_name_ != given && state_ == FollowerState::reconnecting;
+    if (is_other) return leave_other_machine();
+    if (!given.empty()) machine_name_ = given;
+    listener_.on_name(name);
+    return {};
+}
+
+Result<> Session::leave_other_machine() {
     is_foreign_ = true;
     back_since_.reset();
     for (const auto& [key, wire] : wires_) {

@@ -140,6 +140,7 @@ class Session final : ChannelHost, MainListener {
     Result<> on_wire_message(ChannelKey key, const wire::IncomingMessage& message);
     void on_wire_closed(ChannelKey key, const Error& error, Ending ending);
     void relink(ChannelKey key);
+    Result<> leave_other_machine();
     void on_main_closed(const Error& error, Ending ending);
     void on_session_ended(Ending ending);
     void attach(ChannelKey key, bool anew);
@@ -204,7 +205,7 @@ class Session final : ChannelHost, MainListener {
     void on_mouse_mode(wire::main::MouseMode current) override;
     Result<> on_uuid(const std::array<std::uint8_t, 16>& uuid) override;
     void on_media_time(std::uint32_t milliseconds) override;
-    void on_name(const std::string& name) override;
+    Result<> on_name(const std::string& name) override;
     void on_migrate_begin(const wire::main::Destination& to,
                           std::optional<std::uint32_t> seamless_version) override;
     void on_migrate_cancel() override;
@@ -279,6 +280,7 @@ class Session final : ChannelHost, MainListener {
     std::optional<Candidate> lost_at_;
     std::optional<Candidate> left_;
     std::optional<std::array<std::uint8_t, 16>> machine_;  // its UUID
+    std::string machine_name_;                             // that its owner gave it; empty: none
     bool is_foreign_ = false;                              // what was found is another machine
     // The last server ended the session in order.
     bool was_ended_ = false;

@@ -146,10 +146,6 @@ void Session::on_media_time(std::uint32_t milliseconds) {
     clock_.set(milliseconds, environment_.loop.now());
 }
 
-void Session::on_name(const std::string& name) {
-    listener_.on_name(name);
-}
-
 // A watcher says nothing to the guest.
 void Session::on_agent(bool connected) {
     if (!settings_.read_only) agent_.on_connected(connected);

@@ -212,6 +212,38 @@ TEST_F(SessionLossTest, AMachineWithoutAUuidIsNoOtherOne) {
     EXPECT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
 }
 
+// A QEMU that was given no UUID may have been given a name; one that it gives itself says nothing.
+TEST_F(SessionLossTest, AMachineOfAnotherNameIsAnotherOne) {
+    be_connected();
+    find("home", kMain)->say(main::Name{"ours"});
+    for (const bool is_ours : {true, false}) {
+        end_all_of("home");
+        ASSERT_TRUE(until([&] { return find("home", kMain) == nullptr; }));
+        ASSERT_TRUE(until([&] { return find("home", kMain) != nullptr; }));
+        find("home", kMain)->say(init());
+        find("home", kMain)->say(main::Name{is_ours ? "QEMU 7.2.22" : "theirs"});
+        find("home", kMain)->say(main::ChannelsList{});
+        if (is_ours) ASSERT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
+    }
+    EXPECT_TRUE(until([&] { return diary_.has("over operation_invalid"); }));
+    EXPECT_EQ(diary_.count("connected home"), 2u);
+}
+
+// It may have been given another one on the way.
+TEST_F(SessionLossTest, TheNameOfAMachineWithAUuidDoesNotMatter) {
+    be_connected();
+    find("home", kMain)->say(main::Name{"ours"});
+    find("home", kMain)->say(main::Uuid{{1}});
+    end_all_of("home");
+    ASSERT_TRUE(until([&] { return find("home", kMain) == nullptr; }));
+    ASSERT_TRUE(until([&] { return find("home", kMain) != nullptr; }));
+    find("home", kMain)->say(init());
+    find("home", kMain)->say(main::Name{"another"});
+    find("home", kMain)->say(main::Uuid{{1}});
+    find("home", kMain)->say(main::ChannelsList{});
+    EXPECT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
+}
+
 TEST_F(SessionLossTest, AServerThatIsStartedAnewTwiceIsNoOtherViewer) {
     be_connected();
     for (std::size_t times = 2; times <= 4; ++times) {
