@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "spice/abi/test_embedder.h"
-#include "spice/client/tls.h"
+#include "spice/client/ticket.h"
 
 namespace segue::spice::abi {
 namespace {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "spice/client/ticket.h"
 #include "spice/wire/common.schema.h"
 
 namespace segue::spice::client {

@@ -2,6 +2,8 @@
 // The session's life with one server: connections, channels, and what is up.
 #include "spice/client/session.h"
 
+#include "spice/client/ticket.h"
+
 namespace segue::spice::client {
 
 using wire::ChannelType;
@@ -82,6 +84,8 @@ void Session::start() {
     // Who names no plain port wants none, whatever other servers may offer.
     if (!endpoint.is_unix() && endpoint.port == 0 && endpoint.tls_port != 0)
         settings_.all_secure = true;
+    // Nothing is drawn yet.
+    drawing_.post(prepare_tickets);
     open_fresh({settings_.endpoint, settings_.trust});
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "spice/client/ticket.h"
+
 #include <openssl/rsa.h>
 
+#include <array>
+
 #include "net/openssl.h"
-#include "spice/client/tls.h"
 
 namespace segue::spice::client {
 namespace {
@@ -10,6 +13,12 @@ namespace {
 // SPICE_MAX_PASSWORD_LENGTH of spice/protocol.h.
 constexpr std::size_t kMaxPassword = 60;
 constexpr std::size_t kTicketSize = 128;
+
+// What stands before and behind the modulus of an RSA key of 1024 bits with the exponent 65537.
+constexpr std::array<std::uint8_t, 29> kKeyHead = {
+    0x30, 0x81, 0x9f, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01,
+    0x01, 0x05, 0x00, 0x03, 0x81, 0x8d, 0x00, 0x30, 0x81, 0x89, 0x02, 0x81, 0x81, 0x00};
+constexpr std::array<std::uint8_t, 5> kKeyTail = {0x02, 0x03, 0x01, 0x00, 0x01};
 
 }  // namespace
 
@@ -34,6 +43,14 @@ Result<Bytes> encrypt_ticket(ByteView public_key, std::string_view password) {
         return fail(ErrorCode::protocol, "the server's ticket key is not an RSA key of 1024 bits");
     }
     return ticket;
+}
+
+void prepare_tickets() {
+    // A key of nobody: what it encrypts is thrown away.
+    Bytes key(kKeyHead.begin(), kKeyHead.end());
+    key.resize(key.size() + kTicketSize, 0xff);
+    key.insert(key.end(), kKeyTail.begin(), kKeyTail.end());
+    static_cast<void>(encrypt_ticket(key, ""));
 }
 
 }  // namespace segue::spice::client

@@ -29,9 +29,4 @@ class TlsClient {
     std::shared_ptr<Inside> inside_;
 };
 
-// The 128 bytes of a link ticket: the password and its NUL, RSA-OAEP encrypted with the server's
-// key (SubjectPublicKeyInfo in DER, 162 bytes). Errors: invalid_argument for a password of more
-// than 60 characters, protocol for a key that is none.
-Result<Bytes> encrypt_ticket(ByteView public_key, std::string_view password);
-
 }  // namespace segue::spice::client
