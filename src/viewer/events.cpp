@@ -57,6 +57,19 @@ void EventLog::write(Instant at, std::string_view event, std::string_view fields
     std::fflush(file_.get());
 }
 
+std::size_t whole_characters(std::string_view text) {
+    for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
+        const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+        if ((byte & 0xc0) == 0x80) continue;
+        const std::size_t size = byte < 0xc2 || byte > 0xf4 ? 1
+                                 : byte < 0xe0              ? 2
+                                 : byte < 0xf0              ? 3
+                                                            : 4;
+        return size > back ? text.size() - back : text.size();
+    }
+    return text.size();
+}
+
 std::string json_string(std::string_view text) {
     std::string result = "\"";
     while (!text.empty()) {

@@ -27,6 +27,9 @@ class EventLog {
     std::unique_ptr<std::FILE, Close> file_;
 };
 
+// How many bytes of the text are whole characters: fewer than all where it ends inside of one.
+std::size_t whole_characters(std::string_view text);
+
 // A string as JSON, with its quotes; bytes that are no UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
 

@@ -16,6 +16,8 @@ namespace {
 
 // So much of a sound is heard before its event line, which can then tell tone from silence.
 constexpr std::uint64_t kSoundSample = 9600;
+// A port that has said half a character and then nothing for so long speaks no UTF-8.
+constexpr Duration kPortRest = 200ms;
 
 std::string text_field(std::string_view name, std::string_view text) {
     return fmt::format("\"{}\":{}", name, json_string(text));
@@ -41,7 +43,8 @@ HeadlessDevices::HeadlessDevices(Loop& loop, EventLog& events, const DeviceChoic
           [this](const std::string& name, bool there) {
               write("device", fmt::format("{},\"there\":{}", text_field("name", name), there));
           },
-          [this](const Error& error) { on_problem(error); }) {}
+          [this](const Error& error) { on_problem(error); }),
+      port_rest_timer_(loop.make_timer([this] { write_port_rests(); })) {}
 
 // --- Commands ------------------------------------------------------------------------------------
 
@@ -170,6 +173,7 @@ void HeadlessDevices::on_file_over(std::uint32_t id, spice::wire::agent::FileSta
 
 void HeadlessDevices::on_port(ChannelKey key, const std::string& name, bool open) {
     if (key.type != spice::wire::ChannelType::port) return shared_.on_port(key, open);
+    write_port_rests();
     ports_[name] = key;
     if (auto* stream = session().stream(key)) stream->tell_open(true);
     write("port", fmt::format("{},\"open\":{}", text_field("name", name), open));
@@ -177,10 +181,25 @@ void HeadlessDevices::on_port(ChannelKey key, const std::string& name, bool open
 
 void HeadlessDevices::on_stream_data(ChannelKey key, ByteView data) {
     if (key.type != spice::wire::ChannelType::port) return shared_.on_stream_data(key, data);
+    std::string& rest = port_rests_[key];
+    const std::string text = rest + std::string(as_text(data));
+    const std::size_t whole = whole_characters(text);
+    rest = text.substr(whole);
+    if (whole > 0) write_port_data(key, std::string_view(text).substr(0, whole));
+    if (!rest.empty()) port_rest_timer_->start(kPortRest);
+}
+
+void HeadlessDevices::write_port_data(ChannelKey key, std::string_view text) {
     for (const auto& [name, port] : ports_) {
         if (port != key) continue;
         write("port-data",
-              fmt::format("{},{}", text_field("name", name), text_field("text", as_text(data))));
+              fmt::format("{},{}", text_field("name", name), text_field("text", text)));
+    }
+}
+
+void HeadlessDevices::write_port_rests() {
+    for (const auto& [key, rest] : std::exchange(port_rests_, {})) {
+        if (!rest.empty()) write_port_data(key, rest);
     }
 }
 

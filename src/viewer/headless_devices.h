@@ -46,6 +46,8 @@ class HeadlessDevices : public spice::client::SessionListener {
     void on_file_wanted(std::uint32_t id, std::size_t size) override;
     void on_file_over(std::uint32_t id, spice::wire::agent::FileStatus result) override;
     void on_port(ChannelKey key, const std::string& name, bool open) override;
+    void write_port_data(ChannelKey key, std::string_view text);
+    void write_port_rests();
     void on_stream_up(ChannelKey key, bool up) override { shared_.on_stream_up(key, up); }
     void on_stream_data(ChannelKey key, ByteView data) override;
     void on_stream_drained(ChannelKey key) override { shared_.on_stream_drained(key); }
@@ -66,6 +68,9 @@ class HeadlessDevices : public spice::client::SessionListener {
     ClipboardType clipboard_type_{};
     std::string paste_path_;
     std::map<std::string, ChannelKey, std::less<>> ports_;
+    // Of a character that has come half, until its other half comes or nothing does for a while.
+    std::map<ChannelKey, std::string> port_rests_;
+    std::unique_ptr<Timer> port_rest_timer_;
     // Of the sound since it began.
     std::uint64_t sound_samples_ = 0;
     int sound_peak_ = 0;

@@ -16,6 +16,7 @@ constexpr std::array kActions = {
     std::pair{"secure-attention", Action::secure_attention},
     std::pair{"toggle-statistics", Action::toggle_overlay},
     std::pair{"screenshot", Action::screenshot},
+    std::pair{"show-displays", Action::show_displays},
     std::pair{"smartcard-insert", Action::smartcard_insert},
     std::pair{"smartcard-remove", Action::smartcard_remove},
     std::pair{"usb-device-reset", Action::usb_device_reset},
@@ -96,7 +97,8 @@ Hotkeys::Hotkeys()
               {Action::zoom_reset, {false, true, false, false, "0"}},
               {Action::secure_attention, {false, true, true, false, "end"}},
               {Action::toggle_overlay, {true, false, false, false, "f10"}},
-              {Action::screenshot, {true, false, false, false, "f9"}}} {}
+              {Action::screenshot, {true, false, false, false, "f9"}},
+              {Action::show_displays, {true, false, false, false, "f8"}}} {}
 
 Result<> Hotkeys::set(const std::string& action, const std::string& keys) {
     const auto* found = std::find_if(kActions.begin(), kActions.end(),

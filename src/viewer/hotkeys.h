@@ -19,6 +19,7 @@ enum class Action {
     secure_attention,  // Ctrl+Alt+Del to the guest
     toggle_overlay,
     screenshot,
+    show_displays,  // windows that were closed come back
     // Cards made of certificates; no keys of their own until the user names some.
     smartcard_insert,
     smartcard_remove,

@@ -128,6 +128,40 @@ def test_two_heads_of_one_surface_have_two_windows(tmp_path):
 
 
 @pytest.mark.full
+def test_a_window_that_was_closed_comes_back(tmp_path):
+    with Screen() as screen, viewer.spice_qemu(
+            tmp_path / "vm", "-device", "VGA,id=one", "-device", "secondary-vga,id=two") as vm, \
+            WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{vm.port}",
+                         "--title", "the guest") as view:
+        wait_channels(vm, 6)
+        first, second = (screen.window(f"the guest \\[{number}:0\\]") for number in (0, 1))
+        screen.run("xdotool", "windowmove", second, "0", "410")
+
+        def seen():
+            return sorted(screen.visible("the guest"), key=int)
+        both = sorted((first, second), key=int)
+        wait_until(lambda: seen() == both, lambda: f"{seen()} are seen, not {both}")
+        for gone, left in ((first, second), (second, first)):
+            screen.close(gone)
+            wait_until(lambda: seen() == [left], lambda: f"{seen()} are seen, not only {left}")
+            # Whoever closed it is told how to get it back, in a window that is seen.
+            title = screen.run("xdotool", "getwindowname", left)
+            assert "Shift+F8 brings closed windows back" in title
+            screen.run("xdotool", "windowfocus", "--sync", left, "key", "shift+F8")
+            wait_until(lambda: seen() == both, lambda: f"{seen()} are seen, not {both}")
+        # It shows its screen, not what that was.
+        vm.qmp("stop")
+        expected = key_of(screendump(vm, "two"))
+        screen.run("xdotool", "windowmove", second, "0", "410")
+        wait_until(lambda: is_shown(screen, second, expected, tmp_path / "window.ppm"),
+                   "the window that came back shows something else")
+        # Without any window there is nothing left to look at.
+        screen.close(first)
+        screen.close(second)
+        assert view.process.wait(60) == 0
+
+
+@pytest.mark.full
 @LIBRARIES
 def test_text_goes_from_clipboard_to_clipboard(tmp_path, library):
     """Of the user's screen, by xclip, and of the guest, by an agent that gives back what it got."""

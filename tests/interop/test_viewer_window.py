@@ -162,6 +162,31 @@ def test_keys_are_others_in_the_guest(tmp_path):
 
 
 @pytest.mark.full
+def test_buttons_at_the_side_of_a_mouse_are_sent(tmp_path):
+    """X counts them as 8 and 9, SPICE as 6 and 7."""
+    with Screen() as screen, viewer.spice_qemu(
+            tmp_path / "vm", *KEYS, "-usb", "-device", "usb-tablet") as vm, \
+            spice_tap.Tap(vm.port) as tap, \
+            WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{tap.port}",
+                         "--title", "the guest"):
+        wait_channels(vm)
+        window = screen.window("the guest")
+
+        def buttons():
+            """(message, button, those that are down)"""
+            return [(message.number, *struct.unpack_from("<BH", message.body))
+                    for message in list(tap.sent) if message.channel == spice_tap.INPUTS
+                    and message.number in (113, 114)]
+        expected = [(113, 6, 1 << 5), (114, 6, 0), (113, 7, 1 << 6), (114, 7, 0)]
+        end = time.monotonic() + 60
+        while buttons()[-4:] != expected:
+            assert time.monotonic() < end, buttons()
+            screen.run("xdotool", "mousemove", "--window", window, "100", "100", "click", "8",
+                       "click", "9")
+            time.sleep(0.5)
+
+
+@pytest.mark.full
 def test_the_window_shows_the_guests_pixels(tmp_path):
     with Screen() as screen, viewer.spice_qemu(tmp_path / "vm", *KEYS) as vm:
         with WindowViewer(screen, tmp_path / "view", f"spice://127.0.0.1:{vm.port}",

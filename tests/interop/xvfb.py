@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A screen that nobody sees: Xvfb, and real keys and pictures of its windows."""
+import ctypes
 import os
 import subprocess
 import time
 
 import cells
 from hosts import read_line
+
+
+class ClientMessage(ctypes.Structure):
+    """XClientMessageEvent, in the room of an XEvent."""
+    _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong), ("sent", ctypes.c_int),
+                ("display", ctypes.c_void_p), ("window", ctypes.c_ulong),
+                ("message", ctypes.c_ulong), ("format", ctypes.c_int),
+                ("data", ctypes.c_long * 5), ("room", ctypes.c_long * 12)]
 
 
 class Screen:
@@ -46,6 +55,26 @@ class Screen:
             time.sleep(0.1)
         self.run("xdotool", "windowfocus", "--sync", found[-1])
         return found[-1]
+
+    def close(self, window):
+        """What a window manager says when the user closes a window: WM_DELETE_WINDOW."""
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        x11.XInternAtom.restype = ctypes.c_ulong
+        x11.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+        x11.XSendEvent.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_long,
+                                   ctypes.c_void_p]
+        x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+        display = x11.XOpenDisplay(self.name.encode())
+        message = ClientMessage(type=33, window=int(window), format=32)
+        message.message = x11.XInternAtom(display, b"WM_PROTOCOLS", 0)
+        message.data[0] = x11.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+        x11.XSendEvent(display, int(window), 0, 0, ctypes.byref(message))
+        x11.XCloseDisplay(display)
+
+    def visible(self, name):
+        """The windows with this in their titles that are to be seen."""
+        return self.run("xdotool", "search", "--onlyvisible", "--name", name).split()
 
     def picture(self, window, path):
         self.run("import", "-window", window, "-depth", "8", str(path))

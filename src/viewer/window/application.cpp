@@ -91,6 +91,12 @@ int Application::run() {
     return was_told_to_end_ && !shows_failure_ ? 0 : exit_code_;
 }
 
+DisplayWindow& Application::first() {
+    const auto seen = std::find_if(windows_.begin(), windows_.end(),
+                                   [](const auto& each) { return each.second->is_visible(); });
+    return *(seen == windows_.end() ? windows_.begin() : seen)->second;
+}
+
 DisplayWindow* Application::window_of(std::uint32_t sdl_id) {
     for (const auto& [key, window] : windows_) {
         if (window->id() == sdl_id) return window.get();
@@ -174,10 +180,7 @@ void Application::on_window_event(const SDL_WindowEvent& event) {
         case SDL_WINDOWEVENT_SIZE_CHANGED:
             if (options_.resizes_guest) resize_timer_->start(kResizePatience);
             break;
-        case SDL_WINDOWEVENT_CLOSE:
-            // One of several is only hidden; the last one asks to leave (SDL_QUIT).
-            if (windows_.size() > 1 && !options_.kiosk) SDL_HideWindow(window->window());
-            break;
+        case SDL_WINDOWEVENT_CLOSE: return on_window_closed(*window);
         default: break;
     }
     set_titles();
@@ -203,7 +206,29 @@ void Application::perform(Action action, DisplayWindow& window) {
             shows_statistics_ = !shows_statistics_;
             return count_statistics();
         case Action::screenshot: return take_screenshot(window);
+        case Action::show_displays: return show_displays();
     }
+}
+
+// One of several is hidden, and can come back; the last one that is seen is the viewer's end. (SDL
+// itself says that only of one that is the only one.)
+void Application::on_window_closed(DisplayWindow& window) {
+    if (options_.kiosk || windows_.size() < 2) return;
+    if (window.overlay().is_asking()) return leave();
+    SDL_HideWindow(window.window());
+    const bool is_one_left = std::any_of(windows_.begin(), windows_.end(), [](const auto& each) {
+        return each.second->is_visible();
+    });
+    if (!is_one_left) return leave();
+    const std::string keys = options_.hotkeys.text_of(Action::show_displays);
+    set_notice(keys.empty() ? "a window is closed" : keys + " brings closed windows back");
+}
+
+void Application::show_displays() {
+    for (const auto& [key, each] : windows_) {
+        if (!each->is_visible()) SDL_ShowWindow(each->window());
+    }
+    draw_all();
 }
 
 void Application::set_zoom(int percent) {

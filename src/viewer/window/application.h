@@ -83,11 +83,14 @@ class Application final : public spice::client::SessionListener {
 
     // application.cpp: windows and the user.
     DisplayWindow* window_of(std::uint32_t sdl_id);
-    DisplayWindow& first() { return *windows_.begin()->second; }
+    // Of those that are seen: where the user is asked and told things.
+    DisplayWindow& first();
     void poll();
     void leave();
     void handle(const SDL_Event& event);
     void on_window_event(const SDL_WindowEvent& event);
+    void on_window_closed(DisplayWindow& window);
+    void show_displays();
     void perform(Action action, DisplayWindow& window);
     void set_zoom(int percent);
     void take_screenshot(const DisplayWindow& window);

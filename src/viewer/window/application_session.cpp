@@ -158,6 +158,8 @@ void Application::show_heads(std::uint8_t display,
         }
         if (windows_.contains(key)) windows_.at(key)->set_area(area);
     }
+    // The guest has taken the last one away that was seen.
+    if (!first().is_visible()) SDL_ShowWindow(first().window());
     set_titles();
 }
 

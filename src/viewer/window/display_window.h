@@ -39,6 +39,8 @@ class DisplayWindow {
     std::uint32_t id() const { return SDL_GetWindowID(window_.get()); }
     SDL_Window* window() { return window_.get(); }
     Overlay& overlay() { return *overlay_; }
+    // False: the user has closed it.
+    bool is_visible() const { return (SDL_GetWindowFlags(window_.get()) & SDL_WINDOW_SHOWN) != 0; }
 
     // The part of the surface that is shown here; empty: all of it.
     void set_area(const spice::canvas::Rect& area) { area_ = area; }

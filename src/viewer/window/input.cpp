@@ -185,6 +185,8 @@ void Input::on_button(const SDL_MouseButtonEvent& event, DisplayWindow& window) 
     const auto button = event.button == SDL_BUTTON_LEFT     ? inputs::MouseButton::left
                         : event.button == SDL_BUTTON_MIDDLE ? inputs::MouseButton::middle
                         : event.button == SDL_BUTTON_RIGHT  ? inputs::MouseButton::right
+                        : event.button == SDL_BUTTON_X1     ? inputs::MouseButton::side
+                        : event.button == SDL_BUTTON_X2     ? inputs::MouseButton::extra
                                                             : inputs::MouseButton::invalid;
     if (auto* channel = channel_()) channel->button(button, pressed);
 }
