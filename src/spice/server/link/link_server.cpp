@@ -26,6 +26,9 @@ Overloaded(Parts...) -> Overloaded<Parts...>;
 // Every cipher that OpenSSL 3 takes by default has at least so many.
 constexpr unsigned kTlsBits = 112;
 constexpr Duration kSaslPause = 100ms;
+// Keys are made when no link has begun for so long: a client's links come close together, and each
+// would wait for the making of a key or two where they are on their way.
+constexpr Duration kKeyPause = 200ms;
 
 // "IP;PORT", as SASL wants it; empty for a unix socket.
 std::string sasl_address(const sockaddr_storage& address, socklen_t size) {
@@ -148,7 +151,7 @@ class LinkServer::Session {
                 return run(link_.reject(LinkError::need_unsecured, "the channel is without TLS"));
         }
         Result<std::shared_ptr<const TicketKey>> ticket_key = server_.keys_.take();
-        server_.key_timer_->start(Duration{});
+        server_.key_timer_->start(kKeyPause);
         if (!ticket_key) return run(link_.reject(LinkError::error, ticket_key.error().message));
         ticket_key_ = std::move(*ticket_key);
         wire::ServerLink::Offer offer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The RSA keys of the link handshake. Making one takes 10 ms and more, so they are made ahead, in
-// the I/O thread's idle time.
+// the I/O thread's idle time: not while a client links its channels.
 #pragma once
 
 #include <deque>
