@@ -74,15 +74,22 @@ def module_files(release):
     return [root / path for path in wanted]
 
 
+def loads():
+    """The program with all loads, for any Linux guest."""
+    sources = sorted((HERE / "loads").glob("*.[ch]"))
+    programs = [str(path) for path in sources if path.suffix == ".c"]
+    return cached("load", [Path(__file__), *sources], lambda target: subprocess.run(
+        ["gcc", "-O2", "-static", "-s", "-o", target, *programs], check=True))
+
+
 def initramfs():
     """The initramfs: busybox, `init`, the loads, and the modules of `kernel()`."""
-    sources = sorted((HERE / "loads").glob("*.[ch]"))
-    release = release_of(kernel())
-    return cached("initramfs.gz", [HERE / "init", Path(__file__), release, *sources],
-                  lambda target: make_initramfs(target, release, sources))
+    load, release = loads(), release_of(kernel())
+    return cached("initramfs.gz", [HERE / "init", Path(__file__), release, load],
+                  lambda target: make_initramfs(target, release, load))
 
 
-def make_initramfs(target, release, sources):
+def make_initramfs(target, release, load):
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         modules = root / "lib" / "modules" / release
@@ -91,9 +98,8 @@ def make_initramfs(target, release, sources):
         shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")
         shutil.copy(HERE / "init", root / "init")
         (root / "init").chmod(0o755)
-        programs = [str(path) for path in sources if path.suffix == ".c"]
-        subprocess.run(["gcc", "-O2", "-static", "-s", "-o", root / "bin" / "load", *programs],
-                       check=True)
+        shutil.copy(load, root / "bin" / "load")
+        (root / "bin" / "load").chmod(0o755)
         for module in module_files(release):
             copy = modules / module.relative_to(Path("/lib/modules", release))
             copy.parent.mkdir(parents=True, exist_ok=True)

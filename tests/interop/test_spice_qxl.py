@@ -20,7 +20,11 @@ MODULES = ("drm", "drm_kms_helper", "ttm", "drm_ttm_helper", "qxl")
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
+mount -t proc proc /proc
 for module in %s; do insmod /$module.ko || echo "no $module" > /dev/ttyS0; done
+for word in $(cat /proc/cmdline); do
+    case $word in load=*) /load $(echo ${word#load=} | tr : ' ') > /dev/ttyS0 & ;; esac
+done
 count=0
 while :; do
     count=$((count + 1))
@@ -51,11 +55,13 @@ def initramfs(unpacked, directory):
     """The guest: busybox, the driver, and what counts on its console and its serial line."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        for folder in ("bin", "dev"):
+        for folder in ("bin", "dev", "proc"):
             (root / folder).mkdir()
         shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")
         (root / "init").write_text(INIT)
-        (root / "init").chmod(0o755)
+        shutil.copy(guest.loads(), root / "load")
+        for program in ("init", "load"):
+            (root / program).chmod(0o755)
         for module in MODULES:
             found, = unpacked.glob(f"**/{module}.ko")
             shutil.copy(found, root)
@@ -68,6 +74,7 @@ def initramfs(unpacked, directory):
 
 @pytest.fixture(scope="module", name="boot")
 def boot_arguments(tmp_path_factory):
+    """QEMU arguments; the last one is the kernel's command line, which may end in load=NAME:ARG…"""
     given = os.environ.get("SEGUE_QXL_KERNEL")
     unpacked = Path(given) if given else guest.build_dir() / "qxl"
     if not list(unpacked.glob("boot/vmlinuz-*")):

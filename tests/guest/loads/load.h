@@ -20,3 +20,4 @@ int load_disk(int count, char** words);
 int load_pipe(int count, char** words);
 int load_beep(int count, char** words);
 int load_keys(int count, char** words);
+int load_pointer(int count, char** words);
