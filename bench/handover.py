@@ -5,9 +5,9 @@
   bench/handover.py [--runs N] [CASE …]    default 5 runs of every case; the client is spice-gtk's
   Cases: near, far, bare, still, windows, frozen; all of them take less than ten minutes
 
-Medians [least-most], in ms where nothing else is said. "beyond" is the blackout without the VM stop,
-which the goals allow; a frozen viewer's goal is "stop" beside QEMU's own "downtime". Of stock nobody
-waits for the clients but where the case says so: "far" and "bare" are the same runs there.
+Medians [least-most], in ms where nothing else is said. "beyond" is the blackout without the VM
+stop, which the goals allow; a frozen viewer's goal is "stop" beside QEMU's own "downtime". Of stock
+nobody waits for the clients but where the case says so: "far" and "bare" are the same runs there.
 
 
 Distance is made by segue-line between the client and each server. "blackout" is the longest gap

@@ -192,6 +192,13 @@ bool Peer::is_closed() {
     return embedder_.run_until([&] { return closed_; });
 }
 
+std::optional<std::size_t> Peer::place_of(std::uint16_t number) const {
+    for (std::size_t at = 0; at < messages_.messages.size(); ++at) {
+        if (messages_.messages[at].number == number) return at;
+    }
+    return std::nullopt;
+}
+
 // No message asks for an answer on every channel: what the server had to say at once is there when
 // a new connection, made behind it, has been answered.
 void Peer::settle() {

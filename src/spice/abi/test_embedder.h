@@ -103,6 +103,8 @@ class Peer {
     }
     void settle();
     std::size_t waiting_messages() const { return messages_.messages.size(); }
+    // Of those that were not taken, the first with this number: the place in their order.
+    std::optional<std::size_t> place_of(std::uint16_t number) const;
 
   private:
     void start();
