@@ -107,11 +107,16 @@ def make_initramfs(target, release, load):
         for index in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
             shutil.copy(Path("/lib/modules", release, index), modules / index)
         subprocess.run(["/sbin/depmod", "-b", root, release], check=True)
-        names = "\0".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-        archive = subprocess.run(["cpio", "--null", "-o", "-H", "newc", "--quiet"], cwd=root,
-                                 input=names.encode(), capture_output=True, check=True).stdout
-        packed = subprocess.run(["gzip", "-1n"], input=archive, capture_output=True, check=True)
-        target.write_bytes(packed.stdout)
+        pack(root, target)
+
+
+def pack(root, target):
+    """Writes a folder as an initramfs."""
+    names = "\0".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
+    archive = subprocess.run(["cpio", "--null", "-o", "-H", "newc", "--quiet"], cwd=root,
+                             input=names.encode(), capture_output=True, check=True).stdout
+    packed = subprocess.run(["gzip", "-1n"], input=archive, capture_output=True, check=True)
+    Path(target).write_bytes(packed.stdout)
 
 
 def boot_sector(name="boot"):
@@ -140,6 +145,11 @@ def echo_disk(path):
 def keys_disk(path):
     """The guest which says what its keyboard sends (keys.s)."""
     return sector_disk(path, "keys")
+
+
+def mouse_disk(path):
+    """The guest which says what its keyboard and its mouse send (mouse.s)."""
+    return sector_disk(path, "mouse")
 
 
 def disc_image(path):
