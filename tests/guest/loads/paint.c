@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* paint [WIDTHxHEIGHT] [FPS]: puts the display into a linear mode and paints frames: the frame
- * counter as cells (see cells.py) over a picture with a moving box; "frame N" every second.
+/* paint [WIDTHxHEIGHT] [FPS] [film]: puts the display into a linear mode and paints frames: the
+ * frame counter as cells (see cells.py) over a picture with a moving box, or over one with a film
+ * that looks like a photo; "frame N" every second.
  * Works with every adapter of QEMU that has Bochs' display interface: std VGA, QXL in VGA mode,
  * virtio-vga (ports 0x1ce, 0x1cf), bochs-display (registers in BAR 2 at 0x500).
  * Source: docs/specs/standard-vga.txt of QEMU. */
@@ -18,6 +19,7 @@
 enum { dispi_id, dispi_width, dispi_height, dispi_depth, dispi_enable };
 enum { dispi_enabled_linear = 0x41 };
 enum { columns = 40, marks_head = 2, counter_bits = 32, box = 64 };
+enum { film_width = 320, film_height = 240, grains = 4099 };
 
 static volatile uint16_t* registers; /* NULL: the ports */
 static uint32_t* pixels;
@@ -110,11 +112,32 @@ static void paint_box(uint32_t frame) {
     fill(is, top, box, box, 0xff8000 ^ (frame * 0x010307 & 0xffffff));
 }
 
+/* Changes a little from pixel to pixel, as what a camera saw; it moves by (3, 2) a frame. */
+static void paint_film(uint32_t frame) {
+    static int8_t grain[grains];
+    if (frame == 1)
+        for (uint32_t at = 0, seed = 1; at < grains; ++at) {
+            seed = seed * 1103515245 + 12345;
+            grain[at] = (int)(seed >> 16) % 7 - 3;
+        }
+    const unsigned left = (width - film_width) / 2, top = height - film_height;
+    for (unsigned y = 0; y < film_height; ++y)
+        for (unsigned x = 0; x < film_width; ++x) {
+            const unsigned u = x + frame * 3 % 360, v = y + frame * 2 % 240;
+            const int base = 90 + u * 97 / 700 + v * 61 / 500;
+            const int noise = grain[(u * 31 + v * 1009) % grains];
+            pixels[(top + y) * width + left + x] =
+                (250 - base + noise) << 16 | (base + noise) << 8 | (base / 2 + noise);
+        }
+}
+
 int load_paint(int count, char** words) {
     if (count > 0 && sscanf(words[0], "%ux%u", &width, &height) != 2)
         load_die("paint WIDTHxHEIGHT");
     if (width < 320 || width > 4096 || height < 200 || height > 2160) load_die("paint: size");
     const double period = 1 / (count > 1 ? atof(words[1]) : 10);
+    const int film = count > 2 && strcmp(words[2], "film") == 0;
+    if (film && height < 400) load_die("paint: no room for a film");
     find_display();
     set_mode();
     for (unsigned y = 0; y < height; ++y)
@@ -125,7 +148,10 @@ int load_paint(int count, char** words) {
         load_pace(&next, period);
         if (load_now() - next > 1) next = load_now(); /* frames that are late are left out */
         paint_cells(frame);
-        paint_box(frame);
+        if (film)
+            paint_film(frame);
+        else
+            paint_box(frame);
         if (load_now() - reported >= 1) {
             load_print("frame %u\n", frame);
             reported = load_now();
