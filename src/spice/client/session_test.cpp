@@ -223,7 +223,9 @@ TEST_F(SessionLossTest, AMachineOfAnotherNameIsAnotherOne) {
         find("home", kMain)->say(init());
         find("home", kMain)->say(main::Name{is_ours ? "QEMU 7.2.22" : "theirs"});
         find("home", kMain)->say(main::ChannelsList{});
-        if (is_ours) ASSERT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
+        if (is_ours) {
+            ASSERT_TRUE(until([&] { return diary_.count("connected home") == 2; }));
+        }
     }
     EXPECT_TRUE(until([&] { return diary_.has("over operation_invalid"); }));
     EXPECT_EQ(diary_.count("connected home"), 2u);

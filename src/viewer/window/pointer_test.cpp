@@ -31,7 +31,7 @@ CursorShape beam() {
     planes.insert(planes.end(), 8, 0x10);
     auto shape = spice::client::decode_cursor(header, planes);
     EXPECT_TRUE(shape);
-    return *shape;
+    return std::move(*shape);
 }
 
 TEST(Pointer, WhatInvertsIsSeenOnEveryColour) {
