@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// GLZ beside the stock encoder (SEGUE_STOCK_CODECS): a series of pictures into a fresh dictionary.
+// GLZ beside the stock encoder, and spice-gtk's decoder (SEGUE_STOCK_CODECS): a series of pictures
+// into a fresh dictionary, and out of the stock one's stream into a fresh window.
 #include <benchmark/benchmark.h>
 
 #include "base/check.h"
@@ -58,6 +59,21 @@ void finish(benchmark::State& state, const Series& series, std::size_t size) {
     state.counters["ratio"] = static_cast<double>(pixels) / static_cast<double>(size);
 }
 
+// spice-gtk must read what we write.
+void check_ours(const Series& series) {
+    GlzDictionary dictionary(8 << 20);
+    stock::GlzDecoder decoder;
+    for (const test::Picture& picture : series) {
+        Bytes data;
+        ENSURE(dictionary.encode(picture.view(), nullptr, data));
+        void* const decoded = decoder.decode(data.data());
+        ENSURE(decoded != nullptr);
+        ENSURE(std::memcmp(decoder.pixels(decoded), picture.bytes.data(), picture.bytes.size()) ==
+               0);
+        decoder.release(decoded);
+    }
+}
+
 // Pictures kept by reference, as the stock encoder keeps them.
 void glz_encode_ours(benchmark::State& state) {
     const Series& series = series_of(state.range(0));
@@ -75,6 +91,7 @@ void glz_encode_ours(benchmark::State& state) {
             size += out.size();
         }
     }
+    if (stock::decodes_glz()) check_ours(series);
     finish(state, series, size);
 }
 
@@ -119,19 +136,24 @@ void glz_encode_stock(benchmark::State& state) {
     finish(state, series, size);
 }
 
-void glz_decode_ours(benchmark::State& state) {
-    const Series& series = series_of(state.range(0));
-    std::vector<Bytes> all;
+// What both decode: the stock encoder's stream, where there is one.
+std::vector<Bytes> stream_of(const Series& series) {
     if (stock::available()) {
         stock::Glz glz;
-        all = theirs(glz, series);
-    } else {
-        GlzDictionary dictionary(8 << 20);
-        for (const test::Picture& picture : series) {
-            all.emplace_back();
-            ENSURE(dictionary.encode(picture.view(), nullptr, all.back()));
-        }
+        return theirs(glz, series);
     }
+    std::vector<Bytes> all;
+    GlzDictionary dictionary(8 << 20);
+    for (const test::Picture& picture : series) {
+        all.emplace_back();
+        ENSURE(dictionary.encode(picture.view(), nullptr, all.back()));
+    }
+    return all;
+}
+
+void glz_decode_ours(benchmark::State& state) {
+    const Series& series = series_of(state.range(0));
+    const std::vector<Bytes> all = stream_of(series);
     std::size_t size = 0;
     for (const Bytes& data : all)
         size += data.size();
@@ -148,10 +170,35 @@ void glz_decode_ours(benchmark::State& state) {
     finish(state, series, size);
 }
 
+void glz_decode_stock(benchmark::State& state) {
+    if (!stock::decodes_glz()) return state.SkipWithError("no decoder in SEGUE_STOCK_CODECS");
+    const Series& series = series_of(state.range(0));
+    const std::vector<Bytes> all = stream_of(series);
+    std::size_t size = 0;
+    for (const Bytes& data : all)
+        size += data.size();
+    bool is_same = true;
+    for (auto _ : state) {
+        stock::GlzDecoder decoder;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            void* const picture = decoder.decode(all[i].data());
+            ENSURE(picture != nullptr);
+            if (i + 1 == all.size()) {
+                is_same = std::memcmp(decoder.pixels(picture), series[i].bytes.data(),
+                                      series[i].bytes.size()) == 0;
+            }
+            decoder.release(picture);
+        }
+    }
+    ENSURE(is_same);
+    finish(state, series, size);
+}
+
 // 0 scrolling console, 1 the same in columns of 32, 2 typing on a desktop, 3 on a photo.
 BENCHMARK(glz_encode_ours)->DenseRange(0, 3);
 BENCHMARK(glz_encode_stock)->DenseRange(0, 3);
 BENCHMARK(glz_decode_ours)->DenseRange(0, 3);
+BENCHMARK(glz_decode_stock)->DenseRange(0, 3);
 
 }  // namespace
 }  // namespace segue::spice::codec

@@ -51,6 +51,11 @@ inline bool available() {
     return library() != nullptr;
 }
 
+// Whether GLZ's decoder of spice-gtk is in it, too.
+inline bool decodes_glz() {
+    return available() && dlsym(library(), "glz_decoder_new") != nullptr;
+}
+
 template <class Function>
 Function symbol(const char* name) {
     auto* found = reinterpret_cast<Function>(dlsym(library(), name));
@@ -116,6 +121,30 @@ struct Glz {
     ~Glz() {
         symbol<void (*)(void*)>("glz_encoder_destroy")(context);
         symbol<void (*)(void*, GlzUser*)>("glz_enc_dictionary_destroy")(dictionary, &calls);
+    }
+};
+
+// spice-gtk's: a decoder is a pointer to its table of calls, which has one.
+struct GlzDecoder {
+    using Calls = void (*)(void* decoder, const std::uint8_t* data, void* palette, void** picture);
+
+    void* window = symbol<void* (*)()>("glz_decoder_window_new")();
+    void* decoder = symbol<void* (*)(void*)>("glz_decoder_new")(window);
+    int (*release)(void*) = symbol<decltype(release)>("pixman_image_unref");
+    std::uint32_t* (*pixels)(void*) = symbol<decltype(pixels)>("pixman_image_get_data");
+
+    GlzDecoder() = default;
+    GlzDecoder(const GlzDecoder&) = delete;
+    GlzDecoder& operator=(const GlzDecoder&) = delete;
+    // The picture is the caller's, besides the window's.
+    void* decode(const std::uint8_t* data) {
+        void* picture = nullptr;
+        (**static_cast<Calls**>(decoder))(decoder, data, nullptr, &picture);
+        return picture;
+    }
+    ~GlzDecoder() {
+        symbol<void (*)(void*)>("glz_decoder_destroy")(decoder);
+        symbol<void (*)(void*)>("glz_decoder_window_destroy")(window);
     }
 };
 
