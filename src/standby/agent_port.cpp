@@ -40,21 +40,76 @@ AgentPort::AgentPort(Loop& loop, const AgentKey& key, std::shared_ptr<net::TlsCo
 
 void AgentPort::accept(net::Descriptor socket) {
     if (connection_) return refuse(std::move(socket));
+    if (strangers_.size() >= kMaxStrangers) {
+        send_away(strangers_.begin()->first, "too many connect and do not greet");
+    }
+    const std::uint64_t number = ++last_number_;
+    Stranger stranger;
+    stranger.connection = connect(std::move(socket), number);
+    if (!stranger.connection) return;
+    stranger.bound = loop_.make_timer([this, number] {
+        send_away(number,
+                  fmt::format("an agent that does not greet in {} s", to_ms(kHelloBound) / 1000));
+    });
+    stranger.bound->start(kHelloBound);
+    strangers_[number] = std::move(stranger);
+}
+
+void AgentPort::stranger_said(std::uint64_t number, ByteView bytes) {
+    const auto found = strangers_.find(number);
+    if (found == strangers_.end()) return;
+    Bytes& input = found->second.input;
+    input.insert(input.end(), bytes.begin(), bytes.end());
+    const auto greeted = has_greeted(input);
+    if (!greeted) return send_away(number, greeted.error().message);
+    if (*greeted) return let_in(number);
+    if (input.size() > kMaxGreeting) send_away(number, "a greeting without an end");
+}
+
+Result<bool> AgentPort::has_greeted(ByteView input) const {
+    AgentLink link(AgentLink::End::standby);
+    AgentLink::Message message;
+    if (TRY(link.next(input, message)) == 0) return false;
+    if (message.kind == Kind::closing) {
+        return fail(ErrorCode::connection_lost, "an agent leaves before it greets: {}",
+                    AgentLink::reason_of(message));
+    }
+    if (message.key == key_) return true;
+    return fail(ErrorCode::denied, "an agent with the wrong key: not of this protection");
+}
+
+// He is the agent: nobody else is waited for.
+void AgentPort::let_in(std::uint64_t number) {
+    auto stranger = strangers_.extract(number);
+    while (!strangers_.empty())
+        send_away(strangers_.begin()->first, "another agent is linked");
     link_ = AgentLink(AgentLink::End::standby);
     farewell_heard_ = closing_heard_ = false;
-    connection_ = connect(std::move(socket), ++number_);
-    if (connection_) hello_bound_->start(kHelloBound);
+    number_ = number;
+    connection_ = std::move(stranger.mapped().connection);
+    hello_bound_->start(kHelloBound);
+    on_input(stranger.mapped().input);
+}
+
+void AgentPort::send_away(std::uint64_t number, const std::string& reason) {
+    auto stranger = strangers_.extract(number);
+    if (stranger.empty()) return;
+    note("agent link: " + reason);
+    part_with(std::move(stranger.mapped().connection), number, reason);
+    // It may be its own callback.
+    loop_.post([gone = std::shared_ptr<Timer>(std::move(stranger.mapped().bound))] {});
 }
 
 std::unique_ptr<net::Connection> AgentPort::connect(net::Descriptor socket, std::uint64_t number) {
     net::Connection::Handlers handlers;
     handlers.on_input = [this, number](ByteView bytes) {
-        if (number == number_) on_input(bytes);
+        number == number_ ? on_input(bytes) : stranger_said(number, bytes);
     };
     handlers.on_closed = [this, number](const Error& reason) { ended(number, reason); };
     // One that is parted with is being closed, and comes through on_closed.
     handlers.on_end_of_input = [this, number] {
-        if (number == number_) input_ended();
+        if (number == number_) return input_ended();
+        send_away(number, "an agent leaves before it greets");
     };
     auto connection =
         std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
@@ -108,6 +163,8 @@ void AgentPort::part_with(std::unique_ptr<net::Connection> connection, std::uint
 
 void AgentPort::ended(std::uint64_t number, const Error& reason) {
     if (number == number_) return close_with(reason, false);
+    const auto stranger = strangers_.extract(number);
+    if (!stranger.empty()) note("agent link: " + reason.message);
     parting_.erase(number);
 }
 
@@ -148,10 +205,6 @@ void AgentPort::look() {
 Result<> AgentPort::take(const AgentLink::Message& message) {
     switch (message.kind) {
         case Kind::hello:
-            if (message.key != key_) {
-                return fail(ErrorCode::denied,
-                            "an agent with the wrong key: not of this protection");
-            }
             if (!handlers_.connected()) {
                 return fail(ErrorCode::operation_invalid, "an agent came at a wrong time");
             }
@@ -172,10 +225,6 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::pauses:
         case Kind::resumes: return handlers_.paused(message.kind == Kind::pauses);
         case Kind::closing:
-            if (!linked_) {
-                return fail(ErrorCode::connection_lost, "an agent leaves before it greets: {}",
-                            AgentLink::reason_of(message));
-            }
             // No farewell: one may follow.
             if (std::exchange(closing_heard_, true)) return {};
             log_info("standby", "the agent says why it closes the link: {}",
@@ -260,7 +309,7 @@ void AgentPort::drop(const std::string& reason) {
     const bool has_ended_output = static_cast<bool>(heard_given_up_);
     if (heard_given_up_) loop_.post(std::exchange(heard_given_up_, nullptr));
     if (linked_) hear_farewell();
-    const std::uint64_t number = number_++;
+    const std::uint64_t number = std::exchange(number_, 0);
     linked_ = false;
     hello_bound_->cancel();
     given_up_bound_->cancel();

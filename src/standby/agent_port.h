@@ -66,6 +66,9 @@ class AgentPort {
     // Input that waits for a commit; beyond, the agent's connection is not read.
     static constexpr std::size_t kMaxWaiting = 64U << 20;
     static constexpr Duration kHelloBound = 5s;
+    // Who has connected and not greeted: he holds nobody's place. Another one takes the oldest's.
+    static constexpr std::size_t kMaxStrangers = 32;
+    static constexpr std::size_t kMaxGreeting = 64U << 10;
     static constexpr Duration kGivenUpBound = 2s;
     // For the peer to read why.
     static constexpr Duration kPartingBound = 2s;
@@ -80,6 +83,10 @@ class AgentPort {
     void accept(net::Descriptor socket);
     std::unique_ptr<net::Connection> connect(net::Descriptor socket, std::uint64_t number);
     void refuse(net::Descriptor socket);
+    void stranger_said(std::uint64_t number, ByteView bytes);
+    Result<bool> has_greeted(ByteView input) const;
+    void let_in(std::uint64_t number);
+    void send_away(std::uint64_t number, const std::string& reason);
     void note(const std::string& refusal);
     // Says why, and closes behind it.
     void part_with(std::unique_ptr<net::Connection> connection, std::uint64_t number,
@@ -115,7 +122,14 @@ class AgentPort {
     Instant notes_since_{};
     bool looking_ = false;  // resume() may be called from inside a handler
     std::uint64_t refused_ = 0;
-    std::uint64_t number_ = 0;  // of the link, and of none between two
+    std::uint64_t number_ = 0;  // of the link; 0: there is none
+    std::uint64_t last_number_ = 0;
+    struct Stranger {
+        std::unique_ptr<net::Connection> connection;
+        Bytes input;
+        std::unique_ptr<Timer> bound;
+    };
+    std::map<std::uint64_t, Stranger> strangers_;
     // Those that are told why they are not listened to.
     std::map<std::uint64_t, std::unique_ptr<net::Connection>> parting_;
 };

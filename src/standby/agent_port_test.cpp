@@ -120,7 +120,7 @@ std::string last_reason(ByteView input) {
 
 TEST_F(AgentPortTest, EachClosedLinkHearsWhy) {
     TestPeer second(*loop, folder.file("agent.sock"));
-    EXPECT_TRUE(loop.run_until([&] { return second.closed; }));
+    ASSERT_TRUE(loop.run_until([&] { return second.closed; }));
     EXPECT_EQ(last_reason(second.input), "another agent is linked");
     EXPECT_TRUE(port->is_linked());
 
@@ -151,7 +151,25 @@ TEST_F(AgentPortTest, ALinkThatIsLeftIsFreeForTheNext) {
     EXPECT_TRUE(port->is_linked());
 }
 
-// However often he says why: he holds the place of the agent for as long.
+// Whoever reaches the port and says nothing holds nobody up.
+TEST_F(AgentPortTest, StrangersDoNotHoldTheAgentsPlace) {
+    port->drop("a test");
+    std::vector<std::unique_ptr<TestPeer>> strangers;
+    for (std::size_t count = 0; count < AgentPort::kMaxStrangers + 3; ++count)
+        strangers.push_back(std::make_unique<TestPeer>(*loop, folder.file("agent.sock")));
+    // The first ones have made room.
+    ASSERT_TRUE(loop.run_until([&] { return strangers[2]->closed; }));
+    EXPECT_FALSE(strangers[3]->closed);
+    EXPECT_THAT(last_reason(strangers[0]->input), ::testing::HasSubstr("do not greet"));
+    TestPeer next(*loop, folder.file("agent.sock"));
+    next.send(AgentLink::hello(AgentKey{}));
+    EXPECT_TRUE(loop.run_until([&] { return port->is_linked(); }, 3s));
+    // Nobody else is waited for.
+    ASSERT_TRUE(loop.run_until([&] { return strangers.back()->closed; }, 3s));
+    // (For the agent the fourth has made room.)
+    EXPECT_EQ(last_reason(strangers[4]->input), "another agent is linked");
+}
+
 TEST_F(AgentPortTest, WhoLeavesBeforeHeGreetsIsGone) {
     port->drop("a test");
     TestPeer next(*loop, folder.file("agent.sock"));
