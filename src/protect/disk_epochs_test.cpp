@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -101,6 +102,28 @@ TEST(DiskEpochs, CommitsAnEpochWholeAndTakesTheOpenOneBack) {
     EXPECT_EQ(folder.segments(), 0U);
     write(*disk, 15, "!");
     EXPECT_EQ(folder.content(), "freeoneiiiiiiii!");
+}
+
+// A disk that nobody has written much to takes little room, before and under protection.
+TEST(DiskEpochs, WhatIsZeroedTakesNoRoom) {
+    constexpr std::uint64_t kBytes = 4U << 20;
+    Folder folder(kBytes);
+    const auto room = [&folder] {
+        struct stat status {};
+        EXPECT_EQ(::stat(folder.image().c_str(), &status), 0);
+        return static_cast<std::uint64_t>(status.st_blocks) * 512;
+    };
+    ASSERT_GE(room(), kBytes);
+    const auto disk = folder.open();
+    ASSERT_TRUE(disk->zero(0, kBytes / 2).has_value());
+    EXPECT_LE(room(), kBytes / 2);
+    ASSERT_TRUE(disk->begin_epochs().has_value());
+    ASSERT_TRUE(disk->zero(kBytes / 2, kBytes / 2).has_value());
+    ASSERT_TRUE(disk->seal(2).has_value());
+    ASSERT_TRUE(disk->sync_job()().has_value());
+    ASSERT_TRUE(disk->commit(2).has_value());
+    EXPECT_EQ(room(), 0U);
+    EXPECT_EQ(folder.content(), std::string(kBytes, '\0'));
 }
 
 TEST(DiskEpochs, AfterAKillTheCommittedEpochCountsAndTheOpenOneIsStillRead) {

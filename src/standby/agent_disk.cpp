@@ -89,10 +89,14 @@ Errno AgentDisk::execute(Peer& peer, const nbd::Request& request) {
             peer.writes = true;
             handlers_.zero(request.offset, request.length);
             return Errno::ok;
+        // Advice, and taken: the standby's image is as thin as the primary's.
+        case Command::trim:
+            peer.writes = true;
+            handlers_.zero(request.offset, request.length);
+            return Errno::ok;
         // A leg that is written only: its bytes are on the other host.
         case Command::read: return Errno::perm;
-        // Trimming is advice; a flush is covered by the epoch's commit.
-        case Command::trim:
+        // A flush is covered by the epoch's commit.
         case Command::flush:
         case Command::disconnect: break;
     }

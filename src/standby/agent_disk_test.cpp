@@ -65,6 +65,13 @@ TEST_F(AgentDiskTest, ADiskIsWholeWhileItsCopyLives) {
     EXPECT_EQ(ends, 0);
 }
 
+TEST_F(AgentDiskTest, WhatIsTrimmedHereIsThere) {
+    const auto peer = mirror();
+    const int before = zeroes;
+    peer->send(request(nbd::Command::trim, kDiskBytes / 2));
+    EXPECT_TRUE(loop.run_until([&] { return zeroes > before; }));
+}
+
 // A checkpoint may be read before the end of a connection that ended before it was made.
 TEST_F(AgentDiskTest, AnEndIsSeenBeforeItIsRead) {
     const auto peer = mirror();

@@ -131,9 +131,9 @@ Errno DiskPort::execute(const nbd::Request& request, Bytes& data) {
             done = disk_->read(request.offset, data);
             break;
         case Command::write: done = disk_->write(request.offset, request.data); break;
-        case Command::write_zeroes: done = disk_->zero(request.offset, request.length); break;
-        // Advice that may be left alone.
+        // The first is advice, and taken: a thin disk stays thin.
         case Command::trim:
+        case Command::write_zeroes: done = disk_->zero(request.offset, request.length); break;
         case Command::flush:
         case Command::disconnect: break;
     }
