@@ -96,7 +96,7 @@ void Server::vm_start() {
 void Server::vm_stop() {
     runs_ = false;
     if (alive_ && sender_.step() == StateSender::Step::told)
-        events_.state(sender_.finish(collect()));
+        events_.state(sender_.finish().with(collect()));
 }
 
 void Server::die() {
