@@ -26,6 +26,7 @@
 #include <optional>
 #include <vector>
 
+#include "spice/codec/glz_rows.h"
 #include "spice/codec/lz.h"
 
 namespace segue::spice::codec {
@@ -108,6 +109,7 @@ class GlzDictionary {
     std::size_t kept_pixels_ = 0;
     std::deque<Kept> window_;  // ids next_id_ - size() and up
     std::vector<Entry> table_ = std::vector<Entry>(1u << kTableBits);
+    GlzRows rows_;
     std::vector<std::uint32_t> pairs_ = std::vector<std::uint32_t>(1u << kPairBits);
     std::uint32_t pair_base_ = 1;
     std::vector<std::uint8_t> scratch_;

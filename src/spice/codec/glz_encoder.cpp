@@ -74,6 +74,9 @@ struct GlzPass {
     // wanted.
     std::uint32_t* pairs;
     std::uint32_t pair_base;
+    // Where the rows of the window stand; those of this picture are read, but not entered. Null:
+    // not wanted.
+    const GlzRows* rows;
 
     struct Match {
         std::size_t length = 0;
@@ -105,6 +108,35 @@ struct GlzPass {
                 return;
             }
         }
+    }
+
+    // Looks at some bands of rows for one that stood elsewhere before: what has scrolled then goes
+    // as one match, instead of being found again piece by piece.
+    void find_moved() {
+        constexpr std::uint32_t kProbes = 24;
+        const std::uint32_t probes = std::min(kProbes, rows->bands());
+        for (std::uint32_t probe = 0; probe < probes; ++probe) {
+            const Follow one = find_band(probe * rows->bands() / probes);
+            if (one.count == 0 || (one.shift == 0 && one.picture == still.picture)) continue;
+            follow = one;
+            return;
+        }
+    }
+
+    // Where the band that begins at row y stood; a count of 0: it is new.
+    Follow find_band(std::uint32_t y) const {
+        const std::uint32_t width = window.back().width;
+        const std::size_t size = std::size_t{GlzRows::kBand} * width;
+        const GlzRows::Place seen = rows->find(y);
+        const std::uint32_t back = newest - seen.picture;
+        if (seen.picture == 0 || back == 0 || back >= window.size()) return {};
+        const auto& older = window[window.size() - 1 - back];
+        if (older.unit_size != sizeof(Unit) || older.width != width) return {};
+        if (seen.at + size > older.count) return {};
+        const Unit* const at = units + std::size_t{y} * width;
+        const auto* const pixels = reinterpret_cast<const Unit*>(older.pixels);
+        if (same_length(at, pixels + seen.at, at + size) < size) return {};
+        return {pixels, older.count, back, static_cast<std::ptrdiff_t>(seen.at) - (at - units)};
     }
 
     Match find_followed(const Unit* at, const Follow& one) const {
@@ -197,6 +229,7 @@ struct GlzPass {
         const Unit* at = units;
         const Unit* const last = end - kHashedUnits;
         find_still();
+        if (rows != nullptr) find_moved();
         while (at <= last) {
             const Match match = find(at);
             if (match.length == 0) {
@@ -229,6 +262,7 @@ void GlzDictionary::release() {
     window_.clear();
     kept_pixels_ = 0;
     std::fill(table_.begin(), table_.end(), Entry{});
+    rows_.clear();
 }
 
 // Pictures of two numberings never stand in one window.
@@ -238,6 +272,7 @@ void GlzDictionary::continue_at(std::uint64_t id) {
     window_.clear();
     kept_pixels_ = 0;
     std::fill(table_.begin(), table_.end(), Entry{});
+    rows_.clear();
     next_id_ = id;
 }
 
@@ -346,9 +381,12 @@ void GlzDictionary::put_colours(const Kept& picture, Bytes& out) {
                        static_cast<std::uint32_t>(next_id_) + 1,
                        pairs_.data(),
                        take_pair_base(picture.count),
+                       &rows_,
                        {},
                        {}};
+    rows_.read(units, picture.width, picture.count / picture.width);
     const std::uint8_t* const end = pass.run(scratch_.data());
+    rows_.enter(pass.newest);
     out.insert(out.end(), static_cast<const std::uint8_t*>(scratch_.data()), end);
 }
 
@@ -364,8 +402,16 @@ void GlzDictionary::put_alpha(const PictureView& picture, Bytes& out) {
     std::vector<Entry> table(1u << kTableBits);
     scratch_.resize(std::max(scratch_.size(), plane.size() + plane.size() / 32 + 8));
     const std::deque<Kept> alone(1);
-    GlzPass<std::uint8_t> pass{
-        plane.data(), plane.data() + plane.size(), table.data(), alone, 1, nullptr, 0, {}, {}};
+    GlzPass<std::uint8_t> pass{plane.data(),
+                               plane.data() + plane.size(),
+                               table.data(),
+                               alone,
+                               1,
+                               nullptr,
+                               0,
+                               nullptr,
+                               {},
+                               {}};
     const std::uint8_t* const end = pass.run(scratch_.data());
     out.insert(out.end(), static_cast<const std::uint8_t*>(scratch_.data()), end);
 }

@@ -65,6 +65,36 @@ TEST(Glz, WhatWasSentBeforeIsNotSentAgain) {
     EXPECT_LT(encoded(dictionary, picture.view()).size() * 10, whole);
 }
 
+// As often as the screen has scrolled, and also in columns: QEMU's own display cuts it up.
+TEST(Glz, WhatHasScrolledIsOneMatch) {
+    for (const std::uint32_t width : {320u, 32u}) {
+        GlzDictionary dictionary(kWindow);
+        GlzWindow window(kWindow);
+        for (std::uint32_t lines = 0; lines < 192; lines += 16) {
+            const Picture whole = scrolled(lines);
+            std::size_t size = 0;
+            for (std::uint32_t left = 0; left < 320; left += width) {
+                PictureView part = whole.view();
+                part.rows += std::size_t{left} * 4;
+                part.width = width;
+                const Bytes data = encoded(dictionary, part);
+                const auto decoded = window.decode(data);
+                ASSERT_TRUE(decoded && decoded->picture);
+                for (std::uint32_t y = 0; y < part.height; ++y) {
+                    ASSERT_EQ(std::memcmp(decoded->picture->pixels.data() + y * width * 4,
+                                          part.row(y), width * 4),
+                              0);
+                }
+                size += data.size() - kGlzHeaderSize;
+            }
+            // One line of text is new.
+            if (lines > 0) {
+                EXPECT_LT(size, 1400u) << lines << " lines, columns of " << width;
+            }
+        }
+    }
+}
+
 TEST(Glz, EveryFormatRoundTripsAndARepeatCostsNothing) {
     const Picture pictures[] = {test::noise(70, 50, 0xffffffff),
                                 test::desktop(300, 200),
