@@ -96,11 +96,13 @@ class RowEncoder {
         if (width_ == 1) return;
         const Components expected = kIsFirst ? first : Math::average(first, components(above[1]));
         to[1] = word_of(residual(components(row[1]), expected));
+        // No row stands above the first: not even its address is calculated with.
+        const auto above_at = [above](unsigned at) { return kIsFirst ? nullptr : above + at; };
         unsigned x = 2;
         for (; x + 4 <= width_; x += 4)
-            predict_pixels<Components, kIsFirst>(above + x, row + x, to + x);
+            predict_pixels<Components, kIsFirst>(above_at(x), row + x, to + x);
         for (; x < width_; ++x)
-            predict_pixels<std::uint32_t, kIsFirst>(above + x, row + x, to + x);
+            predict_pixels<std::uint32_t, kIsFirst>(above_at(x), row + x, to + x);
         if (width_ > 2) to[2] &= ~kRunStarts;
     }
 
