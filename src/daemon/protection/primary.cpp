@@ -386,9 +386,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
     steps.push_back([self, force, sets_up, could_win](Answer<> next) {
         const bool speaks = self->agent_ && self->agent_->running() && !self->agent_is_dead_;
         if (speaks) return self->ask_agent_to_end(force, could_win, std::move(next));
-        // Of a guest that was protected the bias, or the witness, has decided already.
-        if (!sets_up || !could_win) return next({});
-        self->ask_standby_to_end(std::move(next));
+        self->end_without_agent(force, sets_up, could_win, std::move(next));
     });
     const auto domain = domain_.lock();
     const bool is_free = (sets_up || stays_paused) && !plugged_;
@@ -434,6 +432,18 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
             done({});
         });
     });
+}
+
+void PrimaryProtection::end_without_agent(Force force, bool sets_up, bool could_win,
+                                          Answer<> next) {
+    // Of a guest that was protected the bias, or the witness, has decided already.
+    const bool is_decided = agent_is_dead_ || !plugged_ || force == Force::yes;
+    if (!could_win || (!sets_up && is_decided)) return next({});
+    if (sets_up) return ask_standby_to_end(std::move(next));
+    agent_is_dead_ = true;
+    reason_ = "segue-agent has ended";
+    stand_still();
+    next(fail(ErrorCode::operation_failed, "{}", reason_));
 }
 
 void PrimaryProtection::ask_agent_to_end(Force force, bool could_win, Answer<> next) {

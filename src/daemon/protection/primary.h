@@ -85,6 +85,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // An agent that refuses, because the standby may have taken over, has the last word: isolated
     // then, and an error. `force`: an operator has said that the standby does not run the guest.
     enum class Force { no, yes };
+    void end_without_agent(Force force, bool sets_up, bool could_win, Answer<> next);
     void ask_agent_to_end(Force force, bool could_win, Answer<> next);
     void ask_standby_to_end(Answer<> next);
     void take_down(Force force, Answer<> done);

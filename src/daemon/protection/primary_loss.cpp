@@ -177,6 +177,8 @@ void PrimaryProtection::jobs_answered(const Json& said) {
 void PrimaryProtection::mirror_ended(const EndedMirror& mirror) {
     const auto domain = domain_.lock();
     if (!domain || !domain->incarnation || mirror.disk >= disks_.size()) return;
+    // An agent that has died ends the copy, too, and QEMU may be heard first: its bias decides.
+    if (!agent_ || !agent_->running()) return agent_is_of_no_use("segue-agent has ended");
     const Domain& live = domain->incarnation->live;
     const auto written = writable_disks(live);
     const std::string& target =
