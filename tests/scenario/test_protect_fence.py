@@ -137,3 +137,25 @@ def test_a_standby_that_is_given_up_at_its_host_stops_no_guest(tmp_path):
         machine.wait_epochs(one, 3)
         assert machine.outside.backward() == []
         assert "stands still" not in one.log() and "took over" not in two.log()
+
+
+# QEMU's word that the copy of the disk has ended may be heard before the agent's own end.
+@pytest.mark.full
+@pytest.mark.parametrize("round_number", range(3))
+def test_an_agent_that_is_killed_under_a_guest_that_writes_leaves_one_copy(tmp_path, round_number):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("define", machine.path)
+        one.virsh("start", machine.name)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--on-loss", "promote")
+        machine.wait_epochs(one, 3)
+        # The daemon finds both ends when it looks again.
+        agent = machine.helper(one, "segue-agent")
+        os.kill(one.process.pid, signal.SIGSTOP)
+        os.kill(agent, signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        os.kill(one.process.pid, signal.SIGCONT)
+        machine.wait(one, lambda now: now["detail"] == "isolated")
+        assert one.state_of(machine.name) == "paused", round_number
+        machine.went_on()
+        assert one.state_of(machine.name) == "paused", round_number
