@@ -381,6 +381,35 @@ TEST_F(SessionMemoryTest, APictureThatIsKeptOverAHandOverCounts) {
     EXPECT_EQ(memory_->taken(), 0u);
 }
 
+// A surface that shows it keeps it, whatever the cache forgets.
+TEST_F(SessionMemoryTest, APictureThatASurfaceShowsCounts) {
+    ASSERT_TRUE(say(primary(250)));  // 250,000 bytes
+    display::DrawCopy message = bitmap(Format::thirty_two_bit, 250, 1000, 250000);
+    message.base.box = message.source_area = {0, 0, 250, 250};
+    message.source.flags = display::ImageFlags::cache_me;
+    message.source.id = 1;
+    ASSERT_TRUE(say(message));
+    EXPECT_EQ(memory_->taken(), 750000u);
+    ASSERT_TRUE(say(display::InvalAllPixmaps{}));
+    EXPECT_EQ(memory_->taken(), 500000u);
+    ASSERT_TRUE(say(display::DrawBlackness{}));  // nothing is drawn, and its own pixels are shown
+    EXPECT_EQ(memory_->taken(), 250000u);
+    // Where there is no room for both, it is copied.
+    ASSERT_TRUE(say(surface(7, 250, 250)));
+    ASSERT_TRUE(say(surface(8, 250, 125)));
+    message.source.id = 2;
+    ASSERT_TRUE(say(message));
+    EXPECT_EQ(memory_->taken(), 875000u);
+    EXPECT_EQ(renderer_.surfaces().shown()->line(249)[0], 0xff);
+    // With room again it is not; and what is shown goes with its surface.
+    ASSERT_TRUE(say(display::SurfaceDestroy{8}));
+    ASSERT_TRUE(say(display::SurfaceDestroy{7}));
+    ASSERT_TRUE(say(message));
+    EXPECT_EQ(memory_->taken(), 750000u);
+    ASSERT_TRUE(say(display::SurfaceDestroy{0}));
+    EXPECT_EQ(memory_->taken(), 250000u);
+}
+
 TEST_F(SessionMemoryTest, SurfacesAndCachesShareTheBound) {
     ASSERT_TRUE(say(primary(500)));  // all but 48 KB
     display::DrawCopy message = bitmap(Format::thirty_two_bit, 100, 400, 40000);

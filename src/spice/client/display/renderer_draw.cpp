@@ -100,13 +100,12 @@ bool Renderer::take_place(const Drawing& drawing, std::uint32_t surface, ImageHo
     if (canvas::Image* own = image.own()) {
         if (!own->is_alike(*drawing.target)) return false;
         std::swap(*drawing.target, *own);
-        surfaces_.show(surface, nullptr);
+        surfaces_.show_own(surface);
         return true;
     }
     canvas::SharedImage shared = image.share();
-    if (!shared) return false;  // another surface
-    surfaces_.show(surface, std::move(shared));
-    return true;
+    // Null: another surface.
+    return shared && surfaces_.borrow(surface, std::move(shared));
 }
 
 void Renderer::finish(const display::DrawBase& base, const Drawing& drawing) {

@@ -50,6 +50,7 @@ Result<> SurfaceStore::destroy(std::uint32_t id) {
         return fail(ErrorCode::protocol, "surface {} is destroyed and does not exist", id);
     }
     const Hold lock = hold();
+    drop_borrowed(found->second);
     const std::int64_t pixels = pixels_of(found->second.own);
     pixels_ -= pixels;
     budget_.give_back(pixels);
@@ -63,7 +64,7 @@ Result<canvas::Image*> SurfaceStore::find(std::uint32_t id) {
     Surface& surface = surfaces_.at(id);
     if (surface.borrowed) {
         const Hold lock = hold();
-        give_back_borrowed(surface);
+        take_over_borrowed(surface);
     }
     return own;
 }
@@ -76,16 +77,34 @@ Result<canvas::Image*> SurfaceStore::find_shape(std::uint32_t id) {
     return &found->second.own;
 }
 
-void SurfaceStore::show(std::uint32_t id, canvas::SharedImage picture) {
+bool SurfaceStore::borrow(std::uint32_t id, canvas::SharedImage picture) {
     const Hold lock = hold();
-    surfaces_.at(id).borrowed = std::move(picture);
+    Surface& surface = surfaces_.at(id);
+    // It counts beside the surface's own pixels: the cache that it came from may forget it first.
+    const std::int64_t pixels = pixels_of(surface.own);
+    if (!surface.borrowed && !budget_.take(pixels)) return false;
+    if (!surface.borrowed) pixels_ += pixels;
+    surface.borrowed = std::move(picture);
+    return true;
 }
 
-void SurfaceStore::give_back_borrowed(Surface& surface) {
-    const canvas::SharedImage picture = std::exchange(surface.borrowed, nullptr);
-    if (!picture) return;
-    for (std::int32_t y = 0; y < picture->height(); ++y)
-        std::memcpy(surface.own.line(y), picture->line(y), picture->line_bytes());
+void SurfaceStore::show_own(std::uint32_t id) {
+    const Hold lock = hold();
+    drop_borrowed(surfaces_.at(id));
+}
+
+void SurfaceStore::drop_borrowed(Surface& surface) {
+    if (!std::exchange(surface.borrowed, nullptr)) return;
+    pixels_ -= pixels_of(surface.own);
+    budget_.give_back(pixels_of(surface.own));
+}
+
+void SurfaceStore::take_over_borrowed(Surface& surface) {
+    if (!surface.borrowed) return;
+    const canvas::Image& picture = *surface.borrowed;
+    for (std::int32_t y = 0; y < picture.height(); ++y)
+        std::memcpy(surface.own.line(y), picture.line(y), picture.line_bytes());
+    drop_borrowed(surface);
 }
 
 void SurfaceStore::clear(bool keep_picture) {
@@ -94,7 +113,7 @@ void SurfaceStore::clear(bool keep_picture) {
         drop_kept();
     } else if (primary_ && kept_.empty()) {
         Surface& surface = surfaces_.at(*primary_);
-        give_back_borrowed(surface);
+        take_over_borrowed(surface);
         kept_ = std::move(surface.own);
         pixels_ -= pixels_of(kept_);
     }

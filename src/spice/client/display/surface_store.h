@@ -72,8 +72,11 @@ class SurfaceStore {
     // For its shape only: it may show a picture of somebody else's. Errors as of find().
     Result<canvas::Image*> find_shape(std::uint32_t id);
     // The picture, which is of the surface's shape, is what the surface shows: nothing is copied
-    // until something else is drawn there. `id` is known.
-    void show(std::uint32_t id, canvas::SharedImage picture);
+    // until something else is drawn there. False: there is no room for it beside the surface's own
+    // pixels, and nothing has changed. `id` is known.
+    bool borrow(std::uint32_t id, canvas::SharedImage picture);
+    // Its own pixels have been written, all of them. `id` is known.
+    void show_own(std::uint32_t id);
 
     bool has_primary() const { return primary_.has_value(); }
     bool is_primary(std::uint32_t id) const { return primary_ && *primary_ == id; }
@@ -100,8 +103,9 @@ class SurfaceStore {
         canvas::Rect bounds() const { return own.bounds(); }
         const canvas::Image& pixels() const { return borrowed ? *borrowed : own; }
     };
-    // From now on its own pixels are what it shows.
-    static void give_back_borrowed(Surface& surface);
+    void drop_borrowed(Surface& surface);
+    // Its own pixels become those that it shows.
+    void take_over_borrowed(Surface& surface);
     static std::int64_t pixels_of(const canvas::Image& image) {
         return std::int64_t{image.width()} * image.height();
     }
