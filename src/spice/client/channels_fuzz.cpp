@@ -32,7 +32,7 @@ class Nobody final : public ChannelHost,
     void on_mouse_mode(wire::main::MouseMode) override {}
     Result<> on_uuid(const std::array<std::uint8_t, 16>&) override { return {}; }
     void on_media_time(std::uint32_t) override {}
-    void on_name(const std::string&) override {}
+    Result<> on_name(const std::string&) override { return {}; }
     void on_migrate_begin(const wire::main::Destination&, std::optional<std::uint32_t>) override {}
     void on_migrate_cancel() override {}
     void on_migrate_end() override {}
