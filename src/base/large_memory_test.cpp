@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <limits>
 
 namespace segue {
 namespace {
@@ -20,10 +19,6 @@ TEST(LargeMemory, AllOfItCanBeWritten) {
         const bool starts_a_page = reinterpret_cast<std::uintptr_t>(memory.get()) % kHugePage == 0;
         EXPECT_TRUE(size < kHugePage || starts_a_page);
     }
-}
-
-TEST(LargeMemory, MoreThanThereIsIsNull) {
-    EXPECT_FALSE(allocate_large(std::numeric_limits<std::ptrdiff_t>::max()));
 }
 
 }  // namespace
