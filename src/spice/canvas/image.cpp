@@ -32,6 +32,10 @@ std::string_view name_of(Format format) {
     return "unknown";
 }
 
+void Image::Free::operator()(void* memory) const {
+    std::free(memory);
+}
+
 Result<Image> Image::shape(Format format, std::int64_t width, std::int64_t height) {
     if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide ||
         width * height > kMaxPixels) {
@@ -66,7 +70,7 @@ Result<Image> Image::create_unfilled(Format format, std::int64_t width, std::int
         image.capacity_ = old.capacity_;
     } else {
         old = {};  // never both
-        image.memory_ = allocate_large(image.capacity_);
+        image.memory_.reset(static_cast<std::uint8_t*>(std::malloc(image.capacity_)));
     }
     if (!image.memory_) {
         return fail(ErrorCode::no_memory, "no memory for a picture of {}x{} pixels", width, height);

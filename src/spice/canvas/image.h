@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 
-#include "base/large_memory.h"
 #include "base/result.h"
 #include "spice/canvas/geometry.h"
 
@@ -65,6 +64,9 @@ class Image {
     Image view_as(Format format) const;
 
   private:
+    struct Free {
+        void operator()(void* memory) const;
+    };
     // Without memory yet.
     static Result<Image> shape(Format format, std::int64_t width, std::int64_t height);
 
@@ -73,7 +75,7 @@ class Image {
     std::int32_t height_ = 0;
     std::int32_t stride_ = 0;
     std::uint8_t* top_line_ = nullptr;
-    LargeMemory memory_;
+    std::unique_ptr<std::uint8_t, Free> memory_;
     std::size_t capacity_ = 0;
 };
 

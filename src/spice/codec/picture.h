@@ -6,10 +6,9 @@
 #pragma once
 
 #include <cstdint>
-#include <new>
+#include <memory>
 
 #include "base/bytes.h"
-#include "base/large_memory.h"
 #include "base/result.h"
 
 namespace segue::spice::codec {
@@ -74,9 +73,8 @@ struct PictureView {
 class PixelBuffer {
   public:
     PixelBuffer() = default;
-    explicit PixelBuffer(std::size_t size) : bytes_(allocate_large(size)), size_(size) {
-        if (!bytes_) throw std::bad_alloc();
-    }
+    explicit PixelBuffer(std::size_t size)
+        : bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(size)), size_(size) {}
 
     std::uint8_t* data() { return bytes_.get(); }
     const std::uint8_t* data() const { return bytes_.get(); }
@@ -85,7 +83,7 @@ class PixelBuffer {
     ByteView view() const { return {bytes_.get(), size_}; }
 
   private:
-    LargeMemory bytes_;
+    std::unique_ptr<std::uint8_t[]> bytes_;
     std::size_t size_ = 0;
 };
 
