@@ -303,7 +303,10 @@ const char* kEndsEarly = "the data ends early";
 
 // Null, or what is wrong.
 template <unsigned kBits, unsigned kParts>
-const char* decode(const QuicHeader& header, ByteView words, std::uint8_t* pixels) {
+const char* decode(const QuicHeader& header, ByteView data, std::uint8_t* pixels) {
+    // What comes behind the most that such a picture can take is not read, and not copied.
+    const std::size_t most = (std::size_t{header.width} * header.height * kPixelBytes + 3) / 4 * 4;
+    const ByteView words = data.first(std::min(data.size(), most));
     const PixelBuffer bytes = reading_order(words, header.width);
     const std::uint64_t size = words.size() / 4 * 32;
     BitReader bits(bytes.data());

@@ -91,6 +91,21 @@ TEST(Quic, TruncationIsAnErrorAtEveryLength) {
     }
 }
 
+// As long as the server likes, and of any content: also behind a picture that fills its bound best.
+TEST(Quic, WhatComesBehindThePictureChangesNothing) {
+    for (const PixelFormat format : {PixelFormat::bgra32, PixelFormat::rgb16}) {
+        for (const std::uint32_t side : {1u, 3u, 24u}) {
+            const Bytes data = encoded(test::noise(side, side).view(format));
+            Bytes longer = data;
+            longer.resize(data.size() + (1u << 16), 0xa5);
+            const auto plain = decoded(data), padded = decoded(longer);
+            ASSERT_TRUE(plain);
+            ASSERT_TRUE(padded);
+            EXPECT_EQ(*plain, *padded);
+        }
+    }
+}
+
 TEST(Quic, LyingHeadersAreRefused) {
     const Bytes data = encoded(test::plain(64, 64).view());
     const auto changed = [&](std::size_t at, std::uint8_t value) {
