@@ -6,6 +6,7 @@ namespace segue {
 TransferState transfer_state_named(std::string_view status) {
     if (status.empty() || status == "none") return TransferState::none;
     if (status == "setup") return TransferState::setup;
+    if (status == "pre-switchover") return TransferState::paused;
     if (status == "completed") return TransferState::completed;
     if (status == "failed") return TransferState::failed;
     if (status == "cancelling" || status == "cancelled") return TransferState::cancelled;

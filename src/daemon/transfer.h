@@ -14,7 +14,8 @@ namespace segue {
 enum class TransferState {
     none,       // never asked for
     setup,      // "setup"
-    active,     // "active", "device", "pre-switchover", "postcopy-active", "wait-unplug"
+    active,     // "active", "device", "postcopy-active", "wait-unplug"
+    paused,     // "pre-switchover": the guest stands still, and QEMU waits for `migrate-continue`
     completed,  // "completed"
     failed,     // "failed"
     cancelled,  // "cancelling", "cancelled"

@@ -131,7 +131,7 @@ def test_a_guest_that_sleeps_is_seen(tmp_path):
         nobody = "qemu+tcp://127.0.0.1:1/system"
         host.virsh("migrate", "--live", "--p2p", "--unsafe", "c", nobody, code=1)
         assert host.state_of("c") == "pmsuspended"
-        # QEMU wakes it to move it.
+        # QEMU wakes it to move it, while segued has it pause for that.
         host.virsh("migrate", "--live", "--p2p", "--unsafe", "c", other.uri)
         assert other.state_of("c") == "running"
         machine.ticks.wait(machine.ticks.last() + 3)

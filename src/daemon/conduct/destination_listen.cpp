@@ -102,8 +102,8 @@ void DestinationConduct::listen_at(Guest& guest, const std::string& uri) {
     };
     std::vector<Step> steps =
         tls_steps(guest, request_.options, services_.settings.tls_directory, true);
-    steps.push_back(
-        step("migrate-set-capabilities", migration_capabilities(request_.options, true)));
+    steps.push_back(step("migrate-set-capabilities",
+                         migration_capabilities(request_.options, MigrationEnd::destination)));
     steps.push_back(step("migrate-set-parameters", incoming_parameters(request_.options)));
     steps.push_back(step("migrate-incoming", Json::object({{"uri", uri}})));
     run_steps(std::move(steps), [this, self = shared_from_this()](Result<> listening) {

@@ -159,6 +159,10 @@ void SourceConduct::qemu_event(const QmpEvent& event) {
         feed(SourceEvent::screen_done);
     } else if (event.name == "BLOCK_IO_ERROR") {
         disk_failed(event);
+    } else if (event.name == "SUSPEND") {
+        if (const auto domain = domain_.lock(); domain && domain->incarnation) {
+            transfer_.guest_slept(*domain->incarnation->guest);
+        }
     } else if (event.name == "STOP") {
         screen_.guest_stopped();
     } else if (event.name == "RESUME") {

@@ -92,7 +92,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     TransferOut::Handlers transfer_handlers();
     void connect_transfer(TransferPlan plan);
     void hand_over(net::Descriptor line, TransferPlan plan, const char* name);
-    void begin_transfer(const TransferPlan& plan);
+    void begin_transfer(TransferPlan plan);
     void settle_transfer();
     void transfer_failed(const Error& error);
     void resume_guest(bool run);

@@ -22,7 +22,10 @@ void SourceConduct::start_transfer() {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
     if (!guest) return transfer_failed(guest.error());
-    TransferPlan plan{perform_.uri, options_, domain->tuning, services_.settings.tls_directory};
+    TransferPlan plan{.uri = perform_.uri,
+                      .options = options_,
+                      .tuning = domain->tuning,
+                      .tls_directory = services_.settings.tls_directory};
     transfer_wanted_ = true;
     transfer_done_ = false;
     tunnel_outcome_.reset();
@@ -45,7 +48,7 @@ void SourceConduct::start_transfer() {
 // given a connection of ours, except where it must make several.
 void SourceConduct::connect_transfer(TransferPlan plan) {
     const auto target = migrate::parse_migrate_uri(plan.uri);
-    if (!target || options_.has(migrate::kParallel)) return begin_transfer(plan);
+    if (!target || options_.has(migrate::kParallel)) return begin_transfer(std::move(plan));
     // QEMU checks the certificate against the URI's host, which it will not see.
     if (plan.options.tls_destination.empty()) plan.options.tls_destination = target->host;
     transfer_connector_ = std::make_unique<net::Connector>(
@@ -67,18 +70,20 @@ void SourceConduct::hand_over(net::Descriptor line, TransferPlan plan, const cha
     plan.uri = fmt::format("fd:{}", name);
     (*guest)->pass_descriptor(
         name, std::move(line),
-        [this, self = weak_from_this(), plan = std::move(plan)](Result<> passed) {
+        [this, self = weak_from_this(), plan = std::move(plan)](Result<> passed) mutable {
             const auto still = self.lock();
             if (!still || !transfer_wanted_) return;  // it was cancelled meanwhile
             if (!passed) return transfer_failed(passed.error());
-            begin_transfer(plan);
+            begin_transfer(std::move(plan));
         });
 }
 
-void SourceConduct::begin_transfer(const TransferPlan& plan) {
+void SourceConduct::begin_transfer(TransferPlan plan) {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
     if (!guest) return transfer_failed(guest.error());
+    // It may have gone to sleep since the plan was made: what counts is its state at `migrate`.
+    plan.asleep = domain->status.is(DomainState::pm_suspended);
     transfer_.start(**guest, plan, transfer_handlers());
 }
 

@@ -55,7 +55,8 @@ std::vector<Step> tls_steps(Guest& guest, const migrate::MigrateOptions& options
     return {drop, add};
 }
 
-Json migration_capabilities(const migrate::MigrateOptions& options, bool incoming) {
+Json migration_capabilities(const migrate::MigrateOptions& options, MigrationEnd end) {
+    const bool incoming = end == MigrationEnd::destination;
     // With the return path QEMU says "completed" only when the other end has loaded everything;
     // with late-block-activate the target leaves the disks alone until it runs.
     const Capability capabilities[] = {
@@ -66,6 +67,7 @@ Json migration_capabilities(const migrate::MigrateOptions& options, bool incomin
         {"compress", options.compress_mt},
         {"auto-converge", options.has(migrate::kAutoConverge) && !incoming},
         {"multifd", options.has(migrate::kParallel)},
+        {"pause-before-switchover", end == MigrationEnd::source_that_pauses},
     };
     Json list = Json::array();
     for (const Capability& one : capabilities)
@@ -116,6 +118,10 @@ void TransferOut::start(Guest& guest, const TransferPlan& plan, Handlers handler
     statistics_ = {};
     running_ = true;
     cancelled_ = false;
+    // QEMU before 9.0 wakes a guest that sleeps to move it, and asks its main loop for that while
+    // it holds the lock: mostly the devices' state is written first, and the guest never wakes at
+    // the target. In a pause the main loop runs, and wakes it.
+    pauses_ = plan.asleep;
     configure(guest, plan);
 }
 
@@ -131,7 +137,8 @@ void TransferOut::configure(Guest& guest, const TransferPlan& plan) {
         };
     };
     std::vector<Step> steps = tls_steps(guest, plan.options, plan.tls_directory, false);
-    steps.push_back(step("migrate-set-capabilities", migration_capabilities(plan.options, false)));
+    const MigrationEnd end = pauses_ ? MigrationEnd::source_that_pauses : MigrationEnd::source;
+    steps.push_back(step("migrate-set-capabilities", migration_capabilities(plan.options, end)));
     steps.push_back(step("migrate-set-parameters", outgoing_parameters(plan.options, plan.tuning)));
     // Without --live the guest stands still first: what it dirties cannot keep the transfer up.
     // What ends the migration lets it run again, here or there.
@@ -151,13 +158,19 @@ void TransferOut::configure(Guest& guest, const TransferPlan& plan) {
     });
 }
 
+// Acts on what it reads: an event that comes while the monitor is lost is heard by nobody. Only a
+// cancel ends where its event or cancel() says so; "cancelling" reads the same.
 void TransferOut::refresh(Guest& guest) {
     const std::weak_ptr<bool> alive = alive_;
-    guest.query_transfer([this, alive](Result<TransferStatistics> now) {
-        if (alive.expired() || !now) return;
-        statistics_ = std::move(*now);
-        if (running_ && poll_) poll_->start(kPoll);
-    });
+    guest.query_transfer(
+        [this, alive, &guest, life = guest.life()](Result<TransferStatistics> now) {
+            if (alive.expired()) return;
+            if (running_ && poll_) poll_->start(kPoll);
+            if (!now) return;
+            statistics_ = std::move(*now);
+            const bool cancel = statistics_.state == TransferState::cancelled;
+            if (!cancel && !life.expired()) take_state(guest, statistics_.state);
+        });
 }
 
 void TransferOut::cancel(Guest& guest, Handlers handlers) {
@@ -173,20 +186,37 @@ void TransferOut::cancel(Guest& guest, Handlers handlers) {
             if (alive.expired() || !running_) return;
             if (now) statistics_ = std::move(*now);
             const TransferState state = now ? statistics_.state : TransferState::cancelled;
-            const bool ends = state != TransferState::active && state != TransferState::setup;
+            const bool ends = state != TransferState::active && state != TransferState::setup &&
+                              state != TransferState::paused;
             if (ends) finish(state == TransferState::none ? TransferState::cancelled : state);
         });
     });
 }
 
 void TransferOut::status_changed(Guest& guest, std::string_view status) {
-    const TransferState state = transfer_state_named(status);
-    if (!running_ || status == "cancelling") return;
-    if (state != TransferState::completed && state != TransferState::failed &&
-        state != TransferState::cancelled) {
-        return;
+    if (status != "cancelling") take_state(guest, transfer_state_named(status));
+}
+
+void TransferOut::take_state(Guest& guest, TransferState state) {
+    if (!running_) return;
+    switch (state) {
+        case TransferState::none:
+        case TransferState::setup:
+        case TransferState::active: return;
+        case TransferState::paused:
+            // Where it says no the transfer is cancelled, or goes on already.
+            return guest.run("migrate-continue", Json::object({{"state", "pre-switchover"}}),
+                             [](const Result<>&) {});
+        case TransferState::completed:
+        case TransferState::failed:
+        case TransferState::cancelled: return ask_last(guest, state, kLastQuestions);
     }
-    ask_last(guest, state, kLastQuestions);
+}
+
+// Too late for a pause: it is woken now. Where it has woken by itself meanwhile, QEMU says no.
+void TransferOut::guest_slept(Guest& guest) {
+    if (!running_ || cancelled_ || pauses_) return;
+    guest.execute("system_wakeup", [](const Result<>&) {});
 }
 
 void TransferOut::ask_last(Guest& guest, TransferState state, int left) {

@@ -19,6 +19,7 @@ struct TransferPlan {
     migrate::MigrateOptions options;
     MigrationTuning tuning;
     std::string tls_directory;
+    bool asleep = false;  // the guest, by itself (ACPI S3)
 };
 
 class TransferOut {
@@ -36,6 +37,8 @@ class TransferOut {
     void cancel(Guest& guest, Handlers handlers);
     // QEMU's MIGRATION event.
     void status_changed(Guest& guest, std::string_view status);
+    // QEMU's SUSPEND event.
+    void guest_slept(Guest& guest);
 
     // The last that QEMU said; refreshed while it runs, and complete at its end.
     const TransferStatistics& statistics() const { return statistics_; }
@@ -44,6 +47,7 @@ class TransferOut {
   private:
     void configure(Guest& guest, const TransferPlan& plan);
     void refresh(Guest& guest);
+    void take_state(Guest& guest, TransferState state);
     void ask_last(Guest& guest, TransferState state, int left);
     void finish(TransferState state);
 
@@ -52,13 +56,17 @@ class TransferOut {
     TransferStatistics statistics_;
     bool running_ = false;
     bool cancelled_ = false;
+    bool pauses_ = false;  // between the stop and the devices' state: MigrationEnd
     std::unique_ptr<Timer> poll_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// QEMU's capabilities for both ends of a migration with these options: every one that is named is
-// set, on or off, so that nothing of an earlier migration stays.
-Json migration_capabilities(const migrate::MigrateOptions& options, bool incoming);
+enum class MigrationEnd { source, source_that_pauses, destination };
+
+// QEMU's capabilities for one end of a migration with these options: every one that is named is
+// set, on or off, so that nothing of an earlier migration stays. A source that pauses waits for
+// `migrate-continue` between the guest's stop and the writing of its devices.
+Json migration_capabilities(const migrate::MigrateOptions& options, MigrationEnd end);
 Json outgoing_parameters(const migrate::MigrateOptions& options, const MigrationTuning& tuning);
 Json incoming_parameters(const migrate::MigrateOptions& options);
 

@@ -45,5 +45,56 @@ TEST(TransferOut, AsksAgainWhileQemuHasNotCounted) {
     EXPECT_EQ(transfer.statistics().downtime_ms, 7);
 }
 
+bool is_set(const Json& capabilities, std::string_view name) {
+    for (const Json& one : capabilities["capabilities"].items()) {
+        if (one.text("capability") == name) return one.flag("state");
+    }
+    ADD_FAILURE() << name << " is not named";
+    return false;
+}
+
+TEST(TransferOut, PausesAtTheEndWhereTheGuestSleeps) {
+    using enum MigrationEnd;
+    EXPECT_FALSE(is_set(migration_capabilities({}, source), "pause-before-switchover"));
+    EXPECT_FALSE(is_set(migration_capabilities({}, destination), "pause-before-switchover"));
+    EXPECT_TRUE(is_set(migration_capabilities({}, source_that_pauses), "pause-before-switchover"));
+}
+
+// Of a monitor that says nothing by itself: the pause is found by asking.
+TEST(TransferOut, LetsAPausedTransferGoOn) {
+    net::TestLoop loop;
+    TestMonitor monitor(*loop, testing::TempDir(), "transfer-paused", [](const Json& command) {
+        if (command.text("execute") != "query-migrate") return Json::object();
+        return Json::object({{"status", "pre-switchover"}});
+    });
+    Guest guest(*loop, monitor.path, 0, Guest::Handlers{});
+    TransferOut transfer(*loop);
+    transfer.start(guest,
+                   {.uri = "tcp:127.0.0.1:1",
+                    .options = {},
+                    .tuning = {},
+                    .tls_directory = {},
+                    .asleep = true},
+                   {});
+    ASSERT_TRUE(loop.run_until([&] { return monitor.asked("migrate-continue") >= 1; }, 20s));
+    transfer.guest_slept(guest);  // it is woken in the pause
+    loop.run_for(50ms);
+    EXPECT_EQ(monitor.asked("system_wakeup"), 0);
+}
+
+TEST(TransferOut, WakesAGuestThatFallsAsleepOnTheWay) {
+    net::TestLoop loop;
+    TestMonitor monitor(*loop, testing::TempDir(), "transfer-asleep");
+    Guest guest(*loop, monitor.path, 0, Guest::Handlers{});
+    TransferOut transfer(*loop);
+    transfer.guest_slept(guest);  // nothing runs that it could be lost in
+    transfer.start(
+        guest, {.uri = "tcp:127.0.0.1:1", .options = {}, .tuning = {}, .tls_directory = {}}, {});
+    ASSERT_TRUE(loop.run_until([&] { return monitor.asked("migrate") == 1; }, 20s));
+    EXPECT_EQ(monitor.asked("system_wakeup"), 0);
+    transfer.guest_slept(guest);
+    ASSERT_TRUE(loop.run_until([&] { return monitor.asked("system_wakeup") == 1; }, 20s));
+}
+
 }  // namespace
 }  // namespace segue
