@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from handover_cells import wait_until
 from handover_pair import Pair
 from spice_raw import DISPLAY, INPUTS, MAIN, Channel
 from test_handover_late import LATE, PORT
@@ -139,6 +140,9 @@ def test_a_second_display_that_was_not_ready(tmp_path):
         pair.target.give(pair.source.state(final=True), final=True)
         pair.source.tell(cmd="state-taken")
         pair.source.status()
+        # The guest has stopped a moment before QEMU waits.
+        wait_until(lambda: pair.first.qmp("query-migrate")["status"] == "pre-switchover",
+                   "QEMU waits to switch over")
         pair.first.qmp("migrate-continue", state="pre-switchover")
         assert heard(first, MIGRATE) == struct.pack("<I", 0)
         assert heard(second, MIGRATE) == struct.pack("<I", NEED_ALL)
