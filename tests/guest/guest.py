@@ -124,10 +124,12 @@ def boot_sector(name="boot"):
     def make(target):
         with tempfile.TemporaryDirectory() as scratch:
             code = Path(scratch, "boot.o")
-            subprocess.run(["as", "--32", "-o", code, HERE / f"{name}.s"], check=True)
+            subprocess.run(["as", "--32", "-I", HERE, "-o", code, HERE / f"{name}.s"],
+                           check=True)
             subprocess.run(["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary",
                             "-o", target, code], check=True)
-    return cached(f"{name}.bin", [HERE / f"{name}.s"], make).read_bytes()
+    sources = [HERE / f"{name}.s", HERE / "com1.s"]
+    return cached(f"{name}.bin", sources, make).read_bytes()
 
 
 def sector_disk(path, name, size=1 << 20):

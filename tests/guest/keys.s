@@ -37,46 +37,11 @@ next:
     sti
     movw $word, %si
     call say
-    movzbw %cl, %ax                 # up to three digits
-    movb $100, %dl
-    divb %dl
-    call digit
-    movzbw %ah, %ax
-    movb $10, %dl
-    divb %dl
-    call digit
-    movb %ah, %al
-    call digit
-    movw $end, %si
-    call say
+    call say_byte
     cli
     jmp next
 
-digit:                              # of %al; %ah stays
-    pushw %ax
-    addb $'0', %al
-    call put
-    popw %ax
-    ret
-
-say:
-    lodsb
-    testb %al, %al
-    jz 1f
-    call put
-    jmp say
-1:  ret
-
-put:
-    pushw %ax
-    movw $0x3fd, %dx
-1:  inb %dx, %al
-    testb $0x20, %al
-    jz 1b
-    popw %ax
-    movw $0x3f8, %dx
-    outb %al, %dx
-    ret
+    .include "com1.s"
 
 forward:                            # %bx to the next place of the ring
     incw %bx
@@ -101,7 +66,6 @@ on_key:
 
 ready: .asciz "tick 1\r\n"
 word: .asciz "key "
-end: .asciz "\r\n"
     .org 510
     .word 0xaa55
 

@@ -45,18 +45,7 @@ next:
 1:  inb $0x60, %al
     movb %al, %cl
     call say
-    movzbw %cl, %ax                 # three digits
-    movb $100, %dl
-    divb %dl
-    call digit
-    movzbw %ah, %ax
-    movb $10, %dl
-    divb %dl
-    call digit
-    movb %ah, %al
-    call digit
-    movw $end, %si
-    call say
+    call say_byte
     jmp next
 
 command:
@@ -72,35 +61,10 @@ room:                               # until the controller takes a byte; %al sta
     popw %ax
     ret
 
-digit:                              # of %al; %ah stays
-    pushw %ax
-    addb $'0', %al
-    call put
-    popw %ax
-    ret
-
-say:
-    lodsb
-    testb %al, %al
-    jz 1f
-    call put
-    jmp say
-1:  ret
-
-put:
-    pushw %ax
-    movw $0x3fd, %dx
-1:  inb %dx, %al
-    testb $0x20, %al
-    jz 1b
-    popw %ax
-    movw $0x3f8, %dx
-    outb %al, %dx
-    ret
+    .include "com1.s"
 
 ready: .asciz "tick 1\r\n"
 key: .asciz "key "
 mouse: .asciz "mouse "
-end: .asciz "\r\n"
     .org 510
     .word 0xaa55
