@@ -83,7 +83,9 @@ Result<> StateDirectory::save(const Facts& facts) {
     TRY(save_for_next_process(facts));
     Result<> synced = sync_file(file("state.json"));
     if (synced) synced = sync_file(path_);
-    if (!synced) facts_ = before;
+    // A next process must not read what this one does not stand by. Where not even that can be
+    // written, both keep what the file says.
+    if (!synced) (void)save_for_next_process(before);
     return synced;
 }
 
