@@ -19,6 +19,7 @@ void AgentSession::carry_out(Action action) {
     switch (action) {
         case Action::send_ready: return owner_.answer(ColoMessage::checkpoint_ready);
         case Action::send_reply:
+            reply_owed_ = held_;
             if (!held_) owner_.answer(ColoMessage::checkpoint_reply);
             return;
         case Action::send_received: return owner_.answer(ColoMessage::vmstate_received);
@@ -139,6 +140,11 @@ void AgentSession::standby_lost(bool go_on) {
     detached_ = go_on && !frozen_;
     stopped_ = !detached_;
     answer_if_allowed();
+}
+
+void AgentSession::unhold() {
+    held_ = false;
+    if (std::exchange(reply_owed_, false)) owner_.answer(ColoMessage::checkpoint_reply);
 }
 
 void AgentSession::thaw() {

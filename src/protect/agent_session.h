@@ -69,9 +69,12 @@ class AgentSession final : private StreamEvents {
     void freeze() { frozen_ = true; }
     void thaw();
     bool is_frozen() const { return frozen_; }
-    // No checkpoint begins any more: QEMU's next request is not answered, so that the guest stays
-    // in whatever state of QEMU's it is.
+    // No checkpoint begins: QEMU's next request is not answered, so that the guest stays in
+    // whatever state of QEMU's it is. unhold() answers it.
     void hold() { held_ = true; }
+    void unhold();
+    // A request came and is not answered: to QEMU its checkpoint has not begun.
+    bool owes_reply() const { return reply_owed_; }
     // The guest stands still, and the standby has everything.
     bool is_still() const { return frozen_ && answer_waits_ && committed_ == local_; }
 
@@ -99,6 +102,7 @@ class AgentSession final : private StreamEvents {
     bool answer_waits_ = false;
     bool frozen_ = false;
     bool held_ = false;
+    bool reply_owed_ = false;
     bool detached_ = false;
     bool stopped_ = false;
     bool withheld_ = false;

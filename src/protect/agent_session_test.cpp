@@ -201,6 +201,25 @@ TEST(AgentSession, NoCheckpointBeginsOnceItIsHeld) {
     EXPECT_TRUE(agent.owner.take().empty());
 }
 
+TEST(AgentSession, WhatWasHeldIsAnsweredWhenItIsLetGo) {
+    Agent agent;
+    agent.protect();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    agent.session.hold();
+    EXPECT_FALSE(agent.session.owes_reply());
+    ASSERT_TRUE(agent.take(ByteView(checkpoint).first(4)));
+    EXPECT_TRUE(agent.session.owes_reply());
+    agent.session.unhold();
+    EXPECT_FALSE(agent.session.owes_reply());
+    EXPECT_THAT(agent.owner.take(), ElementsAre("checkpoint-reply"));
+    ASSERT_TRUE(agent.take(ByteView(checkpoint).subspan(4)));
+    EXPECT_THAT(agent.owner.take(), Contains("checkpoint 2"));
+    // Nothing was held: nothing is answered twice.
+    agent.session.hold();
+    agent.session.unhold();
+    EXPECT_TRUE(agent.owner.take().empty());
+}
+
 TEST(AgentSession, WordsThatDoNotFitAreNamed) {
     Agent agent;
     agent.protect();

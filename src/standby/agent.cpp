@@ -79,6 +79,7 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
         answer_end();
     });
     fence_look_ = loop_.make_timer([this] { look_at_fence(); });
+    hold_bound_ = loop_.make_timer([this] { unhold(); });
     release_again_ = loop_.make_timer([this] { release_what_waits(); });
     quit_ = loop_.make_timer([this] { loop_.stop(); });
 }

@@ -108,6 +108,8 @@ class Agent final : private AgentSession::Owner {
 
     void on_request(const Json& request, ControlSocket::Reply reply);
     void freeze(ControlSocket::Reply reply, bool by_user);
+    void hold(std::uint64_t ms);
+    void unhold();
     void thaw();
     void answer_freeze();
     void end(ControlSocket::Reply reply);
@@ -160,6 +162,9 @@ class Agent final : private AgentSession::Owner {
     std::unique_ptr<ControlSocket> control_;
     ControlSocket::Reply freeze_reply_;
     std::unique_ptr<Timer> freeze_bound_;
+    // A checkpoint that is held back for some time.
+    std::unique_ptr<Timer> hold_bound_;
+    bool holds_for_good_ = false;
     // Frozen, or about to be, by its user: nobody but him lets it go on.
     bool paused_ = false;
     std::vector<ControlSocket::Reply> end_replies_;

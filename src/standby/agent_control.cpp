@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// segue-agent toward its operator: status, freeze, pause, thaw, hold, fence, end.
+// segue-agent toward its operator: status, freeze, pause, thaw, hold, unhold, fence, end.
 #include <algorithm>
 #include <vector>
 
@@ -19,6 +19,7 @@ Json percentiles(const std::deque<std::int64_t>& numbers) {
 }
 
 constexpr Duration kFreezeBound = 30s;
+constexpr std::uint64_t kLongestHoldMs = 20000;
 
 }  // namespace
 
@@ -33,8 +34,9 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
         thaw();
         return reply(Json::object({{"state", name_of(state_)}}));
     }
-    if (command == "hold" || request.flag("still")) session_.hold();
-    if (command == "hold") return reply(Json::object({{"state", name_of(state_)}}));
+    if (command == "hold" || request.flag("still")) hold(request.u64("ms"));
+    if (command == "unhold") unhold();
+    if (command == "hold" || command == "unhold") return reply(status());
     if (command == "fence") {
         fence();
         return reply(Json::object({{"state", name_of(state_)}}));
@@ -45,7 +47,8 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
         return end(std::move(reply));
     }
     reply(fail(ErrorCode::invalid_argument,
-               "unknown cmd '{}' (status, freeze, pause, thaw, hold, fence, end)", command));
+               "unknown cmd '{}' (status, freeze, pause, thaw, hold, unhold, fence, end)",
+               command));
 }
 
 bool Agent::may_be_taken_over() const {
@@ -71,27 +74,28 @@ Json Agent::status() const {
     std::uint64_t dropped = 0;
     for (const auto& card : cards_)
         dropped += card->network->dropped();
-    Json json =
-        Json::object({{"state", name_of(state_)},
-                      {"step", colo::name_of(session_.state())},
-                      {"epoch", session_.committed_epoch()},
-                      {"local_epoch", session_.local_epoch()},
-                      {"checkpoints", checkpoints_},
-                      {"pages", pages_},
-                      {"bytes", bytes_},
-                      {"pause_us", percentiles(pauses_us_)},
-                      {"recent_pause_us", recent_pause_us()},
-                      {"commit_lag_us", percentiles(lags_us_)},
-                      {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
-                      {"held_frames", held_frames()},
-                      {"dropped_frames", dropped},
-                      {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},
-                      {"waits_for_standby", session_.is_waiting()},
-                      // Its writes or its checkpoint wait for us: QEMU's main loop may, too.
-                      {"holds_qemu", full_ || session_.is_waiting()},
-                      {"still", session_.is_still()},
-                      {"paused", paused_ && !freeze_reply_},
-                      {"fenced", is_fenced_}});
+    Json json = Json::object(
+        {{"state", name_of(state_)},
+         {"step", colo::name_of(session_.owes_reply() ? colo::Secondary::awaiting_request
+                                                      : session_.state())},
+         {"epoch", session_.committed_epoch()},
+         {"local_epoch", session_.local_epoch()},
+         {"checkpoints", checkpoints_},
+         {"pages", pages_},
+         {"bytes", bytes_},
+         {"pause_us", percentiles(pauses_us_)},
+         {"recent_pause_us", recent_pause_us()},
+         {"commit_lag_us", percentiles(lags_us_)},
+         {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
+         {"held_frames", held_frames()},
+         {"dropped_frames", dropped},
+         {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},
+         {"waits_for_standby", session_.is_waiting()},
+         // Its writes or its checkpoint wait for us: QEMU's main loop may, too.
+         {"holds_qemu", full_ || (session_.is_waiting() && !session_.is_still())},
+         {"still", session_.is_still()},
+         {"paused", paused_ && !freeze_reply_},
+         {"fenced", is_fenced_}});
     if (state_ == State::guarding && committed_state_at_ != Instant{}) {
         // What a failover now would lose: everything after this state.
         json.set("rpo_us", to_us(loop_.now() - committed_state_at_));
@@ -117,6 +121,20 @@ void Agent::freeze(ControlSocket::Reply reply, bool by_user) {
     if (by_user) send(AgentLink::tell(AgentLink::Kind::pauses));
     session_.freeze();
     answer_freeze();
+}
+
+// For so long, or for good: who asks for some time may end before he lets go.
+void Agent::hold(std::uint64_t ms) {
+    session_.hold();
+    holds_for_good_ = holds_for_good_ || ms == 0;
+    if (holds_for_good_) return hold_bound_->cancel();
+    hold_bound_->start(std::chrono::milliseconds(std::min(ms, kLongestHoldMs)));
+}
+
+void Agent::unhold() {
+    if (holds_for_good_) return;
+    hold_bound_->cancel();
+    session_.unhold();
 }
 
 void Agent::thaw() {
