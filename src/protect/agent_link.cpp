@@ -51,11 +51,12 @@ Result<Body> parse(ByteView bytes, std::size_t size, std::string_view name,
 
 bool agent_says(Kind kind) {
     return kind != Kind::welcome && kind != Kind::word && kind != Kind::taken &&
-           kind != Kind::given_up;
+           kind != Kind::given_up && kind != Kind::resumed;
 }
 bool standby_says(Kind kind) {
     return kind == Kind::welcome || kind == Kind::word || kind == Kind::frames ||
-           kind == Kind::taken || kind == Kind::given_up || kind == Kind::closing;
+           kind == Kind::taken || kind == Kind::given_up || kind == Kind::closing ||
+           kind == Kind::resumed;
 }
 
 Result<std::uint32_t> device_within(std::uint32_t number, std::size_t most, std::string_view what) {
@@ -122,6 +123,7 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
         case Kind::yields:
         case Kind::pauses:
         case Kind::resumes:
+        case Kind::resumed:
             if (body.empty()) return {};
             return fail(ErrorCode::protocol, "agent link: a '{}' of {} bytes (it has none)",
                         wire::name_of(kind), body.size());

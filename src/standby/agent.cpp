@@ -244,6 +244,7 @@ Result<> Agent::take(const AgentLink::Message& message) {
             cards_[message.device]->network->deliver(message.bytes);
             return {};
         case AgentLink::Kind::word: return session_.standby_said(message.word);
+        case AgentLink::Kind::resumed: answer_resume(); return {};
         case AgentLink::Kind::taken:
             taken_ = true;
             return fail(ErrorCode::operation_invalid, "it takes over, by order of its operator");
@@ -358,6 +359,7 @@ void Agent::qemu_ended() {
         say_farewell(AgentLink::Kind::ends);
     }
     if (state_ != State::ended) state_ = State::dead;
+    answer_resume();
     // Nothing is renewed: whoever asks is granted.
     if (witness_) witness_->rest();
     quit_->start(kAfterlife);

@@ -111,6 +111,8 @@ class Agent final : private AgentSession::Owner {
     void hold(std::uint64_t ms);
     void unhold();
     void thaw();
+    void resume(ControlSocket::Reply reply);
+    void answer_resume();
     void answer_freeze();
     void end(ControlSocket::Reply reply);
     void answer_end();
@@ -167,6 +169,8 @@ class Agent final : private AgentSession::Owner {
     bool holds_for_good_ = false;
     // Frozen, or about to be, by its user: nobody but him lets it go on.
     bool paused_ = false;
+    // He does, and the standby has not said yet that it knows.
+    std::vector<ControlSocket::Reply> resume_replies_;
     std::vector<ControlSocket::Reply> end_replies_;
     std::unique_ptr<Timer> farewell_bound_;
     bool farewell_said_ = false;

@@ -30,9 +30,7 @@ void Agent::on_request(const Json& request, ControlSocket::Reply reply) {
         return freeze(std::move(reply), command == "pause");
     }
     if (command == "thaw") {
-        if (may_be_taken_over()) return reply(refusal());
-        thaw();
-        return reply(Json::object({{"state", name_of(state_)}}));
+        return may_be_taken_over() ? reply(refusal()) : resume(std::move(reply));
     }
     if (command == "hold" || request.flag("still")) hold(request.u64("ms"));
     if (command == "unhold") unhold();
@@ -140,6 +138,34 @@ void Agent::unhold() {
 void Agent::thaw() {
     if (std::exchange(paused_, false)) send(AgentLink::tell(AgentLink::Kind::resumes));
     session_.thaw();
+}
+
+// A standby that takes over before it knows of this would leave the guest paused.
+void Agent::resume(ControlSocket::Reply reply) {
+    const bool linked = connection_ && !connection_->is_closed() && !farewell_said_;
+    const bool knows_pause = paused_ && !freeze_reply_ && linked && state_ == State::guarding;
+    resume_replies_.push_back(std::move(reply));
+    if (!knows_pause) return answer_resume();
+    if (resume_replies_.size() == 1) send(AgentLink::tell(AgentLink::Kind::resumes));
+}
+
+// It knows, or there is none any more whose word would matter.
+void Agent::answer_resume() {
+    if (resume_replies_.empty() || state_ == State::asking || state_ == State::ending) return;
+    const bool goes_on = !may_be_taken_over();
+    if (goes_on) {
+        // It was not paused yet.
+        if (freeze_reply_) thaw();
+        paused_ = false;
+        session_.thaw();
+    }
+    for (const auto& reply : std::exchange(resume_replies_, {})) {
+        if (goes_on) {
+            reply(Json::object({{"state", name_of(state_)}}));
+        } else {
+            reply(refusal());
+        }
+    }
 }
 
 void Agent::answer_freeze() {

@@ -65,6 +65,7 @@ void Agent::witness_settled(LeaseClient::Claim claim) {
     if (state_ == State::asking) {
         state_ = State::isolated;
         reason_ += "; the witness says that the standby has taken over";
+        answer_resume();
     } else if (state_ == State::guarding) {
         taken_ = true;
         lose("the witness says that the standby has taken over");
@@ -75,6 +76,7 @@ void Agent::go_on_alone() {
     if (!paused_) session_.thaw();
     state_ = State::lost;
     pass_frames();
+    answer_resume();
 }
 
 loss::Case Agent::loss_case() const {
@@ -143,6 +145,7 @@ void Agent::part(loss::Course course) {
     read_on();
     if (state_ == State::asking) witness_->claim();
     answer_freeze();
+    answer_resume();
 }
 
 // Our side wants no standby any more. One that might take over by itself must have heard of it

@@ -222,8 +222,11 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
             farewell_heard_ = true;
             handlers_.farewell(message.kind);
             return {};
-        case Kind::pauses:
-        case Kind::resumes: return handlers_.paused(message.kind == Kind::pauses);
+        case Kind::pauses: return handlers_.paused(true);
+        case Kind::resumes:
+            TRY(handlers_.paused(false));
+            if (may_send()) connection_->send(AgentLink::tell(Kind::resumed));
+            return {};
         case Kind::closing:
             // No farewell: one may follow.
             if (std::exchange(closing_heard_, true)) return {};
@@ -233,6 +236,7 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::welcome:
         case Kind::taken:
         case Kind::given_up:
+        case Kind::resumed:
         case Kind::word: break;
     }
     return {};

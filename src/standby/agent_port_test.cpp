@@ -32,6 +32,10 @@ struct AgentPortTest : ::testing::Test {
         };
         handlers.frames = [](std::size_t, ByteView) -> Result<> { return {}; };
         handlers.must_wait = [this] { return committing; };
+        handlers.paused = [this](bool paused) -> Result<> {
+            told.emplace_back(paused ? "paused" : "goes on");
+            return {};
+        };
         handlers.farewell = [this](Kind kind) { told.emplace_back(protect::agent::name_of(kind)); };
         handlers.lost = [this](const Error&, bool at_fault) {
             told.emplace_back(at_fault ? "lost at fault" : "lost");
@@ -177,6 +181,18 @@ TEST_F(AgentPortTest, WhoLeavesBeforeHeGreetsIsGone) {
     EXPECT_TRUE(loop.run_until([&] { return next.closed; }));
     EXPECT_THAT(last_reason(next.input), ::testing::HasSubstr("leaves before it greets: a reason"));
     EXPECT_FALSE(port->is_linked());
+}
+
+TEST_F(AgentPortTest, APauseThatEndsIsAnsweredWhenItIsKnown) {
+    agent->send(AgentLink::tell(Kind::pauses));
+    ASSERT_TRUE(loop.run_until([&] { return told.size() == 1; }));
+    const std::size_t before = agent->input.size();
+    agent->send(AgentLink::tell(Kind::resumes));
+    ASSERT_TRUE(loop.run_until([&] { return agent->input.size() > before; }));
+    EXPECT_THAT(told, ElementsAre("paused", "goes on"));
+    const Bytes answer(agent->input.begin() + static_cast<std::ptrdiff_t>(before),
+                       agent->input.end());
+    EXPECT_EQ(answer, AgentLink::tell(Kind::resumed));
 }
 
 TEST_F(AgentPortTest, AReasonIsNoFarewell) {

@@ -8,6 +8,7 @@
 
 #include "net/test_loop.h"
 #include "qemu/stream_format.h"
+#include "qemu/stream_test_support.h"
 #include "standby/test_peer.h"
 
 namespace segue::standby {
@@ -297,7 +298,6 @@ TEST_F(AgentTest, AStandbyThatClosesSaysWhy) {
     EXPECT_EQ(said.text("reason"), "it closes the link: the disk image could not be made durable");
 }
 
-// A graphics card keeps its pictures in its state.
 // Whoever asked has heard that the guest was not paused.
 TEST_F(AgentTest, APauseThatLosesItsStandbyIsNone) {
     const auto qemu = protect();
@@ -312,6 +312,75 @@ TEST_F(AgentTest, APauseThatLosesItsStandbyIsNone) {
     EXPECT_FALSE(said.flag("paused"));
 }
 
+// Its user's pause, in a checkpoint of a real QEMU's.
+struct PausedGuest : AgentTest {
+    std::unique_ptr<TestPeer> qemu;
+
+    void SetUp() override {
+        AgentTest::SetUp();
+        qemu = std::make_unique<TestPeer>(*loop, options.state + "/colo.sock");
+        standby->set_reading(true);
+        run(captured("microvm-first.bin"));
+        standby->send(AgentLink::word(ColoMessage::checkpoint_ready));
+        ASSERT_TRUE(loop.run_until([&] { return state() == "protected"; }));
+        TestPeer asker(*loop, control);
+        asker.connection->send_copy(as_bytes("{\"cmd\":\"pause\"}\n"));
+        ASSERT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::pauses; }));
+        run(captured("microvm-checkpoint-1.bin"));
+        EXPECT_TRUE(status().flag("holds_qemu"));
+        standby->send(AgentLink::word(ColoMessage::vmstate_received));
+        ASSERT_TRUE(loop.run_until([&] { return !asker.input.empty(); }));
+        ASSERT_EQ(answer(asker).text("state"), "still");
+        ASSERT_EQ(last_said(), ColoMessage::checkpoint_reply);
+    }
+    Json status() { return ask(loop, control, "{\"cmd\":\"status\"}\n"); }
+    void run(const Bytes& stream) {
+        const std::size_t before = streamed().size();
+        qemu->send(stream);
+        ASSERT_TRUE(
+            loop.run_until([&] { return streamed().size() == before + stream.size(); }, 60s));
+    }
+    ColoMessage last_said() const {
+        const std::uint8_t* const word = qemu->input.data() + qemu->input.size() - 4;
+        return static_cast<ColoMessage>(load<ByteOrder::big, std::uint32_t>(word));
+    }
+    std::unique_ptr<TestPeer> resume() {
+        auto asker = std::make_unique<TestPeer>(*loop, control);
+        asker->connection->send_copy(as_bytes("{\"cmd\":\"thaw\"}\n"));
+        EXPECT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::resumes; }));
+        return asker;
+    }
+};
+
+// A failover in that moment would leave it paused for ever.
+TEST_F(PausedGuest, GoesOnWhenItsStandbyKnowsThatItDoes) {
+    const auto asker = resume();
+    loop.run_for(20ms);
+    EXPECT_THAT(asker->input, ::testing::IsEmpty());
+    EXPECT_EQ(last_said(), ColoMessage::checkpoint_reply);
+    EXPECT_TRUE(status().flag("paused"));
+    standby->send(AgentLink::tell(AgentLink::Kind::resumed));
+    ASSERT_TRUE(loop.run_until([&] { return !asker->input.empty(); }));
+    EXPECT_EQ(answer(*asker).text("state"), "protected");
+    EXPECT_FALSE(status().flag("paused"));
+    EXPECT_TRUE(loop.run_until([&] { return last_said() == ColoMessage::vmstate_loaded; }));
+}
+
+TEST_F(PausedGuest, GoesOnAloneThoughItsStandbyIsLostMeanwhile) {
+    const auto asker = resume();
+    standby->close();
+    ASSERT_TRUE(loop.run_until([&] { return !asker->input.empty(); }));
+    EXPECT_EQ(answer(*asker).text("state"), "lost");
+    EXPECT_FALSE(status().flag("paused"));
+    EXPECT_TRUE(loop.run_until([&] { return last_said() == ColoMessage::vmstate_loaded; }));
+}
+
+// QEMU owes the standby nothing then: a main loop that hangs is its own.
+TEST_F(PausedGuest, IsNothingThatHoldsQemu) {
+    EXPECT_FALSE(status().flag("holds_qemu"));
+}
+
+// A graphics card keeps its pictures in its state.
 TEST_F(AgentTest, AStateIsLargerThanAFrame) {
     const auto qemu = protect(40U << 20);
     EXPECT_EQ(state(), "protected");

@@ -49,3 +49,25 @@ def test_a_disk_that_hangs_is_taken_over_though_its_qemu_cannot_end(tmp_path, bi
         wait_until(lambda: one.state_of(machine.name) == "absent", 60, "the old host knows")
         assert two.state_of(machine.name) == "running"
         machine.went_on()
+
+
+@pytest.mark.full
+def test_a_main_loop_that_hangs_is_noticed_while_its_guest_is_paused(tmp_path):
+    with HungDisk(DISK_BYTES) as hung, Hosts(2) as (one, two), \
+            ProtectedMachine(tmp_path, disk=hung.image) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two)
+        machine.wait_epochs(one, 3)
+        one.virsh("suspend", machine.name)
+        hung.hang()
+        # The guest asks for nothing; whoever reads at the monitor waits with the main loop.
+        with one.virsh_process("qemu-monitor-command", "--hmp", machine.name,
+                               'qemu-io libvirt-1-format "read 0 512"') as reader:
+            wait_until(hung.waiting.is_set, 60, "somebody waits for it")
+            wait_until(lambda: two.state_of(machine.name) == "paused", sb.PATIENCE, "it is there")
+            hung.end()
+            reader.communicate(timeout=sb.PATIENCE)
+        assert "main loop stands still" in one.log()
+        two.virsh("resume", machine.name)
+        machine.went_on()

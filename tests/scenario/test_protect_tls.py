@@ -23,7 +23,7 @@ from protected import ProtectedMachine
 from test_two_networks import Place
 
 CLONE_NEWNET = 0x40000000
-HELLO, VERSION = 1, 5
+HELLO, VERSION = 1, 6
 
 
 def within(place, make):
