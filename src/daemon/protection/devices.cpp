@@ -42,4 +42,13 @@ std::string numbered_socket(std::string_view name, std::size_t number) {
     return number == 0 ? fmt::format("{}.sock", name) : fmt::format("{}{}.sock", name, number);
 }
 
+Error other_version(std::string_view host, std::uint64_t theirs) {
+    const std::string spoken =
+        theirs == 0 ? std::string("an older version") : fmt::format("version {}", theirs);
+    return {ErrorCode::config_unsupported,
+            fmt::format("'{}' speaks {} of the link between segue-agent and segue-standby, this "
+                        "host {}: install the same release on both",
+                        host, spoken, std::uint64_t{protect::agent::kVersion})};
+}
+
 }  // namespace segue

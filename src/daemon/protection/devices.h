@@ -24,4 +24,7 @@ Result<> check_protected_devices(const Domain& model);
 // "disk.sock", "disk1.sock", and so on: what segue-agent and segue-standby call them.
 std::string numbered_socket(std::string_view name, std::size_t number);
 
+// Agent and standby speak one version of their link. 0: of a release that did not say.
+Error other_version(std::string_view host, std::uint64_t theirs);
+
 }  // namespace segue

@@ -270,12 +270,18 @@ void PrimaryProtection::prepare_standby(Answer<> done) {
                       {"witness", witness_address_},
                       {"witness_host", witness_host_},
                       {"witness_uri", wish_.witness},
+                      {"link_version", protect::agent::kVersion},
                       {"host", services_.identity.uuid.text()}});
     ask_daemon(services_, wish_.standby, "standby-prepare", arguments,
                [self = shared_from_this(), done](Result<Json> said) {
                    if (!said) {
                        return done(fail(said.error().code, "the standby '{}': {}",
                                         self->wish_.standby, said.error().message));
+                   }
+                   // It has let our version in; an older one does not look.
+                   const std::uint64_t theirs = said->u64("link_version");
+                   if (theirs != protect::agent::kVersion) {
+                       return done(tl::unexpected(other_version(self->wish_.standby, theirs)));
                    }
                    self->standby_address_ = said->text("address");
                    self->tls_ = said->flag("tls");

@@ -22,6 +22,7 @@
 #include "daemon/spice_line.h"
 #include "domain/alias.h"
 #include "net/descriptor.h"
+#include "protect/agent_link.schema.h"
 #include "spice/control/messages.h"
 #include "spice/control/standby.h"
 
@@ -42,6 +43,11 @@ bool is_secret(std::string_view text) {
 Result<Domain> read_definition(const Services& services, const Json& arguments) {
     if (!Uuid::parse(arguments.text("key")) || !is_secret(arguments.text("secret"))) {
         return fail(ErrorCode::invalid_argument, "a standby needs a key and a secret");
+    }
+    // Before anything is made: its agent would be refused, and an older one not hear why.
+    if (const std::uint64_t theirs = arguments.u64("link_version");
+        theirs != protect::agent::kVersion) {
+        return tl::unexpected(other_version("the primary's host", theirs));
     }
     if (arguments.text("host") == services.identity.uuid.text()) {
         return fail(ErrorCode::operation_invalid,
@@ -322,7 +328,8 @@ void StandbyProtection::answer_where(Instant until, Answer<Json> answer) {
                    const auto last =
                        domain ? last_promotion(self->services_, domain->uuid, self->prestarts_)
                               : std::nullopt;
-                   answer(Json::object({{"address", net::Address::of_tcp(host, where.port).text()},
+                   answer(Json::object({{"link_version", protect::agent::kVersion},
+                                        {"address", net::Address::of_tcp(host, where.port).text()},
                                         {"tls", self->tls_},
                                         {"tls_name", self->services_.identity.name},
                                         {"screen", self->screen()},
