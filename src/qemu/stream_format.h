@@ -36,6 +36,10 @@ enum class StreamSection : std::uint8_t {
 
 // MIG_CMD_ENABLE_COLO: tells an incoming QEMU that it becomes a COLO secondary.
 inline constexpr std::uint16_t kCommandEnableColo = 8;
+// MIG_CMD_OPEN_RETURN_PATH and, right behind it, MIG_CMD_PING (be32). QEMU 7.2 sends them with the
+// capability off, too, when its migration before was cancelled with it on: it forgets to forget
+// (migration/migration.c: rp_thread_created). Their answers would stand where COLO's are read.
+inline constexpr std::uint16_t kCommandOpenReturnPath = 1, kCommandPing = 2;
 
 // The low bits of a RAM record's first word; the rest is the page's offset in its block.
 enum RamFlag : std::uint64_t {

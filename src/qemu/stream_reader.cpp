@@ -170,12 +170,13 @@ Result<std::size_t> StreamReader::read_command(ByteView input) {
     if (input.size() < 5) return need(5);
     const auto command = load<ByteOrder::big, std::uint16_t>(input.data() + 1);
     const auto size = load<ByteOrder::big, std::uint16_t>(input.data() + 3);
+    if (command == kCommandOpenReturnPath && size == 0) return 5;
+    if (command == kCommandPing && size == 4) return input.size() < 9 ? need(9) : 9;
     if (command != kCommandEnableColo || size != 0) {
-        return fail(
-            ErrorCode::protocol,
-            "migration stream: command {} of {} bytes: only ENABLE_COLO ({}) is taken; turn "
-            "return-path and postcopy-ram off on the primary",
-            command, size, kCommandEnableColo);
+        return fail(ErrorCode::protocol,
+                    "migration stream: command {} of {} bytes: only ENABLE_COLO ({}) is taken; "
+                    "turn postcopy-ram off on the primary",
+                    command, size, kCommandEnableColo);
     }
     head_.enable_colo = true;
     return 5;

@@ -49,6 +49,23 @@ TEST(StreamReader, ReadsTheFirstStateOfARealPrimary) {
     }
 }
 
+// What a QEMU 7.2 sends behind a migration that was cancelled.
+TEST(StreamReader, PassesOverAReturnPathThatNobodyReads) {
+    const Bytes whole = captured("none-first.bin");
+    Bytes bytes(whole.begin(), whole.begin() + 0x11);
+    for (const std::uint8_t byte : {8, 0, 1, 0, 0, 8, 0, 2, 0, 4, 0, 0, 0, 1})
+        bytes.push_back(byte);
+    bytes.insert(bytes.end(), whole.begin() + 0x11, whole.end());
+    for (const std::size_t step : {kWhole, std::size_t{1}}) {
+        StreamReader reader;
+        ImageEvents events;
+        const auto result = feed(reader, events, bytes, step);
+        ASSERT_TRUE(result.has_value()) << result.error().message;
+        EXPECT_TRUE(reader.head().enable_colo);
+        EXPECT_EQ(events.first_states, 1);
+    }
+}
+
 TEST(StreamReader, ReadsCheckpointsWithContinuedBlocksAndDeltas) {
     for (const std::size_t step : {kWhole, std::size_t{1}, std::size_t{333}}) {
         Session session;
@@ -136,7 +153,8 @@ TEST(StreamReader, NamesWhatIsWrong) {
         {"version", 7, {4}, "version 4"},
         {"machine type", 9, {0x7f}, "machine type of"},
         {"two configurations", 0x11, {7}, "twice"},
-        {"return path", 0x13, {1}, "return-path"},
+        {"postcopy", 0x13, {3}, "postcopy-ram"},
+        {"a ping of no bytes", 0x13, {2}, "command 2 of 0 bytes"},
         {"section", 0x1d, {'x'}, "iterable section 'rxm'"},
         {"total", 0x27, {1}, "no list of at most"},
         {"block name", 0x2f, {0}, "RAM block"},
