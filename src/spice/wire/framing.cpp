@@ -147,8 +147,9 @@ Result<> MessageReader::expand(const IncomingMessage& whole, std::uint32_t list_
     if (list_at > body.size()) return broken();
     LittleReader list(body.subspan(list_at));
     const std::size_t count = list.u16();
-    // Each takes 6 bytes at least and none may be counted twice: no more than fit.
-    if (!list.ok() || count > body.size() / 6) return broken();
+    // None may be counted twice: what is handled is bounded by what was sent.
+    std::size_t left = body.size();
+    if (!list.ok()) return broken();
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint32_t at = list.u32();
         if (!list.ok() || at > body.size()) return broken();
@@ -157,8 +158,10 @@ Result<> MessageReader::expand(const IncomingMessage& whole, std::uint32_t list_
         message.number = item.u16();
         message.serial = whole.serial;
         const std::size_t size = item.u32();
-        if (!item.ok() || size > item.remaining()) return broken();
-        message.body = whole.body.slice(at + 6, size);
+        constexpr std::size_t kItself = 6;
+        if (!item.ok() || size > item.remaining() || kItself + size > left) return broken();
+        left -= kItself + size;
+        message.body = whole.body.slice(at + kItself, size);
         ready_.push_back(std::move(message));
     }
     return {};

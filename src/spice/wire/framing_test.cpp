@@ -131,6 +131,36 @@ TEST(Framing, SubMessagesComeBeforeTheirMessage) {
     }
 }
 
+// One message of some hundred thousand bytes would be handled as gigabytes.
+TEST(Framing, SubMessagesThatShareTheirBytesAreRefused) {
+    constexpr std::uint16_t kCount = 5;
+    const auto stream = [](std::uint32_t size, std::uint16_t items) {
+        LittleWriter body;
+        body.u16(1);
+        body.u32(size);
+        body.bytes(Bytes(200));
+        const auto list = static_cast<std::uint32_t>(body.size());
+        body.u16(items);
+        for (std::uint16_t item = 0; item < items; ++item)
+            body.u32(0);
+        LittleWriter out;
+        out.u64(1);
+        out.u16(1);
+        out.u32(static_cast<std::uint32_t>(body.size()));
+        out.u32(list);
+        out.bytes(body.view());
+        return out.take();
+    };
+    MessageReader one(HeaderKind::full, kMaxBody);
+    one.feed(stream(200, 1));
+    EXPECT_EQ(one.next().value()->body.size(), 200u);
+    MessageReader several(HeaderKind::full, kMaxBody);
+    several.feed(stream(200, kCount));
+    const auto refused = several.next();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::protocol);
+}
+
 TEST(Framing, ABrokenMessageIsNotSent) {
     MessageWriter writer(HeaderKind::mini);
     std::vector<SharedBytes> pieces;
