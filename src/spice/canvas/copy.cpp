@@ -40,9 +40,10 @@ void blit(Image& target, const Region& region, const Image& source, Offset offse
         using Pixel = decltype(zero);
         if (rop == Rop::copy) {
             for_lines(region, source, offset, [&](const Rect& part, std::int32_t y, auto from_y) {
-                std::memcpy(pixels_of<Pixel>(target, y) + part.left,
-                            pixels_of<Pixel>(source, from_y) + (part.left - offset.x),
-                            static_cast<std::size_t>(part.width()) * sizeof(Pixel));
+                // A guest may name pixels of the surface as a picture's own.
+                std::memmove(pixels_of<Pixel>(target, y) + part.left,
+                             pixels_of<Pixel>(source, from_y) + (part.left - offset.x),
+                             static_cast<std::size_t>(part.width()) * sizeof(Pixel));
             });
             return;
         }

@@ -282,6 +282,20 @@ TEST(CopyTest, ASurfaceCopiedOntoItselfReadsBeforeItWrites) {
         EXPECT_EQ(get(target, x, 0), numbered(x - 1, 0));
 }
 
+// A guest names addresses: its picture may begin inside the surface that it is drawn to.
+TEST(CopyTest, APictureMayShareItsMemoryWithTheTarget) {
+    Image target = make(16, 4, numbered);
+    const Image inside =
+        Image::wrap(Format::xrgb32, 14, 4, static_cast<std::int32_t>(target.stride()),
+                    target.line(0) + 2 * sizeof(std::uint32_t));
+    ASSERT_TRUE(copy(target, Region(target.bounds()), {0, 0, 14, 4}, {&inside, inside.bounds()},
+                     Rop::copy));
+    for (int y = 0; y < 4; ++y) {
+        for (int x = 0; x < 14; ++x)
+            EXPECT_EQ(get(target, x, y), numbered(x + 2, y));
+    }
+}
+
 TEST(CopyBitsTest, MovesInAllDirectionsWithAClipOfManyParts) {
     for (const int dx : {-3, 0, 2}) {
         for (const int dy : {-2, 0, 3}) {
@@ -497,6 +511,24 @@ TEST(StrokeTest, APathOfTooManyPixelsIsRefused) {
         far.path.back().points.resize(kMaxStrokePoints - 1, {16, 16});
     }
     EXPECT_FALSE(stroke(target, Region(target.bounds()), far));
+}
+
+TEST(StrokeTest, ManyDashesOfAnOddNumberTakeTurns) {
+    constexpr int kDashes = 255;  // as many as a guest may name
+    Image target = make(4096, 1, [](int, int) { return 0u; });
+    Stroke line;
+    line.path.push_back({1, {{0, 0}, {4096 * 16, 0}}});
+    line.brush = solid(1);
+    line.start_with_gap = true;
+    std::vector<bool> is_on;
+    for (int dash = 0; is_on.size() < 4096; ++dash) {
+        const int length = dash % kDashes % 3 + 1;
+        if (dash < kDashes) line.dashes.push_back(length * 16);
+        is_on.insert(is_on.end(), static_cast<std::size_t>(length), dash % 2 == 1);
+    }
+    ASSERT_TRUE(stroke(target, Region(target.bounds()), line));
+    for (int x = 0; x < 4096; ++x)
+        ASSERT_EQ(get(target, x, 0), is_on[static_cast<std::size_t>(x)] ? 1u : 0u) << x;
 }
 
 TEST(StrokeTest, DashesAlternate) {

@@ -78,35 +78,30 @@ class Polyline {
     std::vector<Point> points_;
 };
 
-// Which pixels of a dashed line are on, by distance along the path.
+// Which pixels of a dashed line are on, by distance along the path. It is asked for each pixel, and
+// a guest may name hundreds of dashes: the one is searched for, not counted up to.
 class Dashes {
   public:
-    Dashes(const std::vector<std::int32_t>& lengths, bool start_with_gap) {
-        for (const std::int32_t length : lengths)
-            lengths_.push_back(std::max<std::int64_t>(rounded(length), 1));
+    Dashes(const std::vector<std::int32_t>& lengths, bool start_with_gap)
+        : first_is_gap_(start_with_gap) {
         // An odd number of lengths alternates from one round to the next.
-        if (lengths_.size() % 2) lengths_.insert(lengths_.end(), lengths_.begin(), lengths_.end());
-        for (const std::int64_t length : lengths_)
-            total_ += length;
-        first_is_gap_ = start_with_gap;
+        const int rounds = lengths.size() % 2 == 0 ? 1 : 2;
+        std::int64_t end = 0;
+        for (int round = 0; round < rounds; ++round) {
+            for (const std::int32_t length : lengths)
+                ends_.push_back(end += std::max<std::int64_t>(rounded(length), 1));
+        }
     }
     bool on(std::int64_t distance) const {
-        if (lengths_.empty()) return true;
-        distance %= total_;
-        bool gap = first_is_gap_;
-        for (const std::int64_t length : lengths_) {
-            if (distance < length) break;
-            distance -= length;
-            gap = !gap;
-        }
-        return !gap;
+        if (ends_.empty()) return true;
+        const auto at = std::upper_bound(ends_.begin(), ends_.end(), distance % ends_.back());
+        const bool is_gap = ((at - ends_.begin()) % 2 == 1) != first_is_gap_;
+        return !is_gap;
     }
-    bool solid() const { return lengths_.empty(); }
 
   private:
-    std::vector<std::int64_t> lengths_;
-    std::int64_t total_ = 0;
-    bool first_is_gap_ = false;
+    std::vector<std::int64_t> ends_;
+    bool first_is_gap_;
 };
 
 // One straight line from `from` up to, and without, `to`.
