@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <cstring>
 
 #include "spice/canvas/draw.h"
 #include "spice/canvas/pixels.h"
@@ -10,9 +11,12 @@ namespace {
 template <class Pixel>
 void fill_solid(Image& target, const Rect& rect, Pixel color, Rop rop) {
     if (rop == Rop::copy) {
-        for (std::int32_t y = rect.top; y < rect.bottom; ++y) {
-            Pixel* line = pixels_of<Pixel>(target, y);
-            std::fill(line + rect.left, line + rect.right, color);
+        // A line is copied in far fewer steps than it is filled.
+        Pixel* const first = pixels_of<Pixel>(target, rect.top) + rect.left;
+        std::fill_n(first, rect.width(), color);
+        for (std::int32_t y = rect.top + 1; y < rect.bottom; ++y) {
+            std::memcpy(pixels_of<Pixel>(target, y) + rect.left, first,
+                        static_cast<std::size_t>(rect.width()) * sizeof(Pixel));
         }
         return;
     }
