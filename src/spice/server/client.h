@@ -132,6 +132,7 @@ class Client final : private MainEvents, private Agent::User {
         return is_settled() && !is_absent_ && (target_ || knows_channels_) && to_link_.empty() &&
                awaited_.empty() && overtaken_.empty();
     }
+    void take_home_state(ClientChannel& channel, Bytes state);
     void perform(const MigrationTarget::Actions& actions);
     void begin_session();
     void connect(LinkedSocket socket, bool expects_data);

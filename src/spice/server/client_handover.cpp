@@ -109,15 +109,10 @@ Result<> Client::migrate_linked(Linked linked) {
 void Client::migrate_channels(const StateCollection::Outcome* carried) {
     was_sent_away_ = true;
     caches_->freeze();
-    const auto is_told = [&](const auto& channel) { return carried->has(channel.first); };
-    const bool is_carried =
-        carried != nullptr && std::any_of(channels_.begin(), channels_.end(), is_told);
     for (auto& [link, channel] : channels_) {
         if (channel.display != nullptr) {
-            // A pointer has nothing to carry. A display that was not ready had nothing to tell.
-            const bool is_ready =
-                channel.key.type == wire::ChannelType::cursor || (carried && carried->has(link));
-            channel.display->migrate(link, is_carried && is_ready);
+            // A display that was not ready had nothing to tell.
+            channel.display->migrate(link, carried != nullptr && carried->has(link));
         } else {
             channel.driver->channel().migrate();
         }
@@ -128,8 +123,12 @@ void Client::migrate_channels(const StateCollection::Outcome* carried) {
 
 void Client::collect_state(bool freeze, const std::shared_ptr<StateCollection>& into) {
     for (const auto& [link, channel] : channels_) {
-        if (channel.display == nullptr) continue;
         CarriedKey key{connection_id_, channel.key, CarriedSection::blob};
+        if (channel.display == nullptr) {
+            if (auto state = channel.driver->channel().carried_state(freeze))
+                into->outcome()->add(link, key, std::move(*state));
+            continue;
+        }
         channel.display->tell_state(
             link, freeze, [into, link = link, key](Display::Carried carried) mutable {
                 into->outcome()->add(link, key, std::move(carried.state));
@@ -183,8 +182,7 @@ Result<> Client::migrate_do_seamless(std::uint32_t source_version) {
 }
 
 void Client::take_state(CarriedParts& parts) {
-    for (const auto& [link, channel] : channels_) {
-        if (channel.display == nullptr) continue;
+    for (auto& [link, channel] : channels_) {
         const auto take = [this, &parts, &key = channel.key](CarriedSection section) {
             const auto part = parts.find({connection_id_, key, section});
             if (part == parts.end()) return Bytes{};
@@ -194,11 +192,24 @@ void Client::take_state(CarriedParts& parts) {
         };
         Display::Carried carried;
         carried.state = take(CarriedSection::blob);
+        if (channel.display == nullptr) {
+            take_home_state(channel, std::move(carried.state));
+            continue;
+        }
         carried.shown = take(CarriedSection::shown);
         const Bytes wish = take(CarriedSection::wish);
         if (!wish.empty()) carried.wish = static_cast<ImageCompression>(wish.front());
         channel.display->take_state(link, std::move(carried));
     }
+}
+
+void Client::take_home_state(ClientChannel& channel, Bytes state) {
+    if (state.empty() || !channel.driver) return;
+    const Result<> taken =
+        channel.driver->channel().take_state(wire::SharedBytes::take(std::move(state)));
+    if (!taken) return log_warning("spice", "{}: {}", name_of(channel.key), taken.error().message);
+    if (channel.playback != nullptr && !sound_latency_ms_)
+        sound_latency_ms_ = channel.playback->latency_ms();
 }
 
 void Client::expect_seals(const StateKey& key) {

@@ -338,7 +338,10 @@ void Server::remove_client(ClientId id, const std::string& reason) {
     const auto destination = source_.destination();
     perform(source_.client_left(id), destination);
     // The next client begins with the mouse mode that every client can do.
-    if (clients_.empty()) mouse_mode_ = main_wire::MouseMode::server;
+    if (clients_.empty()) {
+        mouse_mode_ = main_wire::MouseMode::server;
+        brought_mode_.reset();
+    }
     const bool exits = options_.exit_on_disconnect && *alive_ && clients_.empty() && !destination &&
                        !leaving->was_sent_away();
     // As stock, through the process's exit handlers, which may call whom they like: nothing of ours

@@ -160,6 +160,7 @@ class Server final : private InputSink {
     Bytes graphics_devices() const;
     std::uint32_t media_time() const;
     void take_media_time(Instant came_at);
+    void take_mouse_mode();
     void channel_added(ChannelKey key);
     void channel_gone(ChannelKey key);
     bool agent_has_mouse() const;
@@ -225,6 +226,8 @@ class Server final : private InputSink {
     int pointer_width_ = 0;
     int pointer_height_ = 0;
     wire::main::MouseMode mouse_mode_ = wire::main::MouseMode::server;
+    // As it was where the machine came from: taken on as soon as the devices allow it.
+    std::optional<wire::main::MouseMode> brought_mode_;
 
     MigrationSource source_;
     std::unique_ptr<Timer> source_timer_;

@@ -206,6 +206,9 @@ bool Server::agent_has_mouse() const {
 void Server::update_mouse_mode() {
     const bool allowed = (tablet_ || agent_has_mouse()) && primary_allows_tablet_;
     const main_wire::MouseMode before = mouse_mode_;
+    // A client would ask for it anew, and point with the wrong pointer until it is answered.
+    if (allowed && std::exchange(brought_mode_, {}) == main_wire::MouseMode::client)
+        mouse_mode_ = main_wire::MouseMode::client;
     if (!allowed) mouse_mode_ = main_wire::MouseMode::server;
     if (std::exchange(absolute_allowed_, allowed) == allowed && before == mouse_mode_) return;
     for (const auto& client : clients_)
@@ -215,6 +218,7 @@ void Server::update_mouse_mode() {
 void Server::want_mouse_mode(main_wire::MouseMode mode) {
     if (mode == main_wire::MouseMode::client && !absolute_allowed_) return;
     if (mode != main_wire::MouseMode::client && mode != main_wire::MouseMode::server) return;
+    brought_mode_.reset();
     if (mode == mouse_mode_) return;
     mouse_mode_ = mode;
     for (const auto& client : clients_)

@@ -13,6 +13,8 @@ namespace {
 
 // Of no client: where the parts of a state tell the media time.
 const CarriedKey kMediaTime{0, {wire::ChannelType::main, 0}, CarriedSection::blob};
+// And the mouse mode.
+const CarriedKey kMouseMode{0, {wire::ChannelType::inputs, 0}, CarriedSection::blob};
 
 std::uint32_t media_time_at(Instant now, std::uint32_t offset) {
     return static_cast<std::uint32_t>(to_ms(now.since_start) & 0xffffffff) + offset;
@@ -122,11 +124,13 @@ void Server::client_settled(ClientId id) {
 // --- State beside the clients -------------------------------------------------------------------
 
 void Server::collect_state(bool freeze, StateCollection::Done done) {
-    const auto collection =
-        std::make_shared<StateCollection>([done = std::move(done), &clock = home_->clock(),
-                                           offset = media_offset_](CarriedParts parts) {
+    const auto collection = std::make_shared<StateCollection>(
+        [done = std::move(done), &clock = home_->clock(), offset = media_offset_,
+         mode = mouse_mode_](CarriedParts parts) {
             const std::uint32_t time = media_time_at(clock.now(), offset);
             parts[kMediaTime] = wire::encode(0, wire::extension::MediaTime{time}).body();
+            const auto bit = static_cast<std::uint8_t>(mode);
+            parts[kMouseMode] = wire::encode(0, wire::extension::MouseModeState{bit}).body();
             done(std::move(parts));
         });
     collected_ = collection->outcome();
@@ -241,6 +245,7 @@ void Server::state_arrived(CarriedParts parts, const StateKey& key, Instant came
     arrived_state_ = std::move(parts);
     arrived_key_ = key;
     take_media_time(came_at);
+    take_mouse_mode();
     for (const auto& display : displays_)
         display->expect_state_beside();
     for (const auto& client : clients_)
@@ -256,6 +261,17 @@ void Server::take_media_time(Instant came_at) {
     if (!there) return log_warning("spice", "media time: {}", there.error().message);
     const auto since = static_cast<std::uint32_t>(to_ms(home_->now() - came_at));
     continue_media_time(there->milliseconds + since, true);
+}
+
+void Server::take_mouse_mode() {
+    const auto part = arrived_state_.find(kMouseMode);
+    if (part == arrived_state_.end()) return;
+    const auto there = wire::parse<wire::extension::MouseModeState>(
+        wire::SharedBytes::borrow(std::exchange(part->second, {})));
+    arrived_state_.erase(part);
+    if (!there) return log_warning("spice", "mouse mode: {}", there.error().message);
+    brought_mode_ = static_cast<wire::main::MouseMode>(there->mode);
+    update_mouse_mode();
 }
 
 std::uint32_t Server::media_time() const {

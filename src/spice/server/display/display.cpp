@@ -57,8 +57,7 @@ Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks)
     : device_(std::move(device)),
       id_(static_cast<std::uint8_t>(device_->id())),
       home_(home),
-      hooks_(std::move(hooks)),
-      state_patience_(kStatePatience) {}
+      hooks_(std::move(hooks)) {}
 
 Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
     guest_ =
@@ -67,6 +66,11 @@ Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
     arrival_timer_ = worker_.loop().make_timer([this] {
         machine_arrived_ = true;
         for_displays([](DisplayChannel& channel) { channel.machine_arrived(); });
+        if (guest_->is_running()) return;
+        // It is paused.
+        for (auto& [link, client] : clients_) {
+            if (client.cursor != nullptr) client.cursor->stop_waiting();
+        }
     });
     rest_timer_ = worker_.loop().make_timer([this] { rest(); });
     draw_timer_ = worker_.loop().make_timer([this] {
@@ -91,7 +95,7 @@ void Display::start() {
         if (!machine_arrived_) arrival_timer_->start(kArrival);
         tell_capabilities();
         for (auto& [link, client] : clients_) {
-            if (client.patience) client.patience->start(state_patience_);
+            if (client.patience) await_state(client);
         }
         // What was queued before shows the device, not yet the machine.
         take_commands();
@@ -406,6 +410,7 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
                 const std::shared_ptr<const CursorState> state(std::shared_ptr<void>(),
                                                                &guest_->cursor());
                 auto cursor = std::make_unique<CursorChannel>(setup, output, state);
+                cursor->carry_state();
                 client.cursor = cursor.get();
                 return cursor;
             }
@@ -435,15 +440,21 @@ void Display::connect(LinkedSocket socket, const EncoderOptions& options,
             });
         };
         client.driver->start();
-        if (setup.expects_data && client.display != nullptr) {
+        if (setup.expects_data) {
             client.patience = worker_.loop().make_timer([this, link] {
                 const auto late = clients_.find(link);
                 if (late != clients_.end()) late->second.driver->channel().stop_waiting();
             });
-            if (guest_->is_running()) client.patience->start(state_patience_);
+            if (guest_->is_running()) await_state(client);
         }
         if (client.display != nullptr) tell_capabilities();
     });
+}
+
+// Of the pointer there is none but beside the client.
+void Display::await_state(Client& client) {
+    if (client.cursor != nullptr && !comes_beside_) return client.cursor->stop_waiting();
+    client.patience->start(comes_beside_ ? kBesidePatience : kStatePatience);
 }
 
 void Display::lost(LinkId link) {
@@ -535,7 +546,10 @@ void Display::take_state(LinkId link, Carried carried) {
         if (taken && !shared->state.empty())
             taken = channel.take_state(wire::SharedBytes::take(std::move(shared->state)));
         // The client's own copy may still come; without it the client is sent everything.
-        if (!taken) log_warning("spice", "display {}: {}", id_, taken.error().message);
+        if (!taken) {
+            log_warning("spice", "{}: {}", name_of(channel.key()), taken.error().message);
+            if (found->second.cursor != nullptr) channel.stop_waiting();
+        }
         greet_those_at_home();
     });
 }
@@ -555,7 +569,7 @@ void Display::expect_seal(LinkId link, const StateKey& key) {
 }
 
 void Display::expect_state_beside() {
-    worker_.post([this] { state_patience_ = kBesidePatience; });
+    worker_.post([this] { comes_beside_ = true; });
 }
 
 void Display::thaw() {

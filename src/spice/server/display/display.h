@@ -142,6 +142,8 @@ class Display final : private DisplayListener {
     bool must_yield();
     void rest();
     void lost(LinkId link);
+    struct Client;
+    void await_state(Client& client);
     void greet_those_at_home();
     void tell_capabilities();
     void report(const Result<>& done);
@@ -176,7 +178,7 @@ class Display final : private DisplayListener {
     bool pump_pending_ = false;
     Instant last_pump_{};
     bool more_commands_ = false;
-    Duration state_patience_;
+    bool comes_beside_ = false;  // the clients' state
     unsigned most_monitors_ = 16;
     bool driver_tells_monitors_ = false;
     Counters gone_;  // of clients that have left

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "spice/server/migration/extension.schema.h"
 
 namespace segue::spice::server {
 
@@ -111,6 +112,8 @@ void PlaybackChannel::say_start() {
     start.frequency = device_->rate();
     start.time = device_->media_time();
     send(start);
+    // A client begins each time with a latency of its own.
+    if (latency_ms_) say_latency(*latency_ms_);
 }
 
 void PlaybackChannel::say_stop() {
@@ -133,6 +136,7 @@ void PlaybackChannel::say_mute() {
 }
 
 void PlaybackChannel::say_latency(std::uint32_t latency_ms) {
+    latency_ms_ = latency_ms;
     if (!setup().client_caps.has(sound::Capability::latency)) return;
     sound::Latency message;
     message.latency_ms = latency_ms;
@@ -155,6 +159,21 @@ void PlaybackChannel::play(std::uint32_t time, std::span<const SoundFrame> frame
             {reinterpret_cast<const std::uint8_t*>(frames.data()), frames.size_bytes()});
     }
     send(message);
+}
+
+// All else its device says anew when its machine runs.
+std::optional<Bytes> PlaybackChannel::carried_state(bool) {
+    if (!latency_ms_ || is_migrating()) return std::nullopt;
+    return wire::encode(0, wire::extension::PlaybackState{*latency_ms_}).body();
+}
+
+Result<> PlaybackChannel::restore(const SharedBytes& state) {
+    const auto brought = TRY(wire::parse<wire::extension::PlaybackState>(state));
+    // The target has measured its videos meanwhile.
+    if (latency_ms_) return {};
+    latency_ms_ = brought.latency_ms;
+    if (device_ != nullptr && device_->is_active()) say_latency(*latency_ms_);
+    return {};
 }
 
 Result<> PlaybackChannel::handle(std::uint16_t number, const SharedBytes&) {

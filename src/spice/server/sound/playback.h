@@ -76,6 +76,7 @@ class PlaybackChannel final : public Channel {
     ~PlaybackChannel() override;
 
     void start() override;
+    std::optional<Bytes> carried_state(bool freeze) override;
     // --- For its device ---
     void device_gone() { device_ = nullptr; }
     void say_start();
@@ -84,6 +85,7 @@ class PlaybackChannel final : public Channel {
     void say_mute();
     // Pictures come so much before they are due: sound is to be heard as late.
     void say_latency(std::uint32_t latency_ms);
+    const std::optional<std::uint32_t>& latency_ms() const { return latency_ms_; }
     void play(std::uint32_t time, std::span<const SoundFrame> frames);
 
   private:
@@ -91,10 +93,12 @@ class PlaybackChannel final : public Channel {
     static constexpr std::size_t kMostLate = 32u << 10;
 
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
+    Result<> restore(const wire::SharedBytes& state) override;
     void choose_mode();
 
     Playback* device_;
     const bool compress_;
+    std::optional<std::uint32_t> latency_ms_;
     std::optional<codec::SoundEncoder> encoder_;  // none: raw
 };
 

@@ -109,6 +109,45 @@ TEST_F(SoundTest, LatencyIsToldToThoseWhoKnowIt) {
     EXPECT_EQ(output_.take<playback::Latency>()->latency_ms, 120u);
 }
 
+// spice-gtk begins each time with a latency of its own.
+TEST_F(SoundTest, LatencyIsToldAgainWhenSoundBegins) {
+    Playback* device = devices_.add_playback().value();
+    const auto caps = wire::Capabilities::of({playback::Capability::latency});
+    const auto channel = link(wire::ChannelType::playback, caps);
+    EXPECT_FALSE(channel->carried_state(true)) << "nothing was told";
+    static_cast<PlaybackChannel&>(*channel).say_latency(120);
+    output_.messages.clear();
+    device->start();
+    while (!output_.messages.empty() &&
+           output_.messages.front().number != playback::Start::kFromServer)
+        output_.messages.pop_front();
+    EXPECT_EQ(output_.take<playback::Latency>()->latency_ms, 120u);
+}
+
+TEST_F(SoundTest, LatencyGoesBesideTheClient) {
+    Playback* device = devices_.add_playback().value();
+    const auto caps = wire::Capabilities::of({playback::Capability::latency});
+    const auto channel = link(wire::ChannelType::playback, caps);
+    static_cast<PlaybackChannel&>(*channel).say_latency(120);
+    const auto told = channel->carried_state(true);
+    ASSERT_TRUE(told);
+    ChannelSetup setup;
+    setup.key.type = wire::ChannelType::playback;
+    setup.client_caps = caps;
+    setup.expects_data = true;
+    for (const bool has_measured : {false, true}) {
+        const auto target = devices_.make_channel(setup, output_, true);
+        target->start();
+        if (has_measured) static_cast<PlaybackChannel&>(*target).say_latency(90);
+        EXPECT_FALSE(target->take_state(SharedBytes::copy(ByteView(*told).subspan(1))));
+        ASSERT_TRUE(target->take_state(SharedBytes::copy(*told)));
+        output_.messages.clear();
+        static_cast<PlaybackChannel&>(*target).say_start();
+        EXPECT_EQ(output_.take<playback::Latency>()->latency_ms, has_measured ? 90u : 120u);
+    }
+    devices_.remove(device);
+}
+
 TEST_F(SoundTest, OpusKeepsTheTone) {
     Playback* device = devices_.add_playback().value();
     device->start();

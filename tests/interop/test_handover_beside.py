@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What goes from server to server beside the clients, channel by channel: the first that a client
+hears of its new server is what is new, and nothing that it knows. A client of bare bytes."""
+import struct
+
+import pytest
+
+import qtest_qxl
+from handover_pair import Pair
+from spice_raw import CURSOR, Channel
+from test_handover_loads import PLAYBACK, Moving
+from test_handover_raw import DATA, FLUSH_MARK, MIGRATE, MIGRATE_DATA, Raw, heard
+
+SET_ACK, ACK_SYNC = 3, 1  # of a server, of a client
+CURSOR_INIT, CURSOR_SET, CURSOR_MOVE = 101, 103, 104
+CACHE_ME, FROM_CACHE = 2, 4
+MOUSE_MODE, MOUSE_MODE_REQUEST = 105, 105  # of a server, of a client
+BY_SERVER, BY_CLIENT = 1, 2
+SOUND_MODE, SOUND_START, LATENCY = 102, 103, 107
+LATENCY_CAP = 1 << 2
+
+
+def goes(pair, client, change=lambda state: state):
+    """The machine goes, and all that its clients have beside them. `change`: of what the source
+    tells at last."""
+    pair.target.give(client.answers(), final=False)
+    pair.first.qmp("migrate", uri=f"unix:{pair.directory}/migrate.sock")
+    pair.target.give(change(pair.source.state(final=True)), final=True)
+    pair.source.tell(cmd="state-taken")
+    pair.second.qmp.wait_event("RESUME", 60)
+
+
+def main_follows(client):
+    heard(client.main, MIGRATE)
+    client.main.send(FLUSH_MARK)
+    client.there.send(MIGRATE_DATA, heard(client.main, DATA))
+
+
+def with_part(state, session, kind, number, data):
+    """A carried state, and one part more: of this session's channel."""
+    count = 4 + 4 + 4 + 16 + 1
+    parts, = struct.unpack_from("<I", state, count)
+    return (state[:count] + struct.pack("<I", parts + 1) + state[count + 4:] +
+            struct.pack("<IBBBI", session, kind, number, 0, len(data)) + data)
+
+
+def driven(directory):
+    """A pair whose guests have a QXL device that the test itself drives."""
+    pair = Pair(directory, "-device", "qxl")
+    for machine in (pair.first, pair.second):
+        machine.argv += qtest_qxl.arguments(machine.directory / "qtest.sock")
+    return pair
+
+
+def flags_of(body):
+    """(the name of the shape, SPICE_CURSOR_FLAGS_*) of a SET."""
+    flags, unique = struct.unpack_from("<HQ", body, 5)
+    return unique, flags
+
+
+@pytest.mark.full
+def test_the_pointer(tmp_path):
+    """The client shows it, and keeps the shapes that it was sent: none is sent again."""
+    with driven(tmp_path) as pair, qtest_qxl.Device(tmp_path / "source/qtest.sock") as device:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        here = Channel(pair.first, CURSOR, client.session, 1)
+        here.send(ACK_SYNC, heard(here, SET_ACK)[:4])
+        heard(here, CURSOR_INIT)
+        for unique in (7, 8):
+            device.shape(unique, 30, 40)
+            assert flags_of(heard(here, CURSOR_SET)) == (unique, CACHE_ME)
+        there = Channel(pair.second, CURSOR, client.session, 1)
+        pair.second.wait_channels([(1, 0), (CURSOR, 1)])
+        goes(pair, client)
+        assert here.receive() == (MIGRATE, struct.pack("<I", 0)), "its cache stays"
+        main_follows(client)
+        there.send(ACK_SYNC, heard(there, SET_ACK)[:4])
+        with device.moved(tmp_path / "target/qtest.sock") as moved:
+            moved.moves(31, 40)
+            assert there.receive() == (CURSOR_MOVE, struct.pack("<hh", 31, 40))
+            moved.shape(7, 31, 40)
+            number, body = there.receive()
+            assert (number, *flags_of(body)) == (CURSOR_SET, 7, FROM_CACHE)
+
+
+@pytest.mark.full
+def test_the_pointer_of_a_state_that_is_late(tmp_path):
+    """The source is not told that the target has it: the client's cache stays as it was told."""
+    with driven(tmp_path) as pair, qtest_qxl.Device(tmp_path / "source/qtest.sock") as device:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        here = Channel(pair.first, CURSOR, client.session, 1)
+        here.send(ACK_SYNC, heard(here, SET_ACK)[:4])
+        heard(here, CURSOR_INIT)
+        device.shape(7, 30, 40)
+        assert flags_of(heard(here, CURSOR_SET)) == (7, CACHE_ME)
+        there = Channel(pair.second, CURSOR, client.session, 1)
+        pair.second.wait_channels([(1, 0), (CURSOR, 1)])
+        pair.target.give(client.answers(), final=False)
+        pair.first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+        last = pair.source.state(final=True)
+        pair.second.qmp.wait_event("RESUME", 60)
+        assert here.receive() == (MIGRATE, struct.pack("<I", 0))
+        main_follows(client)
+        there.send(ACK_SYNC, heard(there, SET_ACK)[:4])
+        # The device shows its pointer anew where nothing comes in time.
+        number, body = there.receive()
+        assert (number, *flags_of(body)) == (CURSOR_SET, 7, CACHE_ME)
+        pair.target.give(last, final=True)
+        with device.moved(tmp_path / "target/qtest.sock") as moved:
+            moved.moves(31, 40)
+            assert there.receive() == (CURSOR_MOVE, struct.pack("<hh", 31, 40))
+
+
+@pytest.mark.full
+def test_the_mouse_mode(tmp_path):
+    """A client that points by itself need not ask for it anew."""
+    agent = ("-chardev", "spicevmc,id=agent,name=vdagent", "-device",
+             "isa-serial,chardev=agent,index=1")
+    with Pair(tmp_path, *agent) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        client.main.send(MOUSE_MODE_REQUEST, struct.pack("<H", BY_CLIENT))
+        by_client = struct.pack("<HH", BY_SERVER | BY_CLIENT, BY_CLIENT)
+        assert heard(client.main, MOUSE_MODE) == by_client
+        goes(pair, client)
+        main_follows(client)
+        assert heard(client.there, MOUSE_MODE) == by_client
+
+
+@pytest.mark.full
+def test_the_latency_of_sound(tmp_path):
+    """It is told again where sound begins: the client begins with one of its own. What the source
+    tells without a video, of which there is none here, is put in its place."""
+    pair = Pair(tmp_path, "-audiodev", "spice,id=sound", "-machine", "pcspk-audiodev=sound")
+    pair.second.argv += qtest_qxl.arguments(pair.second.directory / "qtest.sock")
+    with pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        sound = Moving(pair.first, PLAYBACK, client.session, caps=LATENCY_CAP)
+        sound.link(pair.second)
+        pair.second.wait_channels([(1, 0), (PLAYBACK, 0)])
+        told = b"SGPB" + struct.pack("<II", 1, 123)
+        goes(pair, client, lambda state: with_part(state, client.session, PLAYBACK, 0, told))
+        sound.move()
+        main_follows(client)
+        with qtest_qxl.Wire(tmp_path / "target/qtest.sock") as wire:
+            wire.beep()
+            heard(sound.here, SOUND_START)
+            assert heard(sound.here, LATENCY) == struct.pack("<I", 123)
