@@ -229,22 +229,24 @@ class Qmp:
     """A QMP client for tests: one command at a time; events are kept in `events`."""
 
     def __init__(self, path, timeout=60):
+        self.events = []
         end = time.monotonic() + timeout
         while True:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
+            self.file = self.socket.makefile("rb")
             try:
                 self.socket.connect(str(path))
+                # Closed at once, or in the middle, by a QEMU that has not noticed yet that whoever
+                # was connected before has gone.
+                self.greeting = self.read()
+                self("qmp_capabilities")
                 break
             except OSError:
-                self.socket.close()
+                self.close()
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.01)
-        self.file = self.socket.makefile("rb")
-        self.events = []
-        self.greeting = json.loads(self.file.readline())
-        self("qmp_capabilities")
 
     def __call__(self, command, **arguments):
         """The "return" member; RuntimeError with QEMU's words where it refused."""

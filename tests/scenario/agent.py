@@ -11,6 +11,7 @@ from pathlib import Path
 
 import guest
 import standby as sb
+from hosts import free_port
 
 PROGRAM = sb.PROGRAM.with_name("segue-agent")
 KEY = "00112233445566778899aabbccddeeff"
@@ -35,9 +36,8 @@ class UdpOutside:
                 continue
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.guest_port = probe.getsockname()[1]
+        # Bound by a QEMU that starts later, and by one that takes over from it.
+        self.guest_port = free_port(kind=socket.SOCK_DGRAM)
         self.numbers, self.senders = [], set()
         self.closed = False
         threading.Thread(target=self.run, daemon=True).start()

@@ -73,14 +73,35 @@ def read_line(stream, timeout=120):
 
 
 GIVEN = set()
+SLICE = 250
+OWN = {}  # the first port of each slice that this process has, and what holds it
 
 
-def free_port(address="127.0.0.1"):
-    """A TCP port that nobody listens on, and that nobody here was given before. Below the kernel's
+def take_slice():
+    """Ports that nobody else is given who tests beside us. The kernel lets go of the name when this
+    process ends."""
+    for first in random.sample(range(10000, 20000, SLICE), 10000 // SLICE):
+        holder = socket.socket(socket.AF_UNIX)
+        try:
+            holder.bind(f"\0segue-tests-ports-{first}")
+        except OSError:
+            holder.close()
+            continue
+        OWN[first] = holder
+        return
+    # None is left: those that were given first are free again by now.
+    GIVEN.clear()
+    OWN.setdefault(random.randrange(10000, 20000, SLICE))
+
+
+def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
+    """A port that nobody listens on, and that nobody here was given before. Below the kernel's
     ephemeral range: no connection of another process takes it before its listener comes."""
     while True:
-        port = random.randrange(10000, 20000)
-        with socket.socket() as probe:
+        if 2 * len(GIVEN) >= SLICE * len(OWN):
+            take_slice()
+        port = random.choice(list(OWN)) + random.randrange(SLICE)
+        with socket.socket(socket.AF_INET, kind) as probe:
             try:
                 probe.bind((address, port))
             except OSError:
@@ -202,6 +223,11 @@ class Host:
     def qemus(self):
         """[(pid, command line)] of the QEMUs in this host's state directory."""
         return qemus_below(self.state)
+
+    def guests(self):
+        """Those of them that are a domain's. The others a daemon has asked what they can do, and
+        on a busy machine they are still ending when the domain that it asked for runs."""
+        return [(pid, line) for pid, line in self.qemus() if " -machine none," not in line]
 
     def virsh(self, *words, code=0, timeout=60, uri=None):
         """Standard output of the real virsh; Failed when it ends with another code."""

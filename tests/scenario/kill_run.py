@@ -177,7 +177,7 @@ class Run:
         elif victim in (SOURCE, TARGET):
             (self.one if victim == SOURCE else self.two).kill()
         elif victim in (SOURCE_QEMU, TARGET_QEMU):
-            qemus = (self.one if victim == SOURCE_QEMU else self.two).qemus()
+            qemus = (self.one if victim == SOURCE_QEMU else self.two).guests()
             for pid, _ in qemus:
                 end_process(pid)
             return bool(qemus)
@@ -274,7 +274,7 @@ class Run:
         assert len(runs) < 2, "two copies run"
         if runs:
             return runs[0]
-        assert not self.one.qemus() and not self.two.qemus(), "a QEMU stands still without a reason"
+        assert not self.one.guests() + self.two.guests(), "a QEMU stands still without a reason"
         return LOST
 
     def surplus(self):

@@ -245,7 +245,7 @@ def test_without_our_library_guests_have_stocks(tmp_path):
             host.virsh("create", machine.path)
             assert host.virsh("domdisplay", name).startswith("spice://")
         assert host.log().count("not beside the daemon: QEMU uses the stock one") == 1
-        pid = next(pid for pid, _ in host.qemus())
+        pid = next(pid for pid, _ in host.guests())
         maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
         assert re.search(r"/usr/lib\S*/libspice-server\.so", maps)
         assert str(BIN.parent) not in maps

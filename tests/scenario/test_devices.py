@@ -102,7 +102,7 @@ def test_a_machine_as_virt_install_writes_it(pair, tmp_path):
     one.virsh("start", "d")
     machine.ticks.wait(3, timeout=60)
     before = seen_by_the_guest(one)
-    (_, line), = one.qemus()
+    (_, line), = one.guests()
     assert "vmport=off,smm=on" in line and "pmu=off" in line and "vmcoreinfo" in line
     for here, there in ((one, two), (two, one)):
         here.virsh("migrate", "--live", "--p2p", "--unsafe", "--persistent", "--undefinesource",
@@ -128,7 +128,7 @@ def vnc_answer(challenge, password):
 def log_in(host, password):
     """The word of a VNC server (RFC 6143, 7.1): 0 is welcome."""
     port = re.search(r":(\d+)$", host.virsh("domdisplay", "d").strip())[1]
-    with socket.create_connection((host.address, 5900 + int(port)), 20) as line:
+    with socket.create_connection((host.address, 5900 + int(port)), 60) as line:
         stream = line.makefile("rb")
         line.sendall(stream.read(12))
         assert stream.read(stream.read(1)[0]) == b"\x02", "only with a password"
@@ -147,7 +147,7 @@ def test_a_vnc_screen_asks_for_its_password(pair, tmp_path):
     for host in (one, two):
         assert log_in(host, "geheim") == 0
         assert log_in(host, "falsch") != 0
-        (_, line), = host.qemus()
+        (_, line), = host.guests()
         assert "geheim" not in line and "geheim" not in host.virsh("dumpxml", "d")
         if host is one:
             one.virsh("migrate", "--live", "--p2p", "--unsafe", "d", two.uri)
@@ -306,7 +306,7 @@ def test_a_network_that_is_not_there(pair, tmp_path, interface, why):
     machine = shaped(tmp_path, "pc", "<target dev='vda' bus='virtio'/>",
                      f"<interface {interface}<model type='virtio'/></interface>")
     assert why in pair[0].virsh("create", machine.path, code=1)
-    assert pair[0].state_of("d") == "absent" and not pair[0].qemus()
+    assert pair[0].state_of("d") == "absent" and not pair[0].guests()
 
 
 @pytest.mark.quick

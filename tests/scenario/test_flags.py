@@ -121,7 +121,7 @@ def test_flags_that_are_known_are_done_or_refused_with_a_reason(host, tmp_path):
 @contextlib.contextmanager
 def qemu_that_stands_still(host):
     """The pid of the host's only QEMU, which answers nothing meanwhile."""
-    (qemu, _), = host.qemus()
+    (qemu, _), = host.guests()
     os.kill(qemu, signal.SIGSTOP)
     try:
         yield qemu
@@ -140,7 +140,7 @@ def test_a_qemu_that_does_not_end_gracefully_is_not_killed(host, tmp_path):
         said = host.virsh("destroy", "g", "--graceful", code=1)
         assert f"Failed to terminate process {qemu}" in said, said
         assert host.virsh("domstate", "g").strip() == "running"
-        assert [pid for pid, _ in host.qemus()] == [qemu]
+        assert [pid for pid, _ in host.guests()] == [qemu]
         host.virsh("dominfo", "g")  # the domain is not held
     # What it was asked for is still asked.
     wait_until(lambda: host.virsh("domstate", "g").strip() == "shut off", 60, "it has ended")
@@ -165,7 +165,7 @@ def test_who_forces_an_end_is_not_held_up_by_who_asks_for_one(host, tmp_path):
         asking = host.virsh_process("destroy", "g", "--graceful")
         wait_until(lambda: unread_by_qemu(host) > 0, 60, "it is asked")
         host.virsh("destroy", "g")
-        assert not host.qemus()
+        assert not host.guests()
     asking.communicate(timeout=60)
     assert host.virsh("domstate", "g", "--reason").strip() == "shut off (destroyed)"
 

@@ -34,7 +34,7 @@ def strike(victim, hosts, client):
     elif victim == TARGET:
         two.kill()
     else:
-        (pid, _), = (one if victim == SOURCE_QEMU else two).qemus()
+        (pid, _), = (one if victim == SOURCE_QEMU else two).guests()
         os.kill(pid, signal.SIGKILL)
 
 

@@ -114,7 +114,7 @@ def test_the_xml_has_what_was_assigned(host, machine):
 
 @pytest.mark.quick
 def test_a_guest_that_dies_is_shut_off_with_its_reason(host, machine):
-    (pid, _), = host.qemus()
+    (pid, _), = host.guests()
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: host.state_of("life") == "shut off", 60, "the death is seen")
     assert host.virsh("domstate", "life", "--reason").strip() == "shut off (crashed)"

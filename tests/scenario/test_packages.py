@@ -49,7 +49,7 @@ def test_an_installed_prefix_runs(tmp_path):
         machine = Machine(tmp_path, spice=True, tick_ms=20)
         host.virsh("create", machine.path)
         machine.ticks.wait(3)
-        (pid, _), = host.qemus()
+        (pid, _), = host.guests()
         assert f"{prefix}/lib/segue/{LIBRARY}" in Path(f"/proc/{pid}/maps").read_text()
 
 

@@ -26,7 +26,7 @@ def folder_that_others_may_enter():
 
 
 def process_of(host):
-    (pid, _), = host.qemus()
+    (pid, _), = host.guests()
     status = dict(line.split(":\t", 1) for line in
                   Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
     return pid, status
@@ -61,7 +61,8 @@ def test_qemu_runs_as_its_own_user(folder):
         assert machine.ticks.gaps() == []
         one.virsh("destroy", "u")
         wait_until(lambda: not one.qemus(), 60, "QEMU is gone")
-        assert not list((one.state / "domains").iterdir()), "its directory is removed"
+        wait_until(lambda: not list((one.state / "domains").iterdir()), 60,
+                   "its directory is removed")
 
 
 def identity_of(pid):
