@@ -21,7 +21,8 @@ def both_daemons():
 @pytest.fixture(name="machine", params=[False, True], ids=["plain", "spice"])
 def counting_guest(pair, tmp_path, request):
     os.chmod(tmp_path, 0o755)
-    machine = Machine(tmp_path, name="x", spice=request.param, tick_ms=20)
+    # More than 1 MiB/s can carry: a move that a test slows down does not end before it.
+    machine = Machine(tmp_path, name="x", spice=request.param, tick_ms=20, dirty_mb_s=8)
     yield machine
     for host in pair:
         host.virsh("destroy", "x", code=None)

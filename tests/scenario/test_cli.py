@@ -41,7 +41,8 @@ def two_hosts():
 
 @pytest.fixture(name="machine")
 def running_guest(pair, tmp_path):
-    machine = Machine(tmp_path, name="web", tick_ms=20)
+    # It writes more than a move at 1 MiB/s can carry: that one ends only when it is told to.
+    machine = Machine(tmp_path, name="web", tick_ms=20, dirty_mb_s=8, dirty_end_mb=28)
     pair[0].virsh("create", machine.path)
     machine.ticks.wait(3)
     yield machine

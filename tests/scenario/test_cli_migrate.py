@@ -14,8 +14,8 @@ from terminal import Terminal
 @pytest.fixture(name="pair")
 def two_hosts(tmp_path):
     with Hosts(2) as (one, two):
-        # More than a slow line carries before it has been looked at.
-        machine = Machine(tmp_path, name="web", tick_ms=20, dirty_mb_s=8, dirty_end_mb=28)
+        # Far more than a slow line carries, also where the guest does not get all of its time.
+        machine = Machine(tmp_path, name="web", tick_ms=20, dirty_mb_s=64, dirty_end_mb=28)
         one.virsh("create", machine.path)
         machine.ticks.wait(3)
         yield one, two, machine
@@ -49,5 +49,5 @@ def test_progress_on_a_terminal(pair):
                 r"downtime ")
         wait_until(lambda: re.search(line, moving.read()), 60, moving.read)
         assert moving.process.wait(60) == 0
-        wait_until(lambda: f"Domain 'web' runs on {two.uri}" in moving.read(), 10, moving.read)
+        wait_until(lambda: f"Domain 'web' runs on {two.uri}" in moving.read(), 60, moving.read)
     assert two.state_of("web") == "running"

@@ -28,7 +28,8 @@ class Traveller:
 
     def __init__(self, pair, folder):
         self.here, self.there = pair
-        self.machine = Machine(folder, name="t", tick_ms=20, spice=True)
+        # More than 1 MiB/s can carry: a move that a test slows down does not end before it.
+        self.machine = Machine(folder, name="t", tick_ms=20, spice=True, dirty_mb_s=8)
         self.here.virsh("create", self.machine.path)
         self.machine.ticks.wait(3)
 
