@@ -17,7 +17,8 @@ import guest
 import viewer
 from line import Line
 from hosts import free_port
-from spice_lab import CHANNELS, Client, Machine, same_picture
+from spice_lab import CHANNELS, Client, Machine, environment, same_picture
+from test_spice_control import Control
 
 Cell = namedtuple("Cell", "source target client manner security line")
 
@@ -179,6 +180,9 @@ class Move:
                         "tls-channel=default"]
         made = Machine(self.directory / name, *arguments, library=library, tcp=True,
                        options=",".join(options))
+        if library == "segue":
+            made.environment = {**environment(library),
+                                "SEGUE_SPICE_CONTROL": str(self.directory / f"{name}.control")}
         made.served_port = tls_port if self.certificates else made.port
         return made
 
@@ -186,6 +190,8 @@ class Move:
         with ExitStack() as stack:
             for machine in (self.first, self.second):
                 stack.enter_context(machine)
+            self.source = (Control(self.directory / "source.control")
+                           if self.cell.source == "segue" else None)
             self.lines = [stack.enter_context(Line(machine.served_port, self.rtt_ms, self.rate))
                           for machine in (self.first, self.second)]
             self.first.wait_frame(2)
@@ -210,10 +216,21 @@ class Move:
         self.first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1", **to)
         if self.cell.manner == "switch-host":
             return
-        # The client is linked there, and its answer is on the way: more cannot be seen of stock's.
         wait_until(lambda: len(self.second.channels()) == 4, "the client does not link")
         self.viewer.wait_linked()
-        time.sleep((2 if self.cell.source == "stock" else 0.5) + 2 * self.rtt_ms / 1000)
+        self.wait_answered()
+
+    def wait_answered(self):
+        """Until the source has heard that its client is linked to the target."""
+        if self.source is None:
+            # Stock's does not say when: the answer is on its way.
+            time.sleep(2 + 2 * self.rtt_ms / 1000)
+            return
+
+        def is_linked():
+            clients = self.source.status()["clients"]
+            return clients and all(client["linked_to_target"] for client in clients)
+        wait_until(is_linked, "the source does not hear that the client is linked")
 
     def run(self):
         self.announce()

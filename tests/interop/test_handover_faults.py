@@ -41,7 +41,7 @@ def go_to(step, move):
         return
     if step == "moved":
         move.viewer.wait_linked()
-        time.sleep(0.5)  # what the client says to the source when it is linked
+        move.wait_answered()
         move.lines[0].tell("drop")
     move.first.qmp("migrate", uri=f"unix:{move.directory}/migrate.sock")
     wait_until(lambda: status(move.first) == ("completed" if step == "moved" else "active"),

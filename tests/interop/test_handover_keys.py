@@ -73,9 +73,10 @@ def test_keys_between_two_hosts(tmp_path, client, line):
             pair.begin()
             typist.type_until(lambda: len(typist.heard()) >= 40)
             pair.finish()
-            # Until nothing more is taken: the machine has gone, and does not run there yet.
-            typist.type_until(lambda: not typist.may_type() and pair.first.qmp(
-                "query-migrate").get("status") == "completed")
+            # Until nothing more is taken: the machine has gone, and does not run there yet. (In
+            # this order: before it has gone it may hear what it had not.)
+            typist.type_until(lambda: pair.first.qmp("query-migrate").get("status") == "completed"
+                              and not typist.may_type())
             wait_until(lambda: INPUTS not in pair.first.channels(), "the viewer does not follow")
             between = len(typist.typed) - len(typist.heard()) // 2
             assert between == MOST_UNREAD

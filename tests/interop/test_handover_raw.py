@@ -41,9 +41,10 @@ class Raw:
 
     def __init__(self, pair, *displays, asks=True):
         self.pair = pair
+        begun = time.monotonic()
         self.main = Channel(pair.first, MAIN)
         init = heard(self.main, INIT)
-        self.since = time.monotonic()
+        self.since = begun, time.monotonic()  # it was told in between
         self.session, self.time = struct.unpack_from("<I", init)[0], struct.unpack_from(
             "<I", init, 24)[0]
         self.main.send(ATTACH_CHANNELS)
@@ -58,10 +59,13 @@ class Raw:
         self.there.send(DO_SEAMLESS, struct.pack("<I", 1))
         heard(self.there, ACK)
 
-    def is_about(self, there):
-        """Whether it is the source's media time. Bytes of Python stand between the two."""
-        expected = int(self.time + 1000 * (time.monotonic() - self.since))
-        return abs((there - expected + (1 << 31)) % (1 << 32) - (1 << 31)) < 2000
+    def is_about(self, there, asked):
+        """Whether it is the source's media time, to two seconds; told between `asked`, a time, and
+        now."""
+        begun, heard_at = self.since
+        least, most = asked - heard_at - 2, time.monotonic() - begun + 2
+        passed = ((there - self.time + (1 << 31)) % (1 << 32) - (1 << 31)) / 1000
+        return least < passed < most
 
     def links(self, kind):
         channel = Channel(self.pair.second, kind, self.session)
@@ -163,14 +167,16 @@ def test_the_media_time_goes_on(tmp_path, way):
         if way == "beside":
             pair.target.give(last, final=True)
             # Before its main channel brings it, too.
+            asked = time.monotonic()
             with Channel(pair.second, MAIN) as other:
                 there = struct.unpack_from("<I", heard(other, INIT), 24)[0]
-            assert client.is_about(there)
+            assert client.is_about(there, asked)
             pair.source.tell(cmd="state-taken")
         heard(client.main, MIGRATE)
         client.main.send(FLUSH_MARK)
+        asked = time.monotonic()
         client.there.send(MIGRATE_DATA, heard(client.main, DATA))
-        assert client.is_about(struct.unpack("<I", heard(client.there, MEDIA_TIME))[0])
+        assert client.is_about(struct.unpack("<I", heard(client.there, MEDIA_TIME))[0], asked)
 
 
 @pytest.mark.full
@@ -206,8 +212,9 @@ def test_the_source_tells_the_media_time_that_a_client_made_up(tmp_path):
             assert liar.is_closed()
         pair.first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
         pair.target.give(pair.source.state(final=True), final=True)
+        asked = time.monotonic()
         with Channel(pair.second, MAIN) as other:
-            assert client.is_about(struct.unpack_from("<I", heard(other, INIT), 24)[0])
+            assert client.is_about(struct.unpack_from("<I", heard(other, INIT), 24)[0], asked)
 
 
 @pytest.mark.full
