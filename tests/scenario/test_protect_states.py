@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A protected guest that QEMU stops by itself, or that begins again: each of QEMU's run states has
 its row in protect/run_state_table.h."""
+import json
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -185,4 +187,91 @@ def test_a_disk_that_fails_while_it_is_protected_stops_only_that(tmp_path):
         machine.outside.wait(machine.outside.last() + 20)
         machine.protect(one, two)
         machine.wait_epochs(one, 3)
+        assert machine.outside.backward() == []
+
+
+class OwnMonitor:
+    """A second monitor of a QEMU, which nobody else listens at."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(sb.PATIENCE)
+        self.socket.connect(str(path))
+        self.lines = self.socket.makefile()
+        self.tell("qmp_capabilities", until="return")
+
+    def tell(self, command, until):
+        self.socket.sendall(json.dumps({"execute": command}).encode() + b"\n")
+        while True:
+            said = json.loads(self.lines.readline())
+            assert "error" not in said, said
+            if until in said or said.get("event") == until:
+                return
+
+
+@pytest.mark.full
+def test_a_stop_and_a_reset_at_the_monitor_end_no_qemu(tmp_path):
+    """Both between two looks, and a checkpoint behind them before the next few."""
+    path = tmp_path / "own.sock"
+    with Hosts(2, config=PASSTHROUGH) as (one, two), \
+            ProtectedMachine(tmp_path, interval=4000,
+                             options=["-qmp", f"unix:{path},server=on,wait=off"]) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        # Before the standby's QEMU takes the name.
+        monitor = OwnMonitor(path)
+        machine.protect(one, two)
+        qemu = machine.qemu(one)
+        agent, = (one.state / "protection").glob("*/control.sock")
+        reached = control(agent, cmd="status")["local_epoch"]
+        wait_until(lambda: control(agent, cmd="status")["local_epoch"] > reached, 60,
+                   "a checkpoint", every=0.002)
+        one.process.send_signal(signal.SIGSTOP)
+        monitor.tell("stop", until="return")
+        monitor.tell("system_reset", until="RESET")
+        one.process.send_signal(signal.SIGCONT)
+        said = machine.wait(one, lambda now: now["state"] == "unprotected")
+        assert said["reason"] == "the guest was reset while it stood still"
+        assert machine.qemu(one) == qemu and "took over" not in two.log()
+        begins_anew_and_is_protected(machine, one, two)
+
+
+def goes_to_sleep(machine, one, two):
+    """In the moment of a checkpoint, which lets it run: nobody wakes it before."""
+    one.virsh("create", machine.path)
+    machine.outside.wait(5)
+    machine.protect(one, two)
+    machine.wait_epochs(one, 3)
+    one.process.send_signal(signal.SIGSTOP)
+    stands_still(machine)
+    # Some checkpoints more.
+    agent, = (one.state / "protection").glob("*/control.sock")
+    reached = control(agent, cmd="status")["local_epoch"]
+    wait_until(lambda: control(agent, cmd="status")["local_epoch"] > reached + 2, 60, "epochs")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("daemon", ["hears it late", "is started again"])
+def test_a_guest_that_goes_to_sleep_in_a_checkpoint_is_woken(tmp_path, daemon):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, words=["nap=30"]) as machine:
+        goes_to_sleep(machine, one, two)
+        if daemon == "is started again":
+            one.kill()
+            one.start()
+        else:
+            one.process.send_signal(signal.SIGCONT)
+        machine.outside.wait(machine.outside.last() + 20)
+        assert one.state_of(machine.name) == "running"
+        machine.wait_epochs(one, 3)
+        assert machine.outside.backward() == []
+
+
+@pytest.mark.full
+def test_a_guest_that_is_taken_over_half_asleep_is_woken(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, words=["nap=30"]) as machine:
+        goes_to_sleep(machine, one, two)
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.outside.wait(machine.outside.last() + 20)
+        one.process.send_signal(signal.SIGCONT)
         assert machine.outside.backward() == []

@@ -152,7 +152,7 @@ Answer<> PrimaryProtection::not_lost(Answer<> answer) {
 void PrimaryProtection::set_up(Answer<> answer) {
     enter(State::setting_up);
     pilot_ = IntervalPilot();
-    plugged_ = was_paused_ = stays_still_ = paused_ = false;
+    plugged_ = was_paused_ = stays_still_ = paused_ = holds_ = false;
     stopped_by_.clear();
     key_ = Uuid::random(services_.random).text();
     directory_ = services_.settings.state + "/protection/" + key_;

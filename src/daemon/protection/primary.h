@@ -111,6 +111,10 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void jobs_answered(const Json& said);
     bool may_be_in_checkpoint(std::string_view status);
     void found_in(std::string_view qemu_state, const std::string& detail);
+    void hold_checkpoints(const std::function<void(bool between)>& held);
+    void let_checkpoints_go_on();
+    void wake_guest(bool only_half_asleep);
+    void wake_between(int looks, const std::function<void()>& wake);
     void leave_still(std::string_view qemu_state, const std::string& words);
     void stop_guest();
     void checkpoint_now();
@@ -171,6 +175,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // While it guards: see pause(). The turn is another one whenever that begins, or ends.
     bool paused_ = false, pauses_ = false;
     std::uint64_t pause_turn_ = 0;
+    // No checkpoint begins, for some time: see hold_checkpoints(). The guest is being woken.
+    bool holds_ = false, wakes_ = false;
+    std::unique_ptr<Timer> hold_again_;
     // Looks at a guest that was reset, none of which saw a checkpoint, and the epoch of the last.
     int reset_looks_ = 0;
     std::uint64_t reset_epoch_ = 0;

@@ -164,6 +164,7 @@ void PrimaryProtection::probe_qemu() {
 void PrimaryProtection::work_answered(const Json& said) {
     judge_.work_answered();
     const std::string_view status = said.text("status");
+    if (holds_ && status == "running") let_checkpoints_go_on();
     if (state_ == State::guarding && !may_be_in_checkpoint(status)) found_in(status, "");
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
 #include "daemon/protection/primary.h"
+#include "daemon/protection/waker.h"
 #include "domain/alias.h"
 #include "protect/colo_table.h"
 #include "protect/run_state_table.h"
@@ -17,12 +18,25 @@ namespace {
 constexpr Duration kPauseBound = 40s;
 // The agent's figures and QEMU's answer are not of the same moment.
 constexpr int kResetLooks = 3;
+// Some looks, and a wakeup: what holds checkpoints back is known by then.
+constexpr Duration kHold = 15s;
+// Until the checkpoint that stands is over.
+constexpr Duration kLookBetween = 20ms;
+constexpr int kLooksBetween = 500;
 
 PausedReason reason_of(std::string_view state) {
     if (state == "guest-panicked") return PausedReason::crashed;
     if (state == "watchdog") return PausedReason::watchdog;
     if (state == "io-error") return PausedReason::io_error;
     return PausedReason::unknown;
+}
+
+// QEMU stands in no checkpoint, and in no end of a first state.
+bool is_outside_checkpoint(std::string_view step) {
+    using colo::Secondary;
+    return step == colo::name_of(Secondary::awaiting_request) ||
+           step == colo::name_of(Secondary::idle) ||
+           step == colo::name_of(Secondary::synchronising);
 }
 
 // The node that the event names is of the copy, where one stands on the disk.
@@ -44,6 +58,8 @@ void PrimaryProtection::qemu_event(const QmpEvent& event) {
     // COLO lets a guest run when it is ended, whatever has stopped it.
     if (event.name == "RESUME" && state_ == State::taking_down && stays_still_) stop_guest();
     if (event.name == "RESUME" && state_ == State::guarding && paused_) resumed_by_others();
+    // Before a look comes round: one that stood still must not meet a checkpoint.
+    if (event.name == "RESET" && state_ == State::guarding) hold_checkpoints([](bool) {});
     const std::string_view told = run_state::told_by(event.name, event.data);
     if (!told.empty()) {
         const bool failed = event.name == "BLOCK_IO_ERROR";
@@ -90,12 +106,7 @@ void PrimaryProtection::found_in(std::string_view qemu_state, const std::string&
         case Course::pauses:
             if (guards && !paused_) pause([](Result<>) {});
             return;
-        case Course::wakes:
-            if (const auto guest = domain->running_guest()) {
-                log_warning("daemon", "domain '{}' is woken: it is protected", domain->name);
-                (*guest)->execute("system_wakeup", [](Result<>) {});
-            }
-            return;
+        case Course::wakes: return wake_guest(false);
         // A disk, or a processor, that works stands by, with everything that anybody has seen.
         // (QEMU itself could not go on, either: it knows no way into its next checkpoint, and
         // aborts.) While it is set up there may be none.
@@ -103,6 +114,61 @@ void PrimaryProtection::found_in(std::string_view qemu_state, const std::string&
             return guards ? end_for_standby(words) : leave_still(qemu_state, words);
         case Course::stands_still: return leave_still(qemu_state, words);
     }
+}
+
+// Until somebody knows what the guest does. `held` hears whether QEMU stands in none. Whoever asks
+// may end: the agent goes on by itself.
+void PrimaryProtection::hold_checkpoints(const std::function<void(bool between)>& held) {
+    holds_ = true;
+    if (!agent_ || agent_is_dead_) return held(true);
+    ask_helper(services_, agent_file("control.sock"),
+               Json::object({{"cmd", "hold"}, {"ms", to_ms(kHold)}}), [held](Result<Json> said) {
+                   held(!said || is_outside_checkpoint(said->text("step")));
+               });
+}
+
+void PrimaryProtection::let_checkpoints_go_on() {
+    services_.loop.post([self = shared_from_this()] {
+        if (!self->wakes_) self->hold_again_.reset();
+    });
+    if (wakes_ || !std::exchange(holds_, false) || !agent_ || agent_is_dead_) return;
+    ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "unhold"}}),
+               [](Result<Json>) {});
+}
+
+// The checkpoint that it went to sleep in, or that came before anybody woke it, has let it run.
+void PrimaryProtection::wake_guest(bool only_half_asleep) {
+    const auto domain = domain_.lock();
+    if (!domain || std::exchange(wakes_, true)) return;
+    if (!only_half_asleep) {
+        log_warning("daemon", "domain '{}' is woken: it is protected", domain->name);
+    }
+    const auto wake = only_half_asleep ? Waker::wake_half_asleep : Waker::wake;
+    wake_between(kLooksBetween, [self = shared_from_this(), domain, wake] {
+        wake(self->services_, domain, [self, domain](Result<> done) {
+            if (!done) {
+                log_error("daemon", "domain '{}' was not woken: {}", domain->name,
+                          done.error().message);
+            }
+            self->wakes_ = false;
+            self->let_checkpoints_go_on();
+        });
+    });
+}
+
+// Behind the checkpoint that stands, if one does.
+void PrimaryProtection::wake_between(int looks, const std::function<void()>& wake) {
+    hold_checkpoints([self = shared_from_this(), looks, wake](bool between) {
+        if (between) return wake();
+        const bool guards = self->state_ == State::guarding || self->state_ == State::setting_up;
+        if (looks == 0 || !guards) {
+            self->wakes_ = false;
+            return self->let_checkpoints_go_on();
+        }
+        self->hold_again_ = self->services_.loop.make_timer(
+            [self, looks, wake] { self->wake_between(looks - 1, wake); });
+        self->hold_again_->start(kLookBetween);
+    });
 }
 
 // As it would without a protection. It is tried again when somebody has let the guest run.

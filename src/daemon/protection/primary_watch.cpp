@@ -211,6 +211,8 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     }
     log_info("daemon", "domain '{}': its agent is adopted", domain->name);
     self->tell_viewers(spice::control::StandbySource::runs);
+    // Nobody has heard what its guest did meanwhile.
+    if (!self->paused_) self->wake_guest(true);
     self->look();
 }
 

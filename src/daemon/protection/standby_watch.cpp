@@ -12,6 +12,7 @@
 #include "daemon/protection/primary.h"
 #include "daemon/protection/promotions.h"
 #include "daemon/protection/standby.h"
+#include "daemon/protection/waker.h"
 #include "daemon/spice_line.h"
 #include "domain/alias.h"
 #include "qemu/process_record.h"
@@ -210,6 +211,13 @@ void StandbyProtection::take_over(const Json& said) {
         publish(self->services_, *domain, lifecycle::kArrived);
         publish(self->services_, *domain,
                 paused ? lifecycle::kPaused : lifecycle::kResumedByMigration);
+        // The epoch may be of the moment in which it went to sleep.
+        if (!paused) {
+            Waker::wake_half_asleep(self->services_, domain, [name = domain->name](Result<> done) {
+                if (done) return;
+                log_error("daemon", "domain '{}': {}", name, done.error().message);
+            });
+        }
         const std::string text =
             fmt::format("took over from epoch {}", self->figures_.u64("epoch"));
         log_warning("daemon", "domain '{}': {}", domain->name, text);
