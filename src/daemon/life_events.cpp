@@ -183,6 +183,7 @@ void part_from_guest(const Services& services, DomainObject& domain, bool viewer
     services.domains.keep_departing(std::move(incarnation));
     set_status(services, domain, ShutOffReason::migrated);
     publish(services, domain, lifecycle::kMigrated);
+    if (const auto primary = domain.primary) primary->guest_left();
     for (const auto& waiter : std::exchange(domain.gone_waiters, {}))
         waiter();
 }

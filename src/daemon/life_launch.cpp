@@ -12,6 +12,7 @@
 #include "daemon/life_steps.h"
 #include "daemon/network_access.h"
 #include "daemon/processor.h"
+#include "daemon/protection/primary.h"
 #include "daemon/spice_library.h"
 #include "daemon/spice_line.h"
 #include "qemu/command_line.h"
@@ -44,7 +45,8 @@ void learn_state(const Services& services, const DomainPointer& domain, Answer<>
 }  // namespace
 
 void end_if_off(const Services& services, const DomainPointer& domain) {
-    const bool free = !domain->source && !domain->destination && !domain->primary;
+    const bool held = domain->primary && domain->primary->owns_processors();
+    const bool free = !domain->source && !domain->destination && !held;
     const bool off = domain->status == DomainStatus(PausedReason::shutting_down);
     if (domain->incarnation && off && free) guest_shut_down(services, *domain);
 }

@@ -245,6 +245,10 @@ Result<> parse_segue(pugi::xml_node node, CookieStep step, Cookie& cookie) {
         // By which name the source knows it, its own options may say.
         const std::string_view tls = child.attribute("tls").value();
         if (tls == "yes") cookie.offer->peer.tls_name = address;
+        cookie.offer->protects = std::string_view(child.attribute("protects").value()) == "yes";
+    }
+    if (step == CookieStep::perform_to_finish) {
+        cookie.protection = TRY(bounded(node.child("protection").text().get(), "a protection"));
     }
     if (const pugi::xml_node child = node.child("right");
         child && step == CookieStep::perform_to_finish) {

@@ -111,6 +111,8 @@ struct Cookie {
     std::optional<DestinationOffer> offer;
     // Perform: the right itself.
     std::optional<GivenRight> right;
+    // Perform, of a guest that was protected: as JSON, what its user asked for with `protect`.
+    std::string protection;
 };
 
 // With the closing NUL.

@@ -124,12 +124,19 @@ TEST(Cookie, CarriesTheRightAndTheOffer) {
     ASSERT_TRUE(prepare && prepare->offer);
     EXPECT_EQ(prepare->offer->peer.tls_name, "10.0.0.2");
 
+    EXPECT_FALSE(prepare->offer->protects);
+    cookie.offer->protects = true;
+    prepare = parse_cookie(write_cookie(cookie), expecting(CookieStep::prepare_to_perform));
+    EXPECT_TRUE(prepare && prepare->offer && prepare->offer->protects);
+
     for (bool run : {true, false}) {
         cookie = simple();
+        cookie.protection = run ? R"({"standby":"qemu+tcp://b/system?a=1&b=2"})" : "";
         cookie.right = GivenRight{id, key, run};
         auto perform = parse_cookie(write_cookie(cookie), expecting(CookieStep::perform_to_finish));
         ASSERT_TRUE(perform && perform->right);
         EXPECT_EQ(*perform->right, *cookie.right);
+        EXPECT_EQ(perform->protection, cookie.protection);
     }
     // In another step the element says nothing.
     auto elsewhere = parse_cookie(write_cookie(cookie), expecting(CookieStep::finish_to_confirm));

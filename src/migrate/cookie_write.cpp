@@ -72,7 +72,8 @@ void add_statistics(pugi::xml_node root, const CookieStatistics& statistics) {
 }
 
 void add_segue(pugi::xml_node root, const Cookie& cookie) {
-    if (!cookie.source_has_right && !cookie.offer && !cookie.right) return;
+    const bool is_ours = cookie.source_has_right || cookie.offer || cookie.right;
+    if (!is_ours && cookie.protection.empty()) return;
     pugi::xml_node node = root.append_child("segue");
     add_attribute(node, "version", 1);
     add_fragment(node, cookie.guest_cpu_xml);
@@ -85,6 +86,7 @@ void add_segue(pugi::xml_node root, const Cookie& cookie) {
         add_attribute(offer, "port", static_cast<unsigned>(cookie.offer->peer.port));
         add_attribute(offer, "key", key_text(cookie.offer->peer.key));
         if (!cookie.offer->peer.tls_name.empty()) add_attribute(offer, "tls", "yes");
+        if (cookie.offer->protects) add_attribute(offer, "protects", "yes");
     }
     if (cookie.right) {
         pugi::xml_node right = node.append_child("right");
@@ -92,6 +94,7 @@ void add_segue(pugi::xml_node root, const Cookie& cookie) {
         add_attribute(right, "key", key_text(cookie.right->key));
         add_attribute(right, "run", cookie.right->run_guest ? "yes" : "no");
     }
+    if (!cookie.protection.empty()) add_text(node, "protection", cookie.protection);
 }
 
 void add_capabilities(pugi::xml_node root, const std::vector<CookieCapability>& capabilities) {

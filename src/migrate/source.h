@@ -129,6 +129,7 @@ struct DestinationOffer {
     Uuid id;
     PeerAddress peer;
     std::string host;
+    bool protects = false;  // it goes on with a protection that comes with Finish's cookie
 };
 
 struct SourceInput {

@@ -14,6 +14,7 @@
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/peer_door.h"
+#include "daemon/protection/primary.h"
 #include "daemon/tunnel.h"
 #include "migrate/peer_link.schema.h"
 
@@ -81,6 +82,7 @@ void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answ
         input.right = cookie->right;
         text = cookie->persistent_xml;
         source_statistics_ = cookie->statistics;
+        if (!cookie->protection.empty()) protect(cookie->protection);
         if (source_statistics_) take_statistics();
     }
     const auto refused = wait_in(finish_answer_, answer);
@@ -99,6 +101,19 @@ void DestinationConduct::finish(FinishRequest request, Answer<FinishResult> answ
                           }
                           feed(std::move(input), refused);
                       });
+}
+
+// Written down before the guest is here: it is protected then, whoever is started again meanwhile.
+void DestinationConduct::protect(const std::string& wanted) {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->incarnation || domain->primary) return;
+    auto wish =
+        Json::parse(wanted).and_then([](const Json& json) { return ProtectionWish::parse(json); });
+    if (!wish) {
+        return log_error("daemon", "domain '{}' comes protected, and is not here: {}", domain->name,
+                         wish.error().message);
+    }
+    PrimaryProtection::arrive(services_, domain, std::move(*wish));
 }
 
 void DestinationConduct::cancel(Answer<> answer) {
@@ -383,6 +398,7 @@ void DestinationConduct::end_job(const std::optional<Error>& error) {
         finish_report(services_, *domain, timeline_, statistics_, error, JobSide::destination);
     domain->jobs.finish();
     if (domain->destination.get() == this) domain->destination.reset();
+    if (domain->primary) domain->primary->migration_over();
     services_.domains.forget_if_nothing_is_left(*domain);
 }
 
@@ -400,7 +416,7 @@ PrepareResult DestinationConduct::prepare_result(const migrate::Record& record) 
     if (!domain) return result;
     migrate::Cookie cookie = base_cookie(services_, *domain);
     if (request_.cookie) cookie.name = request_.cookie->name;
-    cookie.offer = migrate::DestinationOffer{record.id, record.peer, services_.identity.name};
+    cookie.offer = migrate::DestinationOffer{record.id, record.peer, services_.identity.name, true};
     if (domain->incarnation) {
         cookie.graphics = cookie_graphics(services_, domain->incarnation->live);
         cookie.capabilities = cookie_capabilities();

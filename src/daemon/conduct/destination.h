@@ -78,6 +78,7 @@ class DestinationConduct : public std::enable_shared_from_this<DestinationConduc
     void settle_definition();
     Result<> save_domain();
     void hold_guest();
+    void protect(const std::string& wanted);
     void peer_message(const migrate::PeerMessage& message);
     void await_screen(const std::string& control);
     void tell(migrate::DestinationVerb verb);

@@ -10,6 +10,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/file_facts.h"
 #include "daemon/life.h"
+#include "daemon/protection/primary.h"
 #include "daemon/shared_storage.h"
 #include "daemon/storage_access.h"
 #include "domain/abi.h"
@@ -83,12 +84,7 @@ Result<> check_movable(const DomainObject& domain, const migrate::MigrateOptions
     if (!domain.unresolved.empty()) {
         return fail(ErrorCode::operation_invalid, "{}", domain.unresolved);
     }
-    if (domain.primary) {
-        return fail(ErrorCode::operation_invalid,
-                    "domain '{}' is protected: `segue unprotect {}` first, or `segue failover "
-                    "--planned {}` to its standby",
-                    domain.name, domain.name, domain.name);
-    }
+    if (domain.primary) TRY(domain.primary->may_move());
     if (!domain.is_active() && !offline) {
         return fail(ErrorCode::operation_invalid, "domain '{}' is not running", domain.name);
     }
@@ -192,6 +188,12 @@ Result<std::pair<DomainPointer, Domain>> arriving_domain(const Services& service
         return fail(ErrorCode::operation_invalid, "domain '{}' is already active on this host",
                     domain->name);
     }
+    if (domain->standby) {
+        return fail(ErrorCode::operation_invalid,
+                    "this host keeps a standby of domain '{}': `segue failover --planned {}` where "
+                    "it runs moves it here without loss",
+                    domain->name, domain->name);
+    }
     return std::make_pair(domain, std::move(model));
 }
 
@@ -289,6 +291,7 @@ Result<PerformRequest> perform_request(const Services& services, const DomainObj
         const migrate::MigrateUri uri = TRY(migrate::parse_migrate_uri(call.uri));
         request.uri = fmt::format("tcp:{}", migrate::migrate_uri_text(uri).substr(4));
     }
+    if (domain.primary) TRY(domain.primary->may_move_to(request.cookie));
     return request;
 }
 

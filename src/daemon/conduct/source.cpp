@@ -12,6 +12,7 @@
 #include "daemon/fault.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
+#include "daemon/protection/primary.h"
 #include "daemon/tunnel.h"
 #include "domain/alias.h"
 
@@ -220,7 +221,7 @@ void SourceConduct::carry_out(const SourceAction& action) {
         case SourceVerb::cancel_peer:
         case SourceVerb::release_peer: return tell_peer(action.verb, action.record);
         case SourceVerb::close_peer: return close_peer();
-        case SourceVerb::move_screen: return move_screen();
+        case SourceVerb::move_screen: return leave_protection();
         case SourceVerb::drop_screen: return screen_.drop();
         case SourceVerb::start_transfer: return start_transfer();
         case SourceVerb::cancel_transfer: return cancel_transfer();
@@ -287,6 +288,18 @@ void SourceConduct::forget_record(const migrate::Record& record) {
     services_.migration_records.forget(record);
 }
 
+// First of all: QEMU has one migration at a time, and takes the end of a protection for that of
+// this one.
+void SourceConduct::leave_protection() {
+    const auto domain = domain_.lock();
+    if (!domain || !domain->primary) return move_screen();
+    domain->primary->leave([self = weak_from_this()](Result<> left) {
+        const auto conduct = self.lock();
+        if (!conduct || conduct->machine().state() != migrate::SourceState::screen) return;
+        left ? conduct->move_screen() : conduct->give_up(left.error());
+    });
+}
+
 void SourceConduct::move_screen() {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
@@ -314,6 +327,11 @@ void SourceConduct::resume_guest(bool run) {
     const auto domain = domain_.lock();
     const auto guest = domain ? domain->running_guest() : fail(ErrorCode::internal, "gone");
     if (!guest) return feed({.event = SourceEvent::resume_failed, .cause = guest.error()});
+    // Its standby may run it: it stands still here, and why is said already.
+    const auto& primary = domain->primary;
+    if (primary && primary->state() == PrimaryProtection::State::isolated) {
+        return feed(SourceEvent::guest_resumed);
+    }
     if (!run) {
         // It was paused before, or a user suspended it meanwhile, or a disk failed.
         const bool user = domain->status != DomainStatus(PausedReason::io_error);
@@ -387,6 +405,7 @@ void SourceConduct::end_job(const std::optional<Error>& cause) {
         finish_report(services_, *domain, timeline_, statistics, error, JobSide::source);
     domain->jobs.finish();
     if (domain->source.get() == this) domain->source.reset();
+    if (domain->primary) domain->primary->migration_over();
     // It may have switched itself off meanwhile, and what it does was the migration's to say.
     if (error && domain->incarnation) {
         services_.loop.post([services = &services_, domain] { end_if_off(*services, domain); });
@@ -426,6 +445,7 @@ Bytes SourceConduct::perform_cookie(const migrate::Record& record) const {
     }
     add_statistics(cookie, services_, transfer_.statistics(), elapsed_ms(), timeline_.wall_ms());
     if (options_.has(migrate::kPersistDestination)) add_persistent(cookie, *domain, options_);
+    if (domain->primary) cookie.protection = domain->primary->wish().json().dump();
     return migrate::write_cookie(cookie);
 }
 

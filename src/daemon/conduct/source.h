@@ -86,6 +86,7 @@ class SourceConduct : public std::enable_shared_from_this<SourceConduct> {
     void peer_message(const migrate::PeerMessage& message);
     void peer_lost();
     void close_peer();
+    void leave_protection();
     void move_screen();
     void start_transfer();
     void cancel_transfer();

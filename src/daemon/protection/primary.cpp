@@ -286,6 +286,7 @@ void PrimaryProtection::prepare_standby(Answer<> done) {
                    self->standby_address_ = said->text("address");
                    self->tls_ = said->flag("tls");
                    self->tls_name_ = said->text("tls_name");
+                   self->standby_host_ = said->text("host");
                    self->promotion_us_ = said->i64("promotion_us");
                    self->screen_ = (*said)["screen"];
                    done({});
@@ -373,7 +374,7 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
 // -- down
 
 void PrimaryProtection::take_down(Force force, Answer<> done) {
-    const bool sets_up = state_ == State::setting_up;
+    const bool sets_up = state_ == State::setting_up, was_alone = state_ == State::unprotected;
     // A first state may have been committed there before anybody here has heard of it.
     const bool could_win =
         standby_may_win() && (state_ == State::guarding || (sets_up && plugged_));
@@ -395,7 +396,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         self->end_without_agent(force, sets_up, could_win, std::move(next));
     });
     const auto domain = domain_.lock();
-    const bool is_free = (sets_up || stays_paused) && !plugged_;
+    const bool is_free = (sets_up || stays_paused || was_alone) && !plugged_;
     if (!is_free && domain && domain->incarnation && domain->incarnation->guest) {
         steps.push_back([](Answer<> next) {
             fault_point({"primary", "unplug", "before"});

@@ -8,6 +8,7 @@
 #include "daemon/protection/qemu_steps.h"
 #include "daemon/protection/wish.h"
 #include "daemon/services.h"
+#include "migrate/cookie.h"
 #include "protect/hang_judge.h"
 #include "protect/interval_pilot.h"
 #include "spice/control/standby.h"
@@ -44,6 +45,20 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void end(Answer<> answer);
     // The standby goes on from exactly where this guest stops.
     void move(Answer<Json> answer);
+    // --- Live migration of the guest (primary_move.cpp): protection ends, and begins again where
+    // that has ended, here or at its destination ---
+    // Whether it could end now; and whether that destination can go on with it. Errors are for the
+    // user, and name the way.
+    Result<> may_move() const;
+    Result<> may_move_to(const std::optional<migrate::Cookie>& destination) const;
+    // Ends it. Error: it could not be, and stands as it was or is isolated.
+    void leave(Answer<> answer);
+    // The migration has ended, and the guest is here.
+    void migration_over();
+    // The guest runs elsewhere, with its protection.
+    void guest_left();
+    // A guest that comes here, and was protected where it comes from: begun when it has arrived.
+    static void arrive(const Services& services, const DomainPointer& domain, ProtectionWish wish);
     // Its user's: the guest stands still in a checkpoint that the standby has and that is not
     // ended, and the protection goes on. Whoever takes over leaves it so.
     void pause(Answer<> answer);
@@ -130,6 +145,10 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     // Where the standby is, while it can take over or may have done so.
     void tell_viewers(
         spice::control::StandbySource source, Answer<> told = [](Result<>) {});
+    // Unprotected: it is tried again.
+    void wait_alone();
+    // Of its record.
+    void take_settings(const Json& settings);
     void try_again();
     void log_event(const std::string& text) const;
     void after(Duration delay, std::function<void()> what);
@@ -147,7 +166,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     std::string key_;
     std::string directory_;
     std::string standby_address_, tls_name_;
-    std::string witness_address_, witness_host_;
+    std::string witness_address_, witness_host_, standby_host_;
     bool tls_ = false;
     std::string secret_;
     // By their numbers (devices.h).

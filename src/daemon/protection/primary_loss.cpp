@@ -94,9 +94,13 @@ void PrimaryProtection::go_on_alone() {
                 if (done) set_status(self->services_, *domain, RunningReason::unpaused);
             });
         }
-        self->enter(State::unprotected);
-        self->after(kRetry, [self] { self->try_again(); });
+        self->wait_alone();
     });
+}
+
+void PrimaryProtection::wait_alone() {
+    enter(State::unprotected);
+    after(kRetry, [self = shared_from_this()] { self->try_again(); });
 }
 
 void PrimaryProtection::try_again() {
@@ -117,8 +121,7 @@ void PrimaryProtection::try_again() {
             }
             self->end_set_up({});
             if (self->state_ != State::taking_down) return;
-            self->enter(State::unprotected);
-            self->after(kRetry, [self] { self->try_again(); });
+            self->wait_alone();
         });
     });
 }

@@ -133,6 +133,11 @@ void PrimaryProtection::save() const {
     settings.set("gate_at_primary", gate_at_primary_);
     settings.set("screen", screen_);
     settings.set("may_have_taken_over", may_have_taken_over_);
+    settings.set("paused", paused_);
+    settings.set("standby_host", standby_host_);
+    settings.set("witness_host", witness_host_);
+    // Nothing of it is in QEMU any more.
+    settings.set("alone", state_ == State::unprotected);
     if (domain->standby) {
         const storage::ProtectionRecord below = domain->standby->record();
         settings.set("runs_on", Json::object({{"state", below.state},
@@ -152,6 +157,21 @@ void PrimaryProtection::forget_record() const {
     (void)services_.store.commit({storage::EraseProtection{domain->uuid}});
 }
 
+void PrimaryProtection::take_settings(const Json& settings) {
+    key_ = settings.text("key");
+    for (const Json& netdev : settings["netdevs"].items())
+        netdevs_.emplace_back(netdev.as_text().value_or(""));
+    for (const Json& disk : settings["disks"].items())
+        disks_.push_back({std::string(disk.text("node")), disk.u64("bytes")});
+    promotion_us_ = settings.i64("promotion_us");
+    gate_at_primary_ = settings.flag("gate_at_primary");
+    screen_ = settings["screen"];
+    standby_host_ = settings.text("standby_host");
+    witness_host_ = settings.text("witness_host");
+    may_have_taken_over_ = settings.flag("may_have_taken_over");
+    paused_ = settings.flag("paused");
+}
+
 void PrimaryProtection::restore(const Services& services, const DomainPointer& domain,
                                 const storage::ProtectionRecord& record) {
     const auto settings = Json::parse(record.settings);
@@ -166,20 +186,15 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     auto wish = settings ? ProtectionWish::parse(*settings) : tl::unexpected(settings.error());
     if (!wish) return log_error("daemon", "domain '{}': {}", domain->name, wish.error().message);
     const auto self = std::make_shared<PrimaryProtection>(services, domain, std::move(*wish));
-    self->key_ = settings->text("key");
-    for (const Json& netdev : (*settings)["netdevs"].items())
-        self->netdevs_.emplace_back(netdev.as_text().value_or(""));
-    for (const Json& disk : (*settings)["disks"].items())
-        self->disks_.push_back({std::string(disk.text("node")), disk.u64("bytes")});
-    self->promotion_us_ = settings->i64("promotion_us");
-    self->gate_at_primary_ = settings->flag("gate_at_primary");
-    self->screen_ = (*settings)["screen"];
+    self->take_settings(*settings);
     self->told_viewers_ = "what the daemon before us said";
-    self->directory_ = services.settings.state + "/protection/" + self->key_;
     domain->primary = self;
-    auto agent = adopt_helper(services, self->directory_);
-    if (agent) self->agent_ = std::move(*agent);
-    self->may_have_taken_over_ = settings->flag("may_have_taken_over");
+    // None has been begun since it came here: it has no folder that could go with it.
+    if (!self->key_.empty()) {
+        self->directory_ = services.settings.state + "/protection/" + self->key_;
+        auto agent = adopt_helper(services, self->directory_);
+        if (agent) self->agent_ = std::move(*agent);
+    }
     const bool moved = record.state == "moving";
     if (record.state == "isolated" || moved) {
         self->state_ = State::isolated;
@@ -198,6 +213,11 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
         self->tell_viewers(spice::control::StandbySource::stands_still);
         if (moved) self->ask_whether_moved();
         return;
+    }
+    // A migration may be under way in its QEMU.
+    if (settings->flag("alone")) {
+        self->reason_ = "segued was started again";
+        return self->wait_alone();
     }
     self->state_ = State::guarding;
     const bool was_alone =
@@ -508,8 +528,10 @@ void PrimaryProtection::guest_gone() {
     self->after(10s, [self] {
         if (self->agent_) self->agent_->terminate(1s);
         std::error_code code;
-        std::filesystem::remove_all(self->directory_, code);
-        forget_process(self->directory_);
+        if (!self->directory_.empty()) {
+            std::filesystem::remove_all(self->directory_, code);
+            forget_process(self->directory_);
+        }
         self->services_.loop.post([self] { self->timer_.reset(); });
     });
 }

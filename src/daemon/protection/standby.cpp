@@ -332,6 +332,7 @@ void StandbyProtection::answer_where(Instant until, Answer<Json> answer) {
                                         {"address", net::Address::of_tcp(host, where.port).text()},
                                         {"tls", self->tls_},
                                         {"tls_name", self->services_.identity.name},
+                                        {"host", self->services_.identity.uuid.text()},
                                         {"screen", self->screen()},
                                         {"promotion_us", last ? last->took_us : 0}}));
                    self->look();
