@@ -154,3 +154,38 @@ def test_a_stop_at_the_monitor_is_a_pause(tmp_path):
         machine.wait(one, lambda now: now["detail"] == "protected")
         machine.wait_epochs(one, 2)
         machine.went_on()
+
+
+@pytest.mark.full
+def test_a_pause_outlives_a_daemon_whose_guest_is_isolated(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two, "--on-loss", "promote")
+        pause(machine, one)
+        two.kill()
+        os.kill(machine.helper(two, "segue-standby"), signal.SIGKILL)
+        machine.wait(one, lambda now: now["detail"] == "isolated")
+        one.kill()
+        one.start()
+        machine.wait(one, lambda now: now["detail"] == "isolated")
+        # The standby does not run it, says its operator; nobody has resumed it.
+        one.segue("unprotect", machine.name, timeout=sb.PATIENCE)
+        stands_still(machine)
+        assert one.state_of(machine.name) == "paused"
+        one.virsh("resume", machine.name)
+        machine.outside.wait(machine.outside.last() + 20)
+        assert machine.outside.backward() == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("round_number", range(3))
+def test_a_failover_right_behind_a_resume_leaves_it_running(tmp_path, round_number):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two, "--on-loss", "promote")
+        pause(machine, one)
+        agent = machine.helper(one, "segue-agent")
+        one.virsh("resume", machine.name)
+        # With all that could still tell its standby.
+        os.kill(agent, signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        assert reason_of(two, machine) == "running (migrated)", round_number
+        machine.went_on()

@@ -136,6 +136,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void resumed_by_others();
     void paused(bool now);
     void follow_pause(const Json& said);
+    void ask_whether_paused();
     void mirror_ended(const EndedMirror& mirror);
     // `answer`, which guest_gone() gives where QEMU takes the answer of a step along.
     Answer<> not_lost(Answer<> answer);

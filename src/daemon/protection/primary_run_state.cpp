@@ -205,7 +205,7 @@ void PrimaryProtection::checkpoint_now() {
 
 void PrimaryProtection::paused(bool now) {
     const auto domain = domain_.lock();
-    paused_ = now;
+    if (std::exchange(paused_, now) != now) save();
     if (!domain) return;
     // A daemon that was started again has found it in a checkpoint, and not why.
     const bool is_news = !domain->status.is(now ? DomainState::paused : DomainState::running);
@@ -219,13 +219,25 @@ void PrimaryProtection::paused(bool now) {
 // Which of them stands is the agent's to say: the daemon before this one may have ended with its
 // question, and an answer may be lost.
 void PrimaryProtection::follow_pause(const Json& said) {
-    if (said.flag("paused") != paused_) paused(!paused_);
     const auto domain = domain_.lock();
     // Found in a checkpoint by a daemon that was started again, which could not know more.
     const bool is_unknown = domain && domain->status == DomainStatus(PausedReason::unknown);
+    const bool now = said.flag("paused");
+    if (now != paused_ || (now && is_unknown)) paused(now);
     if (is_unknown && !paused_ && said.text("state") == "protected") {
         set_status(services_, *domain, RunningReason::unknown);
     }
+}
+
+// Found isolated: the daemon before this one may have ended before it wrote the pause down.
+void PrimaryProtection::ask_whether_paused() {
+    if (!agent_ || paused_) return;
+    ask_helper(services_, agent_file("control.sock"), Json::object({{"cmd", "status"}}),
+               [self = shared_from_this()](Result<Json> said) {
+                   if (!said || !said->flag("paused") || self->state_ != State::isolated) return;
+                   self->paused_ = true;
+                   self->save();
+               });
 }
 
 // QEMU would undo a stop of ours at its next checkpoint. In this one it stands still until it is

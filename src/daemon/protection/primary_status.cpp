@@ -49,9 +49,9 @@ Json PrimaryProtection::status() const {
     Json out = Json::object(
         {{"role", "primary"},
          {"state", state},
-         {"detail", asks      ? "asks the witness"
-                    : paused_ ? "paused"
-                              : name_of(state_)},
+         {"detail", asks                                   ? "asks the witness"
+                    : paused_ && state_ == State::guarding ? "paused"
+                                                           : name_of(state_)},
          {"standby", wish_.standby},
          {"interval_ms",
           wish_.adapts && state_ == State::guarding ? pilot_.interval_ms() : wish_.interval_ms},

@@ -199,6 +199,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
     if (record.state == "isolated" || moved) {
         self->state_ = State::isolated;
         self->may_have_taken_over_ = true;
+        self->plugged_ = true;
         self->reason_ = "the standby may have taken over";
         self->save();
         // The daemon before us may have ended between its record and this command. A QEMU that
@@ -211,6 +212,7 @@ void PrimaryProtection::restore(const Services& services, const DomainPointer& d
             set_status(services, *domain, PausedReason::unknown);
         }
         self->tell_viewers(spice::control::StandbySource::stands_still);
+        self->ask_whether_paused();
         if (moved) self->ask_whether_moved();
         return;
     }
