@@ -87,7 +87,7 @@ class UdpOutside:
         self.socket.close()
 
 
-def control(path, timeout=sb.PATIENCE, **request):
+def control(path, /, timeout=sb.PATIENCE, **request):
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(timeout)
         peer.connect(str(path))
