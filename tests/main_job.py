@@ -65,7 +65,7 @@ class Viewer:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(5)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -135,7 +135,7 @@ def demonstrate(hosts, machine):
     uri = one.virsh("domdisplay", machine.name).strip()
     viewer = Viewer(uri, OUT / "viewer.jsonl", stock=not VIEWER.exists())
     try:
-        wait_until(lambda: viewer.has("frame"), 15, f"{viewer.name} shows a first frame")
+        wait_until(lambda: viewer.has("frame"), 60, f"{viewer.name} shows a first frame")
         say(f"{viewer.name} is attached to {uri}")
         time.sleep(1.0)
         picture(one, machine.name, OUT / "screen-before.png")

@@ -56,6 +56,7 @@ def test_remote_viewer_shows_the_guest(tmp_path, how, vga):
             vm.wait_frame(30)
             vm.qmp("stop")
             machine = vm.picture()
+            end = time.monotonic() + 60
             while not holds(screen.picture("root", tmp_path / "screen.ppm"), machine):
                 assert time.monotonic() < end, "the window does not show the guest"
                 time.sleep(0.5)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """TLS, as QEMU's x509-dir has it, with stock clients."""
 import subprocess
-import time
 
 import guest
 import pytest
 
-from hosts import free_port
+from hosts import free_port, wait_until
 from spice_lab import Client, Machine, same_picture
 
 
@@ -51,13 +50,14 @@ def test_everything_over_tls(tmp_path, certificates):
 
 def encrypted_channels(machine, wanted):
     """channel-type -> tls, once QEMU knows the wanted ones: the client is told first."""
-    for _ in range(100):
-        encrypted = {channel["channel-type"]: channel["tls"]
-                     for channel in machine.qmp("query-spice")["channels"]}
-        if wanted <= encrypted.keys():
-            return encrypted
-        time.sleep(0.05)
-    raise AssertionError(f"query-spice names only the channels {sorted(encrypted)}")
+    encrypted = {}
+
+    def are_known():
+        encrypted.update({channel["channel-type"]: channel["tls"]
+                          for channel in machine.qmp("query-spice").get("channels", [])})
+        return wanted <= encrypted.keys()
+    wait_until(are_known, 60, lambda: f"query-spice names only the channels {sorted(encrypted)}")
+    return encrypted
 
 
 @pytest.mark.full

@@ -145,8 +145,8 @@ def test_a_window_that_was_closed_comes_back(tmp_path):
             screen.close(gone)
             wait_until(lambda: seen() == [left], lambda: f"{seen()} are seen, not only {left}")
             # Whoever closed it is told how to get it back, in a window that is seen.
-            title = screen.run("xdotool", "getwindowname", left)
-            assert "Shift+F8 brings closed windows back" in title
+            wait_until(lambda: "Shift+F8 brings closed windows back" in screen.run(
+                "xdotool", "getwindowname", left), "nobody says how to get it back")
             screen.run("xdotool", "windowfocus", "--sync", left, "key", "shift+F8")
             wait_until(lambda: seen() == both, lambda: f"{seen()} are seen, not {both}")
         # It shows its screen, not what that was.

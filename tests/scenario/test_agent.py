@@ -98,9 +98,11 @@ def test_a_primary_that_is_taken_over_stands_still_first(tmp_path):
 @pytest.mark.full
 def test_an_epoch_whose_disk_log_fails_is_not_committed(tmp_path):
     with Pair(tmp_path, "standby", on_loss="promote") as pair:
+        # One of the next epochs cannot be sealed. (None comes while it is chosen.)
+        os.kill(pair.standby.process.pid, signal.SIGSTOP)
         logs = [int(path.name[5:]) for path in pair.standby.state.glob("disk-*")]
-        # One of the next epochs cannot be sealed.
         (pair.standby.state / f"disk-{max(logs) + 8}").symlink_to("/nonexistent/disk")
+        os.kill(pair.standby.process.pid, signal.SIGCONT)
         pair.standby.wait("promoted")
         pair.outside.wait(pair.outside.last() + 50)
         assert pair.outside.irregular() == []

@@ -48,8 +48,8 @@ def libvirt_connection(host):
     connection.close()
     # Whatever came in: the daemon serves, and nothing of it stays.
     assert host.virsh("list", "--all", "--name").strip() == ""
-    assert wait_until(lambda: not host.qemus(), 60, "no QEMU is left")
-    assert os.listdir(host.state / "domains") == []
+    wait_until(lambda: not host.qemus() and os.listdir(host.state / "domains") == [], 60,
+               lambda: f"nothing is left: {host.qemus()}, {os.listdir(host.state / 'domains')}")
 
 
 def refused(code, words, call, *arguments):
@@ -259,7 +259,8 @@ def test_migrations_that_cannot_be_leave_the_guest_alone(tmp_path):
             fails("same host", "--unsafe", "g", twin.uri)
         assert one.virsh("domstate", "g", "--reason").strip() == "running (booted)"
         assert two.virsh("list", "--all", "--name").strip() == ""
-        assert not two.qemus() and os.listdir(two.state / "domains") == []
+        wait_until(lambda: not two.qemus() and os.listdir(two.state / "domains") == [], 60,
+                   lambda: f"nothing is left: {two.qemus()}, {os.listdir(two.state / 'domains')}")
         assert machine.ticks.gaps() == []
         one.virsh("migrate", "--live", "--unsafe", "g", two.uri)
         machine.ticks.wait(machine.ticks.last() + 2)
@@ -406,12 +407,11 @@ def test_a_body_that_lies_is_an_error_and_the_connection_lives(host):
 def flood(host, count):
     """So many connections that say nothing; fewer where the kernel gives no more descriptors."""
     held = []
-    end = time.monotonic() + 60
     for _ in range(count):
         try:
             one = socket.socket(socket.AF_UNIX)
             held.append(one)
-            connect_in_turn(one, host, end)
+            connect_in_turn(one, host, time.monotonic() + 60)
             one.settimeout(60)
         except OSError:
             break
@@ -465,6 +465,11 @@ def test_a_crowd_leaves_the_daemon_its_descriptors(tmp_path):
                     one.sendall(packet(hostile.AUTH_LIST))
                 except OSError:
                     pass  # one too many, and a later one had its turn
+            for one in held:  # until the daemon has heard each of them
+                try:
+                    one.recv(4)
+                except OSError:
+                    pass
             said = host.virsh("hostname", code=1)
             assert re.search(r"there are \d+ connections, which is the limit", said), said
             create = text(machine.xml) + struct.pack(">I", 0)

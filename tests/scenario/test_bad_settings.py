@@ -26,7 +26,7 @@ def short_folder():
         yield Path(folder)
 
 
-def daemon(*words, timeout=20):
+def daemon(*words, timeout=60):
     return subprocess.run([str(BIN / "segued"), *map(str, words)], capture_output=True, text=True,
                           timeout=timeout, check=False, stdin=subprocess.DEVNULL)
 

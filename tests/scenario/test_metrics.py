@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from hosts import Hosts
+from hosts import Hosts, wait_until
 from machines import Machine
 
 
@@ -41,9 +41,9 @@ def test_metrics_of_a_daemon(tmp_path):
         assert figure(said, "segue_domains") == figure(said, "segue_domains_active") == 1
         assert 1 << 20 < figure(said, "segue_resident_bytes") < 100 << 20
         one.virsh("migrate", "--live", "--p2p", "--unsafe", "m", two.uri)
-        said = scrape(place)
-        assert 'segue_migrations_total{side="source",outcome="completed"} 1' in said
-        assert figure(said, "segue_domains_active") == 0
+        completed = 'segue_migrations_total{side="source",outcome="completed"} 1'
+        wait_until(lambda: completed in (said := scrape(place))
+                   and figure(said, "segue_domains_active") == 0, 60, lambda: scrape(place))
         # A report has them as they are, also where nobody has scraped.
         report = json.loads(two.segue("report"))["daemon"]["metrics"]
         assert figure(report, "segue_domains_active") == 1

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import standby as sb
-from hosts import BIN, Failed, Hosts, remove_shared_memory, wait_until
+from hosts import BIN, Failed, Hosts, end_process, remove_shared_memory, wait_until
 from protected import ProtectedMachine
 
 
@@ -115,7 +115,7 @@ def test_a_guest_that_was_alone_when_its_host_died_starts_again(tmp_path):
         wait_until(lambda: machine.status(one)["detail"] != "syncing", 60, "it stands alone")
         one.kill()
         for pid, _ in one.qemus():
-            os.kill(pid, signal.SIGKILL)
+            end_process(pid)
         one.start()
         one.virsh("start", machine.name)
         assert one.state_of(machine.name) == "running"

@@ -35,8 +35,9 @@ def test_a_disk_that_hangs_is_taken_over_though_its_qemu_cannot_end(tmp_path, bi
         hung.hang()
         wait_until(hung.waiting.is_set, 60, "somebody waits for it")
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
-        # Killed, and not gone.
-        assert "D" in threads(qemu) and set(threads(qemu)) <= {"D", "Z"}, threads(qemu)
+        # Killed, and not gone: all that can die of it has.
+        wait_until(lambda: set(threads(qemu)) <= {"D", "Z"}, 60, lambda: str(threads(qemu)))
+        assert "D" in threads(qemu), threads(qemu)
         machine.went_on()
         machine.records.wait(machine.records.last() + 20, sb.PATIENCE)
         said = machine.wait(one, lambda now: now["state"] == "unprotected")

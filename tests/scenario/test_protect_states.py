@@ -171,12 +171,15 @@ def test_a_disk_that_fails_while_it_is_protected_stops_only_that(tmp_path):
         one.virsh("create", machine.path)
         machine.outside.wait(5)
         qemu = machine.qemu(one)
+        # Set up it cannot be before the disk is full.
+        os.kill(qemu, signal.SIGSTOP)
         with subprocess.Popen([str(BIN / "segue"), "-c", one.local_uri, "protect", machine.name,
                                "--standby", two.uri, "--allow-tcg"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True) as protect:
             wait_until(lambda: machine.status(one)["state"] == "syncing", 60, "it is set up")
             small.fill()
+            os.kill(qemu, signal.SIGCONT)
             said, _ = protect.communicate(timeout=sb.PATIENCE)
         assert protect.returncode != 0, said
         assert "I/O error of disk 'vda'" in said and "while its protection was set up" in said

@@ -332,7 +332,7 @@ def test_a_viewer_that_stands_still_keeps_its_session(tmp_path):
                 viewer.client.process.send_signal(signal.SIGSTOP)
                 try:
                     move.finish()
-                    machine.ticks.wait(machine.ticks.last() + 1000)  # 20 s
+                    machine.ticks.wait(machine.ticks.last() + 1000, timeout=300)  # 20 s
                     assert one.qemus()
                 finally:
                     viewer.client.process.send_signal(signal.SIGCONT)

@@ -50,7 +50,7 @@ def test_a_lost_standby_and_a_primary_that_may_go_on(tmp_path):
         three.start()
         machine.wait(one, lambda now: now["witness_lease"]["may_release"])
         os.kill(machine.helper(two, "segue-standby"), signal.SIGKILL)
-        said = machine.wait(one, lambda now: now["state"] == "unprotected")
+        said = machine.wait(one, lambda now: now["state"] == "unprotected" and now.get("reason"))
         assert "standby" in said["reason"]
         machine.outside.wait(machine.outside.last() + 30)
         assert one.state_of(machine.name) == "running"
