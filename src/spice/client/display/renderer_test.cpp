@@ -301,8 +301,12 @@ TEST_F(RendererTest, ASwitchKeepsThePictureUntilTheNewOneIsComplete) {
     ASSERT_TRUE(feed(fill(0, {0, 0, 4, 4}, 0x1)));
     renderer_.reset(true);
     EXPECT_EQ(shown_pixel(0, 0), 0x1u);
-    // The new server goes through another mode first, as stock's does.
+    // The new server goes through another mode first, as stock's does, and on a busy host it has
+    // the time to paint it.
     ASSERT_TRUE(create(0, 2, 2, true));
+    ASSERT_TRUE(feed(fill(0, {0, 0, 2, 2}, 0x3)));
+    EXPECT_EQ(renderer_.surfaces().shown()->width(), 4);
+    EXPECT_TRUE(renderer_.surfaces().is_waiting_for_picture());
     ASSERT_TRUE(feed(display::SurfaceDestroy{0}));
     ASSERT_TRUE(create(0, 4, 4, true));
     ASSERT_TRUE(feed(fill(0, {0, 0, 2, 4}, 0x2)));

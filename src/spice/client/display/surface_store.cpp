@@ -135,7 +135,10 @@ void SurfaceStore::drawn(const canvas::Region& region) {
     if (damage_.rects().size() > kMaxParts) damage_ = canvas::Region(damage_.extents());
     if (kept_.empty() || !primary_) return;
     covered_.unite(region);
-    if (covered_.covers(surfaces_.at(*primary_).bounds())) complete();
+    // A server whose machine has only just come shows a picture of its own until that is looked at:
+    // one of another size is the machine's if it stays, which only complete() can say.
+    const canvas::Rect bounds = surfaces_.at(*primary_).bounds();
+    if (bounds == kept_.bounds() && covered_.covers(bounds)) complete();
 }
 
 void SurfaceStore::complete() {

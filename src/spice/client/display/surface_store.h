@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The surfaces of one display channel, by id; one of them may be the primary one, which is what the
 // user sees. When the channel starts anew behind a migration, the shown picture stays until the new
-// primary surface is complete.
+// primary surface is complete, and of the same size.
 #pragma once
 
 #include <atomic>
@@ -81,12 +81,13 @@ class SurfaceStore {
     bool has_primary() const { return primary_.has_value(); }
     bool is_primary(std::uint32_t id) const { return primary_ && *primary_ == id; }
 
-    // Destroys all. With `keep_picture` the shown picture stays until the next one is complete.
+    // Destroys all. With `keep_picture` the shown picture stays until the next one of its size is
+    // complete.
     void clear(bool keep_picture);
 
     // Something was drawn on the primary surface.
     void drawn(const canvas::Region& region);
-    // No more waiting: what the primary surface has now is shown.
+    // No more waiting: what the primary surface has now is shown, of whatever size.
     void complete();
     bool is_waiting_for_picture() const { return !kept_.empty(); }
 
