@@ -6,7 +6,7 @@ import signal
 
 import pytest
 import standby as sb
-from hosts import Hosts, wait_until
+from hosts import Hosts, end_process, wait_until
 from protected import ProtectedMachine
 from test_protect_pause import begin, pause
 from test_protect_states import stands_still
@@ -34,6 +34,11 @@ def move(machine, way, one, two, *words):
         return WAYS[way](one, *words, machine.name, two.uri)
     finally:
         assert machine.outside.backward() == []
+
+
+def busy_machine(folder):
+    """It writes more than a move at 1 MiB/s can carry: that one ends only when it is told to."""
+    return ProtectedMachine(folder, words=["load=dirty:24:8"])
 
 
 @pytest.mark.full
@@ -79,7 +84,7 @@ def test_the_host_of_the_witness_is_no_destination(tmp_path):
 
 @pytest.mark.full
 def test_a_move_that_is_cancelled_leaves_it_protected(tmp_path):
-    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+    with Hosts(3) as (one, two, three), busy_machine(tmp_path) as machine:
         begin(machine, one, three)
         one.virsh("migrate-setspeed", machine.name, "1")
         with one.virsh_process("migrate", "--live", "--unsafe", machine.name, two.uri) as moving:
@@ -99,7 +104,7 @@ def test_a_move_that_is_cancelled_leaves_it_protected(tmp_path):
 
 @pytest.mark.full
 def test_a_move_whose_destination_dies_leaves_it_protected(tmp_path):
-    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+    with Hosts(3) as (one, two, three), busy_machine(tmp_path) as machine:
         begin(machine, one, three)
         one.virsh("migrate-setspeed", machine.name, "1")
         with one.virsh_process("migrate", "--live", "--unsafe", "--p2p", machine.name,
@@ -108,7 +113,7 @@ def test_a_move_whose_destination_dies_leaves_it_protected(tmp_path):
                        "QEMU sends")
             two.kill()
             for pid, _ in two.qemus():
-                os.kill(pid, signal.SIGKILL)
+                end_process(pid)
             assert moving.wait(sb.PATIENCE) != 0
         wait_until(lambda: one.state_of(machine.name) == "running", 60, "it goes on")
         is_protected_again(machine, one)
@@ -117,7 +122,7 @@ def test_a_move_whose_destination_dies_leaves_it_protected(tmp_path):
 
 @pytest.mark.full
 def test_a_daemon_that_dies_in_a_move_forgets_no_protection(tmp_path):
-    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+    with Hosts(3) as (one, two, three), busy_machine(tmp_path) as machine:
         begin(machine, one, three)
         one.virsh("migrate-setspeed", machine.name, "1")
         with one.virsh_process("migrate", "--live", "--unsafe", "--p2p", machine.name,
