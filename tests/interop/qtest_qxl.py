@@ -6,8 +6,11 @@ import struct
 import time
 
 VENDOR_DEVICE = 0x01001B36
-NOTIFY_CURSOR, MEMSLOT_ADD, CREATE_PRIMARY = 1, 8, 12  # QXL_IO_*
-CMD_CURSOR = 3
+NOTIFY_COMMAND, NOTIFY_CURSOR, MEMSLOT_ADD, CREATE_PRIMARY = 0, 1, 8, 12  # QXL_IO_*
+CMD_DRAW, CMD_CURSOR = 1, 3
+OPAQUE, COPY, PUT = 1, 3, 8  # QXL_EFFECT_*, QXL_DRAW_*, SPICE_ROPD_OP_*
+IMAGE_BITMAP, IMAGE_CACHE_ME = 0, 1
+BITMAP_32BIT, DIRECT, TOP_DOWN = 8, 1, 4
 SET, MOVE = 0, 1  # QXL_CURSOR_*
 XRGB = 32
 SIDE = 16
@@ -125,12 +128,28 @@ class Device(Wire):
 
     def cursor(self, kind, more):
         command = struct.pack("<QB", 0, kind) + more
-        address = self.put(command.ljust(9 + 13 + 128, b"\0"))
-        ring = self.ram + CURSORS
+        self.push(self.ram + CURSORS, CMD_CURSOR, command.ljust(9 + 13 + 128, b"\0"),
+                  NOTIFY_CURSOR)
+
+    def icon(self, number, x, y):
+        """A picture that the guest names so, for the clients to keep."""
+        data = b"".join(struct.pack("<I", number * 0x10203 ^ at * 0x9e3779b1 & 0xffffff)
+                        for at in range(SIDE * SIDE))
+        pixels = self.put(data)
+        image = self.put(struct.pack("<QBBII", number, IMAGE_BITMAP, IMAGE_CACHE_ME, SIDE, SIDE) +
+                         struct.pack("<BBIIIQQ", BITMAP_32BIT, DIRECT | TOP_DOWN, SIDE, SIDE,
+                                     4 * SIDE, 0, pixels))
+        drawable = struct.pack("<QIBBB16x", 0, 0, OPAQUE, COPY, 0)
+        drawable += struct.pack("<4iIQI3i48x", y, x, y + SIDE, x + SIDE, 0, 0, 0, -1, -1, -1)
+        drawable += struct.pack("<Q4iHB", image, 0, 0, SIDE, SIDE, PUT, 0)
+        self.push(self.ram + COMMANDS, CMD_DRAW, drawable.ljust(256, b"\0"), NOTIFY_COMMAND)
+
+    def push(self, ring, kind, command, port):
+        address = self.put(command)
         made = self.read(ring + 4, "<I")
-        self.write(ring + 20 + made % 32 * 16, struct.pack("<QII", address, CMD_CURSOR, 0))
+        self.write(ring + 20 + made % 32 * 16, struct.pack("<QII", address, kind, 0))
         self.write(ring + 4, struct.pack("<I", made + 1))
-        self.command(NOTIFY_CURSOR)
+        self.command(port)
         end = time.monotonic() + 60
         while self.read(ring + 12, "<I") != made + 1:
             assert time.monotonic() < end, "nobody takes the command"

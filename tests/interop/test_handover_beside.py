@@ -7,11 +7,13 @@ import pytest
 
 import qtest_qxl
 from handover_pair import Pair
-from spice_raw import CURSOR, Channel
+from spice_raw import CURSOR, DISPLAY, Channel
 from test_handover_loads import PLAYBACK, Moving
 from test_handover_raw import DATA, FLUSH_MARK, MIGRATE, MIGRATE_DATA, Raw, heard
 
-SET_ACK, ACK_SYNC = 3, 1  # of a server, of a client
+SET_ACK, ACK_SYNC, ACK = 3, 1, 2  # of a server, of a client, of a client
+DISPLAY_INIT, DRAW_COPY, SURFACE_CREATE = 101, 304, 314
+KEPT = 103  # SPICE_IMAGE_TYPE_FROM_CACHE
 CURSOR_INIT, CURSOR_SET, CURSOR_MOVE = 101, 103, 104
 CACHE_ME, FROM_CACHE = 2, 4
 MOUSE_MODE, MOUSE_MODE_REQUEST = 105, 105  # of a server, of a client
@@ -82,6 +84,62 @@ def test_the_pointer(tmp_path):
             moved.shape(7, 31, 40)
             number, body = there.receive()
             assert (number, *flags_of(body)) == (CURSOR_SET, 7, FROM_CACHE)
+
+
+class Screen:
+    """A display channel, its acknowledgements and its bytes."""
+
+    def __init__(self, channel):
+        self.channel, self.window, self.unread, self.bytes = channel, 0, 0, 0
+
+    def hear(self, wanted):
+        while True:
+            number, body = self.channel.receive()
+            self.bytes += 6 + len(body)
+            self.unread += 1
+            if number == SET_ACK:
+                self.window, self.unread = struct.unpack_from("<I", body, 4)[0], 0
+                self.channel.send(ACK_SYNC, body[:4])
+            elif self.unread == self.window:
+                self.channel.send(ACK)
+                self.unread = 0
+            if number == wanted:
+                return body
+
+    def picture(self):
+        """(the image's name, its kind) of the next picture."""
+        body = self.hear(DRAW_COPY)
+        image, = struct.unpack_from("<I", body, 21)
+        return struct.unpack_from("<QB", body, image)
+
+
+@pytest.mark.full
+def test_the_icons_of_a_desktop(tmp_path):
+    """A guest's driver names its pictures, and the client keeps them: none is sent again."""
+    icons = range(11, 19)
+    with driven(tmp_path) as pair, qtest_qxl.Device(tmp_path / "source/qtest.sock") as device:
+        pair.first.wait_frame(2)
+        client = Raw(pair, 1)
+        here = Screen(client.displays[0])
+        here.channel.send(DISPLAY_INIT, struct.pack("<BqBi", 1, 1 << 20, 1, 1 << 20))
+        here.hear(SURFACE_CREATE)
+        names = []
+        for at, icon in enumerate(icons):
+            device.icon(icon, 20 * at, 40)
+            name, kind = here.picture()
+            assert kind != KEPT and name not in names
+            names.append(name)
+        there = Screen(Channel(pair.second, DISPLAY, client.session, 1))
+        pair.second.wait_channels([(1, 0), (DISPLAY, 1)])
+        goes(pair, client)
+        assert here.hear(MIGRATE) == struct.pack("<I", 0)
+        main_follows(client)
+        with device.moved(tmp_path / "target/qtest.sock") as moved:
+            for at, icon in enumerate(icons):
+                moved.icon(icon, 20 * at, 80)
+                assert there.picture() == (names[at], KEPT)
+        # A kept picture and its place are less than a hundred bytes, its pixels a thousand.
+        assert there.bytes < 200 * len(icons)
 
 
 @pytest.mark.full
