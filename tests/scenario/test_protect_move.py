@@ -152,25 +152,39 @@ def test_a_paused_guest_comes_paused_and_is_protected_when_it_runs(tmp_path):
         machine.went_on()
 
 
+def come_and_started_again(machine, one, two):
+    """Of other domains: what lies beside its protection."""
+    move(machine, "p2p", one, two)
+    machine.wait(two, lambda now: now["role"] == "primary" and now["state"] == "unprotected")
+    two.kill()
+    two.start()
+    neighbour = two.state / "protection" / "neighbour"
+    neighbour.mkdir(parents=True, exist_ok=True)
+    return neighbour
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("end", ["it is protected", "it is given up"])
-def test_a_destination_that_is_started_again_owes_a_protection(tmp_path, end):
+def test_a_destination_that_is_started_again_owes_a_protection(tmp_path):
     """The guest has come, and its standby's host has not answered yet."""
     with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
         begin(machine, one, three)
         three.kill()
-        move(machine, "p2p", one, two)
-        machine.wait(two, lambda now: now["role"] == "primary" and now["state"] == "unprotected")
-        two.kill()
-        two.start()
-        # Of other domains.
-        neighbour = two.state / "protection" / "neighbour"
-        neighbour.mkdir(parents=True, exist_ok=True)
-        if end == "it is protected":
-            three.start()
-            is_protected_again(machine, two)
-        else:
-            two.segue("unprotect", machine.name, timeout=sb.PATIENCE)
-            assert two.state_of(machine.name) == "running"
+        neighbour = come_and_started_again(machine, one, two)
+        three.start()
+        is_protected_again(machine, two)
         assert neighbour.is_dir()
         machine.went_on()
+
+
+@pytest.mark.full
+def test_a_protection_that_has_come_and_not_begun_is_given_up(tmp_path):
+    """It has no folder that could be removed."""
+    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, three)
+        pause(machine, one)
+        neighbour = come_and_started_again(machine, one, two)
+        two.segue("unprotect", machine.name, timeout=sb.PATIENCE)
+        assert neighbour.is_dir()
+        assert two.state_of(machine.name) == "paused"
+        two.virsh("resume", machine.name)
+        machine.outside.wait(machine.outside.last() + 20)
