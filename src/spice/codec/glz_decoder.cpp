@@ -181,13 +181,24 @@ class Pass {
         at_ += length;
         if constexpr (kStride == 1) {
             if (distance >= kStep && count_ - at_ >= kBlock) return copy_blocks(to, from, length);
-            if (distance == 1) {
-                std::fill_n(to, length, *from);
-                return;
-            }
+            if (distance == 1) return fill(to, *from, length);
         }
         for (std::size_t i = 0; i < length; ++i)
             to[i * kStride] = from[i * kStride];
+    }
+
+    // A run, as copy_blocks() where there is room: most are short.
+    void fill(Unit* to, Unit unit, std::size_t length) const {
+        using Lanes [[gnu::vector_size(16)]] = Unit;
+        if (count_ - at_ < kBlock) {
+            std::fill_n(to, length, unit);
+            return;
+        }
+        const Lanes lanes = Lanes{} + unit;
+        for (std::size_t i = 0; i < length; i += kBlock) {
+            for (std::size_t at = i; at < i + kBlock; at += kStep)
+                std::memcpy(to + at, &lanes, sizeof lanes);
+        }
     }
 
     // From another picture, of which `left` units from `from` on may be read.

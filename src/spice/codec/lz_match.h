@@ -2,6 +2,10 @@
 // What LZ and GLZ share: units of pixels, and how far two stretches of them agree.
 #pragma once
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -46,13 +50,48 @@ inline bool same_unit(Unit one, Unit other) {
     return ((one ^ other) & static_cast<Unit>(LzUnit<Unit>::kMask)) == 0;
 }
 
-// How many units from `one` and `other` on agree, up to `end` (the end for `one`; `other` has as
-// many units left). The two may overlap.
+#if defined(__SSE2__)
+
+// Which of the sixteen units at `one` and `other` differ: a bit for each, the first lowest.
 template <class Unit>
-inline std::size_t same_length(const Unit* one, const Unit* other, const Unit* end) {
+inline unsigned differing_units(const Unit* one, const Unit* other) {
+    const __m128i mask = _mm_set1_epi64x(static_cast<long long>(LzUnit<Unit>::kMask));
+    const auto same = [&](std::size_t part) {
+        const auto* const first = reinterpret_cast<const __m128i*>(one) + part;
+        const auto* const second = reinterpret_cast<const __m128i*>(other) + part;
+        const __m128i differ =
+            _mm_and_si128(_mm_xor_si128(_mm_loadu_si128(first), _mm_loadu_si128(second)), mask);
+        if constexpr (sizeof(Unit) == 4) return _mm_cmpeq_epi32(differ, _mm_setzero_si128());
+        if constexpr (sizeof(Unit) == 2) return _mm_cmpeq_epi16(differ, _mm_setzero_si128());
+        return _mm_cmpeq_epi8(differ, _mm_setzero_si128());
+    };
+    __m128i all = same(0);
+    if constexpr (sizeof(Unit) == 2) all = _mm_packs_epi16(all, same(1));
+    if constexpr (sizeof(Unit) == 4) {
+        all = _mm_packs_epi16(_mm_packs_epi32(all, same(1)), _mm_packs_epi32(same(2), same(3)));
+    }
+    return static_cast<unsigned>(_mm_movemask_epi8(all)) ^ 0xffffu;
+}
+
+// Moves both behind the blocks that agree; true: to the units that differ.
+template <class Unit>
+inline bool same_blocks(const Unit*& one, const Unit*& other, const Unit* end) {
+    while (end - one >= 16) {
+        // One guess for most matches, which are shorter than a block, wherever they end.
+        const unsigned differ = differing_units(one, other);
+        const int same = differ == 0 ? 16 : std::countr_zero(differ);
+        one += same;
+        other += same;
+        if (differ != 0) return true;
+    }
+    return false;
+}
+
+#else
+
+template <class Unit>
+inline bool same_blocks(const Unit*& one, const Unit*& other, const Unit* end) {
     constexpr std::size_t kStep = 8 / sizeof(Unit);
-    const Unit* const start = one;
-    // Four words at a time as long as all of them agree.
     while (static_cast<std::size_t>(end - one) >= 4 * kStep) {
         std::uint64_t differ = 0;
         for (std::size_t i = 0; i < 4; ++i) {
@@ -62,6 +101,18 @@ inline std::size_t same_length(const Unit* one, const Unit* other, const Unit* e
         one += 4 * kStep;
         other += 4 * kStep;
     }
+    return false;
+}
+
+#endif
+
+// How many units from `one` and `other` on agree, up to `end` (the end for `one`; `other` has as
+// many units left). The two may overlap.
+template <class Unit>
+inline std::size_t same_length(const Unit* one, const Unit* other, const Unit* end) {
+    constexpr std::size_t kStep = 8 / sizeof(Unit);
+    const Unit* const start = one;
+    if (same_blocks(one, other, end)) return static_cast<std::size_t>(one - start);
     while (static_cast<std::size_t>(end - one) >= kStep) {
         const std::uint64_t differ = (load_u64(one) ^ load_u64(other)) & LzUnit<Unit>::kMask;
         if (differ != 0) {
