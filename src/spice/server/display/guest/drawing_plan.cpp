@@ -32,7 +32,8 @@ std::int64_t area_of(const canvas::Region& region) {
 }  // namespace
 
 Result<canvas::Image> part_of(const canvas::Image& image, const canvas::Rect& area) {
-    canvas::Image made = TRY(canvas::Image::create(image.format(), area.width(), area.height()));
+    canvas::Image made =
+        TRY(canvas::Image::create_unfilled(image.format(), area.width(), area.height(), {}));
     const canvas::Region all(made.bounds());
     TRY(canvas::copy(made, all, made.bounds(), {&image, area}, canvas::Rop::copy));
     return made;
