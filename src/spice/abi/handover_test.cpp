@@ -161,6 +161,17 @@ TEST(HandOver, OneThatIsParkedBesideAPausedMachineIsGivenUp) {
     }
 }
 
+// Of a machine that stays paused, without a driver of QXL and without segued, nobody says more.
+TEST(HandOver, OneThatIsParkedForLongerThanAnyMoveTakesIsGivenUp) {
+    Embedder embedder;
+    Embedder::haste = 1000000;
+    const auto early = link_of(embedder, wire::ChannelType::main);
+    EXPECT_TRUE(early->is_closed());
+    EXPECT_TRUE(embedder.run_until(
+        [&] { return embedder.count(SPICE_CHANNEL_EVENT_DISCONNECTED, SPICE_CHANNEL_MAIN) == 1; }));
+    Embedder::haste = 1;
+}
+
 // A worker that is kept by its device, as by a picture that takes long to encode.
 struct Gate {
     void pass() {

@@ -22,6 +22,8 @@ constexpr Duration kStatePatience = 30s;
 // A client that is linked here, and whose machine runs: it has so long to come, or it is gone. A
 // little more than the source waits for one that stands still.
 constexpr Duration kAbsentTime = MigrationSource::kSilentTime + 20s;
+// Where nobody says that a machine has arrived, and it stays paused: longer than memory is copied.
+constexpr Duration kParkedTime = std::chrono::hours(24);
 // What may be read of a channel that is parked: its client has nothing to say there yet.
 constexpr std::size_t kMostParkedBytes = std::size_t{64} << 10;
 // Once main has come, the other channels follow as fast as the line brings what is before MIGRATE.
@@ -72,17 +74,18 @@ void Client::start() {
     server_.peer_event(PeerEvent::initialized, *main_peer_);
     main_driver_->start();
     if (!target_) begin_session();
+    if (!target_) return;
+    absence_timer_ = server_.home().make_timer([this] {
+        if (!is_settled() || is_absent_)
+            server_.drop_client(id_, "it has not followed its machine");
+    });
+    absence_timer_->start(kParkedTime);
     if (server_.is_running() || server_.has_machine_arrived()) bound_absence();
 }
 
 // A client that stands still comes when it goes on; one whose line is dead never does.
 void Client::bound_absence() {
-    if (!target_ || absence_timer_) return;
-    absence_timer_ = server_.home().make_timer([this] {
-        if (!is_settled() || is_absent_)
-            server_.drop_client(id_, "it has not followed its machine");
-    });
-    absence_timer_->start(kAbsentTime);
+    if (target_ && !std::exchange(is_machine_here_, true)) absence_timer_->start(kAbsentTime);
 }
 
 // INIT and what follows it: at login, and when a client has moved here.

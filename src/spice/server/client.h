@@ -187,6 +187,7 @@ class Client final : private MainEvents, private Agent::User {
     std::unique_ptr<Timer> alive_timer_;
     std::unique_ptr<Timer> state_timer_;
     std::unique_ptr<Timer> absence_timer_;
+    bool is_machine_here_ = false;
     std::unique_ptr<Timer> beat_timer_;
     int unanswered_pings_ = 0;
     std::optional<Duration> round_trip_;
