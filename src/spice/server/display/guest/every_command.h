@@ -23,9 +23,9 @@ struct GuestImage {
     Data data;
 } __attribute__((packed));
 
-class GuestMemory {
+class GuestWriter {
   public:
-    explicit GuestMemory(FakeDevice& device) : device_(device) { device_.used = kPixels; }
+    explicit GuestWriter(FakeDevice& device) : device_(device) { device_.used = kPixels; }
 
     template <class T>
     QXLPHYSICAL put(const T& value, std::span<const std::uint8_t> behind = {}) {
@@ -148,7 +148,7 @@ struct EveryCommand {
     std::vector<std::uint8_t> memory;
 };
 
-inline void put_copies(GuestMemory& memory, EveryCommand& made) {
+inline void put_copies(GuestWriter& memory, EveryCommand& made) {
     std::vector<QXLPHYSICAL> images = {
         memory.bitmap(SPICE_BITMAP_FMT_32BIT, 32, true, 0),
         memory.bitmap(SPICE_BITMAP_FMT_32BIT, 32, true, QXL_IMAGE_CACHE),
@@ -212,7 +212,7 @@ inline void put_copies(GuestMemory& memory, EveryCommand& made) {
     made.draws.push_back(memory.put(opaque));
 }
 
-inline void put_plain(GuestMemory& memory, EveryCommand& made) {
+inline void put_plain(GuestWriter& memory, EveryCommand& made) {
     QXLDrawable fill = drawable(QXL_DRAW_FILL);
     fill.u.fill.brush = solid(0xff8040);
     fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
@@ -263,7 +263,7 @@ inline void put_plain(GuestMemory& memory, EveryCommand& made) {
     made.draws.push_back(memory.put(text));
 }
 
-inline void put_others(GuestMemory& memory, EveryCommand& made) {
+inline void put_others(GuestWriter& memory, EveryCommand& made) {
     for (const std::uint32_t format : {SPICE_SURFACE_FMT_32_xRGB, SPICE_SURFACE_FMT_16_555}) {
         QXLSurfaceCmd surface{};
         surface.surface_id = 1;
@@ -305,7 +305,7 @@ inline void put_others(GuestMemory& memory, EveryCommand& made) {
 inline const EveryCommand& every_command() {
     static const EveryCommand commands = [] {
         FakeDevice device(kPixels + kGuestData);
-        GuestMemory memory(device);
+        GuestWriter memory(device);
         EveryCommand made;
         put_plain(memory, made);
         put_copies(memory, made);
