@@ -17,6 +17,7 @@ from test_spice_devices import USBREDIR
 from usb_stick import BLOCK, Stick
 
 SAID = 101
+ASKED = "usb_xhci_xfer_async"  # what QEMU traces when a transfer waits for its device
 BLOCKS = 4096  # with fewer the firmware counts no cylinder
 
 
@@ -62,13 +63,15 @@ class Plugged(Moving):
         raise TimeoutError(f"the firmware does not start it: {machine.ticks.text()!r}")
 
 
-@pytest.mark.full
+# Not in ./test: in one of some forty moves QEMU 7.2's controller asks for nothing more at the
+# target (docs/open.md).
+@pytest.mark.soak
 @pytest.mark.parametrize("target", ["segue", "stock"])
 def test_a_write_that_is_outstanding(tmp_path, target):
     """It is done once, and the guest goes on as if nothing were: no error, no stick that went."""
     stick = Stick(guest.boot_sector("stick").ljust(BLOCKS * BLOCK, b"\0"))
     devices = ["-device", "qemu-xhci", "-chardev", "spicevmc,id=usb,name=usbredir",
-               "-device", "usb-redir,chardev=usb"]
+               "-device", "usb-redir,chardev=usb", "-trace", ASKED]
     with Pair(tmp_path, target=target, disk=devices) as pair:
         plugged = Plugged(pair, stick)
         plugged.starts(pair.first)
@@ -93,9 +96,13 @@ def test_a_write_that_is_outstanding(tmp_path, target):
         plugged.main = there
         pair.wait_moved()
         done = len(stick.writes)
+        pair.second.qmp("cont")
+        # QEMU's controller asks for the write again, in a timer behind its start, and usb-redir
+        # knows that it is under way. An answer that comes first belongs to nothing there.
+        said_there = tmp_path / "target" / "stderr"
+        plugged.serve(lambda: ASKED in said_there.read_text(), "the controller does not ask")
         stick.release()
         plugged.flush()
-        pair.second.qmp("cont")
         plugged.serve(lambda: len(stick.writes) > done + 20, "it does not go on")
 
         numbers = [struct.unpack_from("<I", data)[0] for _, data in stick.writes]
