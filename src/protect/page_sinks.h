@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Writing pages into the images of a page store.
+// Writing pages into the images of a page store, which notes those that may hold something.
 #pragma once
 
 #include <cstring>
@@ -11,10 +11,14 @@
 
 namespace segue {
 
+// Of each image, a bit for each page: false, and the page holds zeros, as the file was made.
+using WrittenPages = std::vector<std::vector<bool>>;
+
 // The pages of a checkpoint's redo log. Applying a record again changes nothing.
 class ApplySink : public StreamEvents {
   public:
-    explicit ApplySink(std::vector<MemoryFile>& images) : images_(images) {}
+    ApplySink(std::vector<MemoryFile>& images, WrittenPages& written)
+        : images_(images), written_(written) {}
 
     Result<> on_head(const StreamHead&) override { return {}; }
     Result<> on_first_state(ByteView) override { return {}; }
@@ -32,38 +36,29 @@ class ApplySink : public StreamEvents {
     }
 
   protected:
-    std::uint8_t* at(std::uint32_t block, std::uint64_t offset) {
-        return images_[block].bytes().data() + offset;
+    bool is_written(std::uint32_t block, std::uint64_t offset) const {
+        return written_[block][offset / kPageSize];
     }
 
   private:
+    std::uint8_t* at(std::uint32_t block, std::uint64_t offset) {
+        written_[block][offset / kPageSize] = true;
+        return images_[block].bytes().data() + offset;
+    }
+
     std::vector<MemoryFile>& images_;
+    WrittenPages& written_;
 };
 
 // The pages of a first state. Most of a guest's memory may be zero: pages of a fresh file that stay
 // so are not touched, which saves mapping them.
 class FirstPageSink : public ApplySink {
   public:
-    explicit FirstPageSink(std::vector<MemoryFile>& images) : ApplySink(images) {
-        for (const MemoryFile& image : images)
-            touched_.emplace_back(image.view().size() / kPageSize, !image.is_fresh());
-    }
-    void on_page(std::uint32_t block, std::uint64_t offset, const std::uint8_t* page) override {
-        touched_[block][offset / kPageSize] = true;
-        ApplySink::on_page(block, offset, page);
-    }
-    void on_fill(std::uint32_t block, std::uint64_t offset, std::uint8_t value) override {
-        if (value == 0 && !touched_[block][offset / kPageSize]) return;
-        touched_[block][offset / kPageSize] = true;
-        ApplySink::on_fill(block, offset, value);
-    }
-    void on_delta(std::uint32_t block, std::uint64_t offset, ByteView encoded) override {
-        touched_[block][offset / kPageSize] = true;
-        ApplySink::on_delta(block, offset, encoded);
-    }
+    using ApplySink::ApplySink;
 
-  private:
-    std::vector<std::vector<bool>> touched_;
+    void on_fill(std::uint32_t block, std::uint64_t offset, std::uint8_t value) override {
+        if (value != 0 || is_written(block, offset)) ApplySink::on_fill(block, offset, value);
+    }
 };
 
 }  // namespace segue

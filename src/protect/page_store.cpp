@@ -107,6 +107,7 @@ Result<> PageStore::prepare_image(std::string_view block, std::uint64_t length) 
 
 Result<> PageStore::open_images() {
     images_.clear();
+    written_.clear();
     for (const RamBlock& block : head_.blocks) {
         const std::string path = image_path(block.name);
         if (path.size() - directory_.size() > kMaxFileName) {
@@ -116,6 +117,7 @@ Result<> PageStore::open_images() {
                         block.name, kMaxFileName);
         }
         images_.push_back(TRY(MemoryFile::make(path, block.length, true)));
+        written_.emplace_back(block.length / kPageSize, !images_.back().is_fresh());
     }
     return {};
 }
@@ -148,7 +150,7 @@ Result<> PageStore::begin(const StreamHead& head) {
     const auto room = TRY(space(waiting.size()));
     std::copy(waiting.begin(), waiting.end(), room.begin());
     advance(waiting.size());
-    first_pages_ = std::make_unique<FirstPages>(images_);
+    first_pages_ = std::make_unique<FirstPages>(images_, written_);
     StoreRecord record;
     record.content = StoreRecord::Content::synchronising;
     record_.put(record);
@@ -226,7 +228,7 @@ Result<> PageStore::apply() {
         record.sections_bytes > log.size() - record.sections_at) {
         return fail(ErrorCode::persist_failed, "the redo log is shorter than its record says");
     }
-    ApplySink sink(images_);
+    ApplySink sink(images_, written_);
     StreamReader reader = StreamReader::at_checkpoint(head_, record.current_block);
     TRY(reader.read(log.subspan(record.sections_at, record.sections_bytes), sink));
     const ByteView state = log.subspan(record.state_at, record.state_bytes);

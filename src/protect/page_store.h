@@ -30,6 +30,9 @@ class PageStore {
     // Of the last committed and applied epoch. The views live until the next begin() or apply().
     ByteView image(std::size_t block) const { return images_[block].view(); }
     ByteView device_state() const { return device_state_; }
+    // A bit for each page of the image: false, and the page holds zeros. Who has it need not read
+    // (and so allocate) what no guest ever wrote; of a store that was opened again all are true.
+    const std::vector<bool>& written_pages(std::size_t block) const { return written_[block]; }
     // The file that a promoted QEMU may map for a block of this name.
     std::string image_path(std::string_view block) const;
     // Makes it ahead of the first state, for a QEMU that is started before.
@@ -86,6 +89,7 @@ class PageStore {
     RecordFile record_;
     StreamHead head_;
     std::vector<MemoryFile> images_;
+    std::vector<std::vector<bool>> written_;  // of each image
     MemoryFile log_;
     std::size_t filled_ = 0;
     // The largest of the last epochs, with decay: how much of the log is kept ready.

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -123,6 +124,39 @@ TEST(SecondarySession, HoldsEachEpochOfARealPrimary) {
                                 "checkpoint-reply", "seal", "commit 3", "vmstate-received",
                                 "vmstate-loaded", "release 3", "checkpoint 3 pages 3"));
     }
+}
+
+// {pages that may hold something, those that do}. The first without the second are read in vain.
+std::pair<std::size_t, std::size_t> written_and_used(const PageStore& store) {
+    std::size_t written = 0, used = 0;
+    for (std::size_t block = 0; block < store.head().blocks.size(); ++block) {
+        const ByteView image = store.image(block);
+        for (std::size_t page = 0; page < store.written_pages(block).size(); ++page) {
+            const ByteView bytes = image.subspan(page * kPageSize, kPageSize);
+            const bool uses = std::ranges::any_of(bytes, [](std::uint8_t byte) { return byte; });
+            EXPECT_TRUE(!uses || store.written_pages(block)[page]) << block << ' ' << page;
+            written += store.written_pages(block)[page];
+            used += uses;
+        }
+    }
+    return {written, used};
+}
+
+TEST(PageStore, KnowsThePagesThatNobodyWrote) {
+    SharedFolder folder;
+    std::size_t used = 0;
+    {
+        Standby standby(folder.path());
+        standby.protect();
+        ASSERT_TRUE(standby.take("microvm-checkpoint-2.bin").has_value());
+        const auto [written, filled] = written_and_used(*standby.store);
+        EXPECT_EQ(written, filled);
+        used = filled;
+    }
+    Standby again(folder.path());
+    const auto [written, filled] = written_and_used(*again.store);
+    EXPECT_EQ(filled, used);
+    EXPECT_EQ(written, again.store->head().ram_bytes() / kPageSize);
 }
 
 TEST(SecondarySession, AnswersOnlyWhenTheOwnersPartIsDurable) {

@@ -26,6 +26,10 @@ bool is_zero_page(const std::uint8_t* page) {
     return page[0] == 0 && std::memcmp(page, page + 1, kPageSize - 1) == 0;
 }
 
+bool is_known_zero(const FailoverStream::Block& block, std::uint64_t offset) {
+    return block.written != nullptr && !(*block.written)[offset / kPageSize];
+}
+
 }  // namespace
 
 FailoverStream::FailoverStream(const StreamHead& head, std::vector<Block> blocks,
@@ -34,6 +38,8 @@ FailoverStream::FailoverStream(const StreamHead& head, std::vector<Block> blocks
     ENSURE(blocks_.size() == head_.blocks.size());
     for (std::size_t index = 0; index < blocks_.size(); ++index) {
         ENSURE(blocks_[index].image.size() == head_.blocks[index].length);
+        ENSURE(blocks_[index].written == nullptr ||
+               blocks_[index].written->size() == blocks_[index].image.size() / kPageSize);
         ignore_shared_ = ignore_shared_ || blocks_[index].shared;
     }
 }
@@ -129,7 +135,7 @@ void FailoverStream::next_pages(std::vector<ByteView>& pieces) {
             continue;
         }
         const std::uint8_t* page = block.image.data() + offset_;
-        const bool zero = is_zero_page(page);
+        const bool zero = is_known_zero(block, offset_) || is_zero_page(page);
         const bool first = offset_ == 0;
         const std::uint64_t kind = zero ? kRamFill : kRamPage;
         out.u64(offset_ | (first ? kind : kind | kRamContinue));

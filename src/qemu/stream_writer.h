@@ -17,6 +17,9 @@ class FailoverStream {
         // kinds that it must not read from the stream). Any such block makes the stream one of
         // capability x-ignore-shared, which must then be on at the target.
         bool shared = false;
+        // A bit for each page: false, and the page is known to hold zeros, which is then not read.
+        // Null: nothing is known. Lives as long as the image.
+        const std::vector<bool>* written = nullptr;
     };
 
     // All views must live as long as this object.

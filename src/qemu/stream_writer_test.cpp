@@ -80,5 +80,29 @@ TEST(FailoverStream, LeavesSharedBlocksOutAndSaysSo) {
     EXPECT_EQ(events.pages + events.fills, 16);
 }
 
+// What is marked as never written is not looked at: it would be the kernel that makes such pages.
+TEST(FailoverStream, ReadsNoPageThatWasNeverWritten) {
+    Origin origin;
+    auto blocks = origin.blocks();
+    std::vector<std::vector<bool>> written;
+    for (const auto& block : blocks)
+        written.emplace_back(block.image.size() / kPageSize, true);
+    for (std::size_t index = 0; index < blocks.size(); ++index)
+        blocks[index].written = &written[index];
+    Bytes other = origin.events.images[1];
+    std::fill_n(other.begin() + 3 * kPageSize, kPageSize, std::uint8_t{7});
+    blocks[1].image = other;
+    written[1][3] = false;
+    FailoverStream stream(origin.reader.head(), blocks, origin.events.device_state);
+    StreamReader reader;
+    ImageEvents events;
+    const auto result = feed(reader, events, with_real_description(collect(stream)), 1U << 20);
+    ASSERT_TRUE(result.has_value()) << result.error().message;
+    Bytes expected = origin.events.images[1];
+    std::fill_n(expected.begin() + 3 * kPageSize, kPageSize, std::uint8_t{0});
+    EXPECT_EQ(events.images[0], origin.events.images[0]);
+    EXPECT_EQ(events.images[1], expected);
+}
+
 }  // namespace
 }  // namespace segue

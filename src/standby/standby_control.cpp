@@ -311,7 +311,7 @@ std::unique_ptr<FailoverStream> Standby::make_stream() const {
         bool shared = false;
         for (const SharedBlock& block : vm_->command().shared)
             shared = shared || block.name == head.blocks[index].name;
-        blocks.push_back({store_->image(index), shared});
+        blocks.push_back({store_->image(index), shared, &store_->written_pages(index)});
     }
     return std::make_unique<FailoverStream>(head, std::move(blocks), store_->device_state());
 }
