@@ -68,13 +68,10 @@ class BitReader {
     }
     // The first one lowest.
     std::uint64_t window() const { return window_; }
-    // Moves the window; at most 63 bits, all of them valid. They are to be counted, too, before the
-    // next refill: apart, because that may be done for several words at once.
-    void shift(unsigned bits) { window_ >>= bits; }
-    void count(unsigned bits) { valid_ -= bits; }
+    // At most 63 bits, all of them valid.
     void skip(unsigned bits) {
-        shift(bits);
-        count(bits);
+        window_ >>= bits;
+        valid_ -= bits;
     }
     // How many bits are read of what began at `start`.
     std::uint64_t position(const std::uint8_t* start) const {
@@ -174,26 +171,33 @@ class RowDecoder {
     // Takes one pixel from the bits; `parts` is its context before and what was coded behind it.
     void pixel(BitReader& bits, Parts& parts) const {
         constexpr const ShortWords<kBits>& words = kShortWords<kBits>;
+        // Behind all that is read of a pixel, so that there are never zeros alone.
+        constexpr std::uint64_t kEnd = std::uint64_t{1} << 63;
         bits.refill();
+        std::uint64_t window = bits.window() | kEnd;
         unsigned used = 0;
         for (unsigned part = kParts; part-- > 0;) {
             if (used > BitReader::kRefilled - Codes<kBits>::kLimit) [[unlikely]] {
-                bits.count(used);
+                bits.skip(used);
                 bits.refill();
+                window = bits.window() | kEnd;
                 used = 0;
             }
-            const std::uint64_t window = bits.window();
             const unsigned code = coder_.models[part].best(parts.of[part]);
-            // A bound for the zeros costs less than to ask for an empty window.
-            const auto zeros = static_cast<unsigned>(
-                std::countr_zero(static_cast<std::uint32_t>(window) | std::uint32_t{1} << 31));
-            Word word = {words.value[code][window % (1u << words.kPeek)], zeros + 1 + code};
-            if (zeros >= words.zeros[code]) word = long_word<kBits>(window, zeros, code);
-            parts.of[part] = word.value;
-            bits.shift(word.length);
-            used += word.length;
+            const auto zeros = static_cast<unsigned>(__builtin_ctzll(window));
+            if (zeros < words.zeros[code]) [[likely]] {
+                parts.of[part] = words.value[code][window % (1u << words.kPeek)];
+                // Two steps: the first one need not wait for the zeros, as the next word does.
+                window = window >> (code + 1) >> zeros;
+                used += code + 1 + zeros;
+            } else {
+                const Word word = long_word<kBits>(window, zeros, code);
+                parts.of[part] = word.value;
+                window >>= word.length;
+                used += word.length;
+            }
         }
-        bits.count(used);
+        bits.skip(used);
     }
 
     template <bool kIsFirst>

@@ -44,6 +44,39 @@ class BitWriter {
     unsigned count_ = 0;
 };
 
+// The words of short runs, which text has many of: how long one is, no branch can guess.
+struct ShortRuns {
+    static constexpr unsigned kLengths = 64;
+    struct Word {
+        std::uint32_t bits = 0;
+        std::uint8_t length = 0;
+        std::uint8_t state = 0;  // behind it
+    };
+    Word of[kRunOrders.size()][kLengths] = {};
+
+    constexpr ShortRuns() {
+        for (unsigned before = 0; before < kRunOrders.size(); ++before) {
+            for (unsigned run = 0; run < kLengths; ++run) {
+                Pace pace;
+                pace.run_state = before;
+                unsigned left = run;
+                unsigned hits = 0;
+                for (; left >= 1u << pace.run_order(); ++hits) {
+                    left -= 1u << pace.run_order();
+                    pace.run_longer();
+                }
+                // A one for each hit, a zero, and the rest.
+                const unsigned rest = pace.run_order() + 1;
+                of[before][run].bits = ((1u << hits) - 1) << rest | left;
+                of[before][run].length = static_cast<std::uint8_t>(hits + rest);
+                pace.run_shorter();
+                of[before][run].state = static_cast<std::uint8_t>(pace.run_state);
+            }
+        }
+    }
+};
+inline constexpr ShortRuns kShortRuns{};
+
 // Memory for a BitWriter; room is asked for a row at a time.
 class OutBuffer {
   public:
@@ -76,34 +109,46 @@ class RowEncoder {
     // Null above for the first row. Bytes of a pixel that are no component may hold anything.
     void row(const std::uint32_t* above, const std::uint32_t* row) {
         coder_.start_row(above == nullptr);
-        above == nullptr ? predict<true>(above, row) : predict<false>(above, row);
-        for_segments(coder_.pace, width_,
-                     [&](unsigned from, unsigned to) { segment(row, from, to); });
+        predicted_ = 0;
+        for_segments(coder_.pace, width_, [&](unsigned from, unsigned to) {
+            above == nullptr ? segment<true>(above, row, from, to)
+                             : segment<false>(above, row, from, to);
+        });
     }
 
   private:
     using Math = Arithmetic<kBits>;
     static constexpr std::uint32_t kUsed = kParts == 1 ? 0xff : 0xffffff;
     static constexpr std::uint32_t kRunStarts = 1u << 31;  // in a residual's unused byte
+    // Pixels of which the residuals are found together; those inside of runs nobody asks for.
+    static constexpr unsigned kStretch = 64;
 
-    // The residuals of a row, and where a run may start: where the row above repeats, and so did
-    // this row just before. Apart from the coding, because here four pixels go at once.
+    // The residuals from a column on, and where a run may start: where the row above repeats, and
+    // so did this row just before. Apart from the coding, because here four pixels go at once.
+    // Returns the first column that is not done.
     template <bool kIsFirst>
-    void predict(const std::uint32_t* above, const std::uint32_t* row) {
+    [[gnu::noinline]] unsigned predict(const std::uint32_t* above, const std::uint32_t* row,
+                                       unsigned from) {
         std::uint32_t* const to = residuals_.data();
-        const Components first = components(row[0]);
-        to[0] = word_of(residual(first, components(kIsFirst ? 0 : above[0])));
-        if (width_ == 1) return;
-        const Components expected = kIsFirst ? first : Math::average(first, components(above[1]));
-        to[1] = word_of(residual(components(row[1]), expected));
+        const unsigned end = std::min(width_, from + kStretch);
         // No row stands above the first: not even its address is calculated with.
         const auto above_at = [above](unsigned at) { return kIsFirst ? nullptr : above + at; };
-        unsigned x = 2;
-        for (; x + 4 <= width_; x += 4)
+        unsigned x = from;
+        if (from == 0) {
+            const Components first = components(row[0]);
+            to[0] = word_of(residual(first, components(kIsFirst ? 0 : above[0])));
+            if (width_ == 1) return 1;
+            const Components expected =
+                kIsFirst ? first : Math::average(first, components(above[1]));
+            to[1] = word_of(residual(components(row[1]), expected));
+            x = 2;
+        }
+        for (; x + 4 <= end; x += 4)
             predict_pixels<Components, kIsFirst>(above_at(x), row + x, to + x);
-        for (; x < width_; ++x)
+        for (; x < end; ++x)
             predict_pixels<std::uint32_t, kIsFirst>(above_at(x), row + x, to + x);
-        if (width_ > 2) to[2] &= ~kRunStarts;
+        if (from == 0 && width_ > 2) to[2] &= ~kRunStarts;
+        return end;
     }
 
     // As many as Memory holds.
@@ -156,7 +201,8 @@ class RowEncoder {
         }
     }
 
-    void segment(const std::uint32_t* row, unsigned at, unsigned end) {
+    template <bool kIsFirst>
+    void segment(const std::uint32_t* above, const std::uint32_t* row, unsigned at, unsigned end) {
         Pace& pace = coder_.pace;
         // Here they live in registers.
         const std::uint32_t* const residuals = residuals_.data();
@@ -165,7 +211,9 @@ class RowEncoder {
         std::uint32_t context = contexts[at];
         unsigned stop = at + pace.wait;
         unsigned last_run = 0;
+        unsigned predicted = predicted_;
         while (at < end) {
+            if (at >= predicted) predicted = predict<kIsFirst>(above, row, at);
             const std::uint32_t folded = residuals[at];
             if ((folded & kRunStarts) != 0 && last_run != at) {
                 const auto length =
@@ -186,11 +234,18 @@ class RowEncoder {
             ++at;
         }
         pace.wait = stop - end;
+        predicted_ = predicted;
         bits_ = bits;
     }
 
     void put_run(BitWriter& bits, unsigned length) {
         Pace& pace = coder_.pace;
+        if (length < ShortRuns::kLengths) {
+            const ShortRuns::Word& word = kShortRuns.of[pace.run_state][length];
+            pace.run_state = word.state;
+            bits.put(word.bits, word.length);
+            return;
+        }
         unsigned hits = 0;
         while (length >= 1u << pace.run_order()) {
             length -= 1u << pace.run_order();
@@ -205,6 +260,7 @@ class RowEncoder {
     unsigned width_;
     BitWriter& bits_;
     std::vector<std::uint32_t> residuals_;
+    unsigned predicted_ = 0;  // columns of this row
     Coder<kBits, kParts> coder_;
 };
 

@@ -7,6 +7,10 @@
 // learn only at pseudo-random pixels, which grow rarer with the picture.
 #pragma once
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -22,6 +26,7 @@ inline constexpr std::size_t kHeaderSize = 20;
 // Components side by side, as a vector of the processor: those of four pixels, or of one in the
 // first four.
 using Components [[gnu::vector_size(16)]] = std::uint8_t;
+using SignedComponents [[gnu::vector_size(16)]] = std::int8_t;
 using PixelWords [[gnu::vector_size(16)]] = std::uint32_t;
 
 inline Components components(std::uint32_t word) {
@@ -37,15 +42,32 @@ struct Arithmetic {
     static constexpr std::uint8_t kMask = (1u << kBits) - 1;
 
     static Components average(Components one, Components other) {
+#if defined(__SSE2__)
+        // The processor rounds up.
+        const auto up = reinterpret_cast<Components>(
+            _mm_avg_epu8(reinterpret_cast<__m128i>(one), reinterpret_cast<__m128i>(other)));
+        return up - ((one ^ other) & 1);
+#else
         return (one & other) + ((one ^ other) >> 1);
+#endif
     }
-    static Components subtract(Components one, Components other) { return (one - other) & kMask; }
-    static Components add(Components one, Components other) { return (one + other) & kMask; }
+    static Components subtract(Components one, Components other) {
+        return (one - other) & kMask;
+    }
+    static Components add(Components one, Components other) {
+        return (one + other) & kMask;
+    }
     // Differences 0, -1, 1, -2, … as 0, 1, 2, 3, … and back.
     static Components fold(Components difference) {
+        if constexpr (kBits == 8) {
+            const auto is_negative = reinterpret_cast<SignedComponents>(difference) < 0;
+            return (difference + difference) ^ reinterpret_cast<Components>(is_negative);
+        }
         return ((difference << 1) ^ -(difference >> (kBits - 1))) & kMask;
     }
-    static Components unfold(Components folded) { return ((folded >> 1) ^ -(folded & 1)) & kMask; }
+    static Components unfold(Components folded) {
+        return ((folded >> 1) ^ -(folded & 1)) & kMask;
+    }
 };
 
 // Code l writes n as n >> l zeros, a one, and the low l bits; above a bound all of n in a fixed
@@ -223,11 +245,11 @@ struct Pace {
         seed = (seed + 1) & 255;
         return kChaos[seed] & ((1u << mask_bits) - 1);
     }
-    unsigned run_order() const { return kRunOrders[run_state]; }
-    void run_longer() {
+    constexpr unsigned run_order() const { return kRunOrders[run_state]; }
+    constexpr void run_longer() {
         if (run_state < kRunOrders.size() - 1) ++run_state;
     }
-    void run_shorter() {
+    constexpr void run_shorter() {
         if (run_state > 0) --run_state;
     }
 };
