@@ -19,6 +19,7 @@
 // older picture.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -140,8 +141,18 @@ class GlzWindow {
 
     std::size_t kept_pixels() const { return kept_pixels_; }
     std::shared_ptr<const GlzPicture> find(std::uint64_t id) const;
+    // The same for who asks for each match of a picture; null: it is not there.
+    const GlzPicture* at(std::uint64_t id) const {
+        const GlzPicture* const place = places_[id % kPlaces];
+        return place != nullptr && place->header.id == id ? place : searched(id);
+    }
 
   private:
+    // The last pictures are found without a search: the matches of one lead to many others.
+    static constexpr std::size_t kPlaces = 1024;
+
+    const GlzPicture* searched(std::uint64_t id) const;
+    void forget_place(const GlzPicture& picture);
     Result<> add(std::shared_ptr<GlzPicture> picture);
     PixelBuffer take_buffer(std::size_t size);
     void drop_first();
@@ -149,6 +160,7 @@ class GlzWindow {
     std::size_t max_pixels_;
     std::size_t kept_pixels_ = 0;
     std::map<std::uint64_t, std::shared_ptr<GlzPicture>> pictures_;
+    std::array<const GlzPicture*, kPlaces> places_{};  // by id; each is in pictures_
     // Of the last picture that left: the next one is often as large, and fresh memory of the
     // system costs as much as decoding into it.
     PixelBuffer spare_;

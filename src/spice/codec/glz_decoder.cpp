@@ -22,9 +22,25 @@ struct Reference {
     std::uint32_t pixel = 0;
 };
 
+// What follows the length: at most six bytes, all of them there. Returns how many they were. Which
+// of them there are changes from match to match: nothing is asked that a branch could guess wrong.
+inline std::size_t read_place(std::uint8_t control, const std::uint8_t* in, Reference& reference) {
+    constexpr std::uint32_t kMasks[] = {0, 0xff, 0xffff, 0xffffff};
+    const std::uint8_t code = in[1];
+    const unsigned count = code >> 6;
+    const std::uint32_t more = load<ByteOrder::little, std::uint32_t>(in + 2) & kMasks[count];
+    const unsigned is_far = control >> 4 & 1;
+    const unsigned is_long = is_far & code >> 5;
+    const std::uint32_t high = (code & 31u) << 12 | (in[2 + count] & (0u - is_long)) << 17;
+    reference.pixel = (control & 15u) | std::uint32_t{in[0]} << 4 | (high & (0u - is_far));
+    reference.picture = is_far != 0 ? more : (code & 63u) | more << 6;
+    return 2 + count + is_long;
+}
+
 // Null, or what is wrong. `in` moves behind the match.
-const char* read_reference(std::uint8_t control, const std::uint8_t*& in, const std::uint8_t* end,
-                           Reference& reference) {
+inline const char* read_reference(std::uint8_t control, const std::uint8_t*& in,
+                                  const std::uint8_t* end, Reference& reference) {
+    constexpr std::ptrdiff_t kMost = 6;
     reference.length = control >> 5;
     if (reference.length == 7) {
         std::uint8_t more;
@@ -34,47 +50,19 @@ const char* read_reference(std::uint8_t control, const std::uint8_t*& in, const 
             reference.length += more;
         } while (more == 255);
     }
-    if (end - in < 2) return kEndsEarly;
-    reference.pixel = (control & 15u) | std::uint32_t{*in++} << 4;
-    const std::uint8_t code = *in++;
-    const unsigned count = code >> 6;
-    const bool is_far = (control & 16) != 0;
-    const bool is_long = is_far && (code & 32) != 0;
-    if (static_cast<std::size_t>(end - in) < count + (is_long ? 1u : 0u)) return kEndsEarly;
-    unsigned shift = 0;
-    if (is_far) {
-        reference.pixel |= (code & 31u) << 12;
-        reference.picture = 0;
-    } else {
-        reference.picture = code & 63u;
-        shift = 6;
+    if (end - in >= kMost) [[likely]] {
+        in += read_place(control, in, reference);
+        return nullptr;
     }
-    for (unsigned i = 0; i < count; ++i, shift += 8)
-        reference.picture += std::uint32_t{*in++} << shift;
-    if (is_long) reference.pixel |= std::uint32_t{*in++} << 17;
+    // The last bytes of the data, with something behind them.
+    std::uint8_t last[kMost] = {};
+    const std::ptrdiff_t left = end - in;
+    std::copy(in, end, last);
+    const auto used = static_cast<std::ptrdiff_t>(read_place(control, last, reference));
+    if (used > left) return kEndsEarly;
+    in += used;
     return nullptr;
 }
-
-// Finds older pictures; the last one found is asked for again and again.
-class Older {
-  public:
-    Older(const GlzWindow& window, std::uint64_t id) : window_(window), id_(id) {}
-
-    const GlzPicture* at(std::uint32_t distance) {
-        if (distance != distance_) {
-            picture_ = distance <= id_ ? window_.find(id_ - distance) : nullptr;
-            distance_ = distance;
-        }
-        return picture_.get();
-    }
-    std::uint64_t asked() const { return id_ - distance_; }
-
-  private:
-    const GlzWindow& window_;
-    std::uint64_t id_;
-    std::uint32_t distance_ = 0;
-    std::shared_ptr<const GlzPicture> picture_;
-};
 
 // How units lie in a picture: whole pixels, or the fourth byte of each.
 template <class Unit>
@@ -85,9 +73,14 @@ enum class Outcome { done, broken, waits };
 template <class Unit>
 class Pass {
   public:
-    Pass(const std::uint8_t*& in, const std::uint8_t* in_end, std::uint8_t* pixels,
-         std::size_t count, Older& older)
-        : in_(in), in_end_(in_end), out_(first(pixels)), count_(count), older_(older) {}
+    Pass(const std::uint8_t* in, const std::uint8_t* in_end, GlzPicture& picture,
+         const GlzWindow& window)
+        : in_(in),
+          in_end_(in_end),
+          out_(first(picture.pixels.data())),
+          count_(picture.header.pixels()),
+          id_(picture.header.id),
+          window_(window) {}
 
     Outcome run() {
         while (at_ < count_) {
@@ -99,6 +92,10 @@ class Pass {
         return Outcome::done;
     }
     const char* what() const { return what_; }
+    // Behind what was read.
+    const std::uint8_t* in() const { return in_; }
+    // The picture that is missing, when it waits.
+    std::uint64_t awaited() const { return awaited_; }
 
   private:
     using Kind = LzUnit<Unit>;
@@ -160,8 +157,12 @@ class Pass {
             copy_back(distance, length);
             return Outcome::done;
         }
-        const GlzPicture* other = older_.at(reference.picture);
-        if (other == nullptr) return Outcome::waits;
+        const GlzPicture* const other =
+            reference.picture <= id_ ? window_.at(id_ - reference.picture) : nullptr;
+        if (other == nullptr) {
+            awaited_ = id_ - reference.picture;
+            return Outcome::waits;
+        }
         if ((other->header.type == LzType::rgb16) != (sizeof(Unit) == 2)) {
             return wrong("a match in a picture of another type");
         }
@@ -229,12 +230,14 @@ class Pass {
             std::memcpy(to + i, from + i, 16);
     }
 
-    const std::uint8_t*& in_;
-    const std::uint8_t* in_end_;
-    Unit* out_;
+    const std::uint8_t* in_;
+    const std::uint8_t* const in_end_;
+    Unit* const out_;
     std::size_t at_ = 0;
-    std::size_t count_;
-    Older& older_;
+    const std::size_t count_;
+    const std::uint64_t id_;
+    const GlzWindow& window_;
+    std::uint64_t awaited_ = 0;
     const char* what_ = "";
 };
 
@@ -286,24 +289,24 @@ Result<GlzDecoded> GlzWindow::decode(ByteView data) {
 
     const std::uint8_t* in = data.data() + kGlzHeaderSize;
     const std::uint8_t* const end = data.data() + data.size();
-    Older older(*this, header.id);
     const char* what = "";
+    std::uint64_t awaited = 0;
     const auto pass = [&](auto unit) {
-        Pass<decltype(unit)> run(in, end, picture->pixels.data(), header.pixels(), older);
+        Pass<decltype(unit)> run(in, end, *picture, *this);
         const Outcome outcome = run.run();
         what = run.what();
+        awaited = run.awaited();
+        in = run.in();
         return outcome;
     };
     Outcome outcome = header.type == LzType::rgb16 ? pass(std::uint16_t{}) : pass(std::uint32_t{});
     if (outcome == Outcome::done && header.type == LzType::rgba) outcome = pass(std::uint8_t{});
     if (outcome == Outcome::broken) return broken(what);
     if (outcome == Outcome::waits) {
-        const std::uint64_t id = older.asked();
         // Only what may still come is waited for: later than all that was forgotten or has come.
-        if (id > header.id || id < tail_ || header.id - id > header.head_distance) {
+        if (awaited > header.id || awaited < tail_ || header.id - awaited > header.head_distance)
             return broken("a match in a picture outside the window");
-        }
-        return GlzDecoded{nullptr, id};
+        return GlzDecoded{nullptr, awaited};
     }
     const Result<> added = add(picture);
     if (!added) return tl::unexpected(added.error());
@@ -319,6 +322,7 @@ void GlzWindow::drop_first() {
     const auto first = pictures_.begin();
     kept_pixels_ -= first->second->header.pixels();
     if (first->second.use_count() == 1) spare_ = std::move(first->second->pixels);
+    forget_place(*first->second);
     pictures_.erase(first);
 }
 
@@ -330,7 +334,9 @@ Result<> GlzWindow::add(std::shared_ptr<GlzPicture> picture) {
     }
     const std::size_t newest = picture->header.pixels();
     kept_pixels_ += newest;
+    const GlzPicture* const added = picture.get();
     pictures_.emplace(id, std::move(picture));
+    places_[id % kPlaces] = added;
     // The head moves with the last picture before which none is missing.
     auto last = pictures_.find(tail_);
     for (auto next = last; next != pictures_.end() && next->first == tail_; ++next) {
@@ -351,11 +357,22 @@ Result<> GlzWindow::add(std::shared_ptr<GlzPicture> picture) {
 }
 
 void GlzWindow::clear() {
+    places_.fill(nullptr);
     pictures_.clear();
     spare_ = {};
     kept_pixels_ = 0;
     has_tail_ = false;
     tail_ = 0;
+}
+
+void GlzWindow::forget_place(const GlzPicture& picture) {
+    const GlzPicture*& place = places_[picture.header.id % kPlaces];
+    if (place == &picture) place = nullptr;
+}
+
+const GlzPicture* GlzWindow::searched(std::uint64_t id) const {
+    const auto found = pictures_.find(id);
+    return found == pictures_.end() ? nullptr : found->second.get();
 }
 
 std::shared_ptr<const GlzPicture> GlzWindow::find(std::uint64_t id) const {

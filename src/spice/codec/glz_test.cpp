@@ -181,6 +181,22 @@ TEST(Glz, PicturesOfTwoChannelsMayComeOutOfOrder) {
     EXPECT_EQ(window.decode(second).error().message, "GLZ picture: its id was used before");
 }
 
+// More than the window finds without a search.
+TEST(Glz, APictureOfLongAgoIsStillReferredTo) {
+    GlzDictionary dictionary(kWindow);
+    GlzWindow window(kWindow);
+    const Picture old = test::noise(40, 40);
+    ASSERT_TRUE(window.decode(encoded(dictionary, old.view())));
+    for (std::uint32_t i = 0; i < 1100; ++i) {
+        ASSERT_TRUE(window.decode(encoded(dictionary, test::plain(4 + i % 7, 4).view())));
+    }
+    const Bytes data = encoded(dictionary, old.view());
+    EXPECT_LT(data.size(), 200u);
+    const auto decoded = window.decode(data);
+    ASSERT_TRUE(decoded && decoded->picture);
+    EXPECT_EQ(pixels_of(*decoded), kept(old, PixelFormat::bgrx32));
+}
+
 TEST(Glz, AReleasedDictionaryStartsAfreshWithIdsGoingOn) {
     GlzDictionary dictionary(kWindow);
     GlzWindow window(kWindow);
