@@ -3,6 +3,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "spice/abi/test_embedder.h"
 #include "spice/client/ticket.h"
 
@@ -96,6 +99,31 @@ int Embedder::count(int event, int type) const {
     return static_cast<int>(std::count_if(told.begin(), told.end(), [&](const Told& one) {
         return one.event == event && one.type == type;
     }));
+}
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SaslConfiguration {
+    SaslConfiguration() {
+        std::string name = (fs::temp_directory_path() / "segue-sasl-XXXXXX").string();
+        folder = ::mkdtemp(name.data());
+        std::ofstream(folder / "segue-test.conf")
+            << "mech_list: DIGEST-MD5\npwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
+            << "sasldb_path: " << (folder / "users").string() << "\n";
+        ::setenv("SASL_CONF_PATH", folder.c_str(), 1);
+    }
+    ~SaslConfiguration() { fs::remove_all(folder); }
+    fs::path folder;
+};
+
+}  // namespace
+
+void demand_sasl(Embedder& embedder) {
+    static const SaslConfiguration configuration;
+    EXPECT_EQ(spice_server_set_sasl_appname(embedder.server, "segue-test"), 0);
+    EXPECT_EQ(spice_server_set_sasl(embedder.server, 1), 0);
 }
 
 // --- A client -----------------------------------------------------------------------------------

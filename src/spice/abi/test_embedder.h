@@ -55,6 +55,10 @@ class Embedder {
     std::vector<Told> told;
 };
 
+// SASL in place of tickets: DIGEST-MD5, of users in a file of the tests' own. The library reads its
+// configuration once a process.
+void demand_sasl(Embedder& embedder);
+
 // A channel of a client, over a socket pair or a socket of its own.
 class Peer {
   public:

@@ -237,6 +237,8 @@ class LinkServer::Session {
 
     void hand_over(const wire::Linked& linked) {
         leaving_ = true;
+        // Nobody uses what comes until the channel is there: it stays in the socket.
+        transport_->set_reading(false);
         timer_.reset();
         LinkedSocket socket;
         socket.id = id_;
@@ -266,6 +268,7 @@ class LinkServer::Session {
 
     void leave() {
         transport_->detach();
+        transport_->set_reading(true);
         transport_->unread(link_.take_rest());
         linked_->transport = std::move(transport_);
         linked_->peer = peer_;
