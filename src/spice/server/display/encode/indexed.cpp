@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/display/encode/indexed.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
-
-#include "spice/codec/lz_match.h"
 
 namespace segue::spice::server {
 
@@ -14,98 +17,201 @@ using codec::PixelFormat;
 
 namespace {
 
-// A short run is written as one word, whose end the next run overwrites.
-constexpr std::size_t kSlack = sizeof(std::uint64_t);
+constexpr std::uint32_t kColor = 0xffffff;
+
+// Sixteen pixels, each read once, and their places in a palette.
+class Sixteen {
+  public:
+    static constexpr std::size_t kCount = 16;
+    static constexpr unsigned kAll = 0xffff;
+
+    explicit Sixteen(const std::uint32_t* from) {
+        std::memcpy(pixels_, from, sizeof pixels_);
+        for (std::uint32_t& pixel : pixels_)
+            pixel &= kColor;
+    }
+    std::uint32_t color(unsigned at) const { return pixels_[at]; }
+
+#if defined(__SSE2__)
+    // A bit for each that shows the colour, the first one lowest.
+    unsigned showing(std::uint32_t color) const {
+        __m128i same[4];
+        return compare(color, same);
+    }
+    // The same; and their index is noted.
+    unsigned mark(std::uint32_t color, std::uint8_t index) {
+        __m128i same[4];
+        const unsigned bits = compare(color, same);
+        for (std::size_t four = 0; four < 4; ++four)
+            indices_[four] =
+                _mm_or_si128(indices_[four], _mm_and_si128(same[four], _mm_set1_epi32(index)));
+        return bits;
+    }
+    // Eight bytes, of two indices each: the first one high.
+    void put_indices(std::uint8_t* to) const {
+        const __m128i bytes = _mm_packus_epi16(_mm_packs_epi32(indices_[0], indices_[1]),
+                                               _mm_packs_epi32(indices_[2], indices_[3]));
+        const __m128i pairs = _mm_and_si128(
+            _mm_or_si128(_mm_slli_epi16(bytes, 4), _mm_srli_epi16(bytes, 8)), _mm_set1_epi16(0xff));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(pairs, pairs));
+    }
+
+  private:
+    unsigned compare(std::uint32_t color, __m128i* same) const {
+        const __m128i wanted = _mm_set1_epi32(static_cast<int>(color));
+        for (std::size_t four = 0; four < 4; ++four) {
+            const auto* const from = reinterpret_cast<const __m128i*>(pixels_) + four;
+            same[four] = _mm_cmpeq_epi32(_mm_load_si128(from), wanted);
+        }
+        const __m128i all =
+            _mm_packs_epi16(_mm_packs_epi32(same[0], same[1]), _mm_packs_epi32(same[2], same[3]));
+        return static_cast<unsigned>(_mm_movemask_epi8(all));
+    }
+
+    __m128i indices_[4] = {};
+#else
+    unsigned showing(std::uint32_t color) const {
+        unsigned bits = 0;
+        for (unsigned at = 0; at < kCount; ++at)
+            bits |= unsigned{pixels_[at] == color} << at;
+        return bits;
+    }
+    unsigned mark(std::uint32_t color, std::uint8_t index) {
+        const unsigned bits = showing(color);
+        for (unsigned at = 0; at < kCount; ++at) {
+            if ((bits >> at & 1) != 0) indices_[at] = index;
+        }
+        return bits;
+    }
+    void put_indices(std::uint8_t* to) const {
+        for (std::size_t at = 0; at < kCount; at += 2)
+            *to++ = static_cast<std::uint8_t>(indices_[at] << 4 | indices_[at + 1]);
+    }
+
+  private:
+    std::uint8_t indices_[kCount] = {};
+#endif
+    alignas(16) std::uint32_t pixels_[kCount];
+};
+
+// The last pixels of a row, and black ones behind them.
+Sixteen last_of(const std::uint32_t* at, const std::uint32_t* end) {
+    std::uint32_t pixels[Sixteen::kCount] = {};
+    std::copy(at, end, pixels);
+    return Sixteen(pixels);
+}
+
+// The order of the bits in each byte turned round.
+std::uint16_t first_highest(unsigned bits) {
+    bits = (bits >> 1 & 0x5555) | (bits & 0x5555) << 1;
+    bits = (bits >> 2 & 0x3333) | (bits & 0x3333) << 2;
+    return static_cast<std::uint16_t>((bits >> 4 & 0x0f0f) | (bits & 0x0f0f) << 4);
+}
+
+// What sixteen pixels come to; behind a row's end the next row is written, or nothing.
+constexpr std::size_t kSlack = 8;
 
 // Whoever writes all of it anew needs no zeros.
 void make_room(std::vector<std::uint8_t>& bytes, std::size_t size) {
     if (bytes.size() < size) bytes.resize(size);
 }
 
-// The lowest bit of each half byte, of those that come first the highest.
-std::uint16_t low_bits(std::uint64_t halves) {
-    halves &= 0x1111111111111111;
-    halves = (halves | halves >> 3) & 0x0303030303030303;
-    halves = (halves | halves >> 6) & 0x000f000f000f000f;
-    halves = (halves | halves >> 12) & 0x000000ff000000ff;
-    return static_cast<std::uint16_t>(halves | halves >> 24);
-}
-
-// Writes indices of four bits, the first of a byte in its high half.
-class HalfWriter {
-  public:
-    explicit HalfWriter(std::uint8_t* to) : to_(to) {}
-
-    void put(std::uint8_t index, std::size_t run) {
-        if (is_inside_) {
-            *to_++ |= index;
-            is_inside_ = false;
-            if (--run == 0) return;
-        }
-        const auto pair = static_cast<std::uint8_t>(index << 4 | index);
-        const std::size_t bytes = run / 2;
-        if (bytes <= sizeof(std::uint64_t)) {
-            const std::uint64_t word = pair * 0x0101010101010101u;
-            std::memcpy(to_, &word, sizeof word);
-        } else {
-            std::memset(to_, pair, bytes);
-        }
-        to_ += bytes;
-        is_inside_ = run % 2 != 0;
-        if (is_inside_) *to_ = static_cast<std::uint8_t>(index << 4);
+// Calls take(pixels, which of them, their column) for sixteen after sixteen of a row, until one
+// says false.
+template <class Take>
+bool for_sixteens(const std::uint8_t* row, std::uint32_t width, const Take& take) {
+    const auto* at = reinterpret_cast<const std::uint32_t*>(row);
+    std::uint32_t x = 0;
+    for (; width - x >= Sixteen::kCount; x += Sixteen::kCount) {
+        Sixteen pixels(at + x);
+        if (!take(pixels, Sixteen::kAll, x)) return false;
     }
-
-  private:
-    std::uint8_t* to_;
-    bool is_inside_ = false;  // of a byte
-};
+    if (x == width) return true;
+    Sixteen pixels = last_of(at + x, at + width);
+    return take(pixels, (1u << (width - x)) - 1, x);
+}
 
 }  // namespace
 
 bool Indexer::index(const PictureView& picture) {
     const bool is_whole = codec::is_aligned(picture.rows) && picture.stride % 4 == 0;
     if (picture.format != PixelFormat::bgrx32 || !is_whole ||
-        std::uint64_t{picture.width} * picture.height < kLeastPixels || !collect(picture))
+        std::uint64_t{picture.width} * picture.height < kLeastPixels)
         return false;
-    sort();
-    view_ = {};
-    view_.format = palette_.size() <= 2 ? PixelFormat::one_bit_be : PixelFormat::four_bit_be;
-    view_.width = picture.width;
-    view_.height = picture.height;
-    view_.stride = static_cast<std::ptrdiff_t>(view_.row_bytes());
-    if (palette_.size() <= 2) {
-        pack_bits();
-    } else {
-        rank_halves();
+    if (collect_two(picture)) {
+        show(PixelFormat::one_bit_be, picture);
+        return true;
     }
-    view_.rows = rows_.data();
+    if (!collect(picture)) return false;
+    sort();
+    rank_halves(codec::row_size(PixelFormat::four_bit_be, picture.width) * picture.height);
+    show(PixelFormat::four_bit_be, picture);
     return true;
 }
 
-// False as soon as there is a colour too many: most pictures of many colours show it at once. Each
-// pixel is read for its colour once, so that who draws meanwhile spoils only his own picture.
+void Indexer::show(PixelFormat format, const PictureView& picture) {
+    view_ = {};
+    view_.format = format;
+    view_.width = picture.width;
+    view_.height = picture.height;
+    view_.stride = static_cast<std::ptrdiff_t>(view_.row_bytes());
+    view_.rows = rows_.data();
+}
+
+// Text on paper. False, soon, where there is a third colour. Who draws on the picture meanwhile
+// spoils only his own picture: each pixel is read once.
+bool Indexer::collect_two(const PictureView& picture) {
+    const std::size_t row = codec::row_size(PixelFormat::one_bit_be, picture.width);
+    make_room(rows_, row * picture.height + kSlack);
+    std::optional<std::uint32_t> paper;
+    std::optional<std::uint32_t> ink;
+    for (std::uint32_t y = 0; y < picture.height; ++y) {
+        std::uint8_t* const to = rows_.data() + y * row;
+        const auto take = [&](const Sixteen& pixels, unsigned wanted, std::uint32_t x) {
+            if (!paper) paper = pixels.color(0);
+            const unsigned inked = ~pixels.showing(*paper) & wanted;
+            if (inked != 0) {
+                if (!ink) ink = pixels.color(static_cast<unsigned>(std::countr_zero(inked)));
+                if ((inked & ~pixels.showing(*ink)) != 0) return false;
+            }
+            store<ByteOrder::little>(to + x / 8, first_highest(inked));
+            return true;
+        };
+        if (!for_sixteens(picture.row(y), picture.width, take)) return false;
+    }
+    palette_ = {*paper};
+    if (ink) palette_.push_back(*ink);
+    // The lower colour comes first.
+    if (!ink || *paper < *ink) return true;
+    std::swap(palette_[0], palette_[1]);
+    for (std::size_t at = 0; at < row * picture.height; ++at)
+        rows_[at] = static_cast<std::uint8_t>(~rows_[at]);
+    return true;
+}
+
+// False as soon as there is a colour too many: most pictures of many colours show it at once.
 bool Indexer::collect(const PictureView& picture) {
-    constexpr std::uint32_t kColor = 0xffffff;
     palette_.clear();
     const std::size_t row = codec::row_size(PixelFormat::four_bit_be, picture.width);
     make_room(rows_, row * picture.height + kSlack);
     for (std::uint32_t y = 0; y < picture.height; ++y) {
-        const auto* at = reinterpret_cast<const std::uint32_t*>(picture.row(y));
-        const std::uint32_t* const end = at + picture.width;
-        HalfWriter halves(rows_.data() + y * row);
-        while (at < end) {
-            const std::uint32_t color = *at & kColor;
-            const auto found = std::find(palette_.begin(), palette_.end(), color);
-            const auto index = static_cast<std::uint8_t>(found - palette_.begin());
-            if (found == palette_.end()) {
-                if (palette_.size() == kMostColors) return false;
-                palette_.push_back(color);
+        std::uint8_t* const to = rows_.data() + y * row;
+        const auto take = [&](Sixteen& pixels, unsigned wanted, std::uint32_t x) {
+            while (wanted != 0) {
+                const std::uint32_t color =
+                    pixels.color(static_cast<unsigned>(std::countr_zero(wanted)));
+                const auto found = std::find(palette_.begin(), palette_.end(), color);
+                const auto index = static_cast<std::uint8_t>(found - palette_.begin());
+                if (found == palette_.end()) {
+                    if (palette_.size() == kMostColors) return false;
+                    palette_.push_back(color);
+                }
+                wanted &= ~pixels.mark(color, index);
             }
-            // Runs are long, in what has few colours.
-            const std::size_t run = 1 + codec::same_length(at + 1, at, end);
-            halves.put(index, run);
-            at += run;
-        }
+            pixels.put_indices(to + x / 2);
+            return true;
+        };
+        if (!for_sixteens(picture.row(y), picture.width, take)) return false;
     }
     return true;
 }
@@ -126,46 +232,14 @@ void Indexer::sort() {
 }
 
 // Two indices at a time: a byte's worth of them gives a byte, or two bits.
-void Indexer::rank_halves() {
+void Indexer::rank_halves(std::size_t size) {
     if (std::is_sorted(rank_.begin(), rank_.begin() + static_cast<std::ptrdiff_t>(palette_.size())))
         return;
     std::array<std::uint8_t, 256> ranked;
     for (unsigned pair = 0; pair < ranked.size(); ++pair)
         ranked[pair] = static_cast<std::uint8_t>(rank_[pair >> 4] << 4 | rank_[pair & 15]);
-    const std::size_t size = view_.bytes();
     for (std::size_t at = 0; at < size; ++at)
         rows_[at] = ranked[rows_[at]];
-}
-
-void Indexer::pack_bits() {
-    // Of two colours, the index is the place or its opposite.
-    const std::uint8_t flipped = rank_[0];
-    const std::uint32_t flipped_all = flipped * 0xffffu;
-    const auto bits = [flipped](std::uint8_t pair) {
-        return static_cast<unsigned>((pair >> 3 | (pair & 1)) ^ (flipped * 3));
-    };
-    const std::size_t halves = codec::row_size(PixelFormat::four_bit_be, view_.width);
-    const std::size_t row = view_.row_bytes();
-    make_room(bits_, row * view_.height);
-    for (std::uint32_t y = 0; y < view_.height; ++y) {
-        const std::uint8_t* from = rows_.data() + y * halves;
-        std::uint8_t* to = bits_.data() + y * row;
-        const std::uint8_t* const end = from + halves;
-        for (; end - from >= 8; from += 8, to += 2) {
-            const std::uint64_t pairs = load<ByteOrder::big, std::uint64_t>(from);
-            store<ByteOrder::big>(to, static_cast<std::uint16_t>(low_bits(pairs) ^ flipped_all));
-        }
-        for (; end - from >= 4; from += 4) {
-            *to++ = static_cast<std::uint8_t>(bits(from[0]) << 6 | bits(from[1]) << 4 |
-                                              bits(from[2]) << 2 | bits(from[3]));
-        }
-        if (from == end) continue;
-        unsigned last = 0;
-        for (unsigned shift = 6; from < end; shift -= 2)
-            last |= bits(*from++) << shift;
-        *to = static_cast<std::uint8_t>(last);
-    }
-    rows_.swap(bits_);
 }
 
 }  // namespace segue::spice::server

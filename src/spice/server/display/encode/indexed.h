@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "spice/codec/picture.h"
@@ -22,20 +23,20 @@ class Indexer {
     bool index(const codec::PictureView& picture);
     // 0x00RRGGBB, in ascending order: the same colours are the same palette.
     const std::vector<std::uint32_t>& palette() const { return palette_; }
-    // one_bit_be for up to 2 colours, else four_bit_be.
+    // one_bit_be for up to 2 colours (unless others wrote to it), else four_bit_be.
     const codec::PictureView& view() const { return view_; }
 
   private:
+    bool collect_two(const codec::PictureView& picture);
     bool collect(const codec::PictureView& picture);
+    void show(codec::PixelFormat format, const codec::PictureView& picture);
     void sort();
-    void rank_halves();
-    void pack_bits();
+    void rank_halves(std::size_t size);
 
     std::vector<std::uint32_t> palette_;
     // By order of appearance: the place in the palette.
     std::array<std::uint8_t, kMostColors> rank_{};
     std::vector<std::uint8_t> rows_;
-    std::vector<std::uint8_t> bits_;
     codec::PictureView view_;
 };
 
