@@ -32,7 +32,7 @@ constexpr Duration kRest = 1s;
 // timer of this length rings behind one such look, however late both are.
 constexpr Duration kRefresh = 32ms;
 // A guest has back at the latest then what it drew and nobody looked at.
-constexpr Duration kLongestPending = 1s;
+constexpr Duration kLongestPending = 4s;
 // The group of QEMU's own memory; a guest's driver draws in that of the next.
 constexpr std::uint32_t kEmbedderGroup = 0;
 // A device that goes on giving commands must not keep QEMU.

@@ -89,9 +89,12 @@ DrawingPlan DrawingPlan::make(std::span<const PendingDrawing> drawings) {
 // Takes from the pieces what the drawing has painted, or follows it to where it came from.
 void DrawingPlan::go_back_before(const PendingDrawing& drawing) {
     std::vector<Piece> moved;
+    const canvas::Rect extents = drawing.region.extents();
     for (Piece& piece : pieces_) {
-        canvas::Region hit =
-            common(shifted(drawing.region, {-piece.shift.x, -piece.shift.y}), piece.region);
+        const canvas::Point back{-piece.shift.x, -piece.shift.y};
+        // Most drawings are elsewhere.
+        if (canvas::intersection(shifted(extents, back), piece.region.extents()).empty()) continue;
+        canvas::Region hit = common(shifted(drawing.region, back), piece.region);
         if (hit.empty()) continue;
         piece.region.subtract(hit);
         const canvas::Point shift = sum(piece.shift, drawing.shift);

@@ -149,8 +149,11 @@ Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoE
 bool GuestDisplay::drawn(Drawing drawing, QXLReleaseInfoExt release) {
     if (drawing.kind == Drawing::Kind::nothing) return false;
     Surface& surface = *drawing.surface;
-    surface.drawn.unite(drawing.region);
-    surface.drawn.simplify(kMostDrawnRects);
+    // A guest that never asks for it draws mostly where it has drawn before.
+    if (!surface.drawn.covers(drawing.region.extents())) {
+        surface.drawn.unite(drawing.region);
+        surface.drawn.simplify(kMostDrawnRects);
+    }
     listener_.drawn(drawing);
     surface.is_blank = false;
     if (!drawing.pending) return false;

@@ -33,10 +33,8 @@ std::vector<DrawingPlan> make_plans(std::span<const PendingDrawing> drawings) {
     return plans;
 }
 
-bool hides(const canvas::Region& cover, const canvas::Rect& cover_extents,
-           const canvas::Region& region) {
-    const canvas::Rect extents = region.extents();
-    return cover_extents.contains(extents) && cover.covers(extents);
+bool hides(const PendingDrawing& cover, const PendingDrawing& below) {
+    return cover.extents.contains(below.extents) && cover.region.covers(below.extents);
 }
 
 }  // namespace
@@ -52,6 +50,7 @@ void PendingDrawings::forget(std::size_t bytes) {
 
 void PendingDrawings::add(PendingDrawing drawing) {
     const std::size_t bytes = bytes_of(drawing);
+    drawing.extents = drawing.region.extents();
     // What can fail comes first: the drawing is here, or it is not.
     if (drawings_.size() == drawings_.capacity())
         drawings_.reserve(std::max<std::size_t>(16, drawings_.size() * 2));
@@ -68,10 +67,9 @@ void PendingDrawings::add(PendingDrawing drawing) {
 
 // From the newest on: what stands before a move that is kept may be moved to where it is seen.
 void PendingDrawings::give_back_hidden(const PendingDrawing& cover) {
-    const canvas::Rect extents = cover.region.extents();
     for (auto at = drawings_.end(); at != drawings_.begin();) {
         --at;
-        if (!hides(cover.region, extents, at->region)) {
+        if (!hides(cover, *at)) {
             if (at->kind == Kind::move) return;
             continue;
         }
@@ -101,8 +99,7 @@ std::optional<PendingDrawings::Place> PendingDrawings::find(const canvas::Image&
                                                             const canvas::Rect& rect) const {
     canvas::Rect wanted = rect;
     for (auto at = drawings_.rbegin(); at != drawings_.rend(); ++at) {
-        if (canvas::intersection(at->region.extents(), wanted).empty() ||
-            !at->region.intersects(wanted))
+        if (canvas::intersection(at->extents, wanted).empty() || !at->region.intersects(wanted))
             continue;
         if (at->kind == Kind::fill || !at->region.covers(wanted)) return std::nullopt;
         wanted = shifted(wanted, at->shift);

@@ -27,6 +27,7 @@ struct PendingDrawing {
     canvas::Image picture;  // may be a view of the guest's memory, which `release` keeps
     // Given back when the drawing is over.
     QXLReleaseInfoExt release{};
+    canvas::Rect extents;  // of the region, once it is pending
 };
 
 // The bytes that wait on all surfaces of a server. Its displays count them, each on its own thread.
@@ -47,7 +48,7 @@ class PendingTotal {
 class PendingDrawings {
   public:
     // More than so many drawings, or bytes of them and their pictures, are not kept from the guest.
-    static constexpr std::size_t kMostDrawings = 128;
+    static constexpr std::size_t kMostDrawings = 512;
     static constexpr std::size_t kMostBytes = std::size_t{16} << 20;
     // A region of more rectangles costs more to keep account of than to draw.
     static constexpr std::size_t kMostRects = 16;
