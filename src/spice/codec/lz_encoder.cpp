@@ -42,16 +42,16 @@ struct LzPass {
     std::uint32_t* table;
     std::uint32_t* pairs;
     std::uint32_t base;
+    unsigned table_bits;
+    unsigned pair_bits;
 
     struct Match {
         std::size_t length = 0;
         std::uint32_t distance = 0;  // biased by one
     };
 
-    std::uint32_t& entry(const Unit* at) const {
-        return table[hash_units(at, LzEncoder::kTableBits)];
-    }
-    std::uint32_t& pair(const Unit* at) const { return pairs[hash_pair(at, LzEncoder::kPairBits)]; }
+    std::uint32_t& entry(const Unit* at) const { return table[hash_units(at, table_bits)]; }
+    std::uint32_t& pair(const Unit* at) const { return pairs[hash_pair(at, pair_bits)]; }
     std::uint32_t position(const Unit* at) const {
         return base + static_cast<std::uint32_t>(at - units);
     }
@@ -126,7 +126,16 @@ void LzEncoder::put_units(const Unit* units, std::size_t count, Bytes& out) {
     // All literals is the worst that happens; one more for put_literals.
     const std::size_t most = count * LzUnit<Unit>::kLiteral + count / kMaxLiterals + 8;
     std::uint8_t* const start = scratch(most);
-    LzPass<Unit> pass{units, units + count, table_.data(), pairs_.data(), base_};
+    // Of a small picture a small part of the tables is used: it was seldom touched of late, and
+    // each new line of it comes from far away.
+    const auto enough = static_cast<unsigned>(std::bit_width(count | 255));
+    LzPass<Unit> pass{units,
+                      units + count,
+                      table_.data(),
+                      pairs_.data(),
+                      base_,
+                      std::min(enough, kTableBits),
+                      std::min(enough, kPairBits)};
     const std::uint8_t* const end = pass.run(start);
     out.insert(out.end(), static_cast<const std::uint8_t*>(start), end);
     base_ += static_cast<std::uint32_t>(count);
