@@ -22,10 +22,12 @@ struct Reference {
     std::uint32_t pixel = 0;
 };
 
+// The low bytes of a word, by their count.
+constexpr std::uint32_t kMasks[] = {0, 0xff, 0xffff, 0xffffff};
+
 // What follows the length: at most six bytes, all of them there. Returns how many they were. Which
 // of them there are changes from match to match: nothing is asked that a branch could guess wrong.
 inline std::size_t read_place(std::uint8_t control, const std::uint8_t* in, Reference& reference) {
-    constexpr std::uint32_t kMasks[] = {0, 0xff, 0xffff, 0xffffff};
     const std::uint8_t code = in[1];
     const unsigned count = code >> 6;
     const std::uint32_t more = load<ByteOrder::little, std::uint32_t>(in + 2) & kMasks[count];
