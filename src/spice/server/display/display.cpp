@@ -75,7 +75,7 @@ Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
     rest_timer_ = worker_.loop().make_timer([this] { rest(); });
     draw_timer_ = worker_.loop().make_timer([this] {
         draw_is_due_ = false;
-        guest_->draw_pending();
+        give_back_pending();
     });
     return worker_.start("SPICE Worker");
 }
@@ -144,13 +144,21 @@ void Display::wakeup() {
     });
 }
 
-// What the guest lacks stands in its ring, or is pending.
+// What the guest lacks stands in its ring, or is pending. It may ask once and wait for all of it:
+// what is taken only later would come too late.
 void Display::out_of_memory() {
     worker_.post([this] {
+        const auto gathering = gather();
         take_commands();
-        guest_->draw_pending();
-        device_->flush_released();
+        guest_->drain();
+        give_back_pending();
     });
+}
+
+// QEMU gives back a few dozens of commands at a time, and keeps what is less until it is told.
+void Display::give_back_pending() {
+    guest_->draw_pending();
+    if (guest_->is_running()) device_->flush_released();
 }
 
 void Display::take_commands() {

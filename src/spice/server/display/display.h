@@ -138,6 +138,7 @@ class Display final : private DisplayListener {
     void leave();
     void send_migrate(LinkId link, bool carried);
     void pump();
+    void give_back_pending();
     void pump_soon();
     bool must_yield();
     void rest();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <spice/enums.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "net/test_loop.h"
@@ -20,7 +21,14 @@ class SlowDevice final : public FakeDevice {
         const std::lock_guard lock(gate);
         return FakeDevice::next_command(command);
     }
+    void flush_released() override {
+        given_back = released.size();
+        ++flushes;
+    }
     std::mutex gate;
+    // What the guest has back by then.
+    std::atomic<std::size_t> given_back{0};
+    std::atomic<int> flushes{0};
 };
 
 TEST(Display, AQuestionForItsCountersWaitsForNoWorker) {
@@ -148,6 +156,39 @@ TEST_F(DisplayAtItsEnd, WhatIsPendingIsInMemoryWhenItStandsStill) {
         std::memcpy(&value, device_->memory.data() + pixel * 4, sizeof value);
         ASSERT_EQ(value & 0xffffff, 0x112233U) << pixel;
     }
+}
+
+// It may ask once, and wait for the last of it.
+TEST_F(DisplayAtItsEnd, AGuestThatLacksMemoryHasAllBackThatItGave) {
+    make(1);
+    std::ignore = commands();
+    constexpr std::size_t kMany = 2000;
+    {
+        const std::lock_guard lock(device_->gate);
+        for (std::size_t at = 0; at < kMany; ++at)
+            device_->queue(QXL_CMD_NOP, FakeDevice::kBase + at * 16);
+    }
+    display_->out_of_memory();
+    EXPECT_TRUE(home_.run_until([&] { return device_->flushes > 0; }));
+    EXPECT_EQ(device_->given_back, kMany);
+}
+
+// QEMU keeps a few commands until it is told that no more come.
+TEST_F(DisplayAtItsEnd, WhatNobodyLookedAtReachesTheGuest) {
+    make(1);
+    {
+        const std::lock_guard lock(device_->gate);
+        QXLDrawable fill{};
+        fill.type = QXL_DRAW_FILL;
+        fill.bbox = {0, 0, 16, 16};
+        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_->used = 1024;
+        device_->queue(QXL_CMD_DRAW, device_->put(fill));
+    }
+    display_->wakeup();
+    EXPECT_TRUE(home_.run_until([&] { return device_->flushes > 0; }));
+    EXPECT_EQ(device_->given_back, 1U);
 }
 
 // Who asks is told each pixel once, however few rectangles it has room for.

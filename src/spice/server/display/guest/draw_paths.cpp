@@ -43,7 +43,8 @@ Result<canvas::Stroke> read_stroke(const GuestMemory& memory, const QXLStroke& g
         const std::size_t size = guest.attr.style_nseg * sizeof(QXLFIXED);
         const std::uint8_t* from = TRY(memory.view(guest.attr.style, size));
         stroke.dashes.resize(guest.attr.style_nseg);
-        std::memcpy(stroke.dashes.data(), from, size);
+        // A style may have no dash at all.
+        if (size > 0) std::memcpy(stroke.dashes.data(), from, size);
         stroke.start_with_gap = (guest.attr.flags & SPICE_LINE_FLAGS_START_WITH_GAP) != 0;
     }
     return stroke;
