@@ -33,6 +33,10 @@ constexpr Duration kRest = 1s;
 constexpr Duration kRefresh = 32ms;
 // A guest has back at the latest then what it drew and nobody looked at.
 constexpr Duration kLongestPending = 4s;
+// After a guest's driver has drawn, its ring is looked at again unasked: at first after so long,
+// then after twice as long each time.
+constexpr Duration kFirstLook = 10ms;
+constexpr Duration kLastLook = 1280ms;
 // The group of QEMU's own memory; a guest's driver draws in that of the next.
 constexpr std::uint32_t kEmbedderGroup = 0;
 // A device that goes on giving commands must not keep QEMU.
@@ -77,6 +81,12 @@ Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
         draw_is_due_ = false;
         give_back_pending();
     });
+    look_timer_ = worker_.loop().make_timer([this] {
+        look_is_due_ = false;
+        look_after_ *= 2;
+        take_commands();
+    });
+    look_after_ = 2 * kLastLook;
     return worker_.start("SPICE Worker");
 }
 
@@ -178,6 +188,7 @@ void Display::take_commands() {
             take_commands();
         });
     }
+    if (!more) look_again();
     greet_those_at_home();
     const Duration since = worker_.loop().now() - last_pump_;
     if (!more && since >= kFrame) {
@@ -185,6 +196,18 @@ void Display::take_commands() {
     } else {
         pump_soon();
     }
+}
+
+// Who finds the ring empty says so in it, and looks once more; a driver that adds a command looks
+// then whether it has to tell. In between each needs a memory barrier, and a guest under TCG has
+// none where it has one processor (QEMU before 8.0): then neither sees the other, and the guest
+// would wait for ever at a full ring. Stock asks only when it has found nothing for two seconds.
+void Display::look_again() {
+    if (embedder_draws_.load()) return;  // QEMU tells of its own drawings under a lock
+    const std::uint64_t taken = guest_->commands_taken();
+    if (taken != std::exchange(looked_at_, taken)) look_after_ = kFirstLook;
+    if (look_after_ > kLastLook || std::exchange(look_is_due_, true)) return;
+    look_timer_->start(look_after_);
 }
 
 // The commands of a driver stay in the guest's ring, which goes along with the machine; those that

@@ -134,6 +134,7 @@ class Display final : private DisplayListener {
     void async(std::uint64_t cookie, std::function<void()> work);
     void take_commands();
     std::vector<Transport::Gathering> gather();
+    void look_again();
     void take_last_commands();
     void leave();
     void send_migrate(LinkId link, bool carried);
@@ -174,6 +175,10 @@ class Display final : private DisplayListener {
     bool rest_pending_ = false;
     std::unique_ptr<Timer> draw_timer_;
     bool draw_is_due_ = false;
+    std::unique_ptr<Timer> look_timer_;
+    bool look_is_due_ = false;
+    Duration look_after_{};         // none is due where it is beyond the last one
+    std::uint64_t looked_at_ = 0;   // commands taken by then
     bool machine_arrived_ = false;  // it has run here for long enough to show itself
     bool machine_draws_ = false;    // it has drawn since it runs here
     bool pump_pending_ = false;

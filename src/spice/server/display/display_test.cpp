@@ -75,6 +75,39 @@ TEST(Display, EndsWhileItsGuestDraws) {
     display.reset();
 }
 
+// Its driver and the display have missed each other: a command stands in the ring untold.
+TEST(Display, ACommandThatNobodyToldOfIsTaken) {
+    class QuietDevice final : public FakeDevice {
+      public:
+        using FakeDevice::FakeDevice;
+        bool next_command(QXLCommandExt& command) override {
+            const std::lock_guard lock(mutex);
+            return FakeDevice::next_command(command);
+        }
+        bool request_command_notice() override {
+            const std::lock_guard lock(mutex);
+            if (!commands.empty()) return false;
+            // The driver adds its next one right now, and does not see that it is waited for.
+            if (later > 0) queue(QXL_CMD_NOP, kBase);
+            --later;
+            return true;
+        }
+        std::mutex mutex;
+        int later = 3;
+    };
+    net::TestLoop home;
+    auto made = std::make_unique<QuietDevice>(std::size_t{1} << 20);
+    QuietDevice& device = *made;
+    device.queue(QXL_CMD_NOP, FakeDevice::kBase);
+    const auto display = Display::make(std::move(made), *home, {[](LinkId) {}, {}, {}}).value();
+    display->add_slot(device.slot());
+    display->start();
+    EXPECT_TRUE(home.run_until([&] {
+        const std::lock_guard lock(device.mutex);
+        return device.later < 0 && device.commands.empty();
+    }));
+}
+
 class DisplayAtItsEnd : public testing::Test {
   protected:
     // A display whose screen lies in memory of this group; with a command that was not taken yet.
