@@ -165,10 +165,12 @@ void Display::out_of_memory() {
     });
 }
 
-// QEMU gives back a few dozens of commands at a time, and keeps what is less until it is told.
+// QEMU gives a driver back a few dozens of commands at a time, and keeps what is less until it is
+// told. What it has made itself it frees at once, and a display without a driver must not be told:
+// QEMU ends then (ui/spice-display.c, interface_flush_resources).
 void Display::give_back_pending() {
     guest_->draw_pending();
-    if (guest_->is_running()) device_->flush_released();
+    if (guest_->is_running() && !embedder_draws_.load()) device_->flush_released();
 }
 
 void Display::take_commands() {

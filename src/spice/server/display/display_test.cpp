@@ -21,11 +21,16 @@ class SlowDevice final : public FakeDevice {
         const std::lock_guard lock(gate);
         return FakeDevice::next_command(command);
     }
+    void release(QXLReleaseInfoExt info) override {
+        FakeDevice::release(info);
+        ++releases;
+    }
     void flush_released() override {
         given_back = released.size();
         ++flushes;
     }
     std::mutex gate;
+    std::atomic<int> releases{0};
     // What the guest has back by then.
     std::atomic<std::size_t> given_back{0};
     std::atomic<int> flushes{0};
@@ -222,6 +227,26 @@ TEST_F(DisplayAtItsEnd, WhatNobodyLookedAtReachesTheGuest) {
     display_->wakeup();
     EXPECT_TRUE(home_.run_until([&] { return device_->flushes > 0; }));
     EXPECT_EQ(device_->given_back, 1U);
+}
+
+// A display without a driver keeps none, and QEMU would end if it were told.
+TEST_F(DisplayAtItsEnd, WhatQemuDrewItselfIsOnlyReleased) {
+    make(0);
+    {
+        const std::lock_guard lock(device_->gate);
+        QXLDrawable fill{};
+        fill.type = QXL_DRAW_FILL;
+        fill.bbox = {0, 0, 16, 16};
+        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_->used = 1024;
+        device_->queue(QXL_CMD_DRAW, device_->put(fill));
+        device_->commands.back().group_id = 0;
+    }
+    display_->wakeup();
+    EXPECT_TRUE(home_.run_until([&] { return device_->releases > 0; }));
+    std::ignore = commands();  // what released them is over
+    EXPECT_EQ(device_->flushes, 0);
 }
 
 // Who asks is told each pixel once, however few rectangles it has room for.
