@@ -8,6 +8,19 @@
 #include "spice/abi/test_embedder.h"
 #include "spice/client/sasl.h"
 
+// Cyrus' plugin of DIGEST-MD5 (2.1.28) fetches a cipher for its layer and never frees it, with
+// stock's library just so. The fast unwinder does not find its way back to the plugin.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+extern "C" const char* __asan_default_options() {
+    return "fast_unwind_on_malloc=0";
+}
+extern "C" const char* __lsan_default_suppressions() {
+    return "leak:libdigestmd5.so";
+}
+#endif
+#endif
+
 namespace segue::spice::abi {
 namespace {
 
@@ -123,6 +136,20 @@ std::size_t flood(Embedder& embedder, Login& login) {
     });
     EXPECT_TRUE(is_ended);
     return taken;
+}
+
+// What a server is told later puts other rules in the place of those that SASL was begun with.
+TEST(Sasl, TheApplicationsNameOutlivesTheRulesItCameWith) {
+    Embedder embedder;
+    demand_sasl(embedder);
+    Peer::Options options;
+    options.sasl = true;
+    for (int login = 0; login < 2; ++login) {
+        Peer peer(embedder, options);
+        ASSERT_TRUE(embedder.run_until([&] { return !peer.mechanisms().empty(); }));
+        EXPECT_EQ(peer.mechanisms(), "DIGEST-MD5");
+        ASSERT_EQ(spice_server_set_ticket(embedder.server, "other", 0, 0, 0), 0);
+    }
 }
 
 // The channel begins a moment behind the login.

@@ -23,9 +23,12 @@ const char* or_null(const std::string& text) {
 Result<> start_sasl(const std::string& application) {
     static std::mutex mutex;
     static bool started = false;
+    // SASL keeps no copy of its own, and asks for it at each login.
+    static std::string& name = *new std::string;
     const std::lock_guard lock(mutex);
     if (started) return {};
-    const int code = ::sasl_server_init(nullptr, application.c_str());
+    name = application;
+    const int code = ::sasl_server_init(nullptr, name.c_str());
     if (code != SASL_OK) {
         return fail(ErrorCode::system, "SASL for application '{}': {}", application,
                     ::sasl_errstring(code, nullptr, nullptr));
