@@ -116,6 +116,9 @@ extension::DisplayState extension_of(const DisplayBlob& blob) {
         stream.id = id;
         stream.surface = known.surface;
         stream.area = rects_of(canvas::Region(known.area)).front();
+        stream.level = known.pace.level;
+        stream.interval_ms = static_cast<std::uint32_t>(to_ms(known.pace.interval));
+        stream.lead_ms = static_cast<std::uint32_t>(to_ms(known.pace.lead));
         state.streams.push_back(stream);
     }
     state.preferred_compression = static_cast<std::uint8_t>(knowledge.preferred_compression);
@@ -155,7 +158,10 @@ Result<> take_extension(const extension::DisplayState& state, Knowledge& knowled
         const auto surface = knowledge.surfaces.find(stream.surface);
         if (surface == knowledge.surfaces.end()) continue;
         const canvas::Region area = TRY(region_of({stream.area}, surface->second));
-        if (!area.empty()) knowledge.streams[stream.id] = {stream.surface, area.extents()};
+        if (area.empty()) continue;
+        const StreamRate::Pace pace{stream.level, std::chrono::milliseconds(stream.interval_ms),
+                                    std::chrono::milliseconds(stream.lead_ms)};
+        knowledge.streams[stream.id] = {stream.surface, area.extents(), pace};
     }
     knowledge.preferred_compression = compression_of(state.preferred_compression);
     return {};

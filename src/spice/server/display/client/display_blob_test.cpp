@@ -27,7 +27,7 @@ Knowledge some_knowledge() {
     knowledge.surfaces[0] = primary;
     knowledge.images.add(5, 256);
     knowledge.images.add(9ull << 32, 1024);
-    knowledge.streams[3] = {0, canvas::Rect{10, 20, 330, 260}};
+    knowledge.streams[3] = {0, canvas::Rect{10, 20, 330, 260}, {2, 64ms, 200ms}};
     knowledge.low_bandwidth = true;
     knowledge.preferred_compression = ImageCompression::quic;
     return knowledge;
@@ -118,6 +118,20 @@ TEST(DisplayBlob, ASurfaceThatIsDescribedButNotListedIsRefused) {
     // The id in the extension, behind its magic, version, form and count.
     store<ByteOrder::little, std::uint32_t>(blob.data() + 88 + 13, 3);
     EXPECT_FALSE(read_display_blob(wire::SharedBytes::copy(blob)));
+}
+
+// The last of the blob: the stream's level, interval and lead, in nine bytes.
+TEST(DisplayBlob, AVideoFasterThanAnyIsRefused) {
+    for (const auto& [back, value] : {std::pair{9, 7}, std::pair{8, 1001}, std::pair{4, 501}}) {
+        Bytes blob = some_blob();
+        std::uint8_t* field = blob.data() + blob.size() - back;
+        if (back == 9) {
+            *field = static_cast<std::uint8_t>(value);
+        } else {
+            store<ByteOrder::little, std::uint32_t>(field, static_cast<std::uint32_t>(value));
+        }
+        EXPECT_FALSE(read_display_blob(wire::SharedBytes::copy(blob))) << back;
+    }
 }
 
 // A surface of the greatest size with `count` rows, and as many columns across them where

@@ -344,6 +344,7 @@ Bytes DisplayChannel::migrate_data() {
     // Pictures of other channels are in it, too.
     if (encoder_.dictionary() != nullptr)
         knowledge_.glz_last_image_id = encoder_.dictionary()->next_id();
+    note_paces();
     DisplayBlob blob;
     // The client counts one more: MIGRATE_DATA, or MIGRATE where the state goes beside it; and
     // before that the end of its streams.
@@ -408,7 +409,7 @@ Result<> DisplayChannel::restore(const wire::SharedBytes& blob) {
     }
     drawn_while_held_.clear();
     for (const auto& [id, stream] : streams)
-        begin_stream(stream.surface, stream.area);
+        begin_stream(stream.surface, stream.area, stream.pace);
     return {};
 }
 

@@ -140,7 +140,9 @@ class DisplayChannel final : public Channel {
         Instant last_frame{};
         std::uint32_t report_id = 0;
     };
-    void begin_stream(std::uint32_t surface, const canvas::Rect& area);
+    void begin_stream(std::uint32_t surface, const canvas::Rect& area,
+                      const StreamRate::Pace& pace = {});
+    void note_paces();
     void end_streams(std::uint32_t surface);
     void end_idle_streams();
     void tell_video_lead();

@@ -10,6 +10,7 @@ namespace display = wire::display;
 // The client's streams end with the old server: their frames are timed by its clock. The target
 // begins them anew from `knowledge`.
 void DisplayChannel::before_migrate() {
+    note_paces();
     if (!streams_.empty()) send(display::StreamDestroyAll{});
     streams_.clear();
     // The target has the state already, or will have it: it is ours, and knows what is stale.

@@ -60,7 +60,8 @@ void DisplayChannel::find_video(const Surface& surface, const canvas::Rect& rect
     if (area) begin_stream(surface.id, canvas::intersection(*area, surface.image.bounds()));
 }
 
-void DisplayChannel::begin_stream(std::uint32_t surface, const canvas::Rect& area) {
+void DisplayChannel::begin_stream(std::uint32_t surface, const canvas::Rect& area,
+                                  const StreamRate::Pace& pace) {
     if (knowledge_.streams.size() >= kMostStreams || area.empty()) return;
     // Two that overlap would draw over each other at times that nobody can tell.
     if (in_stream(surface, canvas::Region(area))) return;
@@ -80,7 +81,7 @@ void DisplayChannel::begin_stream(std::uint32_t surface, const canvas::Rect& are
     message.clip.type = display::ClipType::none;
     send(message);
     const Instant now = clock_.now();
-    Stream stream{StreamRate(now), now, 0};
+    Stream stream{StreamRate(now, pace), now, 0};
     if (setup().client_caps.has(display::Capability::stream_report)) {
         display::StreamActivateReport report;
         report.stream_id = id;
@@ -89,10 +90,16 @@ void DisplayChannel::begin_stream(std::uint32_t surface, const canvas::Rect& are
         report.timeout_ms = kReportTimeout_ms;
         send(report);
     }
-    knowledge_.streams[id] = {surface, area};
+    knowledge_.streams[id] = {surface, area, stream.rate.pace()};
     streams_.insert_or_assign(id, stream);
     tell_video_lead();
     log_info("spice", "{}: a video of {}x{} begins", name_of(key()), area.width(), area.height());
+}
+
+// For the state that goes to another server.
+void DisplayChannel::note_paces() {
+    for (const auto& [id, stream] : streams_)
+        knowledge_.streams.at(id).pace = stream.rate.pace();
 }
 
 void DisplayChannel::end_streams(std::uint32_t surface) {

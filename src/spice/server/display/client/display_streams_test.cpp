@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <gmock/gmock.h>
 
+#include "spice/server/display/client/display_blob.h"
 #include "spice/server/display/client/display_channel_fixture.h"
 
 namespace segue::spice::server {
@@ -29,6 +30,21 @@ struct DisplayStreamsTest : DisplayChannelTest {
         channel_->start();
         channel_->on_video_lead = [this](Duration lead) { leads.push_back(lead); };
         init();
+    }
+    // The client tells that it was late, and that it dropped frames.
+    void report(std::uint32_t drops) {
+        display::StreamReport report;
+        report.stream_id = sent<display::StreamCreate>().at(0).id;
+        report.unique_id = sent<display::StreamActivateReport>().at(0).unique_id;
+        report.frames = 5;
+        report.drops = drops;
+        report.last_frame_delay = -20;
+        ASSERT_TRUE(channel_->receive(from_client(report)));
+    }
+    StreamRate::Pace carried_pace() {
+        const auto state = channel_->carried_state(false);
+        const auto read = read_display_blob(wire::SharedBytes::copy(state.value()));
+        return read.value().knowledge.streams.at(0).pace;
     }
     void play(unsigned frames) {
         const QXLPHYSICAL images[] = {put_image(0, 0, kSide, kSide, 1, true),
@@ -71,6 +87,40 @@ TEST_F(DisplayStreamsTest, AVideoIsFoundAndItsLeadIsTold) {
     report.last_frame_delay = 10;
     ASSERT_TRUE(channel_->receive(from_client(report)));
     EXPECT_EQ(leads.size(), 2u);
+}
+
+// Another server goes on with it as this one had found that the client can take it: at once, and
+// whether the state goes beside the client or through it.
+TEST_F(DisplayStreamsTest, AVideoGoesOnAsGoodAndAsOftenElsewhere) {
+    play(VideoAreas::kFrames);
+    // Below the least quality the pace gives way.
+    for (int late = 0; late < 8; ++late)
+        report(5);
+    const StreamRate::Pace pace = carried_pace();
+    EXPECT_EQ(pace.level, 0);
+    EXPECT_GT(pace.interval, 100ms);
+    EXPECT_EQ(pace.lead, 400ms);
+    channel_->migrate();
+    const auto data = sent<wire::common::MigrateData>().at(0);
+    const auto through_client = wire::SharedBytes::copy(data.data.contiguous().view());
+
+    output_.messages.clear();
+    leads.clear();
+    ChannelSetup setup;
+    setup.key = {wire::ChannelType::display, 0};
+    setup.expects_data = true;
+    channel_ =
+        std::make_unique<DisplayChannel>(setup, output_, *guest_, options_, caches_, stepped);
+    channel_->start();
+    channel_->on_video_lead = [this](Duration lead) { leads.push_back(lead); };
+    ASSERT_TRUE(channel_->take_state(through_client));
+    EXPECT_EQ(sent<display::StreamCreate>().size(), 1u) << "before its first frame";
+    EXPECT_THAT(leads, testing::ElementsAre(400ms));
+    EXPECT_EQ(carried_pace(), pace);
+    play(1);
+    EXPECT_EQ(sent<display::StreamData>().size(), 1u);
+    play(2);
+    EXPECT_EQ(sent<display::StreamData>().size(), 1u) << "no more often than there";
 }
 
 // The state that goes beside the client names them, and the serial that follows them.

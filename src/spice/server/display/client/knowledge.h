@@ -12,6 +12,7 @@
 #include "spice/canvas/geometry.h"
 #include "spice/server/display/client/cached_images.h"
 #include "spice/server/display/guest/guest_display.h"
+#include "spice/server/display/video/stream_rate.h"
 #include "spice/server/options.h"
 
 namespace segue::spice::server {
@@ -51,6 +52,8 @@ struct SurfaceKnowledge {
 struct StreamKnowledge {
     std::uint32_t surface = 0;
     canvas::Rect area;
+    // How good and how often its frames are: as noted when the state is written.
+    StreamRate::Pace pace{};
     friend bool operator==(const StreamKnowledge&, const StreamKnowledge&) = default;
 };
 

@@ -12,13 +12,19 @@ constexpr unsigned kGoodTurns = 3;
 
 }  // namespace
 
+StreamRate::StreamRate(Instant now, const Pace& pace) : judged_(now) {
+    pace_.level = std::min(pace.level, kBest);
+    pace_.interval = std::clamp(pace.interval, kShortestInterval, kLongestInterval);
+    pace_.lead = std::clamp(pace.lead, pace_.lead, kLongestLead);
+}
+
 void StreamRate::reported(const Report& report, Instant now) {
-    if (report.last_delay < Duration{}) lead_ = std::min(kLongestLead, lead_ + 40ms);
+    if (report.last_delay < Duration{}) pace_.lead = std::min(kLongestLead, pace_.lead + 40ms);
     if (report.drops > 0 && report.drops * 5 >= report.frames) worse(now);
 }
 
 bool StreamRate::may_send(bool has_room, Instant now) {
-    if (now - last_sent_ < interval_) return false;
+    if (now - last_sent_ < pace_.interval) return false;
     if (!has_room) ++skipped_;
     judge(now);
     return has_room;
@@ -39,10 +45,10 @@ void StreamRate::judge(Instant now) {
 }
 
 void StreamRate::worse(Instant now) {
-    if (level_ > 0) {
-        --level_;
+    if (pace_.level > 0) {
+        --pace_.level;
     } else {
-        interval_ = std::min(kLongestInterval, interval_ * 2);
+        pace_.interval = std::min(kLongestInterval, pace_.interval * 2);
     }
     good_turns_ = 0;
     judged_ = now;
@@ -51,10 +57,10 @@ void StreamRate::worse(Instant now) {
 }
 
 void StreamRate::better(Instant now) {
-    if (interval_ > kShortestInterval) {
-        interval_ = std::max(kShortestInterval, interval_ / 2);
-    } else if (level_ < kBest) {
-        ++level_;
+    if (pace_.interval > kShortestInterval) {
+        pace_.interval = std::max(kShortestInterval, pace_.interval / 2);
+    } else if (pace_.level < kBest) {
+        ++pace_.level;
     }
     good_turns_ = 0;
     judged_ = now;

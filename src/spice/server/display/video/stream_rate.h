@@ -11,7 +11,16 @@ namespace segue::spice::server {
 
 class StreamRate {
   public:
-    explicit StreamRate(Instant now) : judged_(now) {}
+    // What goes to another server with its client, in the bounds below.
+    struct Pace {
+        std::uint8_t level = 4;  // of kQualities
+        Duration interval = 16ms;
+        Duration lead = 80ms;
+        friend bool operator==(const Pace&, const Pace&) = default;
+    };
+
+    explicit StreamRate(Instant now) : StreamRate(now, Pace{}) {}
+    StreamRate(Instant now, const Pace& pace);
 
     // What the client tells of the frames since its last report (STREAM_REPORT).
     struct Report {
@@ -25,14 +34,15 @@ class StreamRate {
     bool may_send(bool has_room, Instant now);
     void sent(Instant now);
 
-    int quality() const { return kQualities[level_]; }
-    Duration interval() const { return interval_; }
+    int quality() const { return kQualities[pace_.level]; }
+    Duration interval() const { return pace_.interval; }
     // How long before they are due frames are sent: stamps lie so far ahead.
-    Duration lead() const { return lead_; }
+    Duration lead() const { return pace_.lead; }
+    const Pace& pace() const { return pace_; }
 
   private:
     static constexpr int kQualities[] = {25, 35, 45, 55, 65, 75, 85};
-    static constexpr std::size_t kBest = 6;
+    static constexpr std::uint8_t kBest = 6;
     static constexpr Duration kShortestInterval = 16ms;
     static constexpr Duration kLongestInterval = 1s;
     static constexpr Duration kLongestLead = 500ms;
@@ -41,9 +51,7 @@ class StreamRate {
     void worse(Instant now);
     void better(Instant now);
 
-    std::size_t level_ = 4;
-    Duration interval_ = kShortestInterval;
-    Duration lead_ = 80ms;
+    Pace pace_;
     Instant last_sent_{};
     // Since the last judgement.
     Instant judged_;

@@ -91,6 +91,18 @@ TEST(StreamRate, FollowsTheClientsReports) {
     EXPECT_GT(rate.lead(), lead);
 }
 
+// Numbers from another server.
+TEST(StreamRate, GoesOnWithinItsBounds) {
+    const StreamRate most(Instant{1s}, {200, 3600s, 3600s});
+    EXPECT_EQ(most.quality(), 85);
+    EXPECT_EQ(most.interval(), Duration(1s));
+    EXPECT_EQ(most.lead(), Duration(500ms));
+    const StreamRate least(Instant{1s}, {0, Duration{}, Duration{}});
+    EXPECT_EQ(least.quality(), 25);
+    EXPECT_EQ(least.interval(), Duration(16ms));
+    EXPECT_EQ(least.lead(), Duration(80ms));
+}
+
 TEST(StreamRate, FramesKeepTheirDistance) {
     StreamRate rate(Instant{1s});
     EXPECT_TRUE(rate.may_send(true, Instant{1s}));
