@@ -2,14 +2,18 @@
 """What goes from server to server beside the clients, channel by channel: the first that a client
 hears of its new server is what is new, and nothing that it knows. A client of bare bytes."""
 import struct
+import time
 
 import pytest
 
 import qtest_qxl
+import vdagent
 from handover_pair import Pair
-from spice_raw import CURSOR, DISPLAY, Channel
-from test_handover_loads import PLAYBACK, Moving
-from test_handover_raw import DATA, FLUSH_MARK, MIGRATE, MIGRATE_DATA, Raw, heard
+from spice_raw import CURSOR, DISPLAY, MAIN, Channel
+from test_handover_loads import PLAYBACK, SAID, Moving
+from test_handover_raw import (ATTACH_CHANNELS, DATA, FLUSH_MARK, INIT, MIGRATE, MIGRATE_DATA, Raw,
+                               heard)
+from test_spice_devices import SMARTCARD, noise, vsc
 
 SET_ACK, ACK_SYNC, ACK = 3, 1, 2  # of a server, of a client, of a client
 DISPLAY_INIT, DRAW_COPY, SURFACE_CREATE = 101, 304, 314
@@ -20,6 +24,9 @@ MOUSE_MODE, MOUSE_MODE_REQUEST = 105, 105  # of a server, of a client
 BY_SERVER, BY_CLIENT = 1, 2
 SOUND_MODE, SOUND_START, LATENCY = 102, 103, 107
 LATENCY_CAP = 1 << 2
+AGENT_START, TO_AGENT, FROM_AGENT = 106, 107, 109  # of a client, of a client, of a server
+READER_ADD, READER_REMOVE, APDU = 3, 4, 7
+AGENT, CARD = 0x2f8, 0x3e8  # the second and third serial port
 
 
 def goes(pair, client, change=lambda state: state):
@@ -207,3 +214,101 @@ def test_the_latency_of_sound(tmp_path):
             wire.beep()
             heard(sound.here, SOUND_START)
             assert heard(sound.here, LATENCY) == struct.pack("<I", 123)
+
+
+class Serial(qtest_qxl.Wire):
+    """The machine's serial ports, as its processor uses them: a byte at a time, either way."""
+
+    def say(self, port, data):
+        for byte in data:
+            self.ask("outb", hex(port), hex(byte))
+
+    def wait(self, port):
+        """Until the port has something."""
+        end = time.monotonic() + 60
+        while not self.ask("inb", hex(port + 5)) & 1:
+            assert time.monotonic() < end, "nothing comes"
+            time.sleep(0.01)
+
+    def hear(self, port, size):
+        data = b""
+        while len(data) < size:
+            self.wait(port)
+            data += bytes([self.ask("inb", hex(port))])
+        return data
+
+
+def message(kind, data=b""):
+    """Of the agent's protocol."""
+    return struct.pack("<IIQI", 1, kind, 0, len(data)) + data
+
+
+def chunk(data, port=vdagent.CLIENT_PORT):
+    return struct.pack("<II", port, len(data)) + data
+
+
+def with_ports(directory):
+    """A pair whose guest's agent and card reader are serial ports, which the test itself drives."""
+    pair = Pair(directory, "-chardev", "spicevmc,id=agent,name=vdagent",
+                "-device", "isa-serial,chardev=agent,index=1",
+                "-chardev", "spicevmc,id=card,name=smartcard",
+                "-device", "isa-serial,chardev=card,index=2", held=True)
+    for machine in (pair.first, pair.second):
+        machine.argv += qtest_qxl.arguments(machine.directory / "qtest.sock")
+    return pair
+
+
+@pytest.mark.full
+def test_what_stands_in_the_ports_of_devices(tmp_path):
+    """The machine leaves in the middle of what its agent and its card reader say, and of what they
+    are told; the client that would bring the rest dies. The guest hears whole messages, and that
+    its client has gone; the next client hears whole messages, too."""
+    first, second, third = (message(vdagent.CLIPBOARD, noise(40, seed)) for seed in range(3))
+    request = message(vdagent.REQUEST, bytes(8))
+    answer = vsc(APDU, noise(30), ">")
+    with with_ports(tmp_path) as pair:
+        pair.first.wait_frame(2)
+        client = Raw(pair)
+        card = Moving(pair.first, SMARTCARD, client.session)
+        card.link(pair.second)
+        client.main.send(AGENT_START, struct.pack("<I", 10))
+        client.main.send(TO_AGENT, request)
+        card.here.send(SAID, vsc(READER_ADD))
+        with Serial(tmp_path / "source/qtest.sock") as here:
+            for port in (AGENT, CARD):
+                here.wait(port)  # it takes one byte, and the rest waits in the server
+            here.say(AGENT, chunk(first))
+            assert heard(client.main, FROM_AGENT) == first
+            here.say(AGENT, chunk(second)[:30])
+            here.say(CARD, answer[:17])
+        pair.target.give(client.answers(), final=False)
+        pair.first.qmp("migrate", uri=f"unix:{tmp_path}/migrate.sock")
+        pair.target.give(pair.source.state(final=True), final=True)
+        for channel in (client.main, client.there, card.here, card.there):
+            channel.close()
+        pair.wait_moved()
+        pair.second.wait_channels([])
+        pair.second.qmp("cont")
+        with Serial(tmp_path / "target/qtest.sock") as there:
+            gone = chunk(message(vdagent.DISCONNECTED), vdagent.SERVER_PORT)
+            told = chunk(request) + gone
+            assert there.hear(AGENT, len(told)) == told
+            told = vsc(READER_ADD, order=">") + vsc(READER_REMOVE, order=">")
+            assert there.hear(CARD, len(told)) == told
+            there.say(AGENT, chunk(second)[30:])
+            there.say(CARD, answer[17:])
+
+            main = Channel(pair.second, MAIN)
+            session, _, _, _, has_agent = struct.unpack_from("<5I", heard(main, INIT))
+            assert has_agent == 1, "it was taken for one that breaks its protocol"
+            main.send(ATTACH_CHANNELS)
+            main.send(AGENT_START, struct.pack("<I", 10))
+            main.send(TO_AGENT, request)
+            assert there.hear(AGENT, len(chunk(request))) == chunk(request)
+            there.say(AGENT, chunk(third))
+            assert heard(main, FROM_AGENT) == third
+            card = Channel(pair.second, SMARTCARD, session)
+            card.send(SAID, vsc(READER_ADD))
+            assert there.hear(CARD, 12) == vsc(READER_ADD, order=">")
+            there.say(CARD, vsc(APDU, b"answered", ">"))
+            assert heard(card, SAID) == vsc(APDU, b"answered")

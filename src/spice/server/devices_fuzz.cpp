@@ -4,6 +4,7 @@
 // in front of the first 0xff 0xff are the guest's.
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "spice/server/agent/agent.h"
 #include "spice/server/chardev/fake_char_device.h"
@@ -74,6 +75,13 @@ void talk_to_agent(const Input& input, Loop& loop, FakeGuest& guest) {
     NoUser one;
     NoUser two;
     agent.set_running(true);
+    if ((input.choice & 0x80) != 0) {
+        // The state of another server, beside the client.
+        agent.expect_port_state();
+        if (const auto state =
+                wire::parse<wire::migration::Main>(wire::SharedBytes::borrow(input.client)))
+            agent.take_port_state(*state);
+    }
     if ((input.choice & 0x10) != 0) {
         // The state of another server, through the client.
         if (const auto state = read_main_state(wire::SharedBytes::borrow(input.client)))
@@ -93,6 +101,10 @@ void talk_to_agent(const Input& input, Loop& loop, FakeGuest& guest) {
         rest = rest.subspan(2 + size);
     }
     agent.before_migrate(1);
+    if (const auto state = agent.port_state()) {
+        const Bytes bytes = wire::encode(0, *state).body();
+        ENSURE(wire::parse<wire::migration::Main>(wire::SharedBytes::borrow(bytes)).has_value());
+    }
     for (const ClientId id : {2, 1}) {
         const Agent::Carried carried = agent.capture(id);
         [[maybe_unused]] const Bytes bytes = write_main_state({carried.state, carried.more});
@@ -138,13 +150,23 @@ void run(const Input& input) {
             VmcDevice vmc(setup.key, device(), loop);
             vmc.set_running(true);
             VmcChannel channel(setup, output, vmc, true);
-            return talk(channel, input);
+            talk(channel, input);
+            const auto state =
+                wire::parse<wire::migration::SpiceVmc>(wire::SharedBytes::borrow(input.client));
+            if (state) vmc.take_state(state->device);
+            return channel.stop_waiting();
         }
         case 2: {
             SmartcardReader reader(0, device(), loop);
+            const bool beside = (input.choice & 0x80) != 0;
+            if (beside) reader.expect_state();
             reader.set_running(true);
             SmartcardChannel channel(setup, output, [&] { return &reader; });
-            return talk(channel, input);
+            if (const auto state = wire::parse<wire::migration::Smartcard>(
+                    wire::SharedBytes::borrow(input.client)))
+                reader.take_state(*state, (input.choice & 0x40) != 0);
+            talk(channel, input);
+            return channel.stop_waiting();
         }
         case 3:
         case 4: {

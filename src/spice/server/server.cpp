@@ -215,6 +215,7 @@ void Server::vm_start() {
     take_last_state_back();
     for (const auto& client : clients_)
         give_state(*client);
+    give_port_states();
     if (devices_) devices_->set_running(true);
     for (const auto& display : displays_)
         display->start();

@@ -161,6 +161,7 @@ class Server final : private InputSink {
     std::uint32_t media_time() const;
     void take_media_time(Instant came_at);
     void take_mouse_mode();
+    void give_port_states();
     void channel_added(ChannelKey key);
     void channel_gone(ChannelKey key);
     bool agent_has_mouse() const;
@@ -243,6 +244,9 @@ class Server final : private InputSink {
     // What came so, until its channels take it.
     CarriedParts arrived_state_;
     std::optional<StateKey> arrived_key_;
+    // Of its parts, what stands in the devices' ports: given to them once.
+    enum class PortStates : std::uint8_t { none, expected, here };
+    PortStates port_states_ = PortStates::none;
     // What the media time is ahead of this host's clock, in ms; modulo 2^32, as that.
     std::uint32_t media_offset_ = 0;
     bool media_time_goes_on_ = false;

@@ -124,9 +124,16 @@ void Server::client_settled(ClientId id) {
 // --- State beside the clients -------------------------------------------------------------------
 
 void Server::collect_state(bool freeze, StateCollection::Done done) {
+    // These move nothing while the machine stands still.
+    CarriedParts ports;
+    if (freeze) {
+        for (auto& [key, state] : devices_->port_states())
+            ports[{0, key, CarriedSection::port}] = std::move(state);
+    }
     const auto collection = std::make_shared<StateCollection>(
         [done = std::move(done), &clock = home_->clock(), offset = media_offset_,
-         mode = mouse_mode_](CarriedParts parts) {
+         mode = mouse_mode_, ports = std::move(ports)](CarriedParts parts) {
+            parts.insert(ports.begin(), ports.end());
             const std::uint32_t time = media_time_at(clock.now(), offset);
             parts[kMediaTime] = wire::encode(0, wire::extension::MediaTime{time}).body();
             const auto bit = static_cast<std::uint8_t>(mode);
@@ -242,10 +249,18 @@ MigrationSource::Carry Server::carry() const {
 }
 
 void Server::state_arrived(CarriedParts parts, const StateKey& key, Instant came_at) {
+    // The first brings only the key.
+    if (parts.empty() && !running_) {
+        port_states_ = PortStates::expected;
+        devices_->expect_port_states();
+    } else if (port_states_ == PortStates::expected) {
+        port_states_ = PortStates::here;
+    }
     arrived_state_ = std::move(parts);
     arrived_key_ = key;
     take_media_time(came_at);
     take_mouse_mode();
+    if (running_) give_port_states();
     for (const auto& display : displays_)
         display->expect_state_beside();
     for (const auto& client : clients_)
@@ -272,6 +287,24 @@ void Server::take_mouse_mode() {
     if (!there) return log_warning("spice", "mouse mode: {}", there.error().message);
     brought_mode_ = static_cast<wire::main::MouseMode>(there->mode);
     update_mouse_mode();
+}
+
+// Until the machine is here, that may still go on over there, and all be told anew.
+void Server::give_port_states() {
+    if (port_states_ != PortStates::here) return;
+    port_states_ = PortStates::none;
+    CharDevices::PortStates states;
+    for (const auto& [key, state] : arrived_state_) {
+        if (key.connection_id == 0 && key.section == CarriedSection::port)
+            states[key.channel] = state;
+    }
+    bool somebody_comes = false;
+    for (const auto& client : clients_) {
+        somebody_comes |= client->moved_here() && !client->has_come();
+        // Also one that has linked, and not said yet how it goes on.
+        if (!client->is_settled()) devices_->agent().expect(client->id());
+    }
+    devices_->take_port_states(states, somebody_comes);
 }
 
 std::uint32_t Server::media_time() const {

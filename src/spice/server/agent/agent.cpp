@@ -22,16 +22,6 @@ Bytes chunk(std::uint32_t port, ByteView data) {
     return writer.take();
 }
 
-Bytes own_message(std::uint32_t type, ByteView data) {
-    LittleWriter message;
-    message.u32(VD_AGENT_PROTOCOL);
-    message.u32(type);
-    message.u64(0);
-    message.u32(static_cast<std::uint32_t>(data.size()));
-    message.bytes(data);
-    return chunk(VDP_SERVER_PORT, message.take());
-}
-
 }  // namespace
 
 Agent::Agent(Loop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)) {
@@ -78,6 +68,7 @@ void Agent::detach() {
 }
 
 void Agent::forget_agent() {
+    brought_.reset();
     reader_ = {};
     speaker_ = 0;
     mice_.clear();
@@ -113,9 +104,11 @@ void Agent::close_broken() {
 void Agent::set_running(bool running) {
     running_ = running;
     captures_ = 0;
+    if (!running) made_up_ = false;
     // Of a move that ended here after all: whose message it was has gone.
     if (running && speaker_ != 0 && find(speaker_) == nullptr) end_unfinished(speaker_);
-    if (running && !port_ && !arrived_.empty()) patience_->start(kAttachPatience);
+    const bool brings = brought_ || !arrived_.empty();
+    if (running && !port_ && brings) patience_->start(kAttachPatience);
     if (port_) port_->set_running(running);
     bound_the_wait();
 }
@@ -381,6 +374,16 @@ void Agent::pay_back(Session& session, std::uint32_t tokens) {
 }
 
 // --- The server's own words ---------------------------------------------------------------------
+
+Bytes Agent::own_message(std::uint32_t type, ByteView data) {
+    LittleWriter message;
+    message.u32(VD_AGENT_PROTOCOL);
+    message.u32(type);
+    message.u64(0);
+    message.u32(static_cast<std::uint32_t>(data.size()));
+    message.bytes(data);
+    return chunk(VDP_SERVER_PORT, message.take());
+}
 
 void Agent::write_own(std::uint32_t type, ByteView data) {
     if (!port_) return;

@@ -96,6 +96,13 @@ class Agent final : private DevicePort::Owner {
     void expect_no_more(ClientId id);
     // In place of join(), for a client with the state of its former server.
     void restore(ClientId id, User& user, const Carried& carried);
+    // What stands in the port, of whichever client, while the machine stands still: for a server
+    // to which no client brings it. Nothing: there is no agent.
+    std::optional<wire::migration::Main> port_state() const;
+    // It comes beside the clients. Until it is here the device is held as for one of them.
+    void expect_port_state();
+    // Where the client that would have brought it comes, that one knows better. Only when expected.
+    void take_port_state(const wire::migration::Main& state);
 
   private:
     struct Session {
@@ -114,6 +121,8 @@ class Agent final : private DevicePort::Owner {
     static constexpr std::size_t kMostToClient = 256;
     // Changes of buttons that wait for the agent.
     static constexpr std::size_t kMostMice = 64;
+    // Among those who are expected: what comes beside the clients.
+    static constexpr ClientId kNobody = 0;
 
     void device_readable() override;
     void device_took(Payer payer, std::uint32_t tokens) override;
@@ -137,9 +146,14 @@ class Agent final : private DevicePort::Owner {
     void bound_the_wait();
     void wait_no_longer();
     bool may_be_written(ByteView bytes) const;
+    std::size_t least_to_cut() const;
+    static void capture(const AgentReader& reader, const AgentFilter& filter,
+                        wire::migration::Main& state);
     void take_arrived();
     void apply(ClientId id, const Carried& carried);
+    void make_up_for_absent(const wire::migration::Main& brought, bool somebody_came);
     void give_up_arrived();
+    static Bytes own_message(std::uint32_t type, ByteView data);
     void write_own(std::uint32_t type, ByteView data);
     void send_mouse();
     void send_graphics_devices();
@@ -167,6 +181,8 @@ class Agent final : private DevicePort::Owner {
     bool is_wait_bound_ = false;  // the timer runs
     // What clients brought, until the others are here, too, and the port opens.
     std::map<ClientId, Carried> arrived_;
+    std::optional<wire::migration::Main> brought_;  // what came beside them
+    bool made_up_ = false;                          // and was used: who comes now is late
     std::unique_ptr<Timer> patience_;
     std::uint32_t captures_ = 0;  // of the move under way
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -36,9 +36,7 @@ void Agent::before_migrate(ClientId id) {
     if (session == nullptr) return;
     session->leaves = true;
     if (port_) {
-        // At the beginning of a message no less than its header can go; the rest moves as state.
-        const std::size_t least = from_agent_.in_message() ? 0 : sizeof(VDAgentMessage) - 1;
-        if (auto piece = reader_.cut(least)) {
+        if (auto piece = reader_.cut(least_to_cut())) {
             if (const Result<> done = deliver(std::move(*piece)); !done)
                 return broken(done.error().message);
         }
@@ -66,13 +64,7 @@ Agent::Carried Agent::capture(ClientId id) {
         state.agent_device.write_client_tokens = unwritten.tokens;
         state.agent_device.write_data = SharedBytes::take(std::move(unwritten.bytes));
         carried.more.order = captures_++;
-        reader_.capture(state);
-        // Between two chunks of a message other servers cannot take its rest over; ours reads it
-        // here.
-        state.agent_header_done =
-            state.agent_chunk_header_size == sizeof(VDIChunkHeader) && state.agent_header.empty();
-        state.agent_remaining = from_agent_.remaining();
-        state.agent_filter = static_cast<std::uint8_t>(from_agent_.verdict());
+        capture(reader_, from_agent_, state);
     }
     for (const SharedBytes& piece : session.to_agent) {
         extension::HeldPiece held;
@@ -87,7 +79,56 @@ Agent::Carried Agent::capture(ClientId id) {
     return carried;
 }
 
+// What is not settled here yet goes on as it came.
+std::optional<wire::migration::Main> Agent::port_state() const {
+    if (!port_ || !expected_.empty() || !arrived_.empty()) return brought_;
+    wire::migration::Main state;
+    state.agent_device.connected = true;
+    state.agent_device.write_data = SharedBytes::take(port_->capture(DevicePort::kServer).bytes);
+    state.client_agent_started = anyone_started();
+    state.client_remaining = speaker_ != 0 ? 1u : 0u;  // somebody has a message under way
+    // Of a piece that is not whole its client will be sent what has come; nobody else needs it.
+    AgentReader reader = reader_;
+    AgentFilter filter = from_agent_;
+    if (const auto piece = reader.cut(least_to_cut())) {
+        if (piece->port == VDP_CLIENT_PORT) filter.process(piece->bytes, rules_);
+    }
+    capture(reader, filter, state);
+    return state;
+}
+
+// At the beginning of a message no less than its header can go; the rest moves as state.
+std::size_t Agent::least_to_cut() const {
+    return from_agent_.in_message() ? 0 : sizeof(VDAgentMessage) - 1;
+}
+
+void Agent::capture(const AgentReader& reader, const AgentFilter& filter,
+                    wire::migration::Main& state) {
+    reader.capture(state);
+    // Between two chunks of a message other servers cannot take its rest over; ours reads it here.
+    state.agent_header_done =
+        state.agent_chunk_header_size == sizeof(VDIChunkHeader) && state.agent_header.empty();
+    state.agent_remaining = filter.remaining();
+    state.agent_filter = static_cast<std::uint8_t>(filter.verdict());
+}
+
 // --- Target -------------------------------------------------------------------------------------
+
+void Agent::expect_port_state() {
+    expect(kNobody);
+}
+
+void Agent::take_port_state(const wire::migration::Main& state) {
+    if (expected_.count(kNobody) == 0) return;
+    if (state.agent_device.connected) {
+        brought_ = state;
+        // What stays beyond this function may not borrow.
+        brought_->agent_device.write_data =
+            SharedBytes::copy(state.agent_device.write_data.contiguous().view());
+        if (!port_ && running_) patience_->start(kAttachPatience);
+    }
+    expect_no_more(kNobody);
+}
 
 void Agent::expect(ClientId id) {
     expected_.insert(id);
@@ -95,9 +136,11 @@ void Agent::expect(ClientId id) {
     bound_the_wait();
 }
 
-// A client that hangs must not keep the agent, and with it the pointer, from others.
+// A client that hangs must not keep the agent, and with it the pointer, from others; nor must what
+// the other server does not tell.
 void Agent::bound_the_wait() {
-    const bool waits = !expected_.empty() && !sessions_.empty() && running_;
+    const bool others_wait = !sessions_.empty() || expected_.count(kNobody) != 0;
+    const bool waits = !expected_.empty() && others_wait && running_;
     // Who comes meanwhile makes it no longer.
     if (std::exchange(is_wait_bound_, waits) == waits) return;
     if (waits) {
@@ -109,7 +152,11 @@ void Agent::bound_the_wait() {
 
 void Agent::wait_no_longer() {
     is_wait_bound_ = false;
-    for (const ClientId id : std::set<ClientId>(expected_)) {
+    const std::set<ClientId> waited_for = expected_;
+    if (waited_for.count(kNobody) != 0) expect_no_more(kNobody);
+    if (sessions_.empty()) return;
+    for (const ClientId id : waited_for) {
+        if (id == kNobody) continue;
         log_warning("spice", "the guest's agent: client {} brings no state: others go on", id);
         late_.insert(id);
         expect_no_more(id);
@@ -138,7 +185,7 @@ void Agent::restore(ClientId id, User& user, const Carried& carried) {
     session.user = &user;
     session.knows = is_attached();
     const wire::migration::Main& state = carried.state;
-    const bool is_late = late_.erase(id) != 0;
+    const bool is_late = late_.erase(id) != 0 || made_up_;
     if (state.agent_device.connected && !is_late) {
         session.knows = true;
         session.started = state.client_agent_started;
@@ -163,7 +210,8 @@ void Agent::restore(ClientId id, User& user, const Carried& carried) {
 
 // When all are here: what one has begun to say another one's bytes may end.
 void Agent::take_arrived() {
-    if (!port_ || !expected_.empty() || arrived_.empty()) return;
+    if (!port_ || !expected_.empty() || (arrived_.empty() && !brought_)) return;
+    const auto brought = std::exchange(brought_, std::nullopt);
     std::vector<std::pair<ClientId, Carried>> all(arrived_.begin(), arrived_.end());
     arrived_.clear();
     std::sort(all.begin(), all.end(), [](const auto& one, const auto& other) {
@@ -172,9 +220,29 @@ void Agent::take_arrived() {
     // Each goes in front of the one before.
     for (const auto& [id, carried] : all)
         apply(id, carried);
+    const bool first_came = !all.empty() && all.back().second.more.order == 0;
+    if (brought && !first_came) make_up_for_absent(*brought, !all.empty());
     if (const Result<> done = pass_on_held(); !done)
         log_warning("spice", "the guest's agent: {}", done.error().message);
     if (port_) port_->wakeup();
+}
+
+// The client that would have told how its former server's port stood is not here. What that had
+// still to write goes in front of all, and what was begun there without an end is ended.
+void Agent::make_up_for_absent(const wire::migration::Main& brought, bool somebody_came) {
+    made_up_ = true;
+    if (!somebody_came) {
+        reader_.restore(brought);
+        from_agent_.restore(brought.agent_remaining, brought.agent_filter);
+    }
+    const SharedBytes unwritten = brought.agent_device.write_data.contiguous();
+    Bytes bytes(unwritten.view().begin(), unwritten.view().end());
+    const bool is_cut = brought.client_remaining != 0 && speaker_ == 0;
+    if (is_cut || (brought.client_agent_started && !anyone_started())) {
+        const Bytes end = own_message(VD_AGENT_CLIENT_DISCONNECTED, {});
+        bytes.insert(bytes.end(), end.begin(), end.end());
+    }
+    port_->restore({std::move(bytes), 0}, DevicePort::kServer);
 }
 
 void Agent::apply(ClientId id, const Carried& carried) {
@@ -216,6 +284,7 @@ void Agent::apply(ClientId id, const Carried& carried) {
 
 // The port has not opened.
 void Agent::give_up_arrived() {
+    brought_.reset();
     for (const auto& [id, carried] : std::exchange(arrived_, {})) {
         Session* session = find(id);
         if (session == nullptr) continue;

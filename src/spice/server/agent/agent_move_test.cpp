@@ -16,6 +16,15 @@ Agent::Carried carried_over(const Agent::Carried& carried) {
             wire::parse<wire::extension::AgentState>(SharedBytes::copy(more)).value()};
 }
 
+// Beside the client, and back.
+wire::migration::Main told(const Agent& agent) {
+    const Bytes bytes = wire::encode(0, agent.port_state().value()).body();
+    return wire::parse<wire::migration::Main>(SharedBytes::copy(bytes)).value();
+}
+Bytes disconnected() {
+    return chunk(VDP_SERVER_PORT, message(VD_AGENT_CLIENT_DISCONNECTED, {}));
+}
+
 // At each place where the stream of the agent may be cut, and with a guest that took part of what
 // the client sent.
 TEST_F(AgentMoves, AMoveAtEveryByteLosesNothing) {
@@ -139,6 +148,123 @@ TEST_F(AgentMoves, AfterAMoveWithoutItsAgentTheClientIsTold) {
     EXPECT_TRUE(loop_.run_until([&] { return user_.disconnected == 1; }, 20s));
 }
 
+// The client dies at the switch, and nobody brings what stood in the port: the next one hears whole
+// messages, and the guest takes whole ones.
+TEST_F(AgentMoves, AMoveAtEveryByteWithoutItsClient) {
+    Bytes stream;
+    for (const std::size_t size : {10u, 2500u, 0u, 40u})
+        append(stream, chunk(VDP_CLIENT_PORT, message(VD_AGENT_CLIPBOARD, numbered(size))));
+    const std::vector<Bytes> up = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(2500)));
+    Bytes written = chunk(VDP_CLIENT_PORT, up[0]);
+    append(written, disconnected());
+    const Bytes next = message(VD_AGENT_REPLY, numbered(8));
+    for (std::size_t cut = 0; cut <= stream.size(); cut += (cut > 100 && cut < 2400 ? 97 : 1)) {
+        guest_ = {};
+        FakeAgentUser gone;
+        auto source = make();
+        attach(*source);
+        source->join(1, gone);
+        ASSERT_TRUE(source->start(1, ~0u));
+        const auto at = stream.begin() + static_cast<std::ptrdiff_t>(cut);
+        guest_.says.assign(stream.begin(), at);
+        source->wakeup();
+        guest_.takes = 11;
+        ASSERT_TRUE(source->data(1, SharedBytes::copy(up[0])));
+        source->set_running(false);
+        const wire::migration::Main state = told(*source);
+
+        auto target = make();
+        target->set_running(false);
+        target->expect_port_state();
+        const bool was_linked = cut % 2 == 0;
+        if (was_linked) target->expect(1);
+        const bool opens_early = cut % 3 == 0;
+        if (opens_early) attach(*target);
+        guest_.takes = SIZE_MAX;
+        guest_.says.assign(at, stream.end());
+        target->take_port_state(state);
+        target->set_running(true);
+        if (!opens_early) attach(*target);
+        if (was_linked) target->leave(1);
+        target->wakeup();
+        ASSERT_TRUE(guest_.says.empty()) << cut;
+        ASSERT_EQ(guest_.taken, written) << cut;
+        FakeAgentUser user;
+        target->join(2, user);
+        ASSERT_TRUE(target->start(2, ~0u));
+        guest_.says = chunk(VDP_CLIENT_PORT, next);
+        target->wakeup();
+        ASSERT_EQ(user.heard, next) << cut;
+        ASSERT_EQ(user.disconnected, 0);
+    }
+}
+
+TEST_F(AgentMoves, AClientThatBringsItKnowsBetterThanWhatCameBeside) {
+    begin();
+    guest_.takes = 11;
+    const std::vector<Bytes> up = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(2500)));
+    ASSERT_TRUE(say(1, up[0]));
+    agent_->set_running(false);
+    const wire::migration::Main beside = told(*agent_);
+    agent_->before_migrate(1);
+    ASSERT_TRUE(say(1, up[1]));
+    const Agent::Carried state = carried_over(agent_->capture(1));
+    guest_.takes = SIZE_MAX;
+    auto target = make();
+    target->set_running(false);
+    target->expect_port_state();
+    target->expect(1);
+    attach(*target);
+    target->take_port_state(beside);
+    target->set_running(true);
+    EXPECT_EQ(guest_.taken.size(), 11u);
+    target->restore(1, user_, state);
+    Bytes written = chunk(VDP_CLIENT_PORT, up[0]);
+    append(written, chunk(VDP_CLIENT_PORT, up[1]));
+    EXPECT_EQ(guest_.taken, written);
+    EXPECT_EQ(user_.connected, 0);
+}
+
+// One that comes when it was given up has an agent, and begins anew.
+TEST_F(AgentMoves, WhatCameBesideIsNotWrittenTwice) {
+    begin();
+    guest_.takes = 11;
+    const Bytes word = message(VD_AGENT_REPLY, numbered(8));
+    ASSERT_TRUE(say(1, word));
+    agent_->set_running(false);
+    const wire::migration::Main beside = told(*agent_);
+    agent_->before_migrate(1);
+    const Agent::Carried state = carried_over(agent_->capture(1));
+    guest_.takes = SIZE_MAX;
+    auto target = make();
+    target->set_running(false);
+    target->expect_port_state();
+    attach(*target);
+    target->set_running(true);
+    EXPECT_EQ(guest_.taken.size(), 11u) << "it is still on its way";
+    target->take_port_state(beside);
+    Bytes written = chunk(VDP_CLIENT_PORT, word);
+    append(written, disconnected());
+    EXPECT_EQ(guest_.taken, written);
+    target->restore(1, user_, state);
+    EXPECT_EQ(guest_.taken, written);
+    EXPECT_EQ(user_.connected, 1);
+    // Nor when more is told late.
+    target->take_port_state(beside);
+    EXPECT_EQ(guest_.taken, written);
+}
+
+TEST_F(AgentMoves, WhatIsNeverToldHoldsTheDeviceNoLonger) {
+    agent_->set_running(false);
+    agent_->expect_port_state();
+    attach(*agent_);
+    guest_.says = chunk(VDP_CLIENT_PORT, message(VD_AGENT_REPLY, numbered(8)));
+    agent_->set_running(true);
+    agent_->wakeup();
+    EXPECT_FALSE(guest_.says.empty());
+    EXPECT_TRUE(loop_.run_until([&] { return guest_.says.empty(); }, 20s));
+}
+
 // Of what waits for the agent each client takes along what the one before did not; and none is
 // heard at the target before all have brought theirs.
 class SeveralMove : public AgentTest {
@@ -252,6 +378,34 @@ TEST_F(SeveralMove, AClientThatBeginsToComeDoesNotKeepTheAgentEither) {
     });
     timer->start(500ms);
     EXPECT_TRUE(loop_.run_until([&] { return !guest_.taken.empty(); }, 20s));
+}
+
+// The first would have brought what was under way; the other has only what came behind that.
+TEST_F(SeveralMove, WhatTheFirstDoesNotBringCameBeside) {
+    const std::vector<Bytes> pieces = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
+    const Bytes other = message(VD_AGENT_REPLY, Bytes(8));
+    write(*agent_, 1, pieces[0]);
+    agent_->set_running(false);
+    const wire::migration::Main beside = told(*agent_);
+    for (const ClientId id : {1, 2})
+        agent_->before_migrate(id);
+    write(*agent_, 2, other);
+    leave(1);
+    leave(2);
+    const Bytes begun = guest_.taken;
+    for (const bool dies_early : {true, false}) {
+        guest_.taken = begun;
+        auto after = target();
+        after->expect_port_state();
+        after->take_port_state(beside);
+        if (dies_early) after->leave(1);
+        after->restore(2, users_[2], states_[2]);
+        if (!dies_early) after->leave(1);
+        Bytes expected = chunk(VDP_CLIENT_PORT, pieces[0]);
+        append(expected, disconnected());
+        append(expected, chunk(VDP_CLIENT_PORT, other));
+        EXPECT_EQ(guest_.taken, expected);
+    }
 }
 
 TEST_F(AgentMoves, WhatOnlyAClientSaysPassesByNoRule) {

@@ -3,12 +3,43 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "spice/server/smartcard/smartcard_channel.h"
 #include "spice/server/vmc/vmc_channel.h"
 
 namespace segue::spice::server {
 
 using wire::ChannelType;
+
+namespace {
+
+// Of one device. What is more goes through the clients only.
+constexpr std::size_t kMostPortState = std::size_t{1} << 20;
+
+constexpr ChannelKey kAgent{ChannelType::main, 0};
+
+ChannelKey key_of(const SmartcardReader& reader) {
+    return {ChannelType::smartcard, static_cast<std::uint8_t>(reader.id())};
+}
+
+template <class State>
+void add_state(CharDevices::PortStates& states, ChannelKey key, const State& state) {
+    Bytes bytes = wire::encode(0, state).body();
+    if (bytes.size() <= kMostPortState) states[key] = std::move(bytes);
+}
+
+// What stands there; as of a device without anything where that is not told, or not readable.
+template <class State>
+State state_of(const CharDevices::PortStates& states, ChannelKey key) {
+    const auto found = states.find(key);
+    if (found == states.end()) return {};
+    auto state = wire::parse<State>(wire::SharedBytes::copy(found->second));
+    if (state) return std::move(*state);
+    log_warning("spice", "the port of {}: {}", name_of(key), state.error().message);
+    return {};
+}
+
+}  // namespace
 
 class CharDevices::AgentHandle final : public DeviceHandle {
   public:
@@ -151,6 +182,38 @@ void CharDevices::set_running(bool running) {
         readers_[index]->set_running(running);
     for (std::size_t index = 0; index < streams_.size(); ++index)
         streams_[index]->set_running(running);
+}
+
+CharDevices::PortStates CharDevices::port_states() const {
+    PortStates states;
+    if (const auto agent = agent_.port_state()) add_state(states, kAgent, *agent);
+    for (const auto& reader : readers_)
+        add_state(states, key_of(*reader), reader->capture());
+    for (const auto& device : vmc_) {
+        if (!device->is_in_use()) continue;
+        wire::migration::SpiceVmc state;
+        state.device = device->capture();
+        add_state(states, device->key(), state);
+    }
+    return states;
+}
+
+void CharDevices::expect_port_states() {
+    agent_.expect_port_state();
+    for (const auto& reader : readers_)
+        reader->expect_state();
+}
+
+void CharDevices::take_port_states(const PortStates& states, bool somebody_comes) {
+    for (const auto& device : vmc_) {
+        if (states.count(device->key()) != 0)
+            device->take_state(state_of<wire::migration::SpiceVmc>(states, device->key()).device);
+    }
+    for (const auto& reader : readers_) {
+        reader->take_state(state_of<wire::migration::Smartcard>(states, key_of(*reader)),
+                           somebody_comes);
+    }
+    agent_.take_port_state(state_of<wire::migration::Main>(states, kAgent));
 }
 
 void CharDevices::list_channels(std::vector<ChannelKey>& keys) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -43,6 +44,14 @@ class CharDevices {
     // Null: no such channel, or another client has its device.
     std::unique_ptr<Channel> make_channel(const ChannelSetup& setup, ChannelOutput& output,
                                           bool is_remote);
+    // Of no client: what stands in the ports of the agent (`main`), the readers (by their number)
+    // and the others while the machine stands still; and the way back, in place of all that a
+    // client does not bring.
+    using PortStates = std::map<ChannelKey, Bytes>;
+    PortStates port_states() const;
+    void expect_port_states();
+    // `somebody_comes`: not all clients of the machine are here yet.
+    void take_port_states(const PortStates& states, bool somebody_comes);
     Agent& agent() { return agent_; }
     // The streaming agent whose display and cursor channels have this number, or null.
     StreamDevice* find_stream(std::uint8_t id);

@@ -14,8 +14,9 @@
 
 namespace segue::spice::server {
 
-// What it has (its blob), what it shows (digests), what it wished for late.
-enum class CarriedSection : std::uint8_t { blob, shown, wish };
+// What it has (its blob), what it shows (digests), what it wished for late. Of no client: what
+// stands in the port of a device.
+enum class CarriedSection : std::uint8_t { blob, shown, wish, port };
 
 // A piece of the state of a client's channel, as both servers name it.
 struct CarriedKey {

@@ -13,7 +13,9 @@ using wire::SharedBytes;
 using wire::smartcard::VscType;
 
 SmartcardReader::SmartcardReader(std::uint32_t id, std::unique_ptr<CharDevice> device, Loop& loop)
-    : id_(id), port_(std::move(device), loop, *this) {}
+    : id_(id),
+      patience_(loop.make_timer([this] { expect_no_more(); })),
+      port_(std::move(device), loop, *this) {}
 
 SmartcardReader::~SmartcardReader() {
     if (channel_ != nullptr) channel_->reader_gone();
@@ -21,15 +23,29 @@ SmartcardReader::~SmartcardReader() {
 
 void SmartcardReader::attach(SmartcardChannel& channel) {
     channel_ = &channel;
-    port_.set_held(channel.expects_data());
+    set_held(channel.expects_data());
+    if (beside_) expect_no_more();
     port_.device().set_connected(true);
+}
+
+void SmartcardReader::set_held(bool held) {
+    client_comes_ = held;
+    hold();
+}
+
+void SmartcardReader::set_running(bool running) {
+    running_ = running;
+    if (!running) made_up_ = false;
+    if (running && is_expected_) patience_->start(kPatience);
+    port_.set_running(running);
 }
 
 // The guest is told that the reader has gone with its client.
 void SmartcardReader::detach() {
     channel_ = nullptr;
     port_.forget(kClient);
-    port_.set_held(false);
+    if (beside_) make_up_for_absent();
+    set_held(false);
     if (added_) {
         if (const Result<> done = remove(); !done)
             log_warning("spice", "smartcard reader {}: {}", id_, done.error().message);
@@ -44,13 +60,17 @@ void SmartcardReader::detach() {
 
 // --- To the device ------------------------------------------------------------------------------
 
-Result<> SmartcardReader::write(std::uint32_t type, ByteView data, Payer payer) {
+Bytes SmartcardReader::bytes_of(std::uint32_t type, ByteView data) const {
     BigWriter writer;
     writer.u32(type);
     writer.u32(id_);
     writer.u32(static_cast<std::uint32_t>(data.size()));
     writer.bytes(data);
-    return port_.write(SharedBytes::take(writer.take()), payer, payer == kClient ? 1 : 0);
+    return writer.take();
+}
+
+Result<> SmartcardReader::write(std::uint32_t type, ByteView data, Payer payer) {
+    return port_.write(SharedBytes::take(bytes_of(type, data)), payer, payer == kClient ? 1 : 0);
 }
 
 Result<> SmartcardReader::add() {
@@ -137,7 +157,51 @@ wire::migration::Smartcard SmartcardReader::capture() const {
     return state;
 }
 
+void SmartcardReader::expect_state() {
+    is_expected_ = true;
+    if (running_) patience_->start(kPatience);
+    hold();
+}
+
+void SmartcardReader::take_state(const wire::migration::Smartcard& state, bool somebody_comes) {
+    if (!is_expected_) return;
+    if (state.device.connected) {
+        beside_ = state;
+        // What stays beyond this function may not borrow.
+        beside_->device.write_data = SharedBytes::copy(state.device.write_data.contiguous().view());
+        beside_->read_data = SharedBytes::copy(state.read_data.contiguous().view());
+    }
+    if (!beside_ || client_comes_ || !somebody_comes) expect_no_more();
+}
+
+void SmartcardReader::expect_no_more() {
+    patience_->cancel();
+    is_expected_ = false;
+    if (beside_ && !client_comes_) make_up_for_absent();
+    hold();
+}
+
+void SmartcardReader::use_state_beside() {
+    if (const auto state = std::exchange(beside_, std::nullopt)) restore(*state, false);
+}
+
+void SmartcardReader::make_up_for_absent() {
+    const wire::migration::Smartcard state = *std::exchange(beside_, std::nullopt);
+    made_up_ = true;
+    const SharedBytes read = state.read_data.contiguous();
+    read_.insert(read_.begin(), read.view().begin(), read.view().end());
+    const SharedBytes unwritten = state.device.write_data.contiguous();
+    Bytes bytes(unwritten.view().begin(), unwritten.view().end());
+    if (state.reader_added) {
+        const Bytes end = bytes_of(static_cast<std::uint32_t>(VscType::reader_remove), {});
+        bytes.insert(bytes.end(), end.begin(), end.end());
+    }
+    port_.restore({std::move(bytes), 0}, DevicePort::kServer);
+}
+
 void SmartcardReader::restore(const wire::migration::Smartcard& state, bool only_client_says) {
+    if (made_up_) return;
+    beside_.reset();
     added_ = state.reader_added;
     const SharedBytes read = state.read_data.contiguous();
     read_.insert(read_.begin(), read.view().begin(), read.view().end());

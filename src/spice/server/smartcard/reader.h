@@ -23,7 +23,7 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     ~SmartcardReader() override;
 
     std::uint32_t id() const { return id_; }
-    void set_running(bool running) { port_.set_running(running); }
+    void set_running(bool running);
     void wakeup() override { port_.wakeup(); }
     void port_event(std::uint8_t) override {}
 
@@ -36,14 +36,29 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     Result<> remove();
     Result<> pass(const wire::smartcard::Data& message);
     void room() { device_readable(); }
-    void set_held(bool held) { port_.set_held(held); }
+    void set_held(bool held);
     bool is_full() const { return port_.is_full(); }
     wire::migration::Smartcard capture() const;
     // `only_client_says`: no other server has a word for it.
     void restore(const wire::migration::Smartcard& state, bool only_client_says);
 
+    // --- What comes beside the clients -----------------------------------------------------------
+    // Used where no client brings it. Until that is known, and for kPatience while the machine
+    // runs, the device is held.
+    static constexpr Duration kPatience = 2s;
+    void expect_state();
+    // `somebody_comes`: a client that has not linked a channel for this reader still may.
+    void take_state(const wire::migration::Smartcard& state, bool somebody_comes);
+    // The client is here, and brings nothing.
+    void use_state_beside();
+
   private:
     static constexpr Payer kClient = 1;
+    // In the client's stead: what it had put in is taken out.
+    void make_up_for_absent();
+    void expect_no_more();
+    void hold() { port_.set_held(client_comes_ || is_expected_); }
+    Bytes bytes_of(std::uint32_t type, ByteView data) const;
 
     void device_readable() override;
     void device_took(Payer, std::uint32_t) override {}
@@ -61,6 +76,12 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     std::size_t brought_ = 0;  // of what was read: only the client says so
     // Where a message of the device begins follows from such bytes.
     bool is_doubtful_ = false;
+    bool running_ = false;
+    bool client_comes_ = false;  // it is to bring its state
+    bool is_expected_ = false;   // what comes beside the clients
+    bool made_up_ = false;       // and was used: a client that brings it now is late
+    std::optional<wire::migration::Smartcard> beside_;
+    std::unique_ptr<Timer> patience_;
     DevicePort port_;
 };
 

@@ -109,7 +109,9 @@ Result<> SmartcardChannel::restore(const SharedBytes& blob) {
 
 void SmartcardChannel::go_without_data() {
     gave_up_ = true;
-    if (reader_ != nullptr) reader_->set_held(false);
+    if (reader_ == nullptr) return;
+    reader_->use_state_beside();
+    reader_->set_held(false);
 }
 
 }  // namespace segue::spice::server

@@ -189,5 +189,125 @@ TEST_F(SmartcardTest, AnExchangeGoesOnBehindAMove) {
     EXPECT_TRUE(reader_->is_added());
 }
 
+// A machine that left in the middle of what a card was told, and of what its guest said.
+class SmartcardMoves : public SmartcardTest {
+  protected:
+    SmartcardMoves() {
+        auto channel = link(output_);
+        EXPECT_TRUE(channel->receive(say(VscType::reader_add, 0, {})));
+        guest_.taken.clear();
+        guest_.takes = 5;
+        EXPECT_TRUE(channel->receive(say(VscType::apdu, 3, numbered(30))));
+        guest_.says.assign(said_.begin(), said_.begin() + 17);
+        reader_->wakeup();
+        reader_->set_running(false);
+        const Bytes bytes = wire::encode(0, reader_->capture()).body();
+        state_ = wire::parse<wire::migration::Smartcard>(SharedBytes::copy(bytes)).value();
+        guest_.takes = 0;
+        channel.reset();
+        output_.messages.clear();
+
+        guest_.takes = SIZE_MAX;
+        reader_ = make_reader();
+        reader_->set_running(false);
+        reader_->expect_state();
+        guest_.says.assign(said_.begin() + 17, said_.end());
+    }
+    void runs() {
+        reader_->set_running(true);
+        reader_->wakeup();
+    }
+    // A client that logs in hears the guest's messages, each whole.
+    void expect_whole() {
+        auto next = link(output_);
+        EXPECT_TRUE(next->receive(say(VscType::reader_add, 0, {})));
+        guest_.says = vsc(VscType::apdu, 0, numbered(7));
+        reader_->wakeup();
+        const auto heard = output_.take<Data>();
+        ASSERT_TRUE(heard);
+        EXPECT_EQ(heard->type, VscType::apdu);
+        EXPECT_EQ(heard->data.contiguous().size(), 7u);
+    }
+    static Bytes ended() {
+        Bytes expected = vsc(VscType::apdu, 3, numbered(30));
+        const Bytes removed = vsc(VscType::reader_remove, 3, {});
+        expected.insert(expected.end(), removed.begin(), removed.end());
+        return expected;
+    }
+
+    const Bytes said_ = vsc(VscType::apdu, 0, numbered(40));
+    wire::migration::Smartcard state_;
+};
+
+TEST_F(SmartcardMoves, WithoutItsClientTheGuestLosesTheCardAndNothingElse) {
+    runs();
+    EXPECT_EQ(guest_.says.size(), said_.size() - 17) << "the state is still to come";
+    reader_->take_state(state_, false);
+    reader_->wakeup();
+    EXPECT_TRUE(guest_.says.empty());
+    EXPECT_EQ(guest_.taken, ended());
+    // Who brings it now would bring it twice.
+    reader_->restore(state_, false);
+    EXPECT_EQ(guest_.taken, ended());
+    expect_whole();
+}
+
+TEST_F(SmartcardMoves, ItsClientMayDieOrNotComeAtAll) {
+    auto channel = link(output_, true);
+    reader_->take_state(state_, true);
+    runs();
+    EXPECT_EQ(guest_.taken.size(), 5u) << "it is to bring it";
+    channel.reset();
+    reader_->wakeup();
+    EXPECT_EQ(guest_.taken, ended());
+    expect_whole();
+}
+
+TEST_F(SmartcardMoves, AClientThatMayStillComeIsWaitedForWithinABound) {
+    reader_->take_state(state_, true);
+    runs();
+    EXPECT_EQ(guest_.taken.size(), 5u);
+    EXPECT_TRUE(loop_.run_until([&] { return guest_.taken.size() > 5; }, 20s));
+    EXPECT_EQ(guest_.taken, ended());
+}
+
+TEST_F(SmartcardMoves, AClientThatBringsNothingKeepsItsCard) {
+    auto channel = link(output_, true);
+    reader_->take_state(state_, true);
+    runs();
+    channel->stop_waiting();
+    EXPECT_EQ(guest_.taken, vsc(VscType::apdu, 3, numbered(30)));
+    EXPECT_TRUE(reader_->is_added());
+    const auto heard = output_.take<Data>();
+    ASSERT_TRUE(heard);
+    EXPECT_EQ(heard->data.contiguous().size(), 40u);
+}
+
+// Its state is newer: one command more.
+TEST_F(SmartcardMoves, AClientThatBringsItKnowsBetter) {
+    const Bytes more = vsc(VscType::apdu, 3, numbered(4));
+    wire::migration::Smartcard newer = state_;
+    const SharedBytes unwritten = state_.device.write_data.contiguous();
+    Bytes bytes(unwritten.view().begin(), unwritten.view().end());
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    newer.device.write_data = SharedBytes::take(std::move(bytes));
+    auto channel = link(output_, true);
+    reader_->take_state(state_, true);
+    runs();
+    wire::common::MigrateData data;
+    data.data = SharedBytes::take(Bytes(wire::encode(0, newer).body()));
+    ASSERT_TRUE(channel->receive(from_client(data)));
+    Bytes expected = vsc(VscType::apdu, 3, numbered(30));
+    expected.insert(expected.end(), more.begin(), more.end());
+    EXPECT_EQ(guest_.taken, expected);
+    EXPECT_EQ(output_.take<Data>()->data.contiguous().size(), 40u);
+    EXPECT_TRUE(reader_->is_added());
+}
+
+TEST_F(SmartcardMoves, AStateThatIsNeverToldHoldsNothingForEver) {
+    runs();
+    EXPECT_TRUE(loop_.run_until([&] { return guest_.says.empty(); }, 20s));
+}
+
 }  // namespace
 }  // namespace segue::spice::server

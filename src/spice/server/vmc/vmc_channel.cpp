@@ -137,7 +137,9 @@ Result<> VmcChannel::restore(const SharedBytes& blob) {
 
 void VmcChannel::go_without_data() {
     gave_up_ = true;
-    if (device_ != nullptr && attached_) device_->set_held(false);
+    if (device_ == nullptr || !attached_) return;
+    device_->use_state_beside();
+    device_->set_held(false);
 }
 
 }  // namespace segue::spice::server

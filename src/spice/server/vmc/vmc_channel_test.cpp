@@ -175,6 +175,38 @@ TEST_F(VmcTest, ADeviceWhoseStateNeverComesGoesOn) {
     EXPECT_EQ(guest_.taken, numbered(3));
 }
 
+// What came beside it is as old as the stop: complete, where the client says nothing meanwhile.
+TEST_F(VmcTest, WhatCameBesideAClientThatBringsNothing) {
+    wire::migration::CharDevice state;
+    state.connected = true;
+    state.write_data = SharedBytes::copy(numbered(5, 50));
+    auto device = make_device(ChannelType::usbredir);
+    device->take_state(state);  // of nobody's: the device is closed
+    auto channel = link(*device, output_, true);
+    device->take_state(state);
+    ASSERT_TRUE(channel->receive(data(numbered(3))));
+    EXPECT_TRUE(guest_.taken.empty());
+    channel->stop_waiting();
+    Bytes expected = numbered(5, 50);
+    const Bytes said = numbered(3);
+    expected.insert(expected.end(), said.begin(), said.end());
+    EXPECT_EQ(guest_.taken, expected);
+
+    // The client's own is newer, and the other one of no use then.
+    guest_.taken.clear();
+    channel.reset();
+    channel = link(*device, output_, true);
+    device->take_state(state);
+    wire::migration::SpiceVmc own;
+    own.device.connected = true;
+    own.device.write_data = SharedBytes::copy(numbered(7, 50));
+    wire::common::MigrateData brought;
+    brought.data = SharedBytes::take(Bytes(wire::encode(0, own).body()));
+    ASSERT_TRUE(channel->receive(from_client(brought)));
+    channel->stop_waiting();
+    EXPECT_EQ(guest_.taken, numbered(7, 50));
+}
+
 TEST_F(VmcTest, ADeviceGoesUnderItsChannel) {
     auto device = make_device(ChannelType::usbredir);
     auto channel = link(*device, output_);

@@ -37,6 +37,7 @@ bool VmcDevice::attach(VmcChannel& channel) {
 void VmcDevice::detach(VmcChannel& channel) {
     if (channel_ != &channel) return;
     channel_ = nullptr;
+    beside_.reset();
     port_.forget(kClient);
     port_.set_held(false);
     port_.device().set_connected(false);
@@ -77,7 +78,19 @@ wire::migration::CharDevice VmcDevice::capture() const {
     return state;
 }
 
+void VmcDevice::take_state(const wire::migration::CharDevice& state) {
+    // Without a client the device is closed, and begins anew.
+    if (channel_ == nullptr || !channel_->is_held()) return;
+    beside_ = state;
+    beside_->write_data = SharedBytes::copy(state.write_data.contiguous().view());
+}
+
+void VmcDevice::use_state_beside() {
+    if (const auto state = std::exchange(beside_, std::nullopt)) restore(*state);
+}
+
 void VmcDevice::restore(const wire::migration::CharDevice& state) {
+    beside_.reset();
     const SharedBytes bytes = state.write_data.contiguous();
     port_.restore({Bytes(bytes.view().begin(), bytes.view().end()), state.write_client_tokens},
                   kClient);

@@ -3,6 +3,8 @@
 // webdav. Home thread, or the embedder's lock held.
 #pragma once
 
+#include <optional>
+
 #include "spice/server/channel.h"
 #include "spice/server/chardev/device_handle.h"
 #include "spice/server/chardev/device_port.h"
@@ -39,6 +41,9 @@ class VmcDevice final : public DeviceHandle, private DevicePort::Owner {
     bool is_opened() const { return opened_; }
     wire::migration::CharDevice capture() const;
     void restore(const wire::migration::CharDevice& state);
+    // What came beside the client, for one that brings nothing.
+    void take_state(const wire::migration::CharDevice& state);
+    void use_state_beside();
 
   private:
     // As many bytes as one message carries.
@@ -55,6 +60,7 @@ class VmcDevice final : public DeviceHandle, private DevicePort::Owner {
     VmcChannel* channel_ = nullptr;
     bool opened_ = false;
     bool reading_ = false;
+    std::optional<wire::migration::CharDevice> beside_;
     DevicePort port_;
 };
 
