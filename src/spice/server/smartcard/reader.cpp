@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/server/smartcard/reader.h"
 
-#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/log.h"
@@ -51,10 +51,9 @@ void SmartcardReader::detach() {
             log_warning("spice", "smartcard reader {}: {}", id_, done.error().message);
     }
     port_.device().set_connected(false);
-    // What a client brought along, and what came of it, goes with the client.
-    if (brought_ > 0 || is_doubtful_ || broken_) read_.clear();
-    brought_ = 0;
-    is_doubtful_ = false;
+    // What the device says from here on its embedder throws away (QEMU, a closed character device):
+    // the end of what it had begun, too.
+    read_.clear();
     broken_ = false;
 }
 
@@ -108,18 +107,22 @@ Result<std::optional<wire::smartcard::Data>> SmartcardReader::next() {
     }
     if (reader.remaining() < size) return std::nullopt;
     message.data = SharedBytes::copy(reader.bytes(size));
-    const std::size_t used = kHeader + size;
-    read_.erase(read_.begin(), read_.begin() + static_cast<std::ptrdiff_t>(used));
-    is_doubtful_ |= brought_ > 0 && used > brought_;
-    brought_ -= std::min(brought_, used);
+    read_.erase(read_.begin(), read_.begin() + static_cast<std::ptrdiff_t>(kHeader + size));
     return message;
 }
 
 // Without a client what the device says is read and dropped: it begins anew with the next card.
+void SmartcardReader::drop_readable() {
+    std::array<std::uint8_t, 4096> dropped;
+    while (port_.read(dropped) > 0) {
+    }
+}
+
 void SmartcardReader::device_readable() {
+    if (channel_ == nullptr) return drop_readable();
     if (reading_ || broken_) return;
     reading_ = true;
-    while (channel_ == nullptr || channel_->has_room()) {
+    while (channel_ != nullptr && channel_->has_room()) {
         auto message = next();
         if (!message) {
             log_warning("spice", "smartcard reader {}: the device is not read any more: {}", id_,
@@ -128,7 +131,7 @@ void SmartcardReader::device_readable() {
             break;
         }
         if (*message) {
-            if ((*message)->type != VscType::init && channel_ != nullptr) channel_->say(**message);
+            if ((*message)->type != VscType::init) channel_->say(**message);
             continue;
         }
         const std::size_t have = read_.size();
@@ -182,14 +185,12 @@ void SmartcardReader::expect_no_more() {
 }
 
 void SmartcardReader::use_state_beside() {
-    if (const auto state = std::exchange(beside_, std::nullopt)) restore(*state, false);
+    if (const auto state = std::exchange(beside_, std::nullopt)) restore(*state);
 }
 
 void SmartcardReader::make_up_for_absent() {
     const wire::migration::Smartcard state = *std::exchange(beside_, std::nullopt);
     made_up_ = true;
-    const SharedBytes read = state.read_data.contiguous();
-    read_.insert(read_.begin(), read.view().begin(), read.view().end());
     const SharedBytes unwritten = state.device.write_data.contiguous();
     Bytes bytes(unwritten.view().begin(), unwritten.view().end());
     if (state.reader_added) {
@@ -199,13 +200,12 @@ void SmartcardReader::make_up_for_absent() {
     port_.restore({std::move(bytes), 0}, DevicePort::kServer);
 }
 
-void SmartcardReader::restore(const wire::migration::Smartcard& state, bool only_client_says) {
+void SmartcardReader::restore(const wire::migration::Smartcard& state) {
     if (made_up_) return;
     beside_.reset();
     added_ = state.reader_added;
     const SharedBytes read = state.read_data.contiguous();
     read_.insert(read_.begin(), read.view().begin(), read.view().end());
-    brought_ = only_client_says ? read.size() : 0;
     const SharedBytes unwritten = state.device.write_data.contiguous();
     port_.restore(
         {Bytes(unwritten.view().begin(), unwritten.view().end()), state.device.write_client_tokens},

@@ -39,8 +39,7 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     void set_held(bool held);
     bool is_full() const { return port_.is_full(); }
     wire::migration::Smartcard capture() const;
-    // `only_client_says`: no other server has a word for it.
-    void restore(const wire::migration::Smartcard& state, bool only_client_says);
+    void restore(const wire::migration::Smartcard& state);
 
     // --- What comes beside the clients -----------------------------------------------------------
     // Used where no client brings it. Until that is known, and for kPatience while the machine
@@ -61,6 +60,7 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     Bytes bytes_of(std::uint32_t type, ByteView data) const;
 
     void device_readable() override;
+    void drop_readable();
     void device_took(Payer, std::uint32_t) override {}
     void device_has_room() override;
     // The message at the front of what was read; an error: the device broke its protocol.
@@ -73,9 +73,6 @@ class SmartcardReader final : public DeviceHandle, private DevicePort::Owner {
     bool reading_ = false;
     bool broken_ = false;
     Bytes read_;
-    std::size_t brought_ = 0;  // of what was read: only the client says so
-    // Where a message of the device begins follows from such bytes.
-    bool is_doubtful_ = false;
     bool running_ = false;
     bool client_comes_ = false;  // it is to bring its state
     bool is_expected_ = false;   // what comes beside the clients

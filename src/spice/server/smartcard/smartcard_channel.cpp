@@ -102,7 +102,7 @@ Bytes SmartcardChannel::migrate_data() {
 Result<> SmartcardChannel::restore(const SharedBytes& blob) {
     const auto state = TRY(wire::parse<wire::migration::Smartcard>(blob));
     if (reader_ == nullptr || gave_up_) return {};
-    if (state.device.connected) reader_->restore(state, only_client_says());
+    if (state.device.connected) reader_->restore(state);
     reader_->set_held(false);
     return {};
 }
