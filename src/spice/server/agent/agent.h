@@ -151,7 +151,12 @@ class Agent final : private DevicePort::Owner {
                         wire::migration::Main& state);
     void take_arrived();
     void apply(ClientId id, const Carried& carried);
-    void make_up_for_absent(const wire::migration::Main& brought, bool somebody_came);
+    // In the order of their bytes, the last one's first.
+    using AllArrived = std::vector<std::pair<ClientId, Carried>>;
+    static bool lacks_end(AllArrived::const_iterator next, AllArrived::const_iterator at,
+                          AllArrived::const_iterator end);
+    void make_up_for_absent(const wire::migration::Main& brought, bool somebody_came,
+                            bool is_ended);
     void give_up_arrived();
     static Bytes own_message(std::uint32_t type, ByteView data);
     void write_own(std::uint32_t type, ByteView data);

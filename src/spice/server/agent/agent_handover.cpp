@@ -64,6 +64,7 @@ Agent::Carried Agent::capture(ClientId id) {
         state.agent_device.write_client_tokens = unwritten.tokens;
         state.agent_device.write_data = SharedBytes::take(std::move(unwritten.bytes));
         carried.more.order = captures_++;
+        carried.more.others_goes_on = speaker_ != 0 && speaker_ != id;
         capture(reader_, from_agent_, state);
     }
     for (const SharedBytes& piece : session.to_agent) {
@@ -208,28 +209,50 @@ void Agent::restore(ClientId id, User& user, const Carried& carried) {
     bound_the_wait();
 }
 
+// Behind what `at` brought another client's message goes on, and that client is not here: neither
+// among those who come next (in front of `at`), nor among those whose state was written before.
+bool Agent::lacks_end(AllArrived::const_iterator next, AllArrived::const_iterator at,
+                      AllArrived::const_iterator end) {
+    const extension::AgentState& more = at->second.more;
+    if (!more.others_goes_on) return false;
+    if (at != next && std::prev(at)->second.more.order == more.order + 1) return false;
+    constexpr auto kPass = static_cast<std::uint8_t>(AgentFilter::Verdict::pass);
+    return std::none_of(at, end, [](const auto& one) {
+        const wire::migration::Main& state = one.second.state;
+        return state.client_remaining != 0 && state.client_filter == kPass;
+    });
+}
+
 // When all are here: what one has begun to say another one's bytes may end.
 void Agent::take_arrived() {
     if (!port_ || !expected_.empty() || (arrived_.empty() && !brought_)) return;
     const auto brought = std::exchange(brought_, std::nullopt);
-    std::vector<std::pair<ClientId, Carried>> all(arrived_.begin(), arrived_.end());
+    AllArrived all(arrived_.begin(), arrived_.end());
     arrived_.clear();
     std::sort(all.begin(), all.end(), [](const auto& one, const auto& other) {
         return one.second.more.order > other.second.more.order;
     });
-    // Each goes in front of the one before.
-    for (const auto& [id, carried] : all)
-        apply(id, carried);
+    // Each goes in front of the one before, and none is on its way until all are there.
+    port_->set_held(true);
+    bool is_ended = false;
+    for (auto at = all.cbegin(); at != all.cend(); ++at) {
+        if (lacks_end(all.cbegin(), at, all.cend())) {
+            is_ended = true;
+            port_->restore({own_message(VD_AGENT_CLIENT_DISCONNECTED, {}), 0}, DevicePort::kServer);
+        }
+        apply(at->first, at->second);
+    }
     const bool first_came = !all.empty() && all.back().second.more.order == 0;
-    if (brought && !first_came) make_up_for_absent(*brought, !all.empty());
+    if (brought && !first_came) make_up_for_absent(*brought, !all.empty(), is_ended);
     if (const Result<> done = pass_on_held(); !done)
         log_warning("spice", "the guest's agent: {}", done.error().message);
-    if (port_) port_->wakeup();
+    if (port_) port_->set_held(false);
 }
 
 // The client that would have told how its former server's port stood is not here. What that had
 // still to write goes in front of all, and what was begun there without an end is ended.
-void Agent::make_up_for_absent(const wire::migration::Main& brought, bool somebody_came) {
+void Agent::make_up_for_absent(const wire::migration::Main& brought, bool somebody_came,
+                               bool is_ended) {
     made_up_ = true;
     if (!somebody_came) {
         reader_.restore(brought);
@@ -238,7 +261,7 @@ void Agent::make_up_for_absent(const wire::migration::Main& brought, bool somebo
     const SharedBytes unwritten = brought.agent_device.write_data.contiguous();
     Bytes bytes(unwritten.view().begin(), unwritten.view().end());
     const bool is_cut = brought.client_remaining != 0 && speaker_ == 0;
-    if (is_cut || (brought.client_agent_started && !anyone_started())) {
+    if (!is_ended && (is_cut || (brought.client_agent_started && !anyone_started()))) {
         const Bytes end = own_message(VD_AGENT_CLIENT_DISCONNECTED, {});
         bytes.insert(bytes.end(), end.begin(), end.end());
     }

@@ -408,6 +408,93 @@ TEST_F(SeveralMove, WhatTheFirstDoesNotBringCameBeside) {
     }
 }
 
+// One that brings how the port stood, and one in the middle of whose message that was.
+TEST_F(SeveralMove, AMessageWhoseClientDoesNotFollowIsEnded) {
+    const std::vector<Bytes> pieces = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
+    const Bytes other = message(VD_AGENT_REPLY, Bytes(8));
+    write(*agent_, 1, pieces[0]);
+    agent_->set_running(false);
+    const wire::migration::Main beside = told(*agent_);
+    for (const ClientId id : {1, 2})
+        agent_->before_migrate(id);
+    write(*agent_, 2, other);
+    leave(2);
+    write(*agent_, 1, pieces[1]);
+    leave(1);
+    const Bytes begun = guest_.taken;
+    const auto moved = [&](bool tells_beside, bool follows) {
+        guest_.taken = begun;
+        auto after = target();
+        if (tells_beside) {
+            after->expect_port_state();
+            after->take_port_state(beside);
+        }
+        after->restore(2, users_[2], states_[2]);
+        if (follows) {
+            after->restore(1, users_[1], states_[1]);
+        } else {
+            after->leave(1);
+        }
+        return guest_.taken;
+    };
+    Bytes cut = chunk(VDP_CLIENT_PORT, pieces[0]);
+    Bytes whole = cut;
+    append(cut, disconnected());
+    append(whole, chunk(VDP_CLIENT_PORT, pieces[1]));
+    for (Bytes* expected : {&cut, &whole})
+        append(*expected, chunk(VDP_CLIENT_PORT, other));
+    for (const bool tells_beside : {false, true}) {
+        EXPECT_EQ(moved(tells_beside, false), cut);
+        EXPECT_EQ(moved(tells_beside, true), whole);
+    }
+}
+
+// Its end went along with another one's state.
+TEST_F(SeveralMove, AMessageThatIsWholeNeedsNoClient) {
+    const std::vector<Bytes> pieces = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
+    write(*agent_, 1, pieces[0]);
+    agent_->set_running(false);
+    const wire::migration::Main beside = told(*agent_);
+    for (const ClientId id : {1, 2})
+        agent_->before_migrate(id);
+    write(*agent_, 1, pieces[1]);
+    leave(2);
+    auto after = target();
+    after->expect_port_state();
+    after->take_port_state(beside);
+    after->restore(2, users_[2], states_[2]);
+    after->leave(1);
+    Bytes expected = chunk(VDP_CLIENT_PORT, pieces[0]);
+    append(expected, chunk(VDP_CLIENT_PORT, pieces[1]));
+    EXPECT_EQ(guest_.taken, expected);
+}
+
+// Three: what one brings is of use where the one before it, and the one behind it, do not come.
+TEST_F(SeveralMove, AMessageIsEndedInTheMiddleOfWhatIsBrought) {
+    const std::vector<Bytes> pieces = pieces_of(message(VD_AGENT_CLIPBOARD, numbered(3000)));
+    const Bytes last = message(VD_AGENT_REPLY, Bytes(8));
+    agent_->join(3, users_[3]);
+    ASSERT_TRUE(agent_->start(3, ~0u));
+    write(*agent_, 1, pieces[0]);
+    agent_->set_running(false);
+    for (const ClientId id : {1, 2, 3})
+        agent_->before_migrate(id);
+    leave(2);
+    write(*agent_, 1, pieces[1]);
+    leave(1);
+    write(*agent_, 3, last);
+    leave(3);
+    auto after = target();
+    after->expect(3);
+    after->restore(3, users_[3], states_[3]);
+    after->restore(2, users_[2], states_[2]);
+    after->leave(1);
+    Bytes expected = chunk(VDP_CLIENT_PORT, pieces[0]);
+    append(expected, disconnected());
+    append(expected, chunk(VDP_CLIENT_PORT, last));
+    EXPECT_EQ(guest_.taken, expected);
+}
+
 TEST_F(AgentMoves, WhatOnlyAClientSaysPassesByNoRule) {
     const Bytes clipboard = message(VD_AGENT_CLIPBOARD, numbered(40));
     const Bytes reply = message(VD_AGENT_REPLY, numbered(8));

@@ -108,7 +108,8 @@ Bytes write_main_state(const MainState& state) {
         const Bytes more = wire::encode(0, extension).body();
         bytes.insert(bytes.end(), more.begin(), more.end());
     };
-    if (state.agent.order != 0 || !state.agent.held.empty()) append(state.agent);
+    const auto& agent = state.agent;
+    if (agent.order != 0 || agent.others_goes_on || !agent.held.empty()) append(agent);
     if (state.media_time) append(wire::extension::MediaTime{*state.media_time});
     return bytes;
 }
