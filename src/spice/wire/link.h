@@ -130,6 +130,9 @@ class ServerLink {
         Capabilities channel;
         // SASL instead of tickets: a client that cannot choose is refused.
         bool sasl = false;
+        // Whatever the ticket is: the result goes out with the reply, and the client's messages
+        // come with its ticket, a round trip earlier. Not with SASL.
+        bool any_ticket = false;
     };
 
     LinkActions feed(ByteView bytes);
@@ -151,6 +154,7 @@ class ServerLink {
     bool read_ticket(LinkActions& actions);
     bool read_sasl_start(LinkActions& actions);
     bool read_sasl_step(LinkActions& actions, std::size_t at, std::string mechanism);
+    bool has_told_result() const { return offer_.any_ticket && !offer_.sasl; }
     void finish(LinkActions& actions);
     void close(LinkActions& actions, LinkError error, Error reason);
     bool refuse(LinkActions& actions, Event event);

@@ -21,8 +21,12 @@ template <class Side>
 void run(Side& side, const LinkActions& actions, bool sasl);
 
 LinkActions answer(ServerLink& link, const LinkAction& action, bool sasl) {
-    if (std::holds_alternative<LinkRequested>(action)) return link.accept({{}, kAll, kAll, sasl});
-    if (std::holds_alternative<CheckTicket>(action)) return link.ticket_verdict(LinkError::ok);
+    if (const auto* asked = std::get_if<LinkRequested>(&action))
+        return link.accept({{}, kAll, kAll, sasl, (asked->channel_id & 1) != 0});
+    if (const auto* check = std::get_if<CheckTicket>(&action)) {
+        return link.ticket_verdict(check->ticket[0] == 1 ? LinkError::bad_connection_id
+                                                         : LinkError::ok);
+    }
     if (std::holds_alternative<SaslListNeeded>(action)) return link.sasl_mechanisms("A,B");
     if (const auto* step = std::get_if<SaslServerStep>(&action)) {
         return link.sasl_reply(step->data, !step->data, LinkError::ok);

@@ -62,7 +62,7 @@ void ServerLink::close(LinkActions& actions, LinkError error, Error reason) {
         reply.error = error;
         reply.capabilities_offset = kReplySize;
         actions.push_back(SendBytes{with_header(encode(0, reply), {}, {})});
-    } else if (state_ != State::linked && !in_sasl) {
+    } else if (state_ != State::linked && !in_sasl && !has_told_result()) {
         actions.push_back(SendBytes{number(static_cast<std::uint32_t>(error))});
     }
     state_ = State::closed;
@@ -161,7 +161,12 @@ LinkActions ServerLink::accept(const Offer& offer) {
             {ErrorCode::auth_failed, "SPICE link: SASL is demanded, the client cannot choose it"});
         return actions;
     }
-    actions.push_back(SendBytes{with_header(encode(0, reply), offer.common, offer.channel)});
+    Bytes bytes = with_header(encode(0, reply), offer.common, offer.channel);
+    if (has_told_result()) {
+        const Bytes result = number(static_cast<std::uint32_t>(LinkError::ok));
+        bytes.insert(bytes.end(), result.begin(), result.end());
+    }
+    actions.push_back(SendBytes{std::move(bytes)});
     state_ = chooses ? State::mechanism : State::ticket;
     return run(std::move(actions));
 }
@@ -218,7 +223,8 @@ void ServerLink::finish(LinkActions& actions) {
         actions.push_back(SendBytes{number(static_cast<std::uint32_t>(LinkError::ok))});
         actions.push_back(SaslSecured{});
     }
-    actions.push_back(SendBytes{number(static_cast<std::uint32_t>(LinkError::ok))});
+    if (!has_told_result())
+        actions.push_back(SendBytes{number(static_cast<std::uint32_t>(LinkError::ok))});
     state_ = State::linked;
     const bool mini = request_.common.has(CommonCapability::mini_header) &&
                       offer_.common.has(CommonCapability::mini_header);

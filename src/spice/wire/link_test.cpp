@@ -126,6 +126,30 @@ TEST(Link, ATicketLoginInAnyCut) {
     }
 }
 
+// Where nobody looks at the ticket, nobody waits for it.
+TEST(Link, TheResultGoesWithTheReplyWhereAnyTicketDoes) {
+    for (const bool refused : {false, true}) {
+        Login login(kTicketOnly, 1000, false);
+        login.to_server(login.client.start());
+        ServerLink::Offer offer;
+        offer.common = kTicketOnly;
+        offer.any_ticket = true;
+        login.to_client(login.server.accept(offer));
+        ASSERT_TRUE(find<EncryptTicket>(login.from_client));
+        const LinkActions chosen = login.from_client;
+        login.to_server(chosen);
+        const LinkActions asked = login.client.send_ticket({});
+        EXPECT_TRUE(find<Linked>(asked)) << "the client begins behind its ticket";
+        login.to_server(asked);
+        ASSERT_TRUE(find<CheckTicket>(login.from_server));
+        const LinkActions judged =
+            login.server.ticket_verdict(refused ? LinkError::bad_connection_id : LinkError::ok);
+        EXPECT_TRUE(sent(judged).empty()) << "it has its result";
+        EXPECT_EQ(find<CloseLink>(judged) != nullptr, refused);
+        EXPECT_EQ(find<Linked>(judged) != nullptr, !refused);
+    }
+}
+
 TEST(Link, ASaslLoginKeepsEmptyAndAbsentDataApart) {
     for (std::size_t cut : {1, 1000}) {
         Login login(kAll, cut, true);

@@ -41,6 +41,14 @@ std::string sasl_address(const sockaddr_storage& address, socklen_t size) {
     return std::string(host.data()) + ";" + service.data();
 }
 
+// QEMU takes a device whose client is not linked when its machine arrives for one that is gone: who
+// hears that such a channel is linked may rely on it.
+bool has_moving_device(wire::ChannelType type) {
+    using Type = wire::ChannelType;
+    return type == Type::usbredir || type == Type::smartcard || type == Type::port ||
+           type == Type::webdav;
+}
+
 bool same_password(const std::string& one, const std::string& other) {
     return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
 }
@@ -162,6 +170,10 @@ class LinkServer::Session {
         offer.sasl = rules_->sasl && !skip_auth_;
         if (offer.sasl) offer.common.add(wire::CommonCapability::auth_sasl);
         if (rule != rules_->channels.end()) offer.channel = rule->second.caps;
+        // Nothing depends on its ticket: it need not wait for a word about it.
+        offer.any_ticket = !asks_for_password() && !offer.sasl && !has_moving_device(key.type) &&
+                           may_link() == LinkError::ok;
+        if (offer.any_ticket) tell_link();
         run(link_.accept(offer));
     }
 
@@ -171,9 +183,11 @@ class LinkServer::Session {
         run(link_.ticket_verdict(said));
     }
 
+    bool asks_for_password() const { return rules_->authenticate && !skip_auth_; }
+
     // Before the client can know that its channel is linked.
     void tell_link() {
-        if (asked_.channel_type == wire::ChannelType::main) return;
+        if (asked_.channel_type == wire::ChannelType::main || is_told_) return;
         server_.admission_->link_told(asked_.connection_id, id_);
         is_told_ = true;
     }
@@ -206,7 +220,7 @@ class LinkServer::Session {
     }
 
     LinkError verdict(const wire::Ticket& ticket) {
-        if (rules_->authenticate && !skip_auth_) {
+        if (asks_for_password()) {
             const std::optional<std::string> password = ticket_key_->decrypt(ticket);
             const Ticket& expected = rules_->ticket;
             if (expected.password.empty()) {
