@@ -3,7 +3,7 @@
 """The hand-over of the screen, ours beside stock's: the rows of issue 5's table, with medians.
 
   bench/handover.py [--runs N] [CASE …]    default 5 runs of every case; the client is spice-gtk's
-  Cases: near, far, bare, still, windows, frozen; all of them take less than ten minutes
+  Cases: near, far, bare, still, icons, windows, frozen; all of them take less than ten minutes
 
 Medians [least-most], in ms where nothing else is said. "beyond" is the blackout without the VM
 stop, which the goals allow; a frozen viewer's goal is "stop" beside QEMU's own "downtime". Of stock
@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / part) for part in ("interop", "scenario", "guest", "")]
 
 import guest  # noqa: E402
+import qtest_qxl  # noqa: E402
 from line import Line  # noqa: E402
 import spice_tap  # noqa: E402
 from spice_lab import Client, Machine, environment  # noqa: E402
@@ -79,7 +80,7 @@ class Relay(threading.Thread):
 class Lab:
     """A pair of machines, their lines and taps, and a client."""
 
-    def __init__(self, folder, pair, rtt_ms=0, seamless=True, **numbers):
+    def __init__(self, folder, pair, rtt_ms=0, seamless=True, qxl=False, **numbers):
         self.folder, self.pair = Path(folder), pair
         options = "seamless-migration=" + ("on" if seamless else "off")
         disk = guest.boot_disk(self.folder / "disk.img", **numbers)
@@ -87,8 +88,10 @@ class Lab:
         for name, library, more in (("source", pair[0], []),
                                     ("target", pair[1],
                                      ["-incoming", f"unix:{folder}/migrate.sock"])):
-            machine = Machine(self.folder / name, *disk, *more, library=library, options=options,
-                              tcp=True)
+            machine = Machine(self.folder / name, *disk, *["-device", "qxl"] * qxl, *more,
+                              library=library, options=options, tcp=True)
+            if qxl:
+                machine.argv += qtest_qxl.arguments(machine.directory / "qtest.sock")
             machine.environment = {**environment(library),
                                    "SEGUE_SPICE_CONTROL": f"{folder}/{name}.control"}
             self.machines.append(machine)
@@ -132,7 +135,8 @@ class Lab:
             self.relay.linked.wait(10)
         else:  # all that an orchestrator can see of stock's library: the links at the target
             end = time.monotonic() + 10
-            while len(self.second.channels()) < 4 and time.monotonic() < end:
+            wanted = len(self.first.channels())
+            while len(self.second.channels()) < wanted and time.monotonic() < end:
                 time.sleep(0.02)
             time.sleep(self.rtt_ms / 1000)
 
@@ -209,6 +213,36 @@ def still(folder, pair):
                 "lost": lab.lost()}
 
 
+def icons(folder, pair):
+    """Display bytes of the target while a guest's driver draws the icons anew that it has drawn
+    before, within 2 s of the switch."""
+    numbers = range(11, 11 + ICONS)
+
+    def draw(device, y):
+        for at, number in enumerate(numbers):
+            device.icon(number, 16 * (at % 20), y + 16 * (at // 20))
+    with Lab(folder, pair, qxl=True, fps=1, tick_ms=100) as lab, \
+            qtest_qxl.Device(lab.first.directory / "qtest.sock") as device:
+        draw(device, 0)
+        settle(1)
+        before = drawn_bytes(lab.taps[0], 0)
+        lab.announce(True)
+        stop, _ = lab.move()
+        began = time.monotonic()
+        with device.moved(lab.second.directory / "qtest.sock") as moved:
+            draw(moved, 100)
+            took = time.monotonic() - began
+            settle(max(0, 2.2 - took))
+        return {"stop": stop, "took_ms": took * 1e3, "at_first": before,
+                "bytes": drawn_bytes(lab.taps[1], began), "lost": lab.lost()}
+
+
+def drawn_bytes(tap, began):
+    """What a display's server sent within 2 s."""
+    return sum(6 + m.size for m in tap.of(spice_tap.DISPLAY)
+               if began == 0 or m.at < began + 2)
+
+
 def windows(folder, pair):
     """How often a semi-seamless client makes its window anew."""
     with Lab(folder, pair, seamless=False, fps=20) as lab:
@@ -219,6 +253,7 @@ def windows(folder, pair):
         return {"stop": stop, "made": lab.client.count("primary") - 1, "lost": lab.lost()}
 
 
+ICONS = 40  # of 16x16 pixels
 OURS = ("segue", "segue")
 STOCK = ("stock", "stock")
 # Their title, the goal for ours, the pairs, and one run.
@@ -234,6 +269,8 @@ CASES = {
              lambda folder, pair: blackout(folder, pair, 200, False)),
     "still": ("display bytes in 2 s after the switch", "none but the guest's own", [STOCK, OURS],
               still),
+    "icons": (f"display bytes in 2 s after the switch, a desktop that draws {ICONS} cached icons",
+              "none but the drawings that name them", [STOCK, OURS], icons),
     "windows": ("windows made anew, semi-seamless", "none", [STOCK, OURS], windows),
     "frozen": ("viewer frozen at the switch", "stop: downtime and 20", [OURS, STOCK], frozen),
 }

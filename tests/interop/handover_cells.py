@@ -48,6 +48,15 @@ FEW = [Cell(*words.split()) for words in (
     "stock segue spice-gtk  switch-host plain 200ms",
     "segue stock spice-gtk  switch-host tls   20mbit",
 )]
+# And with a film on the screen, which the servers send as MJPEG: with segue-view, which tells how
+# its frames came, every pair of servers; every manner but a login anew.
+FILMS = [Cell(*words.split()) for words in (
+    "segue segue segue-view seamless    plain 40ms",
+    "segue stock segue-view seamless    plain near",
+    "stock segue segue-view seamless    tls   near",
+    "segue segue segue-view semi        tls   20mbit",
+)]
+FILM = "load=paint:640x480:25:film"
 # How a client is made to do no more than this.
 MASKS = {
     "seamless": {},
@@ -137,6 +146,13 @@ class OwnViewer:
     def sessions_lost(self):
         return len(self.view.named("disconnected"))
 
+    def wait_film(self):
+        """Until a frame of a video is shown that is newer than this call."""
+        seen = len(self.view.named("frame"))
+        wait_until(lambda: any(frame["codec"] == "mjpeg"
+                               for frame in self.view.named("frame")[seen:]),
+                   "nothing comes as a video", 120)
+
     def wait_linked(self):
         self.view.wait("target-connected", timeout=60)
 
@@ -160,19 +176,21 @@ VIEWERS = {"spice-gtk": StockViewer, "segue-view": OwnViewer}
 
 class Move:
     """One cell: two machines, their lines, a viewer; a context manager. `wait`: until the viewer
-    shows the machine. `held`: at the target the machine waits for `cont`."""
+    shows the machine. `held`: at the target the machine waits for `cont`. `film`: one plays."""
 
-    def __init__(self, directory, cell, certificates=None, wait=True, held=False):
+    def __init__(self, directory, cell, certificates=None, wait=True, held=False, film=False):
         self.directory, self.cell, self.wait = directory, cell, wait
         self.certificates = certificates if cell.security == "tls" else None
         self.rtt_ms, self.rate = LINES[cell.line]
-        disk = guest.boot_disk(directory / "disk.img", fps=20)
+        self.film = film
+        disk = (guest.linux(FILM, tick=0) if film
+                else guest.boot_disk(directory / "disk.img", fps=20))
         self.first = self.machine("source", cell.source, *disk)
         self.second = self.machine("target", cell.target, *disk, "-incoming",
                                    f"unix:{directory}/migrate.sock", *["-S"] * held)
 
     def machine(self, name, library, *arguments):
-        options = ["seamless-migration=on"]
+        options = ["seamless-migration=on"] + ["streaming-video=all"] * self.film
         tls_port = free_port()
         if self.certificates:
             # spice-gtk follows to a secure port only from a plain one that refuses it.
@@ -259,4 +277,12 @@ class Move:
 def run_cell(directory, cell, certificates):
     with Move(directory, cell, certificates) as move:
         move.run()
+        move.check()
+
+
+def run_film(directory, cell, certificates):
+    with Move(directory, cell, certificates, film=True) as move:
+        move.viewer.wait_film()
+        move.run()
+        move.viewer.wait_film()
         move.check()

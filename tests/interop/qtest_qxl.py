@@ -74,11 +74,16 @@ class Wire:
 
 
 class Device(Wire):
-    """The second display of a machine ("-device qxl"). Its machine runs. `before`: the same device
-    of the machine as it was elsewhere."""
+    """A further display of a machine ("-device qxl"), the first of them where `wire` is none: that
+    is whose bus another one of this machine uses. Its machine runs. `before`: the same device of
+    the machine as it was elsewhere."""
 
-    def __init__(self, path, before=None):
-        super().__init__(path)
+    def __init__(self, path, before=None, wire=None):
+        if wire:
+            self.socket, self.file, self.index = wire.socket, wire.file, wire.index + 1
+        else:
+            super().__init__(path)
+            self.index = 0
         self.free = before.free if before else THINGS
         self.find()
         if not before:
@@ -87,6 +92,10 @@ class Device(Wire):
     def moved(self, path):
         """This device, when its machine has moved to another QEMU."""
         return Device(path, self)
+
+    def next(self, before=None):
+        """The one behind this in the machine."""
+        return Device(None, before, self)
 
     def config(self, slot, offset):
         self.ask("outl", "0xcf8", hex(1 << 31 | slot << 11 | offset))
@@ -97,8 +106,9 @@ class Device(Wire):
         end = time.monotonic() + 60
         while True:
             slots = [slot for slot in range(32) if self.config(slot, 0) == VENDOR_DEVICE]
-            bars = [self.config(slots[0], 0x10 + 4 * bar) & ~0xf for bar in range(4)]
-            if all(bars) and self.config(slots[0], 4) & 3 == 3:
+            slot = slots[self.index]
+            bars = [self.config(slot, 0x10 + 4 * bar) & ~0xf for bar in range(4)]
+            if all(bars) and self.config(slot, 4) & 3 == 3:
                 break
             assert time.monotonic() < end, "the firmware does not know the device"
             time.sleep(0.05)

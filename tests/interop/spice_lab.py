@@ -140,9 +140,9 @@ class Client:
         self.process.stdin.flush()
         return self.wait("done")
 
-    def picture(self, path):
+    def picture(self, path, display=0):
         """What the client shows, as a cells.Picture."""
-        done = self.tell(f"shot {path}")
+        done = self.tell(f"shot {path} {display}")
         assert "error" not in done, done
         return cells.Picture.read(path)
 

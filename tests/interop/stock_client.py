@@ -4,7 +4,7 @@
 
   stock_client.py URI [--user NAME] [--password WORD] [--ca FILE] [--read-only] [--devices DIR]
 
-Commands on stdin, one a line: `shot PATH` (writes a PPM of the primary surface), `key CODE`,
+Commands on stdin, one a line: `shot PATH [DISPLAY]` (a PPM of the primary surface), `key CODE`,
 `motion DX DY BUTTONS`, `position X Y BUTTONS`, `press BUTTON BUTTONS`, `release BUTTON BUTTONS`,
 `bytes` (that the display channel has read), `prefer N` (image compression), `quit`, and those of
 stock_devices.py. Each is answered by an event `done`.
@@ -58,7 +58,7 @@ class Client:
             self.session.set_property("read-only", True)
         on(self.session, "channel-new", self.on_channel)
         on(self.session, "notify::migration-state", self.on_migration)
-        self.primary = None
+        self.primaries = {}  # by display
         self.display = None
         self.inputs = None
         self.updates = 0
@@ -115,15 +115,15 @@ class Client:
     def on_migration(self, session, _property):
         state = session.get_property("migration-state").value_nick
         if state == "switching":
-            self.primary = None  # its memory goes with the old session, without a word
+            self.primaries = {}  # their memory goes with the old session, without a word
         say("migration", state=state)
 
-    def on_primary(self, _channel, _format, width, height, stride, _shm, data):
-        self.primary = (width, height, stride, data)
+    def on_primary(self, channel, _format, width, height, stride, _shm, data):
+        self.primaries[channel.get_property("channel-id")] = (width, height, stride, data)
         say("primary", width=width, height=height)
 
-    def on_primary_gone(self, _channel):
-        self.primary = None
+    def on_primary_gone(self, channel):
+        self.primaries.pop(channel.get_property("channel-id"), None)
         say("primary-gone")
 
     def on_invalidate(self, _channel, x, y, width, height):
@@ -145,11 +145,12 @@ class Client:
     def obey(self, words):
         name, numbers = words[0], words[1:]
         if name == "shot":
-            if self.primary is None:
+            primary = self.primaries.get(int(numbers[1]) if len(numbers) > 1 else 0)
+            if primary is None:
                 say("done", error="no primary surface")
                 return
             with open(numbers[0] + ".new", "wb") as out:
-                out.write(ppm(*self.primary))
+                out.write(ppm(*primary))
             os.rename(numbers[0] + ".new", numbers[0])
         elif name == "bytes":
             say("done", bytes=self.display.get_property("total-read-bytes"))
