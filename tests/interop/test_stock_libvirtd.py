@@ -9,7 +9,9 @@ from certificates import make_certificates
 from hosts import Hosts, free_port, wait_until
 from machines import Machine
 from processors import feature_words, machine_with
+from protected import ProtectedMachine
 from stock_libvirtd import StockHost
+from test_protect_pause import begin
 
 
 @pytest.fixture(scope="module", name="pair")
@@ -164,3 +166,20 @@ def test_over_tls_connections(secure, tmp_path, mode):
     finally:
         for host in secure:
             host.virsh("destroy", "x", code=None)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mode", [[], ["--p2p"]], ids=["managed", "p2p"])
+def test_a_protected_guest_stays_where_it_can_be_protected(tmp_path, mode):
+    """Stock's daemon cannot go on with a protection, and is asked first: nothing has moved then."""
+    with StockHost(f"127.0.0.{200 + os.getpid() % 50}") as stock, Hosts(2) as (one, two), \
+            ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two)
+        agent = machine.helper(one, "segue-agent")
+        refused = one.virsh("migrate", "--live", "--unsafe", *mode, machine.name, stock.uri, code=1)
+        assert f"`segue unprotect {machine.name}` first" in refused
+        assert refused.count("error: ") == 1, refused
+        assert stock.state_of(machine.name) == "absent"
+        assert machine.status(one)["state"] == "protected"
+        assert machine.helper(one, "segue-agent") == agent
+        machine.went_on()

@@ -83,6 +83,24 @@ def test_the_host_of_the_witness_is_no_destination(tmp_path):
 
 
 @pytest.mark.full
+def test_a_guest_whose_disks_its_standby_serves_does_not_move(tmp_path):
+    with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two)
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        for way in WAYS:
+            with pytest.raises(AssertionError, match="disks that segue-standby serves"):
+                move(machine, way, two, three)
+        assert two.state_of(machine.name) == "running"
+        assert three.state_of(machine.name) == "absent" and not three.guests()
+        # The way that the refusal names.
+        machine.protect(two, three)
+        two.segue("failover", machine.name, "--planned", timeout=sb.PATIENCE)
+        wait_until(lambda: three.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+
+
+@pytest.mark.full
 def test_a_move_that_is_cancelled_leaves_it_protected(tmp_path):
     with Hosts(3) as (one, two, three), busy_machine(tmp_path) as machine:
         begin(machine, one, three)

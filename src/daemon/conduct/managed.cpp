@@ -11,6 +11,7 @@
 #include "daemon/file_facts.h"
 #include "daemon/life.h"
 #include "daemon/protection/primary.h"
+#include "daemon/protection/standby.h"
 #include "daemon/shared_storage.h"
 #include "daemon/storage_access.h"
 #include "domain/abi.h"
@@ -85,6 +86,7 @@ Result<> check_movable(const DomainObject& domain, const migrate::MigrateOptions
         return fail(ErrorCode::operation_invalid, "{}", domain.unresolved);
     }
     if (domain.primary) TRY(domain.primary->may_move());
+    if (domain.standby && domain.is_active()) TRY(domain.standby->may_move());
     if (!domain.is_active() && !offline) {
         return fail(ErrorCode::operation_invalid, "domain '{}' is not running", domain.name);
     }

@@ -35,6 +35,8 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
     void tell_promotion(Answer<Json> answer);
     // Gives the standby up. A promoted domain runs on its disk and network: refused.
     Result<> end();
+    // Whether the guest that runs here since a promotion can be migrated.
+    Result<> may_move() const;
     // The promoted QEMU has ended: nothing needs segue-standby any more.
     void guest_gone();
     Json status() const;

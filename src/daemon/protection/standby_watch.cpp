@@ -8,6 +8,7 @@
 #include "daemon/guest.h"
 #include "daemon/life.h"
 #include "daemon/protection/ask.h"
+#include "daemon/protection/devices.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/promotions.h"
@@ -227,6 +228,17 @@ void StandbyProtection::take_over(const Json& said) {
         }
         self->save();
     });
+}
+
+// The image is written by segue-standby: another host, or another process, would see neither what
+// that still holds nor what it writes.
+Result<> StandbyProtection::may_move() const {
+    if (state_ != State::promoted || writable_disks(live_).empty()) return {};
+    return fail(ErrorCode::operation_invalid,
+                "domain '{}' runs on disks that segue-standby serves since it took over here: "
+                "`segue protect {} --standby URI` and then `segue failover {} --planned` move it; "
+                "or shut it off and start it again first",
+                live_.name, live_.name, live_.name);
 }
 
 Result<> StandbyProtection::end() {
