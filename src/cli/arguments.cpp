@@ -216,6 +216,8 @@ class Verbs {
             ->check(CLI::IsMember({"promote", "hold"}));
         command->add_option("--gate", protect->gate, "Where output is held")
             ->check(CLI::IsMember({"standby", "primary"}));
+        command->add_option("--screen", protect->screen, "When clients see what the guest shows")
+            ->check(CLI::IsMember({"early", "held"}));
         command->add_flag("--allow-tcg", protect->allow_tcg,
                           "Accept a QEMU whose emulation loses dirty pages");
         auto unprotect = std::make_shared<Unprotect>();

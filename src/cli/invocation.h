@@ -73,6 +73,7 @@ struct Protect {
     std::uint32_t interval_ms = 0;  // 0: the daemon's default
     std::string on_loss = "hold";
     std::string gate = "standby";
+    std::string screen = "early";
     bool allow_tcg = false;
 };
 struct Unprotect {

@@ -69,9 +69,9 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
     });
     // It hangs inside QEMU where a write of the guest does not come back; QEMU itself may have
     // died.
-    copy_grace_ = loop_.make_timer([this] {
+    broken_grace_ = loop_.make_timer([this] {
         if (qemu_is_gone()) return qemu_ended();
-        options_.qemu == 0 ? lose(copy_reason_) : give_up(copy_reason_, false);
+        options_.qemu == 0 ? lose(broken_reason_) : give_up(broken_reason_, false);
     });
     farewell_bound_ = loop_.make_timer([this] {
         connection_->close();
@@ -91,6 +91,7 @@ Result<> Agent::open() {
     TRY(listen());
     TRY(watch_qemu());
     open_witness();
+    open_screen();
     connect();
     return {};
 }
@@ -243,7 +244,7 @@ Result<> Agent::take(const AgentLink::Message& message) {
             }
             cards_[message.device]->network->deliver(message.bytes);
             return {};
-        case AgentLink::Kind::word: return session_.standby_said(message.word);
+        case AgentLink::Kind::word: return take_word(message.word);
         case AgentLink::Kind::resumed: answer_resume(); return {};
         case AgentLink::Kind::taken:
             taken_ = true;
@@ -349,7 +350,7 @@ void Agent::qemu_ended() {
     if (state_ == State::dead) return;
     qemu_watch_.reset();
     grace_->cancel();
-    copy_grace_->cancel();
+    broken_grace_->cancel();
     fence_look_->cancel();
     if (state_ == State::guarding) {
         log_warning("agent", "QEMU {} has {}: the standby is told", options_.qemu,
@@ -413,11 +414,13 @@ void Agent::guest_sent(std::size_t number, FrameGate::Frames frames) {
 void Agent::pass_frames() {
     for (const auto& card : cards_)
         card->network->leave(card->gate.pass().bytes);
+    if (screen_) screen_->pass();
 }
 
 void Agent::release_frames(std::uint64_t epoch) {
     for (const auto& card : cards_)
         card->network->leave(card->gate.release(epoch).bytes);
+    if (screen_) screen_->release(screen_until_);
 }
 
 void Agent::hold_output() {
@@ -440,11 +443,14 @@ bool Agent::seal_output(std::uint64_t epoch) {
     }
     sealed_frames_.push_back(std::exchange(open_frames_, 0));
     sealed_at_.push_back(loop_.now());
+    // The guest stands still until the standby has the first state, and the screen is held.
+    if (screen_ && epoch == 1) screen_->hold();
     return true;
 }
 
 void Agent::release_output(std::uint64_t epoch) {
     release_waits_ = epoch;
+    if (!sealed_at_.empty()) screen_until_ = sealed_at_.front();
     release_or_wait();
     if (sealed_at_.empty()) return;
     committed_state_at_ = sealed_at_.front();

@@ -17,6 +17,7 @@
 #include "standby/agent_options.h"
 #include "standby/control_socket.h"
 #include "standby/heartbeat.h"
+#include "standby/screen_line.h"
 #include "standby/witness_line.h"
 
 namespace segue::standby {
@@ -68,6 +69,7 @@ class Agent final : private AgentSession::Owner {
     void linked(Result<net::Descriptor> socket);
     void link_input(ByteView bytes);
     Result<> take(const AgentLink::Message& message);
+    Result<> take_word(ColoMessage word);
     void send(Bytes frame);
     void watch_backlog();
     void begin_heartbeat();
@@ -86,6 +88,9 @@ class Agent final : private AgentSession::Owner {
     void release_frames(std::uint64_t epoch);
 
     void open_witness();
+    void open_screen();
+    void screen_fails(const std::string& reason);
+    void breaks(const std::string& reason);
     void witness_settled(LeaseClient::Claim claim);
     bool may_release() const;
     void release_or_wait();
@@ -133,6 +138,11 @@ class Agent final : private AgentSession::Owner {
     bool full_ = false;
     std::unique_ptr<Heartbeat> heartbeat_;
     std::unique_ptr<WitnessLine> witness_;
+    // Where clients see and hear only what the standby has.
+    std::unique_ptr<ScreenLine> screen_;
+    // The standby has the first state, and the screen is not held yet.
+    bool ready_waits_ = false;
+    Instant screen_until_{};  // of the epoch that was committed last
     // The standby said so: by order of its operator.
     bool taken_ = false;
     // The same, of the contrary: it never will.
@@ -144,11 +154,11 @@ class Agent final : private AgentSession::Owner {
     std::unique_ptr<net::Connection> qemu_;
     net::Descriptor qemu_process_;
     std::unique_ptr<Watch> qemu_watch_;
-    std::unique_ptr<Timer> grace_, copy_grace_;
+    std::unique_ptr<Timer> grace_, broken_grace_;
     // Of a QEMU that was killed and may not be able to end.
     std::unique_ptr<Timer> fence_look_;
     bool is_fenced_ = false;
-    std::string copy_reason_;
+    std::string broken_reason_;
     struct Card {
         std::unique_ptr<AgentNetwork> network;
         FrameGate gate;

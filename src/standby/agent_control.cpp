@@ -98,6 +98,7 @@ Json Agent::status() const {
         // What a failover now would lose: everything after this state.
         json.set("rpo_us", to_us(loop_.now() - committed_state_at_));
     }
+    if (screen_) json.set("held_screen", screen_->waiting());
     if (witness_) {
         json.set("witness", Json::object({{"heard", witness_->is_heard()},
                                           {"may_release", witness_->may_release()}}));

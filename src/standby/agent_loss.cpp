@@ -36,6 +36,32 @@ void Agent::open_witness() {
                                              LeaseTable::Side::primary, std::move(handlers));
 }
 
+void Agent::open_screen() {
+    if (options_.screen.empty()) return;
+    ScreenLine::Handlers handlers;
+    handlers.held = [this] {
+        if (!std::exchange(ready_waits_, false)) return;
+        const auto said = take_word(ColoMessage::checkpoint_ready);
+        if (!said) lose(said.error().message);
+    };
+    handlers.failed = [this](const std::string& reason) { screen_fails(reason); };
+    screen_ = std::make_unique<ScreenLine>(loop_, resolver_, options_.screen, std::move(handlers));
+}
+
+void Agent::screen_fails(const std::string& reason) {
+    const std::string text =
+        "QEMU's SPICE server does not hold back what its clients see: " + reason;
+    if (state_ == State::linking || state_ == State::ready) return lose(text);
+    breaks(text);
+}
+
+// The guest runs when nothing that it shows is seen before its checkpoint is committed.
+Result<> Agent::take_word(ColoMessage word) {
+    const bool waits = word == ColoMessage::checkpoint_ready && screen_ && !screen_->is_holding();
+    ready_waits_ = ready_waits_ || waits;
+    return waits ? Result<>() : session_.standby_said(word);
+}
+
 // Where the standby may run the guest without our word, somebody vouches that it does not now: the
 // witness, or the standby itself.
 bool Agent::may_release() const {
@@ -111,7 +137,7 @@ void Agent::lose(const std::string& reason) {
                     loss::name_of(course));
         reason_ = reason;
     }
-    copy_grace_->cancel();
+    broken_grace_->cancel();
     part(course);
 }
 
@@ -154,7 +180,7 @@ void Agent::give_up(const std::string& reason, bool by_order) {
     if (state_ == State::ending) return;
     ends_by_order_ = by_order;
     reason_ = reason;
-    copy_grace_->cancel();
+    broken_grace_->cancel();
     if (!by_order) log_warning("agent", "the standby is given up: {}", reason);
     const bool linked = connection_ && !connection_->is_closed();
     if (linked) {
@@ -172,15 +198,19 @@ void Agent::give_up(const std::string& reason, bool by_order) {
     if (!linked) lose(reason + "; there is no link to the standby to tell it");
 }
 
-// An epoch without its writes must not count anywhere. QEMU's own end looks the same from here, for
-// a moment.
+// An epoch without its writes must not count anywhere.
 void Agent::copy_ended(std::size_t disk) {
+    breaks(fmt::format("QEMU's copy of disk {} to the standby has ended", disk));
+}
+
+// QEMU's own end looks the same from here, for a moment.
+void Agent::breaks(const std::string& reason) {
     const bool matters = state_ == State::linking || state_ == State::ready ||
                          state_ == State::syncing || state_ == State::guarding;
-    if (!matters || !copy_reason_.empty()) return;
-    copy_reason_ = fmt::format("QEMU's copy of disk {} to the standby has ended", disk);
-    log_warning("agent", "{}", copy_reason_);
-    copy_grace_->start(kEndGrace);
+    if (!matters || !broken_reason_.empty()) return;
+    broken_reason_ = reason;
+    log_warning("agent", "{}", broken_reason_);
+    broken_grace_->start(kEndGrace);
 }
 
 // A QEMU whose disk hangs in the kernel cannot end, and its end would never be seen. It need not:

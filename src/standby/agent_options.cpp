@@ -76,6 +76,8 @@ ParsedAgent parse_agent_command_line(int argc, const char* const* argv) {
         ->check(CLI::Range(std::size_t{0}, std::size_t{protect::agent::kCardsMax}));
     app.add_option("--tls", options.tls, "directory with ca-cert, client-cert and client-key .pem");
     app.add_option("--tls-name", options.tls_name, "name in the standby's certificate");
+    app.add_option("--screen", options.screen,
+                   "control socket of QEMU's SPICE server: what it shows is held per epoch");
     app.add_option("--qemu", options.qemu, "process whose end is told to the standby")
         ->check(CLI::PositiveNumber);
     try {

@@ -3,10 +3,14 @@
 import os
 import signal
 
+import cells
+import guest
 import pytest
 import standby as sb
+from agent import control
 from hosts import Hosts, wait_until
 from protected import ProtectedMachine
+from test_protect_rounds import newest
 
 from spice_lab import Client
 from viewer import Viewer
@@ -119,3 +123,58 @@ def test_a_planned_failover_takes_every_viewer_along(tmp_path):
             assert done["host"].startswith(one.address)
             assert not viewer.named("disconnected")
         machine.went_on()
+
+
+def shown_by(viewer):
+    """The pixels that a viewer with --commands shows."""
+    taken = len(viewer.named("screenshot"))
+    viewer.tell("screenshot", path=str(viewer.screenshot))
+    viewer.wait("screenshot", taken + 1, timeout=sb.PATIENCE)
+    return bytes(cells.Picture.read(viewer.screenshot).data)
+
+
+@pytest.mark.full
+def test_a_picture_that_is_held_waits_for_its_checkpoint(tmp_path):
+    """No checkpoint begins for a while, and then the host dies: what the guest has painted since is
+    lost, and nobody has seen it."""
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, screen=True,
+                                                  words=["load=paint:640x480:10"]) as machine:
+        one.virsh("create", machine.path)
+        painted = guest.Ticks(machine.serial, "frame")
+        painted.wait(1, sb.PATIENCE)
+
+        def stands_still():
+            before, reports = shown_by(viewer), len(painted.all())
+            wait_until(lambda: len(painted.all()) > reports, sb.PATIENCE, "it paints on")
+            return shown_by(viewer) == before
+
+        with Viewer(tmp_path / "v", screen_of(one, machine), "--commands") as viewer:
+            viewer.wait("frame", timeout=sb.PATIENCE)
+            machine.protect(one, two, "--screen", "held")
+            assert machine.status(one)["screen"] == "held"
+            viewer.wait("standby", timeout=sb.PATIENCE)
+            machine.wait_epochs(one)
+            wait_until(lambda: not stands_still(), sb.PATIENCE, "what is committed is shown")
+            agent = newest(one, "*/control.sock")
+            assert "error" not in control(agent, cmd="hold")
+            wait_until(stands_still, sb.PATIENCE, "nothing new is shown")
+            last = shown_by(viewer)
+            os.kill(machine.qemu(one), signal.SIGKILL)
+            wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs")
+            viewer.wait("connected", 2, timeout=sb.PATIENCE)
+            wait_until(lambda: shown_by(viewer) != last, sb.PATIENCE, "it paints on there")
+        machine.went_on()
+
+
+@pytest.mark.full
+def test_only_our_server_can_hold_a_picture_back(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        said = one.segue("protect", machine.name, "--standby", two.uri, "--allow-tcg", "--screen",
+                         "held", code=None)
+        assert "without a SPICE server of Segue's" in said, said
+        assert "--screen early" in said and said.strip().count("\n") == 0
+        assert machine.status(one)["role"] == "none"
+        machine.protect(one, two, "--screen", "early")
+        assert machine.status(one)["screen"] == "early"

@@ -68,6 +68,7 @@ Result<> PrimaryProtection::judge() const {
                     "--allow-tcg is for tests with a corrected QEMU",
                     domain->name, major);
     }
+    TRY(judge_screen(*domain));
     return check_protected_devices(model);
 }
 
@@ -192,36 +193,6 @@ void PrimaryProtection::set_up(Answer<> answer) {
     });
 }
 
-void PrimaryProtection::measure_devices(Answer<> done) {
-    const auto domain = domain_.lock();
-    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
-    if (!guest) return done(tl::unexpected(guest.error()));
-    const Domain& model = domain->model();
-    netdevs_.clear();
-    for (const Interface& card : model.interfaces)
-        netdevs_.push_back("host" + card.alias);
-    gate_at_primary_ = wish_.gate_at_primary || !can_gate_at_standby(model);
-    disks_.clear();
-    for (const std::size_t index : writable_disks(model))
-        disks_.push_back({format_node(model, index), 0});
-    if (disks_.empty()) return done({});
-    (*guest)->execute("query-named-block-nodes", Json::object({{"flat", true}}),
-                      [self = shared_from_this(), done](Result<Json> said) {
-                          done(said ? self->take_sizes(*said) : tl::unexpected(said.error()));
-                      });
-}
-
-Result<> PrimaryProtection::take_sizes(const Json& nodes) {
-    for (MirroredDisk& disk : disks_) {
-        for (const Json& node : nodes.items()) {
-            if (node.text("node-name") == disk.node) disk.bytes = node["image"].u64("virtual-size");
-        }
-        if (disk.bytes != 0) continue;
-        return fail(ErrorCode::operation_failed, "QEMU has no block node '{}'", disk.node);
-    }
-    return {};
-}
-
 // Its key is made of ours: it cannot speak as agent or standby.
 void PrimaryProtection::open_witness(Answer<> done) {
     const auto domain = domain_.lock();
@@ -315,6 +286,9 @@ void PrimaryProtection::start_agent(Answer<> done) {
         add("--disk-bytes", disk.bytes);
     if (wish_.has_witness()) {
         start.arguments.insert(start.arguments.end(), {"--witness", witness_address_ + "," + key_});
+    }
+    if (wish_.screen_held) {
+        start.arguments.insert(start.arguments.end(), {"--screen", screen_socket(*domain)});
     }
     if (tls_) {
         start.arguments.insert(start.arguments.end(), {"--tls", services_.settings.tls_directory,
@@ -427,6 +401,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
             self->decided_at_ = {};
         }
         if (self->agent_) self->agent_->terminate(2s);
+        self->let_screen_pass();
         self->release_witness();
         self->release_standby([self, done](Result<>) {
             self->agent_.reset();

@@ -83,6 +83,9 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
   private:
     using Self = std::shared_ptr<PrimaryProtection>;
     Result<> judge() const;
+    Result<> judge_screen(const DomainObject& domain) const;
+    static std::string screen_socket(const DomainObject& domain);
+    void let_screen_pass();
     void set_up(Answer<> answer);
     void measure_devices(Answer<> done);
     Result<> take_sizes(const Json& nodes);

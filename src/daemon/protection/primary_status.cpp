@@ -58,13 +58,14 @@ Json PrimaryProtection::status() const {
          {"on_loss", wish_.has_witness() ? "witness" : wish_.on_loss()},
          {"bias", bias_of(wish_)},
          {"gate", gate_at_primary_ ? "primary" : "standby"},
+         {"screen", wish_.screen()},
          {"epoch", figures_.u64("epoch")}});
     if (wish_.has_witness()) {
         out.set("witness", wish_.witness);
         if (const Json* said = figures_.find("witness")) out.set("witness_lease", *said);
     }
-    for (const char* name : {"pause_us", "commit_lag_us", "lag_us", "held_frames", "bytes", "pages",
-                             "checkpoints", "backlog_bytes", "rpo_us"}) {
+    for (const char* name : {"pause_us", "commit_lag_us", "lag_us", "held_frames", "held_screen",
+                             "bytes", "pages", "checkpoints", "backlog_bytes", "rpo_us"}) {
         if (const Json* figure = figures_.find(name)) out.set(name, *figure);
     }
     if (state_ == State::guarding && !asks) {

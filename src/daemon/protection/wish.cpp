@@ -28,6 +28,11 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
     }
     wish.gate_at_primary = gate == "primary";
     wish.allow_tcg = json.flag("allow_tcg");
+    const std::string_view screen = json.text("screen", "early");
+    if (screen != "early" && screen != "held") {
+        return fail(ErrorCode::invalid_argument, "--screen {}: early or held", screen);
+    }
+    wish.screen_held = screen == "held";
     return wish;
 }
 
@@ -37,7 +42,8 @@ Json ProtectionWish::json() const {
                               {"adapts", adapts},
                               {"on_loss", on_loss()},
                               {"gate", gate_at_primary ? "primary" : "standby"},
-                              {"allow_tcg", allow_tcg}});
+                              {"allow_tcg", allow_tcg},
+                              {"screen", screen()}});
     if (has_witness()) json.set("witness", witness);
     return json;
 }

@@ -16,12 +16,15 @@ struct ProtectionWish {
     bool promote_on_loss = false;
     bool gate_at_primary = false;
     bool allow_tcg = false;
+    // What clients see and hear waits for its checkpoint: else it may be ahead by one.
+    bool screen_held = false;
 
     // Errors name the argument.
     static Result<ProtectionWish> parse(const Json& json);
     Json json() const;
     bool has_witness() const { return !witness.empty(); }
     std::string_view on_loss() const { return promote_on_loss ? "promote" : "hold"; }
+    std::string_view screen() const { return screen_held ? "held" : "early"; }
 
     static constexpr std::uint32_t kMinIntervalMs = 10;
     static constexpr std::uint32_t kMaxIntervalMs = 60'000;

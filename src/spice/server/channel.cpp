@@ -19,6 +19,9 @@ constexpr std::uint16_t kFirstOfType = 101;
 // Messages between acknowledgements, as stock uses on a fast line.
 constexpr std::uint32_t kAckWindow = 20;
 
+// Of a message that waits at the gate, beside its bytes.
+constexpr std::size_t kCostAtGate = 128;
+
 }  // namespace
 
 std::string name_of(ChannelKey key) {
@@ -35,6 +38,7 @@ Channel::Channel(const ChannelSetup& setup, ChannelOutput& output, std::uint32_t
       state_key_(setup.state_key) {}
 
 Channel::~Channel() {
+    if (!at_gate_.empty()) setup_.gate->count(-static_cast<std::int64_t>(at_gate_.size()));
     if (came_before_key_ && setup_.early_states)
         setup_.early_states->keep(setup_.key, *came_before_key_);
 }
@@ -87,7 +91,8 @@ void Channel::use_ack_window() {
 }
 
 bool Channel::can_send() const {
-    return stage_ == Stage::open && acks_.is_open() && output_.waiting() < kMostWaiting;
+    return stage_ == Stage::open && acks_.is_open() && output_.waiting() < kMostWaiting &&
+           bytes_at_gate_ < kMostAtGate;
 }
 
 bool Channel::can_send_small() const {
@@ -96,14 +101,14 @@ bool Channel::can_send_small() const {
     constexpr std::size_t kMostWaitingSmall = 96u << 10;
     static_assert(kMostWaitingSmall > Transport::kMostGathered);
     return stage_ == Stage::open && acks_.is_open(kSmallWindows) &&
-           output_.waiting() < kMostWaitingSmall;
+           output_.waiting() < kMostWaitingSmall && bytes_at_gate_ < kMostAtGate / 2;
 }
 
 bool Channel::can_send_shared() const {
     constexpr std::uint32_t kSharedWindows = 8;
     constexpr std::size_t kMostWaitingShared = std::size_t{1} << 20;
     return stage_ == Stage::open && acks_.is_open(kSharedWindows) &&
-           output_.waiting() < kMostWaitingShared;
+           output_.waiting() < kMostWaitingShared && bytes_at_gate_ < kMostAtGate;
 }
 
 void Channel::send_encoded(wire::EncodedMessage message) {
@@ -111,13 +116,46 @@ void Channel::send_encoded(wire::EncodedMessage message) {
 }
 
 void Channel::write_message(wire::EncodedMessage message) {
+    const std::uint16_t number = message.number;
     std::vector<SharedBytes> pieces;
     if (!writer_.frame(std::move(message), pieces)) return;
     std::size_t bytes = 0;
     for (const SharedBytes& piece : pieces)
         bytes += piece.size();
+    const bool is_gated = setup_.gate && (setup_.gate->holds() || !at_gate_.empty());
+    const Instant made = is_gated ? setup_.gate->made() : Instant{};
+    if (!is_gated || !must_wait(number, made)) return write_pieces(std::move(pieces), bytes);
+    at_gate_.push_back({made, bytes + kCostAtGate, std::move(pieces)});
+    bytes_at_gate_ += at_gate_.back().bytes;
+    setup_.gate->count(1);
+}
+
+void Channel::write_pieces(std::vector<SharedBytes> pieces, std::size_t bytes) {
     message_sent(bytes, acks_.sent());
     output_.write(std::move(pieces));
+}
+
+// --- The gate -----------------------------------------------------------------------------------
+
+// What is the same on every channel tells nothing, and keeps its place in the order.
+bool Channel::shows_guest(std::uint16_t number) const {
+    return number >= kFirstOfType || !at_gate_.empty();
+}
+
+bool Channel::must_wait(std::uint16_t number, Instant made) const {
+    return shows_guest(number) && (!at_gate_.empty() || !setup_.gate->may_leave(made));
+}
+
+void Channel::leave_gate() {
+    if (at_gate_.empty()) return;
+    while (!at_gate_.empty() && setup_.gate->may_leave(at_gate_.front().made)) {
+        AtGate one = std::move(at_gate_.front());
+        at_gate_.pop_front();
+        bytes_at_gate_ -= one.bytes;
+        setup_.gate->count(-1);
+        write_pieces(std::move(one.pieces), one.bytes - kCostAtGate);
+    }
+    on_room();
 }
 
 // --- The hand-over ------------------------------------------------------------------------------

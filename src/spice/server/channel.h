@@ -6,13 +6,16 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "spice/server/ack_window.h"
+#include "spice/server/output_gate.h"
 #include "spice/wire/common.schema.h"
 #include "spice/wire/link.h"
 
@@ -52,6 +55,8 @@ struct ChannelSetup {
     std::optional<StateKey> state_key = std::nullopt;
     // Takes what it brought before there was a key, when it ends before that.
     std::shared_ptr<EarlyStates> early_states = nullptr;
+    // Where what the guest lets its client see and hear waits; null: nowhere.
+    std::shared_ptr<OutputGate> gate = nullptr;
 };
 
 class ChannelOutput {
@@ -71,6 +76,8 @@ class Channel {
     static constexpr std::uint32_t kMostMigrateData = 16u << 20;
     // can_send() is false while more than this waits: what is newer then waits where it is made.
     static constexpr std::size_t kMostWaiting = 192u << 10;
+    // The same of what waits at the gate.
+    static constexpr std::size_t kMostAtGate = 2u << 20;
 
     Channel(const ChannelSetup& setup, ChannelOutput& output,
             std::uint32_t most_message = kMostMessage);
@@ -83,6 +90,8 @@ class Channel {
     virtual void start() {}
     // Room has come in the output or in the acknowledgement window.
     virtual void on_room() {}
+    // The gate has let something through.
+    void leave_gate();
 
     Result<> receive(ByteView bytes);
     // Called once, when the client has said something here: one that moves has come over.
@@ -137,6 +146,8 @@ class Channel {
     void hold_input(bool held) { output_.hold_input(held); }
     // Bytes on their way that have not left this process.
     std::size_t waiting() const { return output_.waiting(); }
+    // The same of what waits at the gate.
+    std::size_t at_gate() const { return bytes_at_gate_; }
     // Bulky messages are only sent as fast as the client acknowledges them.
     void use_ack_window();
     // What crosses the line: for those who measure it. `ends_window`: window_acked() will follow.
@@ -145,6 +156,8 @@ class Channel {
     virtual void window_acked() {}
     // The last that is sent before MIGRATE.
     virtual void before_migrate() {}
+    // Whether a message shows what the guest does, and may have to wait for its checkpoint.
+    virtual bool shows_guest(std::uint16_t number) const;
     bool is_carried() const { return is_carried_; }
 
     virtual Result<> handle(std::uint16_t number, const wire::SharedBytes& body) = 0;
@@ -166,6 +179,8 @@ class Channel {
     Result<> flush_mark();
     Result<> data_came(const wire::SharedBytes& blob);
     void write_message(wire::EncodedMessage message);
+    bool must_wait(std::uint16_t number, Instant made) const;
+    void write_pieces(std::vector<wire::SharedBytes> pieces, std::size_t bytes);
     void send_migrate_data();
 
     ChannelSetup setup_;
@@ -173,6 +188,13 @@ class Channel {
     wire::MessageReader reader_;
     wire::MessageWriter writer_;
     AckWindow acks_;
+    struct AtGate {
+        Instant made{};
+        std::size_t bytes = 0;
+        std::vector<wire::SharedBytes> pieces;
+    };
+    std::deque<AtGate> at_gate_;
+    std::size_t bytes_at_gate_ = 0;
     Stage stage_ = Stage::open;
     bool expects_data_;
     bool waits_for_data_;

@@ -65,6 +65,11 @@ std::size_t ChannelDriver::on_input(ByteView bytes) {
     return bytes.size();
 }
 
+void ChannelDriver::leave_gate() {
+    const Transport::Gathering gathering = gather();
+    channel_->leave_gate();
+}
+
 void ChannelDriver::expect_seal(const StateKey& key) {
     close_unless(channel_->expect_seal(key));
 }

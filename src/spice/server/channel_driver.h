@@ -30,6 +30,8 @@ class ChannelDriver final : public ChannelOutput {
     void expect_seal(const StateKey& key);
     // What went over its connection.
     control::ChannelStatus status() const;
+    // As Channel's, in one piece.
+    void leave_gate();
     Transport::Gathering gather() { return Transport::Gathering(*transport_); }
 
     void write(std::vector<wire::SharedBytes> pieces) override;

@@ -292,6 +292,13 @@ void Client::video_lead_changed(Duration lead) {
     }
 }
 
+void Client::leave_gate() {
+    main_driver_->leave_gate();
+    for (const auto& [link, channel] : channels_) {
+        if (channel.driver) channel.driver->leave_gate();
+    }
+}
+
 void Client::media_time_changed() {
     caches_->set_media_offset(server_.media_offset());
 }

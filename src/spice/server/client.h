@@ -100,6 +100,8 @@ class Client final : private MainEvents, private Agent::User {
     void leds_changed(std::uint8_t leds);
     void media_time_changed();
     void machine_runs();
+    // What waited at the gate of a protected machine may leave.
+    void leave_gate();
     // Its machine is here, paused or not: who has not followed it by a certain time never will.
     void bound_absence();
     void display_removed(Display* display);

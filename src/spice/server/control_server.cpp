@@ -54,12 +54,9 @@ void ControlServer::input(PeerPlace peer, ByteView bytes) {
 }
 
 void ControlServer::obey(net::Connection& peer, const control::LineReader::Incoming& incoming) {
-    const auto standby = control::parse_standby(incoming.line);
-    if (!standby) return send(peer, control::error_line(standby.error().message));
-    if (*standby) {
-        handlers_.standby(**standby);
-        return send(peer, control::standby_told_line());
-    }
+    const Result<bool> done = obey_protection(peer, incoming.line);
+    if (!done) return send(peer, control::error_line(done.error().message));
+    if (*done) return;
     const auto command = control::parse_command(incoming.line);
     if (!command) return send(peer, control::error_line(command.error().message));
     switch (command->kind) {
@@ -72,6 +69,18 @@ void ControlServer::obey(net::Connection& peer, const control::LineReader::Incom
             if (const auto taken = take_state(peer, incoming.bytes); !taken)
                 send(peer, control::error_line(taken.error().message));
     }
+}
+
+// False: it is another word.
+Result<bool> ControlServer::obey_protection(net::Connection& peer, std::string_view line) {
+    if (const auto place = TRY(control::parse_standby(line))) {
+        handlers_.standby(*place);
+        send(peer, control::standby_told_line());
+        return true;
+    }
+    const auto word = TRY(control::parse_screen_word(line));
+    if (word) send(peer, control::to_line(handlers_.screen(*word)));
+    return word.has_value();
 }
 
 // The peer may have gone when the answer comes.

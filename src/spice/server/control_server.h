@@ -13,6 +13,7 @@
 #include "net/listen.h"
 #include "spice/control/line_reader.h"
 #include "spice/control/messages.h"
+#include "spice/control/screen_word.h"
 #include "spice/control/standby.h"
 #include "spice/server/migration/carried_state.h"
 
@@ -35,6 +36,8 @@ class ControlServer {
         // State of a move has come: none of the parts yet, or all.
         std::function<void(CarriedParts, const StateKey&)> state_arrived;
         std::function<void(const control::StandbyPlace&)> standby;
+        // Done when it returns; what may leave then leaves later.
+        std::function<control::ScreenAnswer(const control::ScreenWord&)> screen;
     };
 
     // All on the loop of the I/O thread.
@@ -55,6 +58,7 @@ class ControlServer {
     void accept(net::Descriptor socket);
     void input(PeerPlace peer, ByteView bytes);
     void obey(net::Connection& peer, const control::LineReader::Incoming& incoming);
+    Result<bool> obey_protection(net::Connection& peer, std::string_view line);
     Result<> take_state(net::Connection& peer, ByteView bytes);
     void answer_status(net::Connection* peer);
     void send(net::Connection& connection, const std::string& line);

@@ -71,6 +71,7 @@ Server::~Server() {
 Result<> Server::start(Loop& home, HostEvents& events) {
     home_ = &home;
     events_ = &events;
+    gate_ = std::make_shared<OutputGate>(home.clock());
     started_ = home.now();
     make_devices();
     source_timer_ = home.make_timer([this] {
@@ -89,6 +90,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.state_taken = [this] { state_taken(); };
     handlers.machine_arrived = [this] { machine_arrived(); };
     handlers.standby = [this](const control::StandbyPlace& place) { set_standby(place); };
+    handlers.gate_moved = [this] { gate_moved(); };
     handlers.state_arrived = [this](CarriedParts parts, const StateKey& key, Instant came_at) {
         state_arrived(std::move(parts), key, came_at);
     };
@@ -99,7 +101,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     TRY(links_->start());
     if (std::getenv(control::kWaitsVariable) != nullptr) links_->close_door();
     // Read once, at the start: nothing listens while it is unset.
-    if (const char* path = std::getenv(control::kPathVariable)) links_->open_control(path);
+    if (const char* path = std::getenv(control::kPathVariable)) links_->open_control(path, gate_);
     return listen_all();
 }
 
@@ -209,6 +211,7 @@ Server::Session Server::session() const {
 
 void Server::vm_start() {
     running_ = true;
+    if (gate_) gate_->machine_runs();
     if (home_ != nullptr) runs_since_ = home_->now();
     if (links_) links_->open_door();
     machine_stays();
@@ -238,6 +241,7 @@ void Server::machine_is_here() {
 
 void Server::vm_stop() {
     running_ = false;
+    if (gate_) gate_->machine_stands_still();
     if (devices_) devices_->set_running(false);
     for (const auto& display : displays_)
         display->stop();
@@ -277,6 +281,7 @@ Result<> Server::set_ticket(Ticket ticket, bool fail_if_connected, bool disconne
 }
 
 void Server::on_linked(LinkedSocket socket) {
+    socket.setup.gate = gate_;
     if (socket.setup.key.type != ChannelType::main) {
         admission_->link_arrived(socket.connection_id, socket.id);
         Client* client = find_session(socket.connection_id);
@@ -368,6 +373,8 @@ EncoderOptions Server::encoder_options() const {
     made.jpeg = options_.jpeg;
     made.zlib_glz = options_.zlib_glz;
     made.streaming = static_cast<StreamVideo>(options_.streaming_video);
+    // Its frames are due at a time, which would have passed when they leave.
+    if (gate_ && gate_->holds()) made.streaming = StreamVideo::off;
     return made;
 }
 

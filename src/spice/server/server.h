@@ -17,6 +17,7 @@
 #include "spice/server/link/link_server.h"
 #include "spice/server/migration/source.h"
 #include "spice/server/options.h"
+#include "spice/server/output_gate.h"
 #include "spice/server/sound/sound_devices.h"
 
 namespace segue::spice::server {
@@ -180,6 +181,7 @@ class Server final : private InputSink {
     struct StatusAnswer;
     void tell_status(StatusReply reply);
     void set_standby(const control::StandbyPlace& place);
+    void gate_moved();
     void carry_state();
     void tell_last_state();
     void take_last_state_back();
@@ -234,6 +236,9 @@ class Server final : private InputSink {
     std::unique_ptr<Timer> source_timer_;
     std::optional<MigrationDestination> switch_destination_;
     std::optional<control::StandbyPlace> standby_;
+    // From start() on.
+    std::shared_ptr<OutputGate> gate_;
+    bool gate_held_ = false;  // when it was looked at last
     // The state that goes to the target beside the clients, and what was told of it.
     StateSender sender_;
     std::shared_ptr<StateCollection::Outcome> collected_;

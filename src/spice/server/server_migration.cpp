@@ -103,6 +103,16 @@ void Server::tell_standby(Client& client) {
     }
 }
 
+// What waits on the workers leaves there.
+void Server::gate_moved() {
+    const bool held_before = std::exchange(gate_held_, gate_->holds());
+    if (gate_held_ != held_before) encoding_changed();
+    for (const auto& display : displays_)
+        display->leave_gate();
+    for (const auto& client : clients_)
+        client->leave_gate();
+}
+
 void Server::client_answered(ClientId client, MigrationSource::Answer answer) {
     const auto destination = source_.destination();
     if (auto actions = source_.answered(client, answer)) perform(*actions, destination);

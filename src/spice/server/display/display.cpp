@@ -619,6 +619,14 @@ void Display::stop_waiting(LinkId link) {
     });
 }
 
+void Display::leave_gate() {
+    worker_.post([this] {
+        for (auto& [link, client] : clients_) {
+            if (client.driver) client.driver->leave_gate();
+        }
+    });
+}
+
 void Display::set_encoding(const EncoderOptions& options) {
     worker_.post([this, options] {
         for_displays([&](DisplayChannel& channel) { channel.set_options(options); });

@@ -107,6 +107,8 @@ class Display final : private DisplayListener {
     // The state that the channel waits for is late: it goes on without.
     void stop_waiting(LinkId link);
     void set_encoding(const EncoderOptions& options);
+    // The gate of a protected machine has moved.
+    void leave_gate();
     struct Counters {
         std::uint64_t commands = 0;
         std::uint64_t images = 0;

@@ -55,6 +55,8 @@ class InputsChannel final : public Channel {
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
     std::uint32_t migrate_flags() const override;
     Bytes migrate_data() override;
+    // What is typed goes in at any time, and the client waits for our acknowledgements.
+    bool shows_guest(std::uint16_t) const override { return false; }
     Result<> restore(const wire::SharedBytes& blob) override;
 
     bool is_between_hosts() const;

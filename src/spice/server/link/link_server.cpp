@@ -433,9 +433,9 @@ void LinkServer::accept(net::Descriptor socket, bool tls, bool skip_auth) {
     session->start();
 }
 
-void LinkServer::open_control(const std::string& path) {
-    io_.post([this, path] {
-        auto opened = ControlServer::make(io_.loop(), path, control_handlers());
+void LinkServer::open_control(const std::string& path, std::shared_ptr<OutputGate> gate) {
+    io_.post([this, path, gate = std::move(gate)] {
+        auto opened = ControlServer::make(io_.loop(), path, control_handlers(gate));
         if (opened) {
             control_ = std::move(*opened);
         } else {
@@ -444,7 +444,7 @@ void LinkServer::open_control(const std::string& path) {
     });
 }
 
-ControlServer::Handlers LinkServer::control_handlers() {
+ControlServer::Handlers LinkServer::control_handlers(std::shared_ptr<OutputGate> gate) {
     ControlServer::Handlers made;
     made.ask_status = [this](const StatusReply& reply) {
         home_.post([this, handlers = handlers_, reply] {
@@ -469,6 +469,14 @@ ControlServer::Handlers LinkServer::control_handlers() {
         home_.post([handlers = handlers_, shared, key, came_at = io_.loop().now()] {
             if (handlers->state_arrived) handlers->state_arrived(std::move(*shared), key, came_at);
         });
+    };
+    // The home thread may be busy for long, and nothing must leave meanwhile.
+    made.screen = [this, gate = std::move(gate)](const control::ScreenWord& word) {
+        const control::ScreenAnswer answer = gate->obey(word);
+        home_.post([handlers = handlers_] {
+            if (handlers->gate_moved) handlers->gate_moved();
+        });
+        return answer;
     };
     made.standby = [this](const control::StandbyPlace& place) {
         home_.post([handlers = handlers_, place] {

@@ -37,6 +37,8 @@ class LinkServer {
         std::function<void()> machine_arrived;
         std::function<void(CarriedParts, const StateKey&, Instant came_at)> state_arrived;
         std::function<void(const control::StandbyPlace&)> standby;
+        // The gate holds, lets through, or passes everything.
+        std::function<void()> gate_moved;
     };
 
     LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers);
@@ -52,8 +54,8 @@ class LinkServer {
     // A connection that the embedder accepted itself.
     void add(net::Descriptor socket, bool tls, bool skip_auth);
 
-    // The control socket at this path; without it tell() says nothing.
-    void open_control(const std::string& path);
+    // The control socket at this path; without it tell() says nothing. `gate` is told at once.
+    void open_control(const std::string& path, std::shared_ptr<OutputGate> gate);
     void tell(const control::Event& event);
     void tell_state(CarriedMessage message);
 
@@ -61,7 +63,7 @@ class LinkServer {
     class Session;
 
     void accept(net::Descriptor socket, bool tls, bool skip_auth);
-    ControlServer::Handlers control_handlers();
+    ControlServer::Handlers control_handlers(std::shared_ptr<OutputGate> gate);
     void make_room(LinkId link, const net::SocketAddress& peer);
     void drop(LinkId link);
     void make_keys();

@@ -52,6 +52,19 @@ Result<> MainChannel::handle(std::uint16_t number, const wire::SharedBytes& body
     return main_wire::dispatch_from_client(number, body, Handler{*this});
 }
 
+// Only what the guest's agent says: the rest is between server and client, and overtakes it.
+bool MainChannel::shows_guest(std::uint16_t number) const {
+    using main_wire::AgentConnected, main_wire::AgentConnectedTokens;
+    using main_wire::AgentData, main_wire::AgentDisconnected;
+    for (const std::uint16_t own : {wire::encode_from_server(AgentConnected{}).number,
+                                    wire::encode_from_server(AgentConnectedTokens{}).number,
+                                    wire::encode_from_server(AgentData{}).number,
+                                    wire::encode_from_server(AgentDisconnected{}).number}) {
+        if (number == own) return true;
+    }
+    return false;
+}
+
 void MainChannel::cancel_migration() {
     send(main_wire::MigrateCancel{});
     if (!std::exchange(awaits_answer_, false)) return;

@@ -85,6 +85,7 @@ class MainChannel final : public Channel {
     Result<> restore(const wire::SharedBytes& blob) override;
     void ponged(std::uint32_t id, std::uint64_t timestamp) override;
     void before_migrate() override { events_.main_migrates(); }
+    bool shows_guest(std::uint16_t number) const override;
 
     MainEvents& events_;
     const Clock& clock_;

@@ -144,7 +144,7 @@ void PlaybackChannel::say_latency(std::uint32_t latency_ms) {
 }
 
 void PlaybackChannel::play(std::uint32_t time, std::span<const SoundFrame> frames) {
-    if (waiting() > kMostLate) return;
+    if (waiting() > kMostLate || at_gate() > kMostHeld) return;
     sound::Data message;
     message.time = time;
     if (encoder_) {

@@ -91,6 +91,8 @@ class PlaybackChannel final : public Channel {
   private:
     // More than this waiting would be heard late.
     static constexpr std::size_t kMostLate = 32u << 10;
+    // The same at the gate of a protected machine.
+    static constexpr std::size_t kMostHeld = 512u << 10;
 
     Result<> handle(std::uint16_t number, const wire::SharedBytes& body) override;
     Result<> restore(const wire::SharedBytes& state) override;

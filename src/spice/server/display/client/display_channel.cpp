@@ -98,6 +98,7 @@ Result<> DisplayChannel::init(const display::Init& message) {
 void DisplayChannel::set_options(const EncoderOptions& options) {
     options_ = options;
     apply_options();
+    if (options_.streaming == StreamVideo::off) end_videos();
 }
 
 void DisplayChannel::apply_options() {

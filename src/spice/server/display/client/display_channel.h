@@ -145,6 +145,7 @@ class DisplayChannel final : public Channel {
     void note_paces();
     void end_streams(std::uint32_t surface);
     void end_idle_streams();
+    void end_videos();
     void tell_video_lead();
     void find_video(const Surface& surface, const canvas::Rect& rect);
     bool in_stream(std::uint32_t surface, const canvas::Region& region) const;

@@ -117,6 +117,17 @@ void DisplayChannel::end_streams(std::uint32_t surface) {
     }
 }
 
+// What is stale in them goes as images then.
+void DisplayChannel::end_videos() {
+    for (const auto& [id, stream] : streams_) {
+        display::StreamDestroy message;
+        message.id = id;
+        send(message);
+        knowledge_.streams.erase(id);
+    }
+    streams_.clear();
+}
+
 void DisplayChannel::end_idle_streams() {
     for (auto stream = streams_.begin(); stream != streams_.end();) {
         if (clock_.now() - stream->second.last_frame < kStreamIdle || !can_send()) {

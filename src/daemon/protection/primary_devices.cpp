@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What of a guest's devices takes part in its protection: disks, cards, and what its clients see.
+#include <filesystem>
+
+#include "daemon/guest.h"
+#include "daemon/protection/ask.h"
+#include "daemon/protection/devices.h"
+#include "daemon/protection/primary.h"
+#include "daemon/spice_line.h"
+#include "domain/alias.h"
+#include "spice/control/screen_word.h"
+
+namespace segue {
+namespace {
+
+// A server that does not take a word in this time is busy with worse.
+constexpr Duration kScreenBound = 2s;
+
+}  // namespace
+
+void PrimaryProtection::measure_devices(Answer<> done) {
+    const auto domain = domain_.lock();
+    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+    if (!guest) return done(tl::unexpected(guest.error()));
+    const Domain& model = domain->model();
+    netdevs_.clear();
+    for (const Interface& card : model.interfaces)
+        netdevs_.push_back("host" + card.alias);
+    gate_at_primary_ = wish_.gate_at_primary || !can_gate_at_standby(model);
+    disks_.clear();
+    for (const std::size_t index : writable_disks(model))
+        disks_.push_back({format_node(model, index), 0});
+    if (disks_.empty()) return done({});
+    (*guest)->execute("query-named-block-nodes", Json::object({{"flat", true}}),
+                      [self = shared_from_this(), done](Result<Json> said) {
+                          done(said ? self->take_sizes(*said) : tl::unexpected(said.error()));
+                      });
+}
+
+Result<> PrimaryProtection::take_sizes(const Json& nodes) {
+    for (MirroredDisk& disk : disks_) {
+        for (const Json& node : nodes.items()) {
+            if (node.text("node-name") == disk.node) disk.bytes = node["image"].u64("virtual-size");
+        }
+        if (disk.bytes != 0) continue;
+        return fail(ErrorCode::operation_failed, "QEMU has no block node '{}'", disk.node);
+    }
+    return {};
+}
+
+// -- what clients see and hear
+
+std::string PrimaryProtection::screen_socket(const DomainObject& domain) {
+    return domain.incarnation ? SpiceLine::path_in(domain.incarnation->directory) : std::string();
+}
+
+// Only our server can hold a picture back, and nobody else must show it meanwhile.
+Result<> PrimaryProtection::judge_screen(const DomainObject& domain) const {
+    if (!wish_.screen_held) return {};
+    for (const Graphics& screen : domain.incarnation->live.graphics) {
+        if (screen.type == GraphicsType::spice) continue;
+        return fail(ErrorCode::config_unsupported,
+                    "--screen held: domain '{}' has a VNC server, which shows every picture at "
+                    "once: take it out, or use --screen early",
+                    domain.name);
+    }
+    std::error_code code;
+    if (std::filesystem::is_socket(screen_socket(domain), code)) return {};
+    return fail(ErrorCode::config_unsupported,
+                "--screen held: domain '{}' runs without a SPICE server of Segue's, and no other "
+                "can hold a picture back: use --screen early, or start it with <graphics "
+                "type='spice'/> and Segue's library",
+                domain.name);
+}
+
+// Whoever held it may be gone, and with it everybody who would let anything leave.
+void PrimaryProtection::let_screen_pass() {
+    const auto domain = domain_.lock();
+    if (!wish_.screen_held || !domain || !domain->incarnation) return;
+    const auto word = Json::parse(
+        to_line(spice::control::ScreenWord{spice::control::ScreenWord::Kind::pass, {}}));
+    if (!word) return;
+    ask_helper(
+        services_, screen_socket(*domain), *word, [](Result<Json>) {}, kScreenBound);
+}
+
+}  // namespace segue
