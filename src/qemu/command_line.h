@@ -54,6 +54,9 @@ inline constexpr int kFirstInherited = 3;
 // Of a domain that is complete, has aliases (prepare_to_run) and real ports (fill_ports).
 Result<CommandLine> build_command_line(const Domain& domain, const CommandLineOptions& options);
 
+// How a disk's lower node (storage_node) is opened: the disk has a source.
+Json storage_options(const Domain& domain, std::size_t disk_index);
+
 // What tells a running QEMU a screen's ticket, in order. Their arguments are secret.
 std::vector<QmpCommand> ticket_commands(const Graphics& graphics);
 

@@ -11,6 +11,7 @@
 #include "daemon/host.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
+#include "daemon/protection/flushes.h"
 #include "daemon/protection/helper.h"
 #include "daemon/protection/qemu_steps.h"
 #include "domain/alias.h"
@@ -336,6 +337,7 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
     if (!domain || !domain->incarnation) return steps;
     for (std::size_t card = 0; card < netdevs_.size(); ++card)
         plug_network(steps, domain, {card, netdevs_[card], directory_});
+    skip_flushes(steps, domain);
     for (std::size_t disk = 0; disk < disks_.size(); ++disk)
         plug_disk(steps, services_, domain, {disk, disks_[disk].node, directory_},
                   [self = shared_from_this()] { return self->is_wanted(); });
@@ -381,6 +383,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         for (std::size_t card = 0; card < netdevs_.size(); ++card)
             unplug_network(steps, domain, card);
         unplug_disks(steps, services_, domain, disks_.size());
+        keep_flushes(steps, domain);
         steps.push_back([self, domain, stays_paused](Answer<> next) {
             if (stays_paused) self->stop_guest();
             const auto guest = domain->running_guest();
@@ -402,6 +405,7 @@ void PrimaryProtection::take_down(Force force, Answer<> done) {
         }
         if (self->agent_) self->agent_->terminate(2s);
         self->let_screen_pass();
+        self->sync_images();
         self->release_witness();
         self->release_standby([self, done](Result<>) {
             self->agent_.reset();

@@ -86,6 +86,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     Result<> judge_screen(const DomainObject& domain) const;
     static std::string screen_socket(const DomainObject& domain);
     void let_screen_pass();
+    void sync_images() const;
     void set_up(Answer<> answer);
     void measure_devices(Answer<> done);
     Result<> take_sizes(const Json& nodes);
@@ -177,6 +178,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     struct MirroredDisk {
         std::string node;
         std::uint64_t bytes = 0;
+        std::string image;  // empty: a daemon before this one did not say
     };
     std::vector<MirroredDisk> disks_;
     std::vector<std::string> netdevs_;

@@ -5,6 +5,7 @@
 #include "daemon/guest.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
+#include "daemon/protection/flushes.h"
 #include "daemon/protection/primary.h"
 #include "daemon/spice_line.h"
 #include "domain/alias.h"
@@ -29,7 +30,7 @@ void PrimaryProtection::measure_devices(Answer<> done) {
     gate_at_primary_ = wish_.gate_at_primary || !can_gate_at_standby(model);
     disks_.clear();
     for (const std::size_t index : writable_disks(model))
-        disks_.push_back({format_node(model, index), 0});
+        disks_.push_back({format_node(model, index), 0, model.disks[index].source});
     if (disks_.empty()) return done({});
     (*guest)->execute("query-named-block-nodes", Json::object({{"flat", true}}),
                       [self = shared_from_this(), done](Result<Json> said) {
@@ -46,6 +47,13 @@ Result<> PrimaryProtection::take_sizes(const Json& nodes) {
         return fail(ErrorCode::operation_failed, "QEMU has no block node '{}'", disk.node);
     }
     return {};
+}
+
+// Under protection QEMU has not (flushes.h).
+void PrimaryProtection::sync_images() const {
+    for (const MirroredDisk& disk : disks_) {
+        if (!disk.image.empty()) sync_image(services_, disk.image);
+    }
 }
 
 // -- what clients see and hear

@@ -211,6 +211,7 @@ void PrimaryProtection::guest_gone() {
                                         : "QEMU has ended");
     services_.metrics.forget("domain", domain->name);
     const Self self = shared_from_this();
+    sync_images();
     const bool taken_over =
         state_ == State::guarding || state_ == State::moving || may_have_taken_over_;
     if (state_ == State::taking_down && !taken_over) {

@@ -122,7 +122,8 @@ void PrimaryProtection::save() const {
     for (const std::string& netdev : netdevs_)
         netdevs.push(netdev);
     for (const MirroredDisk& disk : disks_)
-        disks.push(Json::object({{"node", disk.node}, {"bytes", disk.bytes}}));
+        disks.push(
+            Json::object({{"node", disk.node}, {"bytes", disk.bytes}, {"image", disk.image}}));
     settings.set("netdevs", netdevs);
     settings.set("disks", disks);
     settings.set("promotion_us", promotion_us_);
@@ -158,7 +159,8 @@ void PrimaryProtection::take_settings(const Json& settings) {
     for (const Json& netdev : settings["netdevs"].items())
         netdevs_.emplace_back(netdev.as_text().value_or(""));
     for (const Json& disk : settings["disks"].items())
-        disks_.push_back({std::string(disk.text("node")), disk.u64("bytes")});
+        disks_.push_back(
+            {std::string(disk.text("node")), disk.u64("bytes"), std::string(disk.text("image"))});
     promotion_us_ = settings.i64("promotion_us");
     gate_at_primary_ = settings.flag("gate_at_primary");
     screen_ = settings["screen"];

@@ -156,6 +156,10 @@ Result<Json> device_of(const Disk& disk, const Domain& domain, const std::string
 
 }  // namespace
 
+Json storage_options(const Domain& domain, std::size_t disk_index) {
+    return storage_of(domain.disks[disk_index], storage_node(domain, disk_index));
+}
+
 Result<> add_disks(CommandLineBuilder& builder) {
     const Domain& domain = builder.domain();
     BootPlaces places(domain.os);
@@ -164,7 +168,7 @@ Result<> add_disks(CommandLineBuilder& builder) {
         const std::string storage = storage_node(domain, index);
         const std::string format = format_node(domain, index);
         if (!disk.source.empty()) {
-            builder.add_json("-blockdev", storage_of(disk, storage));
+            builder.add_json("-blockdev", storage_options(domain, index));
             builder.add_json("-blockdev", format_of(disk, format, storage));
         }
         builder.add_device(TRY(device_of(disk, domain, format, places.take(disk))));
