@@ -104,10 +104,12 @@ Result<> Daemon::prepare() {
     witness_ = std::make_unique<Witness>(loop_, *store_, migration_ports_, peer_door_, identity_);
     workers_ = std::make_unique<Workers>(loop_);
     files_ = std::make_unique<FileAsker>(loop_, *workers_);
+    self_tests_ = std::make_unique<SelfTests>();
     services_ = std::make_unique<Services>(
-        Services{loop_, random_, settings_, identity_, *store_, events_, migration_ports_,
-                 spice_ports_, resolver_, metrics_, event_log_, *domains_, peer_door_, *emulators_,
-                 *migration_records_, peer_errands_, *witness_, *workers_, *files_});
+        Services{loop_,         random_,          settings_,    identity_,   *store_,
+                 events_,       migration_ports_, spice_ports_, resolver_,   metrics_,
+                 event_log_,    *domains_,        peer_door_,   *emulators_, *migration_records_,
+                 peer_errands_, *witness_,        *workers_,    *files_,     *self_tests_});
     metrics_.measure_with([this] { measure(); });
     promises_ = std::make_unique<PromiseKeeper>(
         loop_, *store_, [this](const migrate::Record& record) { return forget_promise(record); });

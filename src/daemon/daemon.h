@@ -13,6 +13,7 @@
 #include "daemon/peer_door.h"
 #include "daemon/peer_errands.h"
 #include "daemon/promise_keeper.h"
+#include "daemon/protection/emulator_trial.h"
 #include "daemon/protection/witness.h"
 #include "daemon/service_manager.h"
 #include "daemon/services.h"
@@ -75,6 +76,7 @@ class Daemon {
     // The first that go: what waits for their answers uses what stands above.
     std::unique_ptr<Workers> workers_;
     std::unique_ptr<FileAsker> files_;
+    std::unique_ptr<SelfTests> self_tests_;
     Instant started_at_;
 };
 

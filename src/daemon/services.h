@@ -22,6 +22,7 @@ class FileAsker;
 class MigrationRecords;
 class PeerDoor;
 class PeerErrands;
+class SelfTests;
 class Witness;
 class Workers;
 
@@ -45,6 +46,7 @@ struct Services {
     Witness& witness;
     Workers& workers;
     FileAsker& files;
+    SelfTests& self_tests;
 
     // Milliseconds since the epoch.
     std::int64_t wall_ms() const {

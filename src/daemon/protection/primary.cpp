@@ -60,15 +60,6 @@ Result<> PrimaryProtection::judge() const {
                     "domain '{}' is {}: resume it first, a checkpoint would let it run",
                     domain->name, name_of(domain->status.state));
     }
-    const EmulatorCapabilities* known = services_.emulators.known(model.emulator);
-    const int major = known == nullptr ? 0 : static_cast<int>(known->version.major);
-    if (is_tcg() && major < 9 && !wish_.allow_tcg) {
-        return fail(ErrorCode::config_unsupported,
-                    "domain '{}' is emulated (TCG) by QEMU {}, which loses dirty pages between "
-                    "checkpoints and may hang in one: a standby would be worthless. Use KVM; "
-                    "--allow-tcg is for tests with a corrected QEMU",
-                    domain->name, major);
-    }
     TRY(judge_screen(*domain));
     return check_protected_devices(model);
 }
@@ -163,6 +154,7 @@ void PrimaryProtection::set_up(Answer<> answer) {
     secret_ = to_hex(secret.data(), secret.size());
     const Self self = shared_from_this();
     std::vector<Step> steps;
+    steps.push_back([self](Answer<> done) { self->try_emulator(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->measure_devices(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->open_witness(std::move(done)); });
     steps.push_back([self](Answer<> done) { self->prepare_standby(std::move(done)); });

@@ -88,6 +88,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void let_screen_pass();
     void sync_images() const;
     void set_up(Answer<> answer);
+    void try_emulator(Answer<> done);
     void measure_devices(Answer<> done);
     Result<> take_sizes(const Json& nodes);
     void prepare_standby(Answer<> done);

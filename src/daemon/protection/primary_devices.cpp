@@ -5,6 +5,7 @@
 #include "daemon/guest.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
+#include "daemon/protection/emulator_trial.h"
 #include "daemon/protection/flushes.h"
 #include "daemon/protection/primary.h"
 #include "daemon/spice_line.h"
@@ -18,6 +19,27 @@ namespace {
 constexpr Duration kScreenBound = 2s;
 
 }  // namespace
+
+// A standby of what checkpoints get wrong would be worthless.
+void PrimaryProtection::try_emulator(Answer<> done) {
+    const auto domain = domain_.lock();
+    if (!domain) return done(fail(ErrorCode::no_domain, "it is gone"));
+    if (is_tcg() && wish_.allow_tcg) return done({});
+    services_.self_tests.ask(
+        services_, domain->model().emulator, !is_tcg(),
+        [self = shared_from_this(), domain, done](Result<> right) {
+            if (right) return done(self->is_wanted());
+            const std::string_view way =
+                self->is_tcg()
+                    ? "use KVM, or a QEMU whose emulation (TCG) is right; --allow-tcg is "
+                      "for tests with a corrected one"
+                    : "another version of QEMU is needed";
+            done(fail(ErrorCode::config_unsupported,
+                      "domain '{}' cannot be protected: the checkpoints of '{}' fail their "
+                      "self-test: {}: {}",
+                      domain->name, domain->model().emulator, right.error().message, way));
+        });
+}
 
 void PrimaryProtection::measure_devices(Answer<> done) {
     const auto domain = domain_.lock();
