@@ -88,7 +88,7 @@ def mirror_ends(folder, heard):
                 raise
         assert "copy of disk" in said["reason"]
         machine.outside.wait(machine.outside.last() + 20)
-        assert one.state_of(machine.name) == "running"
+        wait_until(lambda: one.state_of(machine.name) == "running", 60, "it runs alone")
         # Everything is copied again.
         machine.wait(one, lambda now: now["state"] == "protected")
         machine.wait_epochs(one, 3)

@@ -131,7 +131,7 @@ def test_a_standby_that_is_given_up_at_its_host_stops_no_guest(tmp_path):
         assert "given up" in two.segue("unprotect", machine.name)
         machine.wait(one, lambda said: "given up" in said.get("reason", ""))
         machine.outside.wait(machine.outside.last() + 30)
-        assert one.state_of(machine.name) == "running"
+        wait_until(lambda: one.state_of(machine.name) == "running", 60, "it runs alone")
         # It is asked for again, like one that was lost.
         machine.wait(one, lambda said: said["state"] == "protected")
         machine.wait_epochs(one, 3)

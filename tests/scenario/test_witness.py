@@ -53,7 +53,7 @@ def test_a_lost_standby_and_a_primary_that_may_go_on(tmp_path):
         said = machine.wait(one, lambda now: now["state"] == "unprotected" and now.get("reason"))
         assert "standby" in said["reason"]
         machine.outside.wait(machine.outside.last() + 30)
-        assert one.state_of(machine.name) == "running"
+        wait_until(lambda: one.state_of(machine.name) == "running", 60, "it runs alone")
         # The cause is gone: it is protected again, under the same witness.
         machine.wait(one, lambda now: now["state"] == "protected")
         machine.wait_epochs(one, 3)
