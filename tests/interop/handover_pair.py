@@ -83,8 +83,12 @@ class Pair:
         self.first.qmp("migrate-set-parameters", max_bandwidth=1 << 30)
 
     def wait_moved(self):
+        """The machine has gone, and has arrived: before that QEMU forgets the `cont` of one that
+        stood still when it left."""
         wait_until(lambda: self.first.qmp("query-migrate").get("status") == "completed",
                    lambda: str(self.first.qmp("query-migrate")))
+        wait_until(lambda: self.second.qmp("query-status")["status"] != "inmigrate",
+                   "it does not arrive")
 
     def arrives_whole(self, viewer, channels=CHANNELS):
         """The viewer shows the machine where it runs now, in the session that it had."""

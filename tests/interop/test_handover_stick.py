@@ -63,8 +63,7 @@ class Plugged(Moving):
         raise TimeoutError(f"the firmware does not start it: {machine.ticks.text()!r}")
 
 
-# Not in ./test: in one of some forty moves QEMU 7.2's controller asks for nothing more at the
-# target (docs/open.md).
+# Not in ./test: the firmware waits for a stick for five seconds of the host's time.
 @pytest.mark.soak
 @pytest.mark.parametrize("target", ["segue", "stock"])
 def test_a_write_that_is_outstanding(tmp_path, target):
