@@ -20,6 +20,7 @@ pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(OPUS REQUIRED IMPORTED_TARGET opus)
 pkg_check_modules(SASL REQUIRED IMPORTED_TARGET libsasl2)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
 pkg_check_modules(SDL2 REQUIRED IMPORTED_TARGET sdl2)
 # Its -D_REENTRANT means nothing to us, and would keep the precompiled headers from being used.
 set_property(TARGET PkgConfig::SDL2 PROPERTY INTERFACE_COMPILE_OPTIONS "")

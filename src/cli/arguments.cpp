@@ -210,7 +210,8 @@ class Verbs {
         domain_of(command, protect->domain);
         command->add_option("--standby", protect->standby, "URI of the standby's daemon")
             ->required();
-        command->add_option("--witness", protect->witness, "URI of a third daemon that decides");
+        command->add_option("--witness", protect->witness,
+                            "URI of a third daemon that decides, or etcd://HOST");
         command->add_option("--interval", protect->interval_ms, "Milliseconds between checkpoints");
         command->add_option("--on-loss", protect->on_loss, "What the standby does")
             ->check(CLI::IsMember({"promote", "hold"}));

@@ -32,8 +32,8 @@ void Agent::open_witness() {
     WitnessLine::Handlers handlers;
     handlers.settled = [this](LeaseClient::Claim claim) { witness_settled(claim); };
     handlers.renewed = [this] { release_what_waits(); };
-    witness_ = std::make_unique<WitnessLine>(loop_, resolver_, *options_.witness, options_.key,
-                                             LeaseTable::Side::primary, std::move(handlers));
+    witness_ = WitnessLine::make(loop_, resolver_, *options_.witness, options_.key,
+                                 LeaseTable::Side::primary, std::move(handlers));
 }
 
 void Agent::open_screen() {

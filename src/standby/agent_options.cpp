@@ -14,7 +14,7 @@ constexpr int kUsageError = 2;
 constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
-    std::string standby, gate = "standby", on_loss = "hold", witness;
+    std::string standby, gate = "standby", on_loss = "hold", witness, witness_tls;
 };
 
 bool is_beyond_loopback(const net::Address& address) {
@@ -42,7 +42,8 @@ Result<AgentOptions> build(const Texts& texts, AgentOptions options) {
         texts.gate == "primary" ? AgentOptions::Gate::primary : AgentOptions::Gate::standby;
     options.on_loss =
         texts.on_loss == "promote" ? AgentOptions::OnLoss::promote : AgentOptions::OnLoss::hold;
-    if (!texts.witness.empty()) options.witness = TRY(parse_witness(texts.witness));
+    if (!texts.witness.empty())
+        options.witness = TRY(parse_witness(texts.witness, texts.witness_tls));
     if (options.disk_bytes.size() > protect::agent::kDisksMax) {
         return fail(ErrorCode::limit_exceeded, "--disk-bytes: {} disks, at most {}",
                     options.disk_bytes.size(), std::size_t{protect::agent::kDisksMax});
@@ -68,7 +69,9 @@ ParsedAgent parse_agent_command_line(int argc, const char* const* argv) {
                    "hold (default): the primary goes on alone; promote: it stands still")
         ->check(CLI::IsMember({"promote", "hold"}));
     app.add_option("--witness", texts.witness,
-                   "HOST:PORT,UUID: the third daemon that decides when the standby is lost");
+                   "HOST:PORT,UUID or etcd://HOST:PORT,UUID: decides when the standby is lost");
+    app.add_option("--witness-tls", texts.witness_tls,
+                   "directory with ca-cert, client-cert and client-key .pem toward etcd");
     app.add_option("--disk-bytes", options.disk_bytes,
                    "serve a disk leg (NBD) of this size; once for each disk")
         ->check(CLI::PositiveNumber);

@@ -520,9 +520,8 @@ void Standby::ask_witness() {
     WitnessLine::Handlers handlers;
     handlers.settled = [this](LeaseClient::Claim claim) { witness_settled(claim); };
     handlers.renewed = [] {};
-    witness_ =
-        std::make_unique<WitnessLine>(loop_, resolver_, *options_.witness, options_.agent_key,
-                                      LeaseTable::Side::standby, std::move(handlers));
+    witness_ = WitnessLine::make(loop_, resolver_, *options_.witness, options_.agent_key,
+                                 LeaseTable::Side::standby, std::move(handlers));
     witness_->claim();
 }
 

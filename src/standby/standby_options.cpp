@@ -18,7 +18,7 @@ constexpr std::string_view kByAgent = "agent";
 constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
-    std::string listen, agent, on_loss = "hold", witness;
+    std::string listen, agent, on_loss = "hold", witness, witness_tls;
     std::vector<std::string> networks, networks_out, disks;
 };
 
@@ -152,7 +152,7 @@ Result<Options> build(const Texts& texts, Options options) {
             return fail(ErrorCode::invalid_argument,
                         "--witness needs --agent: a bare QEMU cannot hold a lease");
         }
-        options.witness = TRY(parse_witness(texts.witness));
+        options.witness = TRY(parse_witness(texts.witness, texts.witness_tls));
     }
     options.state = std::filesystem::absolute(options.state).lexically_normal().string();
     if (texts.networks.size() != texts.networks_out.size()) {
@@ -194,7 +194,9 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     app.add_option("--on-loss", texts.on_loss, "promote or hold (default)")
         ->check(CLI::IsMember({"promote", "hold"}));
     app.add_option("--witness", texts.witness,
-                   "HOST:PORT,UUID: with --agent, the third daemon that decides on a loss");
+                   "HOST:PORT,UUID or etcd://HOST:PORT,UUID: with --agent, decides on a loss");
+    app.add_option("--witness-tls", texts.witness_tls,
+                   "directory with ca-cert, client-cert and client-key .pem toward etcd");
     app.add_flag("--prestart", options.prestart, "start the QEMU of a promotion ahead, paused");
     app.add_option("vm", options.vm, "after --: the primary's QEMU command line");
     app.positionals_at_end();

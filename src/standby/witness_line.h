@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// One side's questions to its witness: UDP, each period, until nothing is left to be asked.
+// One side's questions to whoever decides: each period, until nothing is left to be asked. A third
+// daemon is asked over UDP (witness_line.cpp), an etcd cluster over HTTP (etcd_line.cpp).
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <variant>
 
+#include "arbiter/etcd_client.h"
 #include "base/loop.h"
 #include "net/address.h"
 #include "net/descriptor.h"
@@ -15,11 +18,11 @@
 namespace segue::standby {
 
 struct WitnessOptions {
-    net::Address address;  // its host and UDP port
+    std::variant<net::Address, arbiter::EtcdCluster> where;  // a daemon's host and UDP port
     LeaseId id{};
 };
-// "HOST:PORT,ID": the form on a command line. Errors name the option.
-Result<WitnessOptions> parse_witness(std::string_view text);
+// "HOST:PORT,ID" or "etcd://HOST:PORT,…,ID": the form on a command line. Errors name the option.
+Result<WitnessOptions> parse_witness(std::string_view text, const std::string& tls_directory);
 
 // What the two sides and the witness prove themselves with: made of the key of the protection, so
 // that a witness cannot speak as one of them on their own link.
@@ -34,11 +37,18 @@ class WitnessLine {
         std::function<void()> renewed;
     };
 
-    WitnessLine(Loop& loop, net::Resolver& resolver, WitnessOptions options, const AgentKey& key,
-                LeaseTable::Side side, Handlers handlers);
+    static std::unique_ptr<WitnessLine> make(Loop& loop, net::Resolver& resolver,
+                                             const WitnessOptions& options, const AgentKey& key,
+                                             LeaseTable::Side side, Handlers handlers);
+    virtual ~WitnessLine() = default;
+    WitnessLine(const WitnessLine&) = delete;
+    WitnessLine& operator=(const WitnessLine&) = delete;
 
     // The other side is lost. Asked at once, and again until it is settled.
-    void claim();
+    void claim() {
+        client_.claim();
+        ask();
+    }
     // The guest is gone: nothing is renewed any more.
     void rest() { timer_->cancel(); }
     bool may_release() const { return client_.may_release(loop_.now()); }
@@ -46,23 +56,19 @@ class WitnessLine {
     // Whether it answered lately.
     bool is_heard() const;
 
-  private:
-    void resolved(Result<std::vector<net::SocketAddress>> addresses);
-    void ask();
-    void receive();
+  protected:
+    WitnessLine(Loop& loop, LeaseTable::Side side, LeaseTerms terms, Handlers handlers);
+    virtual void ask() = 0;
+    void ask_again() { timer_->start(client_.terms().renew_every); }
+    // True: it is settled, and this object may be gone.
+    bool answered(std::uint64_t number, LeaseClient::Verdict verdict);
 
     Loop& loop_;
-    net::Resolver& resolver_;
-    WitnessOptions options_;
-    AgentKey key_;
     LeaseTable::Side side_;
     LeaseClient client_;
+
+  private:
     Handlers handlers_;
-    std::shared_ptr<void> resolving_;
-    bool resolves_ = false;
-    bool complained_ = false;
-    net::Descriptor socket_;
-    std::unique_ptr<Watch> watch_;
     std::unique_ptr<Timer> timer_;
     std::optional<Instant> heard_at_;
 };

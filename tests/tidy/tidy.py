@@ -19,7 +19,7 @@ LEVELS = [
     ["net", "domain", "store", "spice/wire", "spice/codec"],
     ["qemu", "rpc", "spice/canvas", "spice/control"],
     ["migrate", "screen", "protect"],
-    ["spice/server", "spice/client"],
+    ["arbiter", "spice/server", "spice/client"],
     ["spice/abi", "viewer", "daemon", "standby", "cli"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -9,6 +9,7 @@
 #include "daemon/fault.h"
 #include "daemon/guest.h"
 #include "daemon/host.h"
+#include "daemon/protection/arbiter.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
 #include "daemon/protection/flushes.h"
@@ -195,25 +196,26 @@ void PrimaryProtection::open_witness(Answer<> done) {
     const auto code = net::message_code(*key, as_bytes("witness"));
     const Json arguments = Json::object(
         {{"key", key_}, {"secret", to_hex(code.data(), code.size())}, {"name", domain->name}});
-    ask_daemon(services_, wish_.witness, "witness-open", arguments,
-               [self = shared_from_this(), done](Result<Json> said) {
-                   if (!said) {
-                       return done(fail(said.error().code, "the witness '{}': {}",
-                                        self->wish_.witness, said.error().message));
-                   }
-                   self->witness_address_ = said->text("address");
-                   self->witness_host_ = said->text("host");
-                   if (self->witness_host_ != self->services_.identity.uuid.text()) return done({});
-                   done(fail(ErrorCode::operation_invalid,
-                             "a witness is a third host: '{}' is this one", self->wish_.witness));
-               });
+    ask_arbiter(services_, wish_.witness, "witness-open", arguments,
+                [self = shared_from_this(), done](Result<Json> said) {
+                    if (!said) {
+                        return done(fail(said.error().code, "the witness '{}': {}",
+                                         self->wish_.witness, said.error().message));
+                    }
+                    self->witness_address_ = said->text("address");
+                    self->witness_host_ = said->text("host");
+                    if (self->witness_host_ != self->services_.identity.uuid.text())
+                        return done({});
+                    done(fail(ErrorCode::operation_invalid,
+                              "a witness is a third host: '{}' is this one", self->wish_.witness));
+                });
 }
 
 // It watches for nobody any more.
 void PrimaryProtection::release_witness() {
     if (!wish_.has_witness() || key_.empty()) return;
-    ask_daemon(services_, wish_.witness, "witness-end", Json::object({{"key", key_}}),
-               [](Result<Json>) {});
+    ask_arbiter(services_, wish_.witness, "witness-end", Json::object({{"key", key_}}),
+                [](Result<Json>) {});
 }
 
 void PrimaryProtection::prepare_standby(Answer<> done) {
@@ -278,7 +280,9 @@ void PrimaryProtection::start_agent(Answer<> done) {
     for (const MirroredDisk& disk : disks_)
         add("--disk-bytes", disk.bytes);
     if (wish_.has_witness()) {
-        start.arguments.insert(start.arguments.end(), {"--witness", witness_address_ + "," + key_});
+        start.arguments.insert(start.arguments.end(),
+                               {"--witness", witness_address_ + "," + key_, "--witness-tls",
+                                services_.settings.tls_directory});
     }
     if (wish_.screen_held) {
         start.arguments.insert(start.arguments.end(), {"--screen", screen_socket(*domain)});

@@ -8,6 +8,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
+#include "daemon/protection/arbiter.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
 #include "daemon/protection/primary.h"
@@ -38,24 +39,24 @@ void PrimaryProtection::ask_witness() {
     const Self self = shared_from_this();
     // Until somebody has decided, nothing is heard: without its agent the filter drops what the
     // guest sends.
-    ask_daemon(services_, wish_.witness, "witness-claim",
-               Json::object({{"key", key_}, {"side", "primary"}}), [self](Result<Json> said) {
-                   const bool waits = self->state_ == State::guarding ||
-                                      (self->state_ == State::isolated && self->is_asking_);
-                   if (!waits) return;
-                   if (said) {
-                       self->is_asking_ = false;
-                       if (said->text("verdict") == "granted") return self->go_on_alone();
-                       self->reason_ += "; the witness says that the standby has taken over";
-                       return self->stand_still();
-                   }
-                   if (!self->is_asking_) {
-                       self->reason_ += "; the witness does not answer: " + said.error().message;
-                       self->stand_still();
-                       self->is_asking_ = true;
-                   }
-                   self->after(kAskAgain, [self] { self->ask_witness(); });
-               });
+    ask_arbiter(services_, wish_.witness, "witness-claim",
+                Json::object({{"key", key_}, {"side", "primary"}}), [self](Result<Json> said) {
+                    const bool waits = self->state_ == State::guarding ||
+                                       (self->state_ == State::isolated && self->is_asking_);
+                    if (!waits) return;
+                    if (said) {
+                        self->is_asking_ = false;
+                        if (said->text("verdict") == "granted") return self->go_on_alone();
+                        self->reason_ += "; the witness says that the standby has taken over";
+                        return self->stand_still();
+                    }
+                    if (!self->is_asking_) {
+                        self->reason_ += "; the witness does not answer: " + said.error().message;
+                        self->stand_still();
+                        self->is_asking_ = true;
+                    }
+                    self->after(kAskAgain, [self] { self->ask_witness(); });
+                });
 }
 
 // The standby may run the guest.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What `segue status` says about a protected domain: each figure is measured, or said to be
 // unknown.
+#include "arbiter/etcd_client.h"
 #include "daemon/protection/primary.h"
 #include "protect/beat_judge.h"
 #include "protect/lease.h"
@@ -24,7 +25,8 @@ Json PrimaryProtection::expected_rto() const {
     if (hosts_too) detection = BeatJudge::Limits().silence;
     // The last renewal may have come just before the end; the claim is repeated each period.
     if (wish_.has_witness()) {
-        const LeaseTerms terms;
+        const LeaseTerms terms =
+            arbiter::is_etcd(wish_.witness) ? arbiter::EtcdLease::terms() : LeaseTerms();
         detection = std::max(detection, terms.term) + terms.renew_every;
     }
     Json out = Json::object({{"after", hosts_too ? "the death of this host" : "the death of QEMU"},

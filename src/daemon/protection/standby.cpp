@@ -243,9 +243,9 @@ Result<> StandbyProtection::start(const Json& arguments) {
         start.arguments.push_back(std::move(value));
     };
     if (tls_) add("--tls", services_.settings.tls_directory);
-    if (!witness_uri_.empty()) {
-        add("--witness", fmt::format("{},{}", arguments.text("witness"), key_));
-    }
+    const std::string witness(arguments.text("witness"));
+    if (!witness.empty()) add("--witness", fmt::format("{},{}", witness, key_));
+    if (!witness.empty()) add("--witness-tls", services_.settings.tls_directory);
     const std::vector<std::size_t> disks = writable_disks(model);
     for (std::size_t number = 0; number < disks.size(); ++number) {
         add("--disk", "agent=" + model.disks[disks[number]].source);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "daemon/domain_list.h"
 #include "daemon/life_steps.h"
+#include "daemon/protection/arbiter.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
 #include "daemon/protection/helper.h"
@@ -123,21 +124,21 @@ void StandbyProtection::started_again(std::string_view said) {
 }
 
 void StandbyProtection::ask_witness() {
-    ask_daemon(services_, witness_uri_, "witness-claim",
-               Json::object({{"key", key_}, {"side", "standby"}}),
-               [self = shared_from_this()](Result<Json> said) {
-                   const auto domain = self->domain_.lock();
-                   const bool waits =
-                       domain && domain->standby == self && self->figures_.text("state") == "stale";
-                   if (!waits) return;
-                   const std::string_view verdict = said ? said->text("verdict") : "";
-                   if (verdict == "refused") return;
-                   if (verdict == "granted") {
-                       return self->promote(true, [](const Result<Json>&) {});
-                   }
-                   // Not reached, or the primary's lease still runs.
-                   self->asks_whether_newest_ = false;
-               });
+    ask_arbiter(services_, witness_uri_, "witness-claim",
+                Json::object({{"key", key_}, {"side", "standby"}}),
+                [self = shared_from_this()](Result<Json> said) {
+                    const auto domain = self->domain_.lock();
+                    const bool waits = domain && domain->standby == self &&
+                                       self->figures_.text("state") == "stale";
+                    if (!waits) return;
+                    const std::string_view verdict = said ? said->text("verdict") : "";
+                    if (verdict == "refused") return;
+                    if (verdict == "granted") {
+                        return self->promote(true, [](const Result<Json>&) {});
+                    }
+                    // Not reached, or the primary's lease still runs.
+                    self->asks_whether_newest_ = false;
+                });
 }
 
 // With its host, or before it became a domain: its disks and its definition are here.

@@ -7,6 +7,7 @@
 #include "daemon/domain_list.h"
 #include "daemon/guest.h"
 #include "daemon/life.h"
+#include "daemon/protection/arbiter.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/devices.h"
 #include "daemon/protection/helper.h"
@@ -292,8 +293,8 @@ void StandbyProtection::removed(bool folded) {
     }
     // Before that it is the primary's to say that nobody needs its witness.
     if (!witness_uri_.empty() && state_ == State::promoted) {
-        ask_daemon(services_, witness_uri_, "witness-end", Json::object({{"key", key_}}),
-                   [](Result<Json>) {});
+        ask_arbiter(services_, witness_uri_, "witness-end", Json::object({{"key", key_}}),
+                    [](Result<Json>) {});
     }
     // It forgets what it holds, and ends; whatever is left after that is ended.
     const auto finish = [self](Result<Json>) {

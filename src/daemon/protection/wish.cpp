@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/protection/wish.h"
 
+#include "arbiter/etcd_client.h"
+
 namespace segue {
 
 Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
@@ -10,6 +12,7 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
         return fail(ErrorCode::invalid_argument, "name the standby's daemon: --standby URI");
     }
     wish.witness = json.text("witness");
+    if (arbiter::is_etcd(wish.witness)) TRY(arbiter::parse_etcd(wish.witness, ""));
     const std::uint64_t interval = json.u64("interval_ms", wish.interval_ms);
     if (interval < kMinIntervalMs || interval > kMaxIntervalMs) {
         return fail(ErrorCode::invalid_argument, "--interval {}: {} to {} ms", interval,
