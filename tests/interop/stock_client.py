@@ -119,8 +119,9 @@ class Client:
         say("migration", state=state)
 
     def on_primary(self, channel, _format, width, height, stride, _shm, data):
-        self.primaries[channel.get_property("channel-id")] = (width, height, stride, data)
-        say("primary", width=width, height=height)
+        display = channel.get_property("channel-id")
+        self.primaries[display] = (width, height, stride, data)
+        say("primary", display=display, width=width, height=height)
 
     def on_primary_gone(self, channel):
         self.primaries.pop(channel.get_property("channel-id"), None)

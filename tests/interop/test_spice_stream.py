@@ -45,8 +45,8 @@ class Streamer(vdagent.Peer):
         self.say(FORMAT, struct.pack("<IIB3x", WIDTH, HEIGHT, MJPEG))
 
 
-def is_shown(client, path, colour):
-    picture = client.picture(path)
+def is_shown(client, display, path, colour):
+    picture = client.picture(path, display)
     middle = (HEIGHT // 2 * WIDTH + WIDTH // 2) * 3
     shown = picture.data[middle:middle + 3]
     return picture.width == WIDTH and all(abs(a - b) < 8 for a, b in zip(shown, colour))
@@ -62,15 +62,14 @@ def test_a_guest_streams_its_own_screen(tmp_path, library):
             with Client(vm.uri) as client:
                 codecs = streamer.hear(START_STOP)
                 assert codecs[0] >= 1 and MJPEG in codecs[1:]
-                # The picture asked for below is that of the display that came last.
                 client.wait("primary", 60)
                 streamer.format()
-                client.wait("primary", 60, width=WIDTH, height=HEIGHT)
+                display = client.wait("primary", 60, width=WIDTH, height=HEIGHT)["display"]
                 frame = jpeg(COLOUR)
                 end = time.monotonic() + 60
                 while True:
                     streamer.say(DATA, frame)
-                    if is_shown(client, tmp_path / "shot.ppm", COLOUR):
+                    if is_shown(client, display, tmp_path / "shot.ppm", COLOUR):
                         break
                     assert time.monotonic() < end, "no frame is shown"
                     time.sleep(0.1)
