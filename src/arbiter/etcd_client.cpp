@@ -11,10 +11,6 @@ constexpr std::string_view kPlain = "etcd+tcp://";
 constexpr std::string_view kPort = ":2379";
 constexpr std::size_t kMostMembers = 16;
 
-bool begins(std::string_view text, std::string_view start) {
-    return text.substr(0, start.size()) == start;
-}
-
 Result<net::Address> parse_member(std::string_view uri, std::string_view member) {
     const std::size_t bracket = member.rfind(']');
     const std::size_t colon = member.find(':', bracket == std::string_view::npos ? 0 : bracket);
@@ -31,11 +27,11 @@ Result<net::Address> parse_member(std::string_view uri, std::string_view member)
 }  // namespace
 
 bool is_etcd(std::string_view uri) {
-    return begins(uri, kTls) || begins(uri, kPlain);
+    return uri.starts_with(kTls) || uri.starts_with(kPlain);
 }
 
 Result<EtcdCluster> parse_etcd(std::string_view uri, const std::string& tls_directory) {
-    const bool tls = begins(uri, kTls);
+    const bool tls = uri.starts_with(kTls);
     EtcdCluster cluster;
     if (tls) cluster.tls_directory = tls_directory;
     std::string_view rest = is_etcd(uri) ? uri.substr((tls ? kTls : kPlain).size()) : "";

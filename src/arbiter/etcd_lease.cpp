@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/id.h"
+#include "net/base64.h"
 
 namespace segue::arbiter {
 namespace {
@@ -12,25 +13,9 @@ using Verdict = LeaseTable::Verdict;
 
 constexpr std::string_view kFolder = "/segue/protections/";
 
-// The gateway's form of bytes.
-std::string base64(std::string_view text) {
-    static constexpr std::string_view kDigits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    for (std::size_t at = 0; at < text.size(); at += 3) {
-        std::uint32_t bits = 0;
-        for (std::size_t i = 0; i < 3; ++i) {
-            const auto byte = at + i < text.size() ? static_cast<std::uint8_t>(text[at + i]) : 0U;
-            bits = bits << 8 | byte;
-        }
-        for (std::size_t i = 0; i < 4; ++i)
-            out += at + i <= text.size() ? kDigits[bits >> (18 - 6 * i) & 63] : '=';
-    }
-    return out;
-}
-
+// Keys and values are bytes, which the gateway wants as base64.
 std::string encoded(Holder holder) {
-    return base64(name_of(holder));
+    return net::base64(name_of(holder));
 }
 
 Json compare(const std::string& key, const char* target, const char* field, std::string value) {
@@ -65,8 +50,8 @@ Json transaction(Json compare, Json success, Json failure) {
 
 EtcdLease::EtcdLease(const LeaseId& id, LeaseTerms terms) : terms_(terms) {
     const std::string folder = std::string(kFolder) + Uuid{id}.text();
-    holder_ = base64(folder + "/holder");
-    beat_ = base64(folder + "/beat");
+    holder_ = net::base64(folder + "/holder");
+    beat_ = net::base64(folder + "/beat");
 }
 
 LeaseTerms EtcdLease::terms() {

@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/client/proxy.h"
 
-#include <openssl/evp.h>
-
 #include <charconv>
+
+#include "net/base64.h"
 
 namespace segue::spice::client {
 namespace {
 
 constexpr std::size_t kMaxHead = 8192;
-
-std::string base64(const std::string& text) {
-    std::string result((text.size() + 2) / 3 * 4 + 1, '\0');
-    const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(result.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()),
-                                     static_cast<int>(text.size()));
-    result.resize(static_cast<std::size_t>(size));
-    return result;
-}
 
 class ConnectFilter final : public net::ByteFilter {
   public:
@@ -125,7 +116,7 @@ std::unique_ptr<net::ByteFilter> make_connect_filter(const std::string& target, 
                                                      std::unique_ptr<net::ByteFilter> inner) {
     std::string request = fmt::format("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n", target);
     if (!proxy.credentials.empty())
-        request += fmt::format("Proxy-Authorization: Basic {}\r\n", base64(proxy.credentials));
+        request += fmt::format("Proxy-Authorization: Basic {}\r\n", net::base64(proxy.credentials));
     return std::make_unique<ConnectFilter>(request + "\r\n", std::move(inner));
 }
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "net/base64.h"
+
 namespace segue::spice::server {
 namespace {
 
@@ -65,10 +67,7 @@ Result<std::string> accept_key(std::string_view key) {
     unsigned size = 0;
     if (::EVP_Digest(text.data(), text.size(), digest.data(), &size, ::EVP_sha1(), nullptr) != 1)
         return fail(ErrorCode::internal, "WebSocket: SHA-1 failed");
-    std::array<std::uint8_t, 4 * ((EVP_MAX_MD_SIZE + 2) / 3) + 1> base64{};
-    const int length = ::EVP_EncodeBlock(base64.data(), digest.data(), static_cast<int>(size));
-    return std::string(reinterpret_cast<const char*>(base64.data()),
-                       static_cast<std::size_t>(length));
+    return net::base64(ByteView(digest.data(), size));
 }
 
 void write_header(std::uint8_t opcode, std::size_t size, Bytes& out) {
