@@ -15,13 +15,6 @@ namespace {
 constexpr Duration kProbeBound = 20s;
 constexpr std::size_t kMostGuestCpus = 256;
 
-std::optional<std::string> fingerprint_of(const std::string& path) {
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) return std::nullopt;
-    return fmt::format("{}:{}:{}:{}.{}", info.st_dev, info.st_ino, info.st_size,
-                       info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-}
-
 std::vector<MachineType> machines_of(const Json& reply) {
     std::vector<MachineType> machines;
     for (const Json& item : reply.items()) {
@@ -102,6 +95,13 @@ struct EmulatorProbe::Running {
         std::filesystem::remove_all(directory, ignored);
     }
 };
+
+std::optional<std::string> fingerprint_of(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+    return fmt::format("{}:{}:{}:{}.{}", info.st_dev, info.st_ino, info.st_size,
+                       info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
 
 EmulatorProbe::EmulatorProbe(Loop& loop, std::string scratch)
     : loop_(loop), scratch_(std::move(scratch)) {}

@@ -11,6 +11,10 @@
 
 namespace segue {
 
+// Of a file: another one once it was replaced or written (device, inode, size, modification time).
+// Nothing where there is no such file.
+std::optional<std::string> fingerprint_of(const std::string& path);
+
 struct MachineType {
     std::string name;                  // "pc-i440fx-7.2"
     std::optional<std::string> alias;  // "pc"

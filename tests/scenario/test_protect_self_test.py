@@ -31,6 +31,9 @@ def test_an_emulator_that_loses_pages_protects_nobody(tmp_path):
         assert "fail their self-test" in refused and "TCG" in refused, refused
         assert "--allow-tcg" in refused and refused.strip().count("\n") == 0
         assert machine.status(one)["role"] == "none"
+        # It may have been the host's fault, for once: it is tried again.
+        assert "fail their self-test" in protect(machine, one, two, code=None)
+        assert one.log().count("are tried") == 2
         wait_until(lambda: left_of_a_trial(one) == [], sb.PATIENCE, "nothing is left of it")
         machine.outside.wait(machine.outside.last() + 5)
 

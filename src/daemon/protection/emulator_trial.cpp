@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "daemon/protection/emulator_trial.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include "daemon/life_steps.h"
 #include "daemon/protection/ask.h"
 #include "daemon/protection/helper.h"
+#include "qemu/probe.h"
 #include "qemu/process_record.h"
 #include "qemu/qmp_connection.h"
 
@@ -21,13 +21,6 @@ namespace {
 
 constexpr Duration kLook = 20ms;
 constexpr std::uint32_t kCheckpointDelayMs = 20;
-
-std::optional<std::string> fingerprint(const std::string& path) {
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) return std::nullopt;
-    return fmt::format("{}:{}:{}:{}.{}", info.st_dev, info.st_ino, info.st_size,
-                       info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-}
 
 Result<> write_file(const std::string& path, ByteView bytes) {
     std::ofstream file(path, std::ios::binary);
@@ -252,16 +245,14 @@ SelfTests::~SelfTests() {
 
 void SelfTests::ask(const Services& services, const std::string& emulator, bool kvm,
                     Answer<> answer) {
-    const auto now = fingerprint(emulator);
+    const auto now = fingerprint_of(emulator);
     if (!now) {
         return answer(
             fail(ErrorCode::config_unsupported, "emulator '{}' does not exist", emulator));
     }
     const std::string question = fmt::format("{}\n{}", emulator, kvm ? "kvm" : "tcg");
-    const auto known = known_.find(question);
-    if (known != known_.end() && known->second.fingerprint == *now) {
-        return answer(known->second.result);
-    }
+    const auto proven = proven_.find(question);
+    if (proven != proven_.end() && proven->second == *now) return answer({});
     if (const auto running = trials_.find(question); running != trials_.end()) {
         return running->second->askers.push_back(std::move(answer));
     }
@@ -275,8 +266,8 @@ void SelfTests::ask(const Services& services, const std::string& emulator, bool 
         if (!*alive) return;
         const std::shared_ptr<Trial> over = trials_[question];
         trials_.erase(question);
-        if (result || result.error().code != ErrorCode::timeout)
-            known_[question] = {fingerprint, result};
+        // What failed may be a full disk or a host without memory: it is tried again when asked.
+        if (result) proven_[question] = fingerprint;
         log_info("daemon", "the checkpoints of '{}': {}", emulator,
                  result ? "right" : result.error().message);
         for (const Answer<>& asker : std::exchange(over->askers, {}))

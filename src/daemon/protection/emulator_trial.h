@@ -31,9 +31,9 @@ class SelfTests {
     SelfTests();
     ~SelfTests();
 
-    // Calls back in this turn when the emulator was tried before and is the same file still
+    // Calls back in this turn when the emulator was found right before and is the same file still
     // (device, inode, size, time); in some seconds otherwise, and never later than kBound. Errors
-    // (config_unsupported) say what went wrong; a timeout is not remembered. Questions about one
+    // say what went wrong and are not remembered: it may have been a full disk. Questions about one
     // emulator that come meanwhile share the one trial.
     void ask(const Services& services, const std::string& emulator, bool kvm, Answer<> answer);
 
@@ -45,11 +45,8 @@ class SelfTests {
 
   private:
     class Trial;
-    struct Known {
-        std::string fingerprint;
-        Result<> result;
-    };
-    std::map<std::string, Known> known_;
+    // Fingerprints of those that were right, by their question.
+    std::map<std::string, std::string> proven_;
     std::map<std::string, std::shared_ptr<Trial>> trials_;
     std::uint64_t count_ = 0;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -40,6 +40,19 @@ Json reopenings(const Domain& live, const Json& nodes, bool skip) {
     return options;
 }
 
+// Flushing too often costs time only; a guest that is left alone without may lose what it wrote.
+void not_set(const DomainObject& domain, bool skip, const Error& error) {
+    if (skip) {
+        log_warning("daemon", "domain '{}': its disks are flushed in each checkpoint: {}",
+                    domain.name, error.message);
+    } else {
+        log_error("daemon",
+                  "domain '{}': its disks are not flushed, and a host that loses its power loses "
+                  "what the guest wrote: {}; shut the guest down and start it again",
+                  domain.name, error.message);
+    }
+}
+
 void set_flushes(Steps& steps, const DomainPointer& domain, bool skip) {
     steps.push_back([domain, skip](Answer<> done) {
         const auto guest = domain->running_guest();
@@ -48,19 +61,18 @@ void set_flushes(Steps& steps, const DomainPointer& domain, bool skip) {
             "query-named-block-nodes", Json::object({{"flat", true}}),
             [domain, skip, done](Result<Json> said) {
                 const auto still = domain->running_guest();
-                if (!said || !still) return done({});
+                if (!still) return done({});
+                if (!said) {
+                    not_set(*domain, skip, said.error());
+                    return done({});
+                }
                 const Json options = reopenings(domain->incarnation->live, *said, skip);
                 if (options.items().empty()) return done({});
-                (*still)->execute(
-                    "blockdev-reopen", Json::object({{"options", options}}),
-                    [domain, skip, done](Result<Json> reopened) {
-                        if (!reopened) {
-                            log_warning("daemon", "domain '{}': its disks {}: {}", domain->name,
-                                        skip ? "are flushed in each checkpoint" : "are not flushed",
-                                        reopened.error().message);
-                        }
-                        done({});
-                    });
+                (*still)->execute("blockdev-reopen", Json::object({{"options", options}}),
+                                  [domain, skip, done](Result<Json> reopened) {
+                                      if (!reopened) not_set(*domain, skip, reopened.error());
+                                      done({});
+                                  });
             });
     });
 }
