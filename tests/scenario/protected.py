@@ -3,6 +3,7 @@
 QEMU 7.2, as a domain that `segue protect` can protect."""
 import json
 import os
+import signal
 import time
 import uuid as uuid_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import guest
 import standby as sb
 from agent import DISK_BYTES, GUEST, OUTSIDE, UdpOutside
+from hosts import wait_until
 from machines import EMULATOR
 
 DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -146,6 +148,28 @@ class ProtectedMachine:
     def wait_epochs(self, host, count=5):
         reached = self.status(host)["epoch"]
         return self.wait(host, lambda said: said["epoch"] >= reached + count)
+
+    def parties(self, host):
+        """Every process of a host that the guest needs; who could tell of its end first."""
+        return [host.process.pid, self.helper(host, "segue-agent"), self.qemu(host)]
+
+    def comes_back_unheard(self, host, standby, meanwhile=lambda: None):
+        """A host that a lease decides about stops whole, and comes back when its standby runs."""
+        stopped = self.parties(host)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: standby.state_of(self.name) == "running", sb.PATIENCE, "it runs")
+            meanwhile()
+            self.went_on()
+        finally:
+            for pid in reversed(stopped):
+                os.kill(pid, signal.SIGCONT)
+        # It asks, is refused, and stands still; outside hears one copy.
+        said = self.wait(host, lambda now: now["state"] == "unprotected")
+        wait_until(lambda: host.state_of(self.name) == "paused", 60, f"it stands still: {said}")
+        self.went_on()
+        assert self.status(standby)["state"] == "promoted"
 
     def went_on(self, more=40):
         """Outside saw no gap and no repeat; the disk misses nothing and knows no future."""

@@ -112,7 +112,7 @@ def test_a_move_that_is_cancelled_leaves_it_protected(tmp_path):
                        "QEMU sends")
             one.virsh("domjobabort", machine.name)
             assert moving.wait(60) != 0
-        assert one.state_of(machine.name) == "running"
+        wait_until(lambda: one.state_of(machine.name) == "running", 60, "it runs here")
         is_protected_again(machine, one)
         assert machine.outside.backward() == []
         os.kill(machine.qemu(one), signal.SIGKILL)

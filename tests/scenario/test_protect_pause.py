@@ -122,7 +122,7 @@ def test_a_pause_whose_daemon_ended_meanwhile_is_no_trap(tmp_path):
         pause(machine, one)
         control(agent, cmd="thaw")
         machine.wait(one, lambda now: now["detail"] == "protected")
-        assert one.state_of(machine.name) == "running"
+        wait_until(lambda: one.state_of(machine.name) == "running", 60, "it is known to run")
         machine.wait_epochs(one, 3)
         assert "paused" not in machine.status(one)["detail"]
         machine.went_on()

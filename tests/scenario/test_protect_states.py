@@ -264,7 +264,7 @@ def test_a_guest_that_goes_to_sleep_in_a_checkpoint_is_woken(tmp_path, daemon):
         else:
             one.process.send_signal(signal.SIGCONT)
         machine.outside.wait(machine.outside.last() + 20)
-        assert one.state_of(machine.name) == "running"
+        wait_until(lambda: one.state_of(machine.name) == "running", 60, "it is known to be awake")
         machine.wait_epochs(one, 3)
         assert machine.outside.backward() == []
 

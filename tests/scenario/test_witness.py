@@ -32,11 +32,6 @@ def udp_sockets(host):
     return {link[len("socket:["):-1] for link in links if link.startswith("socket:[")} & known
 
 
-def parties(machine, host):
-    """Every process of a host that a protected guest needs; who could tell of its end first."""
-    return [host.process.pid, machine.helper(host, "segue-agent"), machine.qemu(host)]
-
-
 @pytest.mark.full
 def test_a_lost_standby_and_a_primary_that_may_go_on(tmp_path):
     with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
@@ -69,20 +64,7 @@ def test_a_lost_standby_and_a_primary_that_may_go_on(tmp_path):
 def test_a_host_that_stops_and_comes_back_is_not_heard(tmp_path):
     with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
         begin(machine, one, two, three)
-        stopped = parties(machine, one)
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs")
-            machine.went_on()
-        finally:
-            for pid in reversed(stopped):
-                os.kill(pid, signal.SIGCONT)
-        # It asks, is refused, and stands still; outside hears one copy.
-        said = machine.wait(one, lambda now: now["state"] == "unprotected")
-        wait_until(lambda: one.state_of(machine.name) == "paused", 60, f"it stands still: {said}")
-        machine.went_on()
-        assert machine.status(two)["state"] == "promoted"
+        machine.comes_back_unheard(one, two)
         # The other host can be asked: nobody's word counts but its own.
         with pytest.raises(Failed, match="runs at its standby"):
             one.segue("unprotect", machine.name)
@@ -106,7 +88,7 @@ def test_a_linked_standby_vouches_for_a_witness_that_is_gone(tmp_path):
 def test_a_dead_host_is_taken_over_without_an_operator(tmp_path):
     with Hosts(3) as (one, two, three), ProtectedMachine(tmp_path) as machine:
         begin(machine, one, two, three)
-        for pid in parties(machine, one):
+        for pid in machine.parties(one):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
         machine.went_on()
