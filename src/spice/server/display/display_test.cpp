@@ -141,6 +141,18 @@ class DisplayAtItsEnd : public testing::Test {
         EXPECT_TRUE(home_.run_until([&] { return answer.has_value(); }));
         return *answer;
     }
+    // What a driver draws on the screen; with the device's gate held.
+    void queue_fill(const QXLRect& box, std::uint32_t colour = 0) {
+        constexpr std::size_t kBehindScreen = 16 * 64;
+        device_->used = std::max(device_->used, kBehindScreen);
+        QXLDrawable fill{};
+        fill.type = QXL_DRAW_FILL;
+        fill.bbox = box;
+        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+        fill.u.fill.brush.u.color = colour;
+        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_->queue(QXL_CMD_DRAW, device_->put(fill));
+    }
 
     net::TestLoop home_;
     SlowDevice* device_ = nullptr;
@@ -176,14 +188,7 @@ TEST_F(DisplayAtItsEnd, WhatIsPendingIsInMemoryWhenItStandsStill) {
     make(1);
     {
         const std::lock_guard lock(device_->gate);
-        QXLDrawable fill{};
-        fill.type = QXL_DRAW_FILL;
-        fill.bbox = {0, 0, 16, 16};
-        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
-        fill.u.fill.brush.u.color = 0x112233;
-        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
-        device_->used = 1024;  // behind the screen
-        device_->queue(QXL_CMD_DRAW, device_->put(fill));
+        queue_fill({0, 0, 16, 16}, 0x112233);
     }
     display_->wakeup();
     EXPECT_EQ(commands(), 2U);
@@ -216,13 +221,7 @@ TEST_F(DisplayAtItsEnd, WhatNobodyLookedAtReachesTheGuest) {
     make(1);
     {
         const std::lock_guard lock(device_->gate);
-        QXLDrawable fill{};
-        fill.type = QXL_DRAW_FILL;
-        fill.bbox = {0, 0, 16, 16};
-        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
-        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
-        device_->used = 1024;
-        device_->queue(QXL_CMD_DRAW, device_->put(fill));
+        queue_fill({0, 0, 16, 16});
     }
     display_->wakeup();
     EXPECT_TRUE(home_.run_until([&] { return device_->flushes > 0; }));
@@ -234,13 +233,7 @@ TEST_F(DisplayAtItsEnd, WhatQemuDrewItselfIsOnlyReleased) {
     make(0);
     {
         const std::lock_guard lock(device_->gate);
-        QXLDrawable fill{};
-        fill.type = QXL_DRAW_FILL;
-        fill.bbox = {0, 0, 16, 16};
-        fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
-        fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
-        device_->used = 1024;
-        device_->queue(QXL_CMD_DRAW, device_->put(fill));
+        queue_fill({0, 0, 16, 16});
         device_->commands.back().group_id = 0;
     }
     display_->wakeup();
@@ -254,15 +247,8 @@ TEST_F(DisplayAtItsEnd, TheLastRectangleStandsForThoseThatFindNoRoom) {
     make(1);
     {
         const std::lock_guard lock(device_->gate);
-        device_->used = 1024;
-        for (std::int32_t at = 0; at < 16; at += 4) {
-            QXLDrawable fill{};
-            fill.type = QXL_DRAW_FILL;
-            fill.bbox = {at, at, at + 2, at + 2};
-            fill.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
-            fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
-            device_->queue(QXL_CMD_DRAW, device_->put(fill));
-        }
+        for (std::int32_t at = 0; at < 16; at += 4)
+            queue_fill({at, at, at + 2, at + 2});
     }
     QXLRect dirty[2]{};
     display_->update_area(0, {0, 0, 16, 16}, dirty, true);
