@@ -444,7 +444,7 @@ bool Agent::seal_output(std::uint64_t epoch) {
     sealed_frames_.push_back(std::exchange(open_frames_, 0));
     sealed_at_.push_back(loop_.now());
     // The guest stands still until the standby has the first state, and the screen is held.
-    if (screen_ && epoch == 1) screen_->hold();
+    if (screen_ && epoch == 1) screen_->hold(options_.picture_passes);
     return true;
 }
 

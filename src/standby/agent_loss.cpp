@@ -50,7 +50,7 @@ void Agent::open_screen() {
 
 void Agent::screen_fails(const std::string& reason) {
     const std::string text =
-        "QEMU's SPICE server does not hold back what its clients see: " + reason;
+        "QEMU's SPICE server does not hold back what its clients get: " + reason;
     if (state_ == State::linking || state_ == State::ready) return lose(text);
     breaks(text);
 }

@@ -81,6 +81,8 @@ ParsedAgent parse_agent_command_line(int argc, const char* const* argv) {
     app.add_option("--tls-name", options.tls_name, "name in the standby's certificate");
     app.add_option("--screen", options.screen,
                    "control socket of QEMU's SPICE server: what it shows is held per epoch");
+    app.add_flag("--picture-passes", options.picture_passes,
+                 "with --screen: but for display, pointer and sound");
     app.add_option("--qemu", options.qemu, "process whose end is told to the standby")
         ->check(CLI::PositiveNumber);
     try {

@@ -19,6 +19,7 @@ using Kind = ScreenWord::Kind;
 
 // A QEMU with a server of ours, a standby, and an agent between them.
 struct HeldScreen : ::testing::Test {
+    explicit HeldScreen(bool passes = false) : picture_passes(passes) {}
     net::TestLoop loop;
     TestFolder folder;
     std::unique_ptr<net::Listener> standby_listener, screen_listener;
@@ -27,6 +28,7 @@ struct HeldScreen : ::testing::Test {
     std::string screen_input;
     std::vector<ScreenWord> words;
     bool screen_answers = true, screen_refuses = false;
+    const bool picture_passes;
     std::unique_ptr<TestPeer> qemu;
     AgentLink link{AgentLink::End::standby};
     Bytes link_input;
@@ -52,6 +54,7 @@ struct HeldScreen : ::testing::Test {
         options.state = folder.file("agent");
         options.standby = net::Address::of_unix(folder.file("standby.sock"));
         options.screen = folder.file("screen.sock");
+        options.picture_passes = picture_passes;
         agent = Agent::make(loop.owned(), options).value();
         ASSERT_TRUE(comes_to("ready"));
     }
@@ -115,7 +118,7 @@ struct HeldScreen : ::testing::Test {
         qemu = std::make_unique<TestPeer>(*loop, options.state + "/colo.sock");
         run(captured("microvm-first.bin"));
         ASSERT_TRUE(loop.run_until([&] { return !words.empty(); }));
-        ASSERT_EQ(words[0], (ScreenWord{Kind::hold, {}}));
+        ASSERT_EQ(words[0], (ScreenWord{Kind::hold, {}, picture_passes}));
         standby->send(AgentLink::word(ColoMessage::checkpoint_ready));
     }
     void protect() {
@@ -125,6 +128,19 @@ struct HeldScreen : ::testing::Test {
         EXPECT_EQ(words[1].kind, Kind::release);
     }
 };
+
+struct EarlyPicture : HeldScreen {
+    EarlyPicture() : HeldScreen(true) {}
+};
+
+TEST_F(EarlyPicture, WhatTheDevicesSayLeavesWithItsCheckpoint) {
+    protect();
+    run(captured("microvm-checkpoint-1.bin"));
+    EXPECT_EQ(words.size(), 2u);
+    standby->send(AgentLink::word(ColoMessage::vmstate_received));
+    ASSERT_TRUE(loop.run_until([&] { return words.size() == 3; }));
+    EXPECT_EQ(words[2].kind, Kind::release);
+}
 
 TEST_F(HeldScreen, TheGuestRunsWhenNothingOfItIsSeenTooEarly) {
     screen_answers = false;

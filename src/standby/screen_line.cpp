@@ -42,23 +42,24 @@ void ScreenLine::open(net::Descriptor socket) {
     handlers.on_closed = [this](const Error& reason) { fail_with(reason.message); };
     connection_ = std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
     connection_->start();
-    if (wants_hold_) tell({ScreenWord::Kind::hold, {}});
+    if (wants_hold_) tell({ScreenWord::Kind::hold, {}, picture_passes_});
 }
 
-void ScreenLine::hold() {
+void ScreenLine::hold(bool picture_passes) {
     wants_hold_ = true;
+    picture_passes_ = picture_passes;
     bound_->start(kAnswerBound);
-    tell({ScreenWord::Kind::hold, {}});
+    tell({ScreenWord::Kind::hold, {}, picture_passes});
 }
 
 void ScreenLine::release(Instant until) {
-    tell({ScreenWord::Kind::release, until});
+    tell({ScreenWord::Kind::release, until, false});
 }
 
 void ScreenLine::pass() {
     wants_hold_ = is_holding_ = false;
     bound_->cancel();
-    tell({ScreenWord::Kind::pass, {}});
+    tell({ScreenWord::Kind::pass, {}, false});
 }
 
 void ScreenLine::tell(const ScreenWord& word) {

@@ -28,8 +28,9 @@ class ScreenLine {
 
     ScreenLine(Loop& loop, net::Resolver& resolver, const std::string& path, Handlers handlers);
 
-    // Answered by `held` or `failed` within a bound.
-    void hold();
+    // Answered by `held` or `failed` within a bound. `picture_passes`: all but display, pointer and
+    // sound is held.
+    void hold(bool picture_passes);
     bool is_holding() const { return is_holding_; }
     // What was sent before the machine stood still then.
     void release(Instant until);
@@ -50,7 +51,7 @@ class ScreenLine {
     std::unique_ptr<net::Connector> connector_;
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<Timer> bound_;
-    bool wants_hold_ = false, is_holding_ = false;
+    bool wants_hold_ = false, is_holding_ = false, picture_passes_ = false;
     std::uint64_t waiting_ = 0;
 };
 

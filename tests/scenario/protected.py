@@ -44,6 +44,12 @@ SCREEN = """
     <graphics type='spice' autoport='yes'/>
     <video><model type='vga'/></video>"""
 
+# What the test guest's `load=agent:com.redhat.spice.0:copies` speaks at.
+AGENT = """
+    <channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>
+    <channel type='spiceport'><source channel='org.segue.copies'/>
+      <target type='virtio' name='copies'/></channel>"""
+
 SECOND = """
     <disk type='file' device='disk'>
       <driver name='qemu' type='raw'/><source file='{disk}'/><target dev='vdb' bus='virtio'/>
@@ -81,7 +87,7 @@ class ProtectedMachine:
 
     def __init__(self, folder, name="g", interval=200, load="load=disk:/dev/vda:50",
                  screen=False, second=False, words=(), disk=None, options=(),
-                 outside=None):
+                 outside=None, devices=""):
         self.name, self.interval = name, interval
         folder = Path(folder)
         folder.chmod(0o755)
@@ -91,7 +97,7 @@ class ProtectedMachine:
         self.ticks, self.records = guest.Ticks(self.serial), guest.Ticks(self.serial, "disk")
         words = ["console=ttyS0", "quiet", "tick=100", "no_timer_check", *words,
                  f"load=udp:{OUTSIDE}:9000:100", load, f"net={GUEST}/24"]
-        more = SCREEN if screen else ""
+        more = (SCREEN if screen else "") + devices
         self.second = None
         if second:
             self.second = UdpOutside(SECOND_OUTSIDE)

@@ -9,7 +9,7 @@ import pytest
 import standby as sb
 from agent import control
 from hosts import Hosts, wait_until
-from protected import ProtectedMachine
+from protected import AGENT, ProtectedMachine
 from test_protect_rounds import newest
 
 from spice_lab import Client
@@ -164,6 +164,67 @@ def test_a_picture_that_is_held_waits_for_its_checkpoint(tmp_path):
             viewer.wait("connected", 2, timeout=sb.PATIENCE)
             wait_until(lambda: shown_by(viewer) != last, sb.PATIENCE, "it paints on there")
         machine.went_on()
+
+
+def copies_of(viewer):
+    """The numbers that the guest's agent and port have said to this viewer: two lists."""
+    pasted = [int(event["text"].split()[1]) for event in viewer.named("clipboard")]
+    lines = "".join(event["text"] for event in viewer.named("port-data")).split("\n")[:-1]
+    return pasted, [int(line.split()[1]) for line in lines]
+
+
+@pytest.mark.full
+def test_a_clipboard_waits_for_its_checkpoint_and_the_picture_does_not(tmp_path):
+    """No checkpoint begins for a while: the guest is seen to paint on, and what its agent and its
+    port say meanwhile is lost with the host, unheard."""
+    words = ["load=paint:640x480:10", "load=agent:com.redhat.spice.0:copies:5"]
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, screen=True, words=words,
+                                                  devices=AGENT) as machine:
+        one.virsh("create", machine.path)
+        said = guest.Ticks(machine.serial, "agent")
+        said.wait(1, sb.PATIENCE)
+
+        def heard_more(than):
+            return all(now[-1:] > before[-1:] for now, before in zip(copies_of(viewer), than))
+
+        def says_unheard():
+            before, reports = copies_of(viewer), len(said.all())
+            wait_until(lambda: len(said.all()) > reports, sb.PATIENCE, "it counts on")
+            return copies_of(viewer) == before
+
+        with Viewer(tmp_path / "v", screen_of(one, machine), "--commands") as viewer:
+            wait_until(lambda: heard_more(([], [])), sb.PATIENCE, "it is heard")
+            machine.protect(one, two)
+            assert machine.status(one)["screen"] == "early"
+            viewer.wait("standby", timeout=sb.PATIENCE)
+            machine.wait_epochs(one)
+            heard = copies_of(viewer)
+            wait_until(lambda: heard_more(heard), sb.PATIENCE, "what is committed is heard")
+            agent = newest(one, "*/control.sock")
+            assert "error" not in control(agent, cmd="hold")
+            wait_until(says_unheard, sb.PATIENCE, "nothing new is heard")
+            assert control(agent, cmd="status")["held_screen"] > 0
+            heard, seen = copies_of(viewer), shown_by(viewer)
+            wait_until(lambda: shown_by(viewer) != seen, sb.PATIENCE, "it is seen to paint on")
+            assert says_unheard() and copies_of(viewer) == heard
+            os.kill(machine.qemu(one), signal.SIGKILL)
+            wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs")
+            wait_until(lambda: heard_more(heard), sb.PATIENCE, "it is heard there")
+        for numbers in copies_of(viewer):
+            assert numbers == sorted(numbers), "heard again: it had not been committed"
+        machine.went_on()
+
+
+@pytest.mark.full
+def test_only_our_server_can_hold_what_devices_say(tmp_path):
+    with Hosts(2, options=["--spice-lib", "stock"]) as (one, two), \
+            ProtectedMachine(tmp_path, screen=True, devices=AGENT) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        said = one.segue("protect", machine.name, "--standby", two.uri, "--allow-tcg", code=None)
+        assert "runs without a SPICE server of Segue's" in said, said
+        assert "take them out" in said and said.strip().count("\n") == 0
+        assert machine.status(one)["role"] == "none"
 
 
 @pytest.mark.full

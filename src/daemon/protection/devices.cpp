@@ -23,6 +23,17 @@ bool can_gate_at_standby(const Domain& model) {
                        [](const Interface& card) { return card.type == InterfaceType::udp; });
 }
 
+bool speaks_to_clients(const Domain& model) {
+    const auto speaks = [](const auto& devices) {
+        return std::any_of(devices.begin(), devices.end(), [](const auto& device) {
+            return device.chardev.type == ChardevType::spicevmc ||
+                   device.chardev.type == ChardevType::spiceport;
+        });
+    };
+    return speaks(model.serials) || speaks(model.consoles) || speaks(model.channels) ||
+           speaks(model.redirected) || speaks(model.smartcards);
+}
+
 Result<> check_protected_devices(const Domain& model) {
     const std::size_t disks = writable_disks(model).size();
     if (disks > protect::agent::kDisksMax) {

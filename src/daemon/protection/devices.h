@@ -18,6 +18,10 @@ std::vector<std::size_t> writable_disks(const Domain& model);
 // Ethernet-over-UDP peer. One that is not must be held where it is.
 bool can_gate_at_standby(const Domain& model);
 
+// Whether its agent, a port, or a device on a client's side is on a SPICE channel: what it says
+// there cannot be taken back.
+bool speaks_to_clients(const Domain& model);
+
 // Errors (limit_exceeded) name what there is too much of.
 Result<> check_protected_devices(const Domain& model);
 

@@ -284,8 +284,9 @@ void PrimaryProtection::start_agent(Answer<> done) {
                                {"--witness", witness_address_ + "," + key_, "--witness-tls",
                                 services_.settings.tls_directory});
     }
-    if (wish_.screen_held) {
+    if (has_screen_socket(*domain)) {
         start.arguments.insert(start.arguments.end(), {"--screen", screen_socket(*domain)});
+        if (!wish_.screen_held) start.arguments.push_back("--picture-passes");
     }
     if (tls_) {
         start.arguments.insert(start.arguments.end(), {"--tls", services_.settings.tls_directory,

@@ -85,6 +85,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     Result<> judge() const;
     Result<> judge_screen(const DomainObject& domain) const;
     static std::string screen_socket(const DomainObject& domain);
+    static bool has_screen_socket(const DomainObject& domain);
     void let_screen_pass();
     void sync_images() const;
     void set_up(Answer<> answer);

@@ -84,9 +84,23 @@ std::string PrimaryProtection::screen_socket(const DomainObject& domain) {
     return domain.incarnation ? SpiceLine::path_in(domain.incarnation->directory) : std::string();
 }
 
-// Only our server can hold a picture back, and nobody else must show it meanwhile.
+bool PrimaryProtection::has_screen_socket(const DomainObject& domain) {
+    std::error_code code;
+    return std::filesystem::is_socket(screen_socket(domain), code);
+}
+
+// Only our server can hold anything back. A picture may be taken back before the user's eyes, where
+// he has said so; what has reached his clipboard, his files or his devices cannot.
 Result<> PrimaryProtection::judge_screen(const DomainObject& domain) const {
-    if (!wish_.screen_held) return {};
+    const bool has_server = has_screen_socket(domain);
+    if (!wish_.screen_held) {
+        if (has_server || !speaks_to_clients(domain.incarnation->live)) return {};
+        return fail(ErrorCode::config_unsupported,
+                    "domain '{}' has an agent, a port, USB or a smartcard on SPICE channels, and "
+                    "runs without a SPICE server of Segue's: no other can hold back what they say "
+                    "until it is committed: start it with Segue's library, or take them out",
+                    domain.name);
+    }
     for (const Graphics& screen : domain.incarnation->live.graphics) {
         if (screen.type == GraphicsType::spice) continue;
         return fail(ErrorCode::config_unsupported,
@@ -94,8 +108,7 @@ Result<> PrimaryProtection::judge_screen(const DomainObject& domain) const {
                     "once: take it out, or use --screen early",
                     domain.name);
     }
-    std::error_code code;
-    if (std::filesystem::is_socket(screen_socket(domain), code)) return {};
+    if (has_server) return {};
     return fail(ErrorCode::config_unsupported,
                 "--screen held: domain '{}' runs without a SPICE server of Segue's, and no other "
                 "can hold a picture back: use --screen early, or start it with <graphics "
@@ -106,9 +119,9 @@ Result<> PrimaryProtection::judge_screen(const DomainObject& domain) const {
 // Whoever held it may be gone, and with it everybody who would let anything leave.
 void PrimaryProtection::let_screen_pass() {
     const auto domain = domain_.lock();
-    if (!wish_.screen_held || !domain || !domain->incarnation) return;
+    if (!domain || !domain->incarnation || !has_screen_socket(*domain)) return;
     const auto word = Json::parse(
-        to_line(spice::control::ScreenWord{spice::control::ScreenWord::Kind::pass, {}}));
+        to_line(spice::control::ScreenWord{spice::control::ScreenWord::Kind::pass, {}, false}));
     if (!word) return;
     ask_helper(
         services_, screen_socket(*domain), *word, [](Result<Json>) {}, kScreenBound);

@@ -16,7 +16,8 @@ struct ProtectionWish {
     bool promote_on_loss = false;
     bool gate_at_primary = false;
     bool allow_tcg = false;
-    // What clients see and hear waits for its checkpoint: else it may be ahead by one.
+    // What clients see and hear waits for its checkpoint: else it may be ahead by one. What the
+    // guest's agent and devices say to them always waits.
     bool screen_held = false;
 
     // Errors name the argument.

@@ -13,6 +13,8 @@ using Json = nlohmann::json;
 using Kind = ScreenWord::Kind;
 
 constexpr const char* kName = "screen";
+constexpr const char* kPicture = "picture";
+constexpr const char* kPasses = "passes";
 constexpr std::size_t kMostErrorText = 200;
 
 const char* name_of(Kind kind) {
@@ -45,6 +47,7 @@ Result<std::optional<ScreenWord>> parse_screen_word(std::string_view line) {
     for (const Kind kind : {Kind::hold, Kind::release, Kind::pass}) {
         if (what != name_of(kind)) continue;
         ScreenWord word{kind, {}};
+        if (kind == Kind::hold) word.picture_passes = json.value(kPicture, Json()) == kPasses;
         if (kind != Kind::release) return word;
         const auto until = number_of(json, "until_ns");
         if (!until || *until > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
@@ -62,6 +65,7 @@ std::string to_line(const ScreenWord& word) {
     Json json{{"cmd", kName}, {"do", name_of(word.kind)}};
     if (word.kind == Kind::release)
         json["until_ns"] = static_cast<std::uint64_t>(word.until.since_start.count());
+    if (word.kind == Kind::hold && word.picture_passes) json[kPicture] = kPasses;
     return json.dump();
 }
 

@@ -3,6 +3,7 @@
 // clients see and hear waits until the checkpoint that knows of it is committed.
 //
 //   {"cmd":"screen","do":"hold"}                    from now on it waits
+//   {"cmd":"screen","do":"hold","picture":"passes"} the same, but for display, pointer and sound
 //   {"cmd":"screen","do":"release","until_ns":123}  what was sent up to then (this host's monotonic
 //                                                   clock) leaves
 //   {"cmd":"screen","do":"pass"}                    nothing waits any more
@@ -24,7 +25,8 @@ namespace segue::spice::control {
 struct ScreenWord {
     enum class Kind : std::uint8_t { hold, release, pass };
     Kind kind = Kind::pass;
-    Instant until{};  // release
+    Instant until{};              // release
+    bool picture_passes = false;  // hold; a library that does not know the member holds everything
     friend bool operator==(const ScreenWord&, const ScreenWord&) = default;
 };
 

@@ -11,8 +11,10 @@ namespace {
 using Kind = ScreenWord::Kind;
 
 TEST(ControlScreenWord, WhatIsSaidIsRead) {
-    for (const ScreenWord word : {ScreenWord{Kind::hold, {}}, ScreenWord{Kind::pass, {}},
-                                  ScreenWord{Kind::release, {Duration(1234567890123456789)}}}) {
+    for (const ScreenWord word :
+         {ScreenWord{Kind::hold, {}, false}, ScreenWord{Kind::hold, {}, true},
+          ScreenWord{Kind::pass, {}, false},
+          ScreenWord{Kind::release, {Duration(1234567890123456789)}, false}}) {
         const auto read = parse_screen_word(to_line(word));
         ASSERT_TRUE(read && *read) << to_line(word);
         EXPECT_EQ(**read, word);
@@ -21,6 +23,16 @@ TEST(ControlScreenWord, WhatIsSaidIsRead) {
     const auto read = parse_screen_answer(to_line(answer));
     ASSERT_TRUE(read && *read);
     EXPECT_EQ(**read, answer);
+}
+
+TEST(ControlScreenWord, APictureThatIsNotSaidToPassIsHeld) {
+    for (const char* line :
+         {R"({"cmd":"screen","do":"hold"})", R"({"cmd":"screen","do":"hold","picture":"flies"})",
+          R"({"cmd":"screen","do":"hold","picture":true})"}) {
+        const auto read = parse_screen_word(line);
+        ASSERT_TRUE(read && *read) << line;
+        EXPECT_FALSE((*read)->picture_passes) << line;
+    }
 }
 
 TEST(ControlScreenWord, OtherLinesAreLeftToOthers) {

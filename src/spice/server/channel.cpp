@@ -122,7 +122,7 @@ void Channel::write_message(wire::EncodedMessage message) {
     std::size_t bytes = 0;
     for (const SharedBytes& piece : pieces)
         bytes += piece.size();
-    const bool is_gated = setup_.gate && (setup_.gate->holds() || !at_gate_.empty());
+    const bool is_gated = setup_.gate && (setup_.gate->holds(is_picture()) || !at_gate_.empty());
     const Instant made = is_gated ? setup_.gate->made() : Instant{};
     if (!is_gated || !must_wait(number, made)) return write_pieces(std::move(pieces), bytes);
     at_gate_.push_back({made, bytes + kCostAtGate, std::move(pieces)});
@@ -142,13 +142,25 @@ bool Channel::shows_guest(std::uint16_t number) const {
     return number >= kFirstOfType || !at_gate_.empty();
 }
 
+bool Channel::is_picture() const {
+    switch (setup_.key.type) {
+        case wire::ChannelType::display:
+        case wire::ChannelType::inputs:
+        case wire::ChannelType::cursor:
+        case wire::ChannelType::playback:
+        case wire::ChannelType::record: return true;
+        default: return false;
+    }
+}
+
 bool Channel::must_wait(std::uint16_t number, Instant made) const {
-    return shows_guest(number) && (!at_gate_.empty() || !setup_.gate->may_leave(made));
+    return shows_guest(number) &&
+           (!at_gate_.empty() || !setup_.gate->may_leave(is_picture(), made));
 }
 
 void Channel::leave_gate() {
     if (at_gate_.empty()) return;
-    while (!at_gate_.empty() && setup_.gate->may_leave(at_gate_.front().made)) {
+    while (!at_gate_.empty() && setup_.gate->may_leave(is_picture(), at_gate_.front().made)) {
         AtGate one = std::move(at_gate_.front());
         at_gate_.pop_front();
         bytes_at_gate_ -= one.bytes;

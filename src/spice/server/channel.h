@@ -179,6 +179,7 @@ class Channel {
     Result<> flush_mark();
     Result<> data_came(const wire::SharedBytes& blob);
     void write_message(wire::EncodedMessage message);
+    bool is_picture() const;
     bool must_wait(std::uint16_t number, Instant made) const;
     void write_pieces(std::vector<wire::SharedBytes> pieces, std::size_t bytes);
     void send_migrate_data();

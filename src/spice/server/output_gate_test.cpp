@@ -70,7 +70,7 @@ struct OutputGateTest : ::testing::Test {
         channel = std::make_unique<TestChannel>(setup, output);
     }
     control::ScreenAnswer tell(Kind kind, Instant until = {}) {
-        const auto answer = gate->obey({kind, until});
+        const auto answer = gate->obey({kind, until, false});
         channel->leave_gate();
         return answer;
     }
@@ -180,7 +180,56 @@ TEST_F(OutputGateTest, WhoGoesLetsNothingWait) {
     mark();
     EXPECT_EQ(tell(Kind::hold).waiting, 1u);
     channel.reset();
-    EXPECT_EQ(gate->obey({Kind::hold, {}}).waiting, 0u);
+    EXPECT_EQ(gate->obey({Kind::hold, {}, false}).waiting, 0u);
+}
+
+// --- Only what the guest's devices say ----------------------------------------------------------
+
+struct PicturePasses : OutputGateTest {
+    std::unique_ptr<TestChannel> channel_of(wire::ChannelType type) {
+        ChannelSetup setup;
+        setup.key = {type, 0};
+        setup.gate = gate;
+        return std::make_unique<TestChannel>(setup, output);
+    }
+};
+
+TEST_F(PicturePasses, DisplayPointerAndSoundWaitForNothing) {
+    EXPECT_TRUE(gate->obey({Kind::hold, {}, true}).holds);
+    using wire::ChannelType;
+    for (const ChannelType type : {ChannelType::display, ChannelType::inputs, ChannelType::cursor,
+                                   ChannelType::playback, ChannelType::record}) {
+        channel = channel_of(type);
+        mark();
+        EXPECT_THAT(output.take(), ElementsAre(kMark)) << name_of(channel->key());
+    }
+}
+
+TEST_F(PicturePasses, WhatCannotBeTakenBackWaits) {
+    gate->obey({Kind::hold, {}, true});
+    using wire::ChannelType;
+    // And whatever may be thought of later.
+    for (const ChannelType type : {ChannelType::smartcard, ChannelType::usbredir, ChannelType::port,
+                                   ChannelType::webdav, ChannelType{99}}) {
+        channel = channel_of(type);
+        mark();
+        const Instant checkpoint = clock.later();
+        EXPECT_THAT(output.take(), IsEmpty()) << name_of(channel->key());
+        EXPECT_EQ(tell(Kind::release, checkpoint).waiting, 1u);
+        EXPECT_THAT(output.take(), ElementsAre(kMark)) << name_of(channel->key());
+        clock.later();
+    }
+}
+
+// The next protection may ask for more, and for less.
+TEST_F(PicturePasses, EachProtectionSaysWhatWaits) {
+    gate->obey({Kind::hold, {}, true});
+    tell(Kind::hold);
+    mark();
+    EXPECT_THAT(output.take(), IsEmpty());
+    gate->obey({Kind::hold, {}, true});
+    channel->leave_gate();
+    EXPECT_THAT(output.take(), ElementsAre(kMark));
 }
 
 }  // namespace

@@ -374,7 +374,7 @@ EncoderOptions Server::encoder_options() const {
     made.zlib_glz = options_.zlib_glz;
     made.streaming = static_cast<StreamVideo>(options_.streaming_video);
     // Its frames are due at a time, which would have passed when they leave.
-    if (gate_ && gate_->holds()) made.streaming = StreamVideo::off;
+    if (gate_ && gate_->holds(true)) made.streaming = StreamVideo::off;
     return made;
 }
 

@@ -238,7 +238,7 @@ class Server final : private InputSink {
     std::optional<control::StandbyPlace> standby_;
     // From start() on.
     std::shared_ptr<OutputGate> gate_;
-    bool gate_held_ = false;  // when it was looked at last
+    bool picture_held_ = false;  // when it was looked at last
     // The state that goes to the target beside the clients, and what was told of it.
     StateSender sender_;
     std::shared_ptr<StateCollection::Outcome> collected_;

@@ -105,8 +105,8 @@ void Server::tell_standby(Client& client) {
 
 // What waits on the workers leaves there.
 void Server::gate_moved() {
-    const bool held_before = std::exchange(gate_held_, gate_->holds());
-    if (gate_held_ != held_before) encoding_changed();
+    const bool held_before = std::exchange(picture_held_, gate_->holds(true));
+    if (picture_held_ != held_before) encoding_changed();
     for (const auto& display : displays_)
         display->leave_gate();
     for (const auto& client : clients_)

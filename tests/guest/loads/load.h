@@ -12,6 +12,9 @@ void load_print(const char* format, ...) __attribute__((format(printf, 1, 2)));
 /* Says what failed, with errno, and ends this load only. */
 void load_die(const char* what) __attribute__((noreturn));
 
+/* The virtio-serial port with this name, open and never waiting: there is no udev here. */
+int load_open_port(const char* name);
+
 int load_tick(int count, char** words);
 int load_dirty(int count, char** words);
 int load_paint(int count, char** words);
@@ -21,3 +24,4 @@ int load_pipe(int count, char** words);
 int load_beep(int count, char** words);
 int load_keys(int count, char** words);
 int load_pointer(int count, char** words);
+int load_agent(int count, char** words);

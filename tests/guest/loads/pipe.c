@@ -13,8 +13,7 @@
 
 #include "load.h"
 
-/* /dev/vportXpY of the port with this name: there is no udev here. */
-static int open_port(const char* name) {
+int load_open_port(const char* name) {
     for (int tries = 0; tries < 600; ++tries) {
         for (int device = 0; device < 4; ++device) {
             for (int port = 1; port < 16; ++port) {
@@ -66,8 +65,8 @@ static int move(struct direction* way) {
 int load_pipe(int count, char** words) {
     static struct direction ways[2];
     if (count < 2) load_die("pipe needs two port names");
-    ways[0].from = ways[1].to = open_port(words[0]);
-    ways[0].to = ways[1].from = open_port(words[1]);
+    ways[0].from = ways[1].to = load_open_port(words[0]);
+    ways[0].to = ways[1].from = load_open_port(words[1]);
     ways[0].rate = count > 2 ? 1024 * atof(words[2]) : 0;
     load_print("pipe ready\n");
     for (;;) {

@@ -54,6 +54,28 @@ struct MainChannelTest : testing::Test {
     }
 };
 
+// What the agent says cannot be taken back; the rest of the session tells nothing of the guest.
+TEST_F(MainChannelTest, WhatTheAgentSaysWaitsAtTheGateAlone) {
+    using Kind = control::ScreenWord::Kind;
+    for (const bool picture_passes : {false, true}) {
+        ChannelSetup setup;
+        setup.key = {wire::ChannelType::main, 0};
+        setup.gate = std::make_shared<OutputGate>(clock);
+        setup.gate->obey({Kind::hold, {}, picture_passes});
+        MainChannel gated(setup, sent, session, clock);
+        sent.messages.clear();
+        gated.say(wire::main::AgentConnectedTokens{});
+        gated.say(wire::main::AgentData{});
+        gated.say(wire::main::MouseModeChanged{});
+        ASSERT_EQ(sent.messages.size(), 1u);
+        EXPECT_EQ(sent.messages[0].number, wire::main::MouseModeChanged::kFromServer);
+        setup.gate->obey({Kind::release, clock.now(), false});
+        gated.leave_gate();
+        ASSERT_EQ(sent.messages.size(), 3u);
+        EXPECT_EQ(sent.messages[2].number, wire::main::AgentData::kFromServer);
+    }
+}
+
 // It was on its way when the announcement was taken back, and is no answer to the next one.
 TEST_F(MainChannelTest, AnAnswerThatCrossesTheCancelIsPassedOver) {
     channel.begin_migration(wire::main::MigrateBegin{});
