@@ -219,6 +219,8 @@ class Verbs {
             ->check(CLI::IsMember({"standby", "primary"}));
         command->add_option("--screen", protect->screen, "When clients see what the guest shows")
             ->check(CLI::IsMember({"early", "held"}));
+        command->add_flag("--shared-storage", protect->shared_storage,
+                          "Copy no disk: a guest that is taken over starts anew");
         command->add_flag("--allow-tcg", protect->allow_tcg,
                           "Accept a QEMU whose emulation loses dirty pages");
         auto unprotect = std::make_shared<Unprotect>();

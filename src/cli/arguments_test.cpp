@@ -46,6 +46,15 @@ TEST(Arguments, MigrateCollectsItsFlags) {
     EXPECT_EQ(migrate.destination, "qemu+tcp://b/system");
 }
 
+TEST(Arguments, SharedStorageIsNeverProtectedUnlessItIsSaid) {
+    const auto protect = [](std::vector<const char*> words) {
+        words.insert(words.begin(), {"protect", "vm", "--standby", "qemu+tcp://b/system"});
+        return std::get<Protect>(parse(words).invocation->verb);
+    };
+    EXPECT_FALSE(protect({}).shared_storage);
+    EXPECT_TRUE(protect({"--shared-storage"}).shared_storage);
+}
+
 TEST(Arguments, MigrateTakesVirshsParameters) {
     const Parsed parsed =
         parse({"migrate", "vm", "qemu+tcp://b/system", "--tls-destination", "b", "--comp-methods",

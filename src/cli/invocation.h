@@ -74,6 +74,7 @@ struct Protect {
     std::string on_loss = "hold";
     std::string gate = "standby";
     std::string screen = "early";
+    bool shared_storage = false;
     bool allow_tcg = false;
 };
 struct Unprotect {

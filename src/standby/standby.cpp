@@ -99,6 +99,7 @@ Places Standby::places() const {
         places.networks.push_back({socket("nic", card), socket("gate", card)});
     for (std::size_t disk = 0; disk < options_.disks.size(); ++disk)
         places.disks.push_back(socket("disk", disk));
+    places.is_cold = !options_.shared_disks.empty();
     places.image_path = [this](std::string_view block) { return store_->image_path(block); };
     return places;
 }

@@ -83,6 +83,9 @@ class Standby final : private SecondarySession::Owner {
     void ask_promotion(bool force, ControlSocket::Reply reply);
     void ask_primary_to_yield();
     void begin_promotion();
+    // A shared disk that somebody has open for writing, or that cannot be asked; empty: none.
+    std::string kept_from() const;
+    void wait_for_disks(const std::string& disk);
     Duration still_promised();
     void refuse_promotion(const Error& error);
     Result<> may_promote(bool force) const;
@@ -145,6 +148,8 @@ class Standby final : private SecondarySession::Owner {
     // What this side has promised the primary is waited for.
     bool promise_waits_ = false;
     std::unique_ptr<Timer> promise_;
+    // The same of a shared disk that is still written to; until then.
+    std::optional<Instant> disks_bound_;
 };
 
 }  // namespace segue::standby

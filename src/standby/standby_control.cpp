@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "base/log.h"
+#include "protect/image_lock.h"
 #include "standby/standby.h"
 
 namespace segue::standby {
@@ -16,6 +17,9 @@ using colo::Secondary;
 
 // For what the primary has sent until it hears, and for its answer behind that.
 constexpr Duration kYieldBound = 10s;
+// A file server forgets the locks of a host that is dead within its leases (NFS: 90 s).
+constexpr Duration kDisksBound = 180s;
+constexpr Duration kDisksLook = 200ms;
 
 // "2026-11-21T16:05:09.123Z"
 std::string utc_text(std::int64_t wall_ms) {
@@ -47,7 +51,15 @@ void Standby::on_request(const Json& request, ControlSocket::Reply reply) {
     const std::string_view command = request.text("cmd");
     if (command == "status") return reply(status());
     if (command == "dump") return reply(dump(request));
-    if (command == "promote") return ask_promotion(request.flag("force"), std::move(reply));
+    if (command == "promote") {
+        if (const std::string disk = kept_from(); !disk.empty()) {
+            return reply(fail(ErrorCode::operation_invalid,
+                              "the guest may not start here: {}. One that lives is moved with "
+                              "`segue unprotect` and `segue migrate`",
+                              disk));
+        }
+        return ask_promotion(request.flag("force"), std::move(reply));
+    }
     if (command == "end") return give_up(reply);
     if (command == "checkpoint") {
         return reply(fail(ErrorCode::operation_unsupported,
@@ -92,6 +104,7 @@ Json Standby::status() const {
         json.set("dropped_frames", dropped_frames);
     }
     if (options_.witness) json.set("witness", witness_says());
+    if (disks_bound_) json.set("waits_for_disks", true);
     if (promotion_us_ != 0) {
         json.set("promotion_us", promotion_us_);
         json.set("was_prestarted", was_prestarted_);
@@ -120,7 +133,7 @@ Json Standby::status() const {
 
 // The agent hears that nobody takes over: to it the end of the link alone would be a loss.
 void Standby::give_up(const ControlSocket::Reply& reply) {
-    if (yield_waits_ || promise_waits_) {
+    if (yield_waits_ || (promise_waits_ && !disks_bound_)) {
         return reply(fail(ErrorCode::operation_invalid,
                           "it is about to take over: the primary was told to stand still"));
     }
@@ -264,8 +277,33 @@ void Standby::begin_promotion() {
         if (!promise_) promise_ = loop_.make_timer([this] { begin_promotion(); });
         return promise_->start(left);
     }
+    if (const std::string disk = kept_from(); !disk.empty()) return wait_for_disks(disk);
+    disks_bound_.reset();
     const auto begun = session_->promote();
     if (!begun) refuse_promotion(begun.error());
+}
+
+std::string Standby::kept_from() const {
+    for (const std::string& disk : options_.shared_disks) {
+        const auto image = look_at_image(disk);
+        if (!image) return image.error().message;
+        if (image->is_written) return fmt::format("a QEMU still writes to '{}'", disk);
+    }
+    return {};
+}
+
+// Two that write to one image destroy it: whoever has it open is not dead, whatever was heard.
+void Standby::wait_for_disks(const std::string& disk) {
+    if (!disks_bound_) {
+        log_warning("standby", "takes over when it is let: {}", disk);
+        disks_bound_ = loop_.now() + kDisksBound;
+        if (!promise_) promise_ = loop_.make_timer([this] { begin_promotion(); });
+    }
+    promise_waits_ = loop_.now() < *disks_bound_;
+    if (promise_waits_) return promise_->start(kDisksLook);
+    disks_bound_.reset();
+    print_error("not promoted: " + disk);
+    refuse_promotion({ErrorCode::timeout, disk});
 }
 
 void Standby::refuse_promotion(const Error& error) {

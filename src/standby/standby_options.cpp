@@ -166,6 +166,11 @@ Result<Options> build(const Texts& texts, Options options) {
     for (const std::string& disk : texts.disks)
         options.disks.push_back(TRY(parse_disk(disk, tls)));
     TRY(check_counts(options));
+    if (!options.shared_disks.empty() && (options.prestart || !options.disks.empty())) {
+        return fail(ErrorCode::invalid_argument,
+                    "--shared-disk goes with neither --disk nor --prestart: the guest starts anew, "
+                    "when its primary has let go of the images");
+    }
     return options;
 }
 
@@ -189,6 +194,9 @@ Parsed parse_command_line(int argc, const char* const* argv) {
         ->take_all();
     app.add_option("--disk", texts.disks,
                    "unix:PATH=IMAGE, tcp:ADDR:PORT=IMAGE (NBD) or agent=IMAGE; once a disk")
+        ->take_all();
+    app.add_option("--shared-disk", options.shared_disks,
+                   "image that both hosts see: the guest starts anew from it; once a disk")
         ->take_all();
     app.add_option("--tls", options.tls, "directory with ca-cert, server-cert and server-key .pem");
     app.add_option("--on-loss", texts.on_loss, "promote or hold (default)")

@@ -39,6 +39,9 @@ struct Options {
     // In the order of the VM's cards and disks; of a bare QEMU at most one each.
     std::vector<Net> networks;
     std::vector<Disk> disks;
+    // Images that both hosts see: nothing of them is kept here, and the guest starts anew from them
+    // when nobody else writes to them. Empty: it goes on from its last checkpoint.
+    std::vector<std::string> shared_disks;
     std::string tls;  // directory with ca-cert.pem, server-cert.pem, server-key.pem
     OnLoss on_loss = OnLoss::hold;
     std::optional<WitnessOptions> witness;  // who decides when the primary is lost

@@ -138,6 +138,7 @@ void StandbyVm::prepare() {
     };
     add("events");
     if (!command_.shared.empty()) add("x-ignore-shared");
+    if (command_.is_cold) return prepare_cold();
     const auto or_fail = [this](Result<Json> result, std::function<void()> next) {
         if (!result) {
             log_error("standby", "QEMU is not prepared: {}", result.error().message);
@@ -163,6 +164,18 @@ void StandbyVm::prepare() {
         answer_bound_);
 }
 
+// A question that it answers when its devices are there and its images are open.
+void StandbyVm::prepare_cold() {
+    qmp_->execute(
+        "query-status", Json(),
+        [this](Result<Json> said) {
+            if (!said) return fail_promotion(said.error());
+            prepared_ = true;
+            if (make_stream_) feed();
+        },
+        answer_bound_);
+}
+
 void StandbyVm::promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
                         std::function<Result<>(bool)> mark_ran,
                         std::function<void(Result<>)> outcome) {
@@ -179,6 +192,7 @@ void StandbyVm::promote(std::function<std::unique_ptr<FailoverStream>()> make_st
 void StandbyVm::feed() {
     if (fed_) return;
     fed_ = true;
+    if (command_.is_cold) return let_run();
     const auto stream = make_stream_();
     const auto written = write_stream(*stream);
     if (!written) fail_promotion(written.error());

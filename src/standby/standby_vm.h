@@ -65,6 +65,7 @@ class StandbyVm {
   private:
     void watch_exit();
     void prepare();
+    void prepare_cold();
     void feed();
     Result<> write_stream(FailoverStream& stream);
     void on_event(const QmpEvent& event);

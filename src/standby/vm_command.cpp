@@ -55,6 +55,7 @@ class Rewriter {
             }
         }
         add_own();
+        out_.is_cold = places_.is_cold;
         return std::move(out_);
     }
 
@@ -99,7 +100,10 @@ class Rewriter {
     }
 
     Result<> rewrite(std::string_view name, const std::string& value) {
-        if (name == "machine" || name == "M") {
+        const bool is_memory = name == "machine" || name == "M" || name == "object";
+        if (is_memory && places_.is_cold) {
+            add(name, value);
+        } else if (name == "machine" || name == "M") {
             rewrite_machine(value);
         } else if (name == "object") {
             add(name, TRY(with_shared_memory(value, places_, out_)));
@@ -169,12 +173,16 @@ class Rewriter {
     }
 
     void add_own() {
-        if (!has_backend_) {
+        if (!has_backend_ && !places_.is_cold) {
             const std::string block(main_block());
             if (!backend_set_) add("machine", "memory-backend=" + block);
             add("object", shared_memory_object(block, memory_, places_, out_));
         }
-        add("incoming", "defer");
+        if (places_.is_cold) {
+            out_.words.emplace_back("-S");
+        } else {
+            add("incoming", "defer");
+        }
         add("monitor", "none");
         add("qmp", "unix:" + places_.own_qmp + ",server=on,wait=off");
         add("qmp", "unix:" + places_.operator_qmp + ",server=on,wait=off");

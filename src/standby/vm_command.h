@@ -24,6 +24,8 @@ struct Places {
     std::vector<std::string> disks;  // NBD; none: disks are left alone
     // The image file of a RAM block.
     std::function<std::string(std::string_view block)> image_path;
+    // The guest starts anew: memory of its own, and no stream.
+    bool is_cold = false;
 };
 
 // The path of an NBD server that stands for this disk of the standby; another path, or none, for
@@ -40,6 +42,7 @@ struct VmCommand {
     std::vector<std::string> words;
     std::vector<std::string> notes;   // what was changed, for the log
     std::vector<SharedBlock> shared;  // blocks that the VM maps from their images
+    bool is_cold = false;
 };
 
 // Errors: invalid_argument, config_unsupported; they name the option.

@@ -56,6 +56,42 @@ TEST(MemorySize, ReadsWhatQemuReads) {
     EXPECT_EQ(memory_size("99999999999999999999G"), std::nullopt);
 }
 
+// Its memory is its own, and nobody feeds it.
+TEST(VmCommand, OneThatStartsAnewKeepsItsMachineAndWaitsToBeLetRun) {
+    Places cold = places();
+    cold.is_cold = true;
+    cold.networks.clear();
+    cold.disks.clear();
+    const VmCommand command =
+        promoted_command(
+            {"/usr/bin/qemu", "-machine", "pc-i440fx-7.2,memory-backend=pc.ram", "-object",
+             "memory-backend-ram,id=pc.ram,size=64M", "-m", "64", "-qmp", "unix:/p.sock", "-S",
+             "-blockdev", R"({"driver":"file","filename":"/shared/a","node-name":"a"})"},
+            cold)
+            .value();
+    EXPECT_EQ(joined(command),
+              "/usr/bin/qemu -machine pc-i440fx-7.2,memory-backend=pc.ram -object "
+              "memory-backend-ram,id=pc.ram,size=64M -m 64 -blockdev "
+              R"({"driver":"file","filename":"/shared/a","node-name":"a"} )"
+              "-S -monitor none -qmp unix:/s/own.sock,server=on,wait=off "
+              "-qmp unix:/s/qmp.sock,server=on,wait=off ");
+    EXPECT_TRUE(command.is_cold);
+    EXPECT_TRUE(command.shared.empty());
+}
+
+TEST(StandbyOptions, SharedDisksAreNeitherKeptNorStartedAhead) {
+    const auto parsed = [](std::vector<const char*> words) {
+        words.insert(words.begin(), {"segue-standby", "--listen", "unix:/l", "--state", "/s",
+                                     "--shared-disk", "/a", "--shared-disk", "/b"});
+        return parse_command_line(static_cast<int>(words.size()), words.data());
+    };
+    const auto good = parsed({"--", "qemu"});
+    ASSERT_TRUE(good.options) << good.text;
+    EXPECT_THAT(good.options->shared_disks, ElementsAre("/a", "/b"));
+    EXPECT_THAT(parsed({"--prestart", "--", "qemu"}).text, HasSubstr("starts anew"));
+    EXPECT_THAT(parsed({"--disk", "unix:/d=/i", "--", "qemu"}).text, HasSubstr("starts anew"));
+}
+
 TEST(VmCommand, DropsThePrimarysOwnLifeAndAddsTheStandbys) {
     const VmCommand command =
         rewrite({"-machine", "pc-i440fx-7.2", "-m", "128", "-qmp", "unix:/p.qmp,server=on", "-S",

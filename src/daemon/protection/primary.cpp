@@ -61,6 +61,7 @@ Result<> PrimaryProtection::judge() const {
                     "domain '{}' is {}: resume it first, a checkpoint would let it run",
                     domain->name, name_of(domain->status.state));
     }
+    if (wish_.shared_storage) return judge_shared_disks(model);
     TRY(judge_screen(*domain));
     return check_protected_devices(model);
 }
@@ -77,7 +78,12 @@ void PrimaryProtection::begin(const Services& services, const DomainPointer& dom
     domain->primary = self;
     const auto answered = self->not_lost([self, answer](Result<> done) {
         answer(done.map([&] {
-            return Json::object({{"outcome", "protected"}, {"standby", self->wish_.standby}});
+            const bool is_weak = self->wish_.shared_storage;
+            return Json::object(
+                {{"outcome", is_weak ? fmt::format("protected: {}", self->wish_.promise())
+                                     : std::string("protected")},
+                 {"promise", self->wish_.promise()},
+                 {"standby", self->wish_.standby}});
         }));
     });
     self->set_up([self, domain, answered](Result<> done) {
@@ -231,6 +237,7 @@ void PrimaryProtection::prepare_standby(Answer<> done) {
                                            {.secure = true, .inactive = true, .migratable = true})},
                       {"persistent", domain->is_persistent()},
                       {"disks", disks},
+                      {"shared_disks", shared_disks_},
                       {"gate", gate_at_primary_ ? "primary" : "standby"},
                       {"on_loss", wish_.on_loss()},
                       {"witness", witness_address_},
@@ -284,7 +291,7 @@ void PrimaryProtection::start_agent(Answer<> done) {
                                {"--witness", witness_address_ + "," + key_, "--witness-tls",
                                 services_.settings.tls_directory});
     }
-    if (has_screen_socket(*domain)) {
+    if (has_screen_socket(*domain) && !wish_.shared_storage) {
         start.arguments.insert(start.arguments.end(), {"--screen", screen_socket(*domain)});
         if (!wish_.screen_held) start.arguments.push_back("--picture-passes");
     }
@@ -334,7 +341,8 @@ std::vector<Step> PrimaryProtection::qemu_steps() {
     if (!domain || !domain->incarnation) return steps;
     for (std::size_t card = 0; card < netdevs_.size(); ++card)
         plug_network(steps, domain, {card, netdevs_[card], directory_});
-    skip_flushes(steps, domain);
+    // What is shared must be durable there.
+    if (!wish_.shared_storage) skip_flushes(steps, domain);
     for (std::size_t disk = 0; disk < disks_.size(); ++disk)
         plug_disk(steps, services_, domain, {disk, disks_[disk].node, directory_},
                   [self = shared_from_this()] { return self->is_wanted(); });

@@ -84,6 +84,8 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     using Self = std::shared_ptr<PrimaryProtection>;
     Result<> judge() const;
     Result<> judge_screen(const DomainObject& domain) const;
+    static Result<> judge_shared_disks(const Domain& model);
+    void measure_shared_disks(const Domain& model, Answer<> done);
     static std::string screen_socket(const DomainObject& domain);
     static bool has_screen_socket(const DomainObject& domain);
     void let_screen_pass();
@@ -126,6 +128,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     void agent_is_of_no_use(const std::string& reason);
     void ask_witness();
     void stand_still();
+    void give_disks_back();
     void go_on_alone();
     void probe_qemu();
     void work_answered(const Json& said);
@@ -184,6 +187,7 @@ class PrimaryProtection : public std::enable_shared_from_this<PrimaryProtection>
     };
     std::vector<MirroredDisk> disks_;
     std::vector<std::string> netdevs_;
+    Json shared_disks_ = Json::array();  // what the standby must see, too
     bool gate_at_primary_ = false;
     std::unique_ptr<QemuProcess> agent_;
     std::unique_ptr<Timer> timer_;

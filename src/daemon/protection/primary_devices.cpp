@@ -8,7 +8,9 @@
 #include "daemon/protection/emulator_trial.h"
 #include "daemon/protection/flushes.h"
 #include "daemon/protection/primary.h"
+#include "daemon/protection/shared_disks.h"
 #include "daemon/spice_line.h"
+#include "daemon/workers.h"
 #include "domain/alias.h"
 #include "spice/control/screen_word.h"
 
@@ -47,10 +49,12 @@ void PrimaryProtection::measure_devices(Answer<> done) {
     if (!guest) return done(tl::unexpected(guest.error()));
     const Domain& model = domain->model();
     netdevs_.clear();
+    disks_.clear();
+    gate_at_primary_ = true;
+    if (wish_.shared_storage) return measure_shared_disks(model, std::move(done));
     for (const Interface& card : model.interfaces)
         netdevs_.push_back("host" + card.alias);
     gate_at_primary_ = wish_.gate_at_primary || !can_gate_at_standby(model);
-    disks_.clear();
     for (const std::size_t index : writable_disks(model))
         disks_.push_back({format_node(model, index), 0, model.disks[index].source});
     if (disks_.empty()) return done({});
@@ -58,6 +62,36 @@ void PrimaryProtection::measure_devices(Answer<> done) {
                       [self = shared_from_this(), done](Result<Json> said) {
                           done(said ? self->take_sizes(*said) : tl::unexpected(said.error()));
                       });
+}
+
+// The standby opens what is written here when QEMU's lock says that nobody has it any more.
+Result<> PrimaryProtection::judge_shared_disks(const Domain& model) {
+    const std::vector<std::size_t> written = writable_disks(model);
+    if (written.empty()) {
+        return fail(ErrorCode::config_unsupported,
+                    "--shared-storage: domain '{}' has no disk that it writes", model.name);
+    }
+    for (const std::size_t index : written) {
+        if (!model.disks[index].block) continue;
+        return fail(ErrorCode::config_unsupported,
+                    "--shared-storage: disk '{}' ({}) is a device, whose lock no other host sees: "
+                    "put it into a file, or have it mirrored",
+                    model.disks[index].target, model.disks[index].source);
+    }
+    return {};
+}
+
+void PrimaryProtection::measure_shared_disks(const Domain& model, Answer<> done) {
+    std::vector<std::string> paths;
+    for (const std::size_t index : writable_disks(model))
+        paths.push_back(model.disks[index].source);
+    const auto found = std::make_shared<Result<Json>>(Json());
+    services_.workers.run([found, paths] { *found = describe_images(paths); },
+                          [self = shared_from_this(), found, done] {
+                              if (!*found) return done(tl::unexpected(found->error()));
+                              self->shared_disks_ = **found;
+                              done({});
+                          });
 }
 
 Result<> PrimaryProtection::take_sizes(const Json& nodes) {

@@ -116,6 +116,12 @@ void PrimaryProtection::move(Answer<Json> answer) {
         return answer(fail(ErrorCode::operation_invalid, "not possible while {}", name_of(state_)));
     }
     const auto domain = domain_.lock();
+    if (wish_.shared_storage) {
+        return answer(fail(ErrorCode::operation_unsupported,
+                           "domain '{}' would start anew at its standby (--shared-storage): "
+                           "`segue unprotect` and `segue migrate` move it without loss",
+                           domain ? domain->name : ""));
+    }
     if (paused_ || pauses_) {
         return answer(fail(ErrorCode::operation_invalid,
                            "domain '{}' is paused: resume it first, a standby lets it run",

@@ -48,7 +48,8 @@ void PrimaryProtection::ask_witness() {
                         self->is_asking_ = false;
                         if (said->text("verdict") == "granted") return self->go_on_alone();
                         self->reason_ += "; the witness says that the standby has taken over";
-                        return self->stand_still();
+                        self->stand_still();
+                        return self->give_disks_back();
                     }
                     if (!self->is_asking_) {
                         self->reason_ += "; the witness does not answer: " + said.error().message;
@@ -77,6 +78,15 @@ void PrimaryProtection::stand_still() {
             set_status(self->services_, *domain, PausedReason::unknown);
         }
     });
+}
+
+// The witness lets the standby start the guest, which waits for the disks that are open here. What
+// stands still here is of no use any more: its memory goes nowhere.
+void PrimaryProtection::give_disks_back() {
+    const auto domain = domain_.lock();
+    if (!wish_.shared_storage || !domain || state_ != State::isolated) return;
+    log_event("is ended: its standby may start it from the shared disks");
+    end_guest(services_, *domain, ShutOffReason::failed);
 }
 
 // Without protection, which is tried again until it succeeds or is given up.

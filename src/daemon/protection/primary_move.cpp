@@ -33,6 +33,11 @@ Result<> PrimaryProtection::may_move_to(const std::optional<migrate::Cookie>& de
                     name, name);
     }
     const std::string host = destination->host_uuid.text();
+    if (host == standby_host_ && wish_.shared_storage) {
+        return fail(ErrorCode::operation_invalid,
+                    "domain '{}' has its standby at that host: `segue unprotect {}` first", name,
+                    name);
+    }
     if (host == standby_host_) {
         return fail(ErrorCode::operation_invalid,
                     "domain '{}' has its standby at that host: `segue failover --planned {}` moves "

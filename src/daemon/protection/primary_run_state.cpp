@@ -110,8 +110,10 @@ void PrimaryProtection::found_in(std::string_view qemu_state, const std::string&
         // A disk, or a processor, that works stands by, with everything that anybody has seen.
         // (QEMU itself could not go on, either: it knows no way into its next checkpoint, and
         // aborts.) While it is set up there may be none.
+        // What is shared works there no better.
         case Course::standby_goes_on:
-            return guards ? end_for_standby(words) : leave_still(qemu_state, words);
+            return guards && !wish_.shared_storage ? end_for_standby(words)
+                                                   : leave_still(qemu_state, words);
         case Course::stands_still: return leave_still(qemu_state, words);
     }
 }

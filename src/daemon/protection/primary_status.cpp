@@ -59,8 +59,12 @@ Json PrimaryProtection::status() const {
           wish_.adapts && state_ == State::guarding ? pilot_.interval_ms() : wish_.interval_ms},
          {"on_loss", wish_.has_witness() ? "witness" : wish_.on_loss()},
          {"bias", bias_of(wish_)},
-         {"gate", gate_at_primary_ ? "primary" : "standby"},
+         {"gate", wish_.shared_storage ? "none"
+                  : gate_at_primary_   ? "primary"
+                                       : "standby"},
          {"screen", wish_.screen()},
+         {"storage", wish_.shared_storage ? "shared" : "copied"},
+         {"promise", wish_.promise()},
          {"epoch", figures_.u64("epoch")}});
     if (wish_.has_witness()) {
         out.set("witness", wish_.witness);

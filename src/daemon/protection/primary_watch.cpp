@@ -295,6 +295,7 @@ void PrimaryProtection::looked(const Json& said) {
     reason_ = said.text("reason");
     decided_at_ = services_.loop.now();
     state == "lost" ? go_on_alone() : stand_still();
+    if (state == "isolated" && wish_.has_witness()) give_disks_back();
 }
 
 // The interval follows the guest where nobody named one.

@@ -18,8 +18,10 @@
 #include "daemon/protection/helper.h"
 #include "daemon/protection/primary.h"
 #include "daemon/protection/promotions.h"
+#include "daemon/protection/shared_disks.h"
 #include "daemon/spice_library.h"
 #include "daemon/spice_line.h"
+#include "daemon/workers.h"
 #include "domain/alias.h"
 #include "net/descriptor.h"
 #include "protect/agent_link.schema.h"
@@ -123,25 +125,44 @@ void StandbyProtection::prepare(const Services& services, const Json& arguments,
         if (!asked) return answer(tl::unexpected(asked.error()));
         auto whole = completed(services, model);
         if (!whole) return answer(tl::unexpected(whole.error()));
-        const auto domain = services.domains.obtain(whole->uuid, whole->name);
-        if (!domain) return answer(tl::unexpected(domain.error()));
-        if (const auto free = make_way(**domain); !free)
-            return answer(tl::unexpected(free.error()));
-        const auto former_by = taken_over_by(services, **domain);
-        if (!former_by) return answer(tl::unexpected(former_by.error()));
-        const auto self = std::make_shared<StandbyProtection>(services, *domain);
-        self->former_by_ = *former_by;
-        (*domain)->standby = self;
-        const auto started = self->make_domain(arguments, std::move(*whole)).and_then([&] {
-            return self->start(arguments);
-        });
-        if (!started) {
-            self->remove();
-            return answer(tl::unexpected(started.error()));
+        const Json& shared = arguments["shared_disks"];
+        if (shared.items().empty()) {
+            return prepare_seen(services, arguments, std::move(*whole), answer);
         }
-        self->save();
-        self->answer_where(services.loop.now() + kStartBound, answer);
+        const auto same = std::make_shared<Result<>>();
+        services.workers.run([same, shared] { *same = check_same_images(shared); },
+                             [&services, arguments, answer, same, whole = *whole] {
+                                 if (!*same) return answer(tl::unexpected(same->error()));
+                                 prepare_seen(services, arguments, whole, answer);
+                             });
     });
+}
+
+// What both hosts must see was seen.
+void StandbyProtection::prepare_seen(const Services& services, const Json& arguments, Domain whole,
+                                     const Answer<Json>& answer) {
+    const auto domain = services.domains.obtain(whole.uuid, whole.name);
+    if (!domain) return answer(tl::unexpected(domain.error()));
+    if (const auto free = make_way(**domain); !free) return answer(tl::unexpected(free.error()));
+    const auto former_by = taken_over_by(services, **domain);
+    if (!former_by) return answer(tl::unexpected(former_by.error()));
+    const auto self = std::make_shared<StandbyProtection>(services, *domain);
+    self->former_by_ = *former_by;
+    self->started_with_ =
+        Json::object({{"on_loss", arguments.text("on_loss")},
+                      {"gate", arguments.text("gate")},
+                      {"witness", arguments.text("witness")},
+                      {"shared_storage", !arguments["shared_disks"].items().empty()}});
+    (*domain)->standby = self;
+    const auto started = self->make_domain(arguments, std::move(whole)).and_then([&] {
+        return self->start(arguments);
+    });
+    if (!started) {
+        self->remove();
+        return answer(tl::unexpected(started.error()));
+    }
+    self->save();
+    self->answer_where(services.loop.now() + kStartBound, answer);
 }
 
 // The definition as it runs here; without one of its own the domain is listed with it.
@@ -154,12 +175,20 @@ Result<> StandbyProtection::make_domain(const Json& arguments, Domain model) {
     keeps_definition_ = arguments.flag("persistent");
     const std::vector<std::size_t> disks = writable_disks(model);
     const auto& sizes = arguments["disks"].items();
-    if (disks.size() != sizes.size()) {
+    const auto& shared = arguments["shared_disks"].items();
+    if (is_shared() ? disks.size() != shared.size() : disks.size() != sizes.size()) {
         return fail(ErrorCode::invalid_argument,
                     "the definition has {} disks that are written, sizes came for {}", disks.size(),
-                    sizes.size());
+                    is_shared() ? shared.size() : sizes.size());
     }
-    for (std::size_t number = 0; number < disks.size(); ++number)
+    for (std::size_t number = 0; number < disks.size(); ++number) {
+        const std::string& path = model.disks[disks[number]].source;
+        if (is_shared() && shared[number].text("path") != path) {
+            return fail(ErrorCode::invalid_argument, "the definition has disk '{}', '{}' was seen",
+                        path, shared[number].text("path"));
+        }
+    }
+    for (std::size_t number = 0; number < disks.size() && !is_shared(); ++number)
         TRY(make_image(sizes[number].as_u64().value_or(0), model.disks[disks[number]]));
     if (!domain->persistent) {
         made_definition_ = true;
@@ -214,9 +243,6 @@ CommandLineOptions StandbyProtection::command_line_options() const {
 }
 
 Result<> StandbyProtection::start(const Json& arguments) {
-    started_with_ = Json::object({{"on_loss", arguments.text("on_loss")},
-                                  {"gate", arguments.text("gate")},
-                                  {"witness", arguments.text("witness")}});
     Domain model = live_;
     // What the primary wrote is continued.
     const auto go_on = [](auto& lines) {
@@ -248,8 +274,9 @@ Result<> StandbyProtection::start(const Json& arguments) {
     if (!witness.empty()) add("--witness-tls", services_.settings.tls_directory);
     const std::vector<std::size_t> disks = writable_disks(model);
     for (std::size_t number = 0; number < disks.size(); ++number) {
-        add("--disk", "agent=" + model.disks[disks[number]].source);
-        serve_disk(line.arguments, storage_node(model, disks[number]), number);
+        const std::string& source = model.disks[disks[number]].source;
+        add(is_shared() ? "--shared-disk" : "--disk", (is_shared() ? "" : "agent=") + source);
+        if (!is_shared()) serve_disk(line.arguments, storage_node(model, disks[number]), number);
     }
     const bool has_gate = arguments.text("gate") == "standby" && can_gate_at_standby(model);
     if (has_gate) {
@@ -263,8 +290,8 @@ Result<> StandbyProtection::start(const Json& arguments) {
                                                   [](const Interface& card) {
                                                       return card.type == InterfaceType::user;
                                                   });
-    prestarts_ = is_quiet;
-    if (is_quiet) start.arguments.emplace_back("--prestart");
+    prestarts_ = is_quiet && !is_shared();
+    if (prestarts_) start.arguments.emplace_back("--prestart");
     start.arguments.emplace_back("--");
     start.arguments.insert(start.arguments.end(), line.arguments.begin(), line.arguments.end());
     for (const InheritedFile& inherited : line.inherited) {

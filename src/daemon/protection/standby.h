@@ -46,6 +46,9 @@ class StandbyProtection : public std::enable_shared_from_this<StandbyProtection>
 
   private:
     Result<> make_domain(const Json& arguments, Domain model);
+    static void prepare_seen(const Services& services, const Json& arguments, Domain whole,
+                             const Answer<Json>& answer);
+    bool is_shared() const { return started_with_.flag("shared_storage"); }
     Result<> make_image(std::uint64_t bytes, Disk& disk);
     CommandLineOptions command_line_options() const;
     Result<> start(const Json& arguments);

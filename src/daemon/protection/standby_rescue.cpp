@@ -165,6 +165,7 @@ void StandbyProtection::ran_and_ended() {
 // Logs that nobody has brought into their images: the last epochs, whole or begun.
 std::vector<StandbyProtection::DiskLog> StandbyProtection::left_logs() const {
     std::vector<DiskLog> logs;
+    if (is_shared()) return logs;
     const std::vector<std::size_t> disks = writable_disks(live_);
     for (std::size_t number = 0; number < disks.size(); ++number) {
         const Disk& disk = live_.disks[disks[number]];

@@ -208,20 +208,25 @@ void StandbyProtection::take_over(const Json& said) {
         }
         // Its user has paused it before.
         const bool paused = self->figures_.flag("paused");
+        const bool is_new = self->is_shared();
         paused ? set_status(self->services_, *domain, PausedReason::user)
-               : set_status(self->services_, *domain, RunningReason::migrated);
-        publish(self->services_, *domain, lifecycle::kArrived);
-        publish(self->services_, *domain,
-                paused ? lifecycle::kPaused : lifecycle::kResumedByMigration);
+               : set_status(self->services_, *domain,
+                            is_new ? RunningReason::booted : RunningReason::migrated);
+        publish(self->services_, *domain, is_new ? lifecycle::kBooted : lifecycle::kArrived);
+        if (paused || !is_new) {
+            publish(self->services_, *domain,
+                    paused ? lifecycle::kPaused : lifecycle::kResumedByMigration);
+        }
         // The epoch may be of the moment in which it went to sleep.
-        if (!paused) {
+        if (!paused && !is_new) {
             Waker::wake_half_asleep(self->services_, domain, [name = domain->name](Result<> done) {
                 if (done) return;
                 log_error("daemon", "domain '{}': {}", name, done.error().message);
             });
         }
         const std::string text =
-            fmt::format("took over from epoch {}", self->figures_.u64("epoch"));
+            is_new ? std::string("took over: it starts anew from its shared disks")
+                   : fmt::format("took over from epoch {}", self->figures_.u64("epoch"));
         log_warning("daemon", "domain '{}': {}", domain->name, text);
         self->services_.event_log.add(self->services_.wall_ms(), "protection", domain->name, text);
         if (const auto saved = self->services_.domains.save(*domain); !saved) {
@@ -234,7 +239,7 @@ void StandbyProtection::take_over(const Json& said) {
 // The image is written by segue-standby: another host, or another process, would see neither what
 // that still holds nor what it writes.
 Result<> StandbyProtection::may_move() const {
-    if (state_ != State::promoted || writable_disks(live_).empty()) return {};
+    if (state_ != State::promoted || is_shared() || writable_disks(live_).empty()) return {};
     return fail(ErrorCode::operation_invalid,
                 "domain '{}' runs on disks that segue-standby serves since it took over here: "
                 "`segue protect {} --standby URI` and then `segue failover {} --planned` move it; "
@@ -326,9 +331,11 @@ Json StandbyProtection::status() const {
                              {"detail", said},
                              {"epoch", figures_.u64("epoch")},
                              {"primary_linked", figures_.flag("linked")},
-                             {"prestarted", figures_.flag("prestarted")}});
-    for (const char* name : {"checkpoints", "commit_us", "held_frames", "dropped_frames",
-                             "disk_log_bytes", "on_loss", "lost_at", "witness", "promotion_us"}) {
+                             {"prestarted", figures_.flag("prestarted")},
+                             {"storage", is_shared() ? "shared" : "copied"}});
+    for (const char* name :
+         {"checkpoints", "commit_us", "held_frames", "dropped_frames", "disk_log_bytes", "on_loss",
+          "lost_at", "witness", "promotion_us", "waits_for_disks"}) {
         if (const Json* figure = figures_.find(name)) out.set(name, *figure);
     }
     return out;

@@ -13,13 +13,17 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
     }
     wish.witness = json.text("witness");
     if (arbiter::is_etcd(wish.witness)) TRY(arbiter::parse_etcd(wish.witness, ""));
+    wish.shared_storage = json.flag("shared_storage");
+    // A guest that starts anew needs no checkpoint but the one that says that it is protected.
+    if (wish.shared_storage) wish.interval_ms = kMaxIntervalMs;
     const std::uint64_t interval = json.u64("interval_ms", wish.interval_ms);
     if (interval < kMinIntervalMs || interval > kMaxIntervalMs) {
         return fail(ErrorCode::invalid_argument, "--interval {}: {} to {} ms", interval,
                     kMinIntervalMs, kMaxIntervalMs);
     }
     wish.interval_ms = static_cast<std::uint32_t>(interval);
-    wish.adapts = json.find("interval_ms") == nullptr || json.flag("adapts");
+    wish.adapts =
+        !wish.shared_storage && (json.find("interval_ms") == nullptr || json.flag("adapts"));
     const std::string_view on_loss = json.text("on_loss", "hold");
     if (on_loss != "hold" && on_loss != "promote") {
         return fail(ErrorCode::invalid_argument, "--on-loss {}: hold or promote", on_loss);
@@ -36,7 +40,20 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
         return fail(ErrorCode::invalid_argument, "--screen {}: early or held", screen);
     }
     wish.screen_held = screen == "held";
+    if (wish.shared_storage && wish.screen_held) {
+        return fail(ErrorCode::invalid_argument,
+                    "--screen held with --shared-storage: a guest that starts anew takes nothing "
+                    "back, and nothing of it is held");
+    }
     return wish;
+}
+
+std::string_view ProtectionWish::promise() const {
+    if (shared_storage) {
+        return "a guest that is taken over starts anew, as after a power cut: what it has synced "
+               "is on the shared disks, its memory is lost";
+    }
+    return "a guest that is taken over goes on from its last checkpoint, and nobody has seen more";
 }
 
 Json ProtectionWish::json() const {
@@ -46,7 +63,8 @@ Json ProtectionWish::json() const {
                               {"on_loss", on_loss()},
                               {"gate", gate_at_primary ? "primary" : "standby"},
                               {"allow_tcg", allow_tcg},
-                              {"screen", screen()}});
+                              {"screen", screen()},
+                              {"shared_storage", shared_storage}});
     if (has_witness()) json.set("witness", witness);
     return json;
 }

@@ -19,12 +19,17 @@ struct ProtectionWish {
     // What clients see and hear waits for its checkpoint: else it may be ahead by one. What the
     // guest's agent and devices say to them always waits.
     bool screen_held = false;
+    // Its disks are the same files at the standby: nothing is copied, and a guest that is taken
+    // over starts anew from them.
+    bool shared_storage = false;
 
     // Errors name the argument.
     static Result<ProtectionWish> parse(const Json& json);
     Json json() const;
     bool has_witness() const { return !witness.empty(); }
     std::string_view on_loss() const { return promote_on_loss ? "promote" : "hold"; }
+    // What holds when its host dies, in the words of its user.
+    std::string_view promise() const;
     std::string_view screen() const { return screen_held ? "held" : "early"; }
 
     static constexpr std::uint32_t kMinIntervalMs = 10;
