@@ -8,27 +8,23 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "standby/datagram_path.h"
 
 namespace segue::standby {
 namespace {
 
 constexpr int kDatagramBuffer = 4 << 20;
+// What a NIC has said in a turn or two that we did not get.
+constexpr int kDatagramQueue = 4096;
 // Between two looks at the other sockets of the loop.
 constexpr int kDatagramsPerTurn = 256;
 // More than a socket's queue holds: whoever stands still has sent no more.
 constexpr int kDatagramsWaiting = 1 << 16;
 
-Result<net::Descriptor> bind_datagrams(const std::string& path) {
-    const auto address = TRY(net::SocketAddress::of_unix(path));
-    net::Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) return fail_errno("make a socket for", path, errno);
+Result<net::Descriptor> open_datagrams(const std::string& path) {
+    auto socket = TRY(bind_datagrams(path, kDatagramQueue));
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kDatagramBuffer, sizeof(int));
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &kDatagramBuffer, sizeof(int));
-    (void)::unlink(path.c_str());
-    if (::bind(socket.get(), address.get(), address.size) != 0) {
-        return fail_errno("bind", path, errno);
-    }
-    (void)::chmod(path.c_str(), 0600);
     return socket;
 }
 
@@ -103,7 +99,7 @@ Result<> NetworkPort::listen(const Options::Net& primary) {
                                         accept_primary(std::move(socket));
                                     }));
     } else if (!primary.datagram_path.empty()) {
-        primary_datagrams_ = TRY(bind_datagrams(primary.datagram_path));
+        primary_datagrams_ = TRY(open_datagrams(primary.datagram_path));
         primary_path_ = primary.datagram_path;
         primary_watch_ = loop_.watch(primary_datagrams_.get(), [this](Loop::Ready) {
             read_datagrams(primary_datagrams_.get(), false, kDatagramsPerTurn);
@@ -121,7 +117,7 @@ Result<> NetworkPort::listen(const Options::Net& primary) {
                                         accept_outside(std::move(socket));
                                     }));
     }
-    vm_datagrams_ = TRY(bind_datagrams(files_.gate));
+    vm_datagrams_ = TRY(open_datagrams(files_.gate));
     vm_address_ = TRY(net::SocketAddress::of_unix(files_.vm));
     return {};
 }

@@ -39,6 +39,7 @@ class UdpOutside:
         # Bound by a QEMU that starts later, and by one that takes over from it.
         self.guest_port = free_port(kind=socket.SOCK_DGRAM)
         self.numbers, self.senders = [], set()
+        self.came = {}  # number: when, by the wall clock
         self.closed = False
         threading.Thread(target=self.run, daemon=True).start()
 
@@ -64,6 +65,7 @@ class UdpOutside:
         found = re.search(rb"seq (\d+)\n", frame) if kind == b"\x08\x00" else None
         if found:
             self.numbers.append(int(found.group(1)))
+            self.came[self.numbers[-1]] = time.time()
             self.senders.add(sender)
 
     def last(self):
@@ -78,6 +80,10 @@ class UdpOutside:
     def irregular(self):
         """Neighbours that do not count by one: a gap, a repeat or a step back."""
         return [(a, b) for a, b in zip(self.numbers, self.numbers[1:]) if b != a + 1]
+
+    def must_be_regular(self):
+        odd = [(a, self.came[a], b, self.came[b]) for a, b in self.irregular()]
+        assert odd == [], f"(number, when, next number, when): {odd}"
 
     def backward(self):
         return [(a, b) for a, b in zip(self.numbers, self.numbers[1:]) if b <= a]

@@ -181,5 +181,5 @@ class ProtectedMachine:
         """Outside saw no gap and no repeat; the disk misses nothing and knows no future."""
         for outside in filter(None, (self.outside, self.second)):
             outside.wait(outside.last() + more)
-            assert outside.irregular() == []
+            outside.must_be_regular()
         assert b"BAD" not in self.serial.read_bytes()

@@ -2,6 +2,7 @@
 """A party of a protection that hangs, under both biases: whoever must go on does, and says so."""
 import os
 import signal
+import time
 
 import pytest
 import standby as sb
@@ -74,4 +75,36 @@ def test_a_standby_that_hung_and_wins_takes_over(tmp_path):
         wait_until(lambda: one.state_of(machine.name) == "paused", 60, "it stands still")
         os.kill(hung, signal.SIGCONT)
         wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+
+
+def stands_still(ticks):
+    """Whoever asks QEMU would wait for its disk."""
+    def is_still():
+        before = ticks.last()
+        time.sleep(0.5)
+        return ticks.last() == before
+    wait_until(is_still, 60, "the guest stands still")
+
+
+# How long a daemon bears a standby that hangs is another matter: a slow host may come to that.
+@pytest.mark.soak
+def test_a_standby_without_a_turn_costs_its_guest_no_frame(tmp_path):
+    """QEMU drops the frame that waits for room in the gate's queue when its guest is paused."""
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
+        begin(machine, one, two, "promote")
+        os.kill(machine.qemu(one), signal.SIGKILL)
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+        machine.went_on()
+        gate = machine.helper(two, "segue-standby")
+        reached = machine.ticks.last()
+        os.kill(gate, signal.SIGSTOP)
+        try:
+            wait_until(lambda: machine.ticks.last() >= reached + 5, 60, "it says more")
+            pause = two.virsh_process("suspend", machine.name)
+            stands_still(machine.ticks)
+        finally:
+            os.kill(gate, signal.SIGCONT)
+        assert pause.wait(60) == 0
+        two.virsh("resume", machine.name)
         machine.went_on()
