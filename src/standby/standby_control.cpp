@@ -389,6 +389,8 @@ void Standby::promotion_ended(const Result<>& outcome) {
         std::exchange(promotion_reply_, nullptr)(
             Json::object({{"epoch", epoch}, {"qmp", qmp}, {"took_us", took_us}}));
     }
+    // Nobody else looks at the guest of a bare QEMU.
+    if (!agent_ && !state_.facts().paused) vm_->wake_half_asleep();
     // QEMU has them mapped; their memory goes when it ends.
     store_->remove_files();
 }

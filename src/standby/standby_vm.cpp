@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "net/address.h"
+#include "qemu/sleep_waker.h"
 
 extern char** environ;
 
@@ -131,7 +132,7 @@ void StandbyVm::prepare() {
     handlers.closed = [this](const Error& error) {
         if (!running_) fail_promotion(error);
     };
-    qmp_ = std::make_unique<QmpConnection>(loop_, files_.own_qmp, std::move(handlers));
+    qmp_ = std::make_shared<QmpConnection>(loop_, files_.own_qmp, std::move(handlers));
     Json capabilities = Json::array();
     const auto add = [&capabilities](const char* name) {
         capabilities.push(Json::object({{"capability", name}, {"state", true}}));
@@ -247,6 +248,18 @@ void StandbyVm::ask_to_run() {
         answer_bound_);
 }
 
+void StandbyVm::wake_half_asleep() {
+    const auto ask = [weak = std::weak_ptr<QmpConnection>(qmp_)](
+                         const char* command, const Json& arguments, SleepWaker::Said said) {
+        const auto qmp = weak.lock();
+        if (!qmp) return said(fail(ErrorCode::no_domain, "it is gone"));
+        qmp->execute(command, arguments, std::move(said));
+    };
+    SleepWaker::wake_half_asleep(loop_, {"promoted", ask}, [](const Result<>& done) {
+        if (!done) log_error("standby", "{}", done.error().message);
+    });
+}
+
 void StandbyVm::fail_promotion(const Error& error) {
     if (outcome_) std::exchange(outcome_, nullptr)(tl::make_unexpected(error));
 }
@@ -269,7 +282,7 @@ void StandbyVm::forget_process() {
     prepared_ = running_ = let_go_ = fed_ = false;
     make_stream_ = nullptr;
     // One of its callbacks may be running.
-    if (qmp_) loop_.post([gone = std::shared_ptr<QmpConnection>(std::move(qmp_))] {});
+    if (qmp_) loop_.post([gone = std::move(qmp_)] {});
 }
 
 pid_t StandbyVm::living(const Files& files) {

@@ -55,6 +55,8 @@ class StandbyVm {
     // said that it did not. Again only after stop().
     void promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
                  std::function<Result<>(bool)> mark_ran, std::function<void(Result<>)> outcome);
+    // A guest whose state is of the moment in which it went to sleep is run half asleep.
+    void wake_half_asleep();
     // May be called from any callback of ours.
     void stop();
 
@@ -82,7 +84,7 @@ class StandbyVm {
     pid_t process_ = -1;
     net::Descriptor process_handle_;
     std::unique_ptr<Watch> exit_watch_;
-    std::unique_ptr<QmpConnection> qmp_;
+    std::shared_ptr<QmpConnection> qmp_;
     bool prepared_ = false;
     bool running_ = false;
     bool stays_paused_ = false;

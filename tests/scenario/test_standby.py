@@ -94,6 +94,28 @@ def test_promotes_at_once_when_the_primary_dies(tmp_path):
 
 
 @pytest.mark.full
+def test_a_guest_that_is_promoted_half_asleep_is_woken(tmp_path):
+    """It sleeps, and a checkpoint lets it run: what is promoted waits for a wakeup."""
+    primary = sb.Primary(tmp_path / "p", *guest.linux("nap=15", "no_timer_check"))
+    serial = tmp_path / "promoted"
+    with primary, sb.Standby(tmp_path / "s", on_loss="promote",
+                             vm=primary.command_line(serial)) as standby:
+        primary.ticks.wait(5, sb.PATIENCE)
+        primary.protect(standby.listen)
+
+        def sleeps():
+            primary.qmp("query-status")
+            return any(event["event"] == "SUSPEND" for event in primary.qmp.events)
+
+        wait_until(sleeps, sb.PATIENCE)
+        standby.wait_epoch(standby.control(cmd="status")["epoch"] + 3)
+        primary.kill()
+        standby.wait("promoted")
+        guest.Ticks(serial).wait(primary.ticks.last() + 5, sb.PATIENCE)
+        assert "half asleep" in standby.stderr()
+
+
+@pytest.mark.full
 def test_holds_until_the_operator_is_sure(tmp_path):
     primary = sb.Primary(tmp_path / "p", *sb.small_guest(tmp_path), memory=64)
     serial = tmp_path / "promoted"

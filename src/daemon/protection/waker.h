@@ -1,52 +1,41 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A protected guest that went to sleep (ACPI S3). A checkpoint, and a promotion, let it run: half
-// asleep then, it waits for a wakeup that QEMU refuses to one that does not sleep.
+// A protected domain that went to sleep: qemu/sleep_waker.h over its monitor.
 #pragma once
 
-#include <memory>
-#include <optional>
+#include <algorithm>
 
 #include "daemon/answer.h"
 #include "daemon/domain_object.h"
+#include "daemon/guest.h"
 #include "daemon/services.h"
+#include "qemu/sleep_waker.h"
 
 namespace segue {
 
-class Waker : public std::enable_shared_from_this<Waker> {
-  public:
-    // Wakes a guest that sleeps. One that is half asleep is put to sleep again first: by the write
-    // to its power management that it has made itself. No checkpoint may begin until the answer.
-    static void wake(const Services& services, const DomainPointer& domain, Answer<> answer);
-    // The same for one that runs, where it is half asleep; others are left alone.
+struct Waker {
+    static void wake(const Services& services, const DomainPointer& domain, Answer<> answer) {
+        SleepWaker::wake(services.loop, guest_of(domain), std::move(answer));
+    }
     static void wake_half_asleep(const Services& services, const DomainPointer& domain,
-                                 Answer<> answer);
-
-    Waker(const Services& services, const DomainPointer& domain, Answer<> answer);
+                                 Answer<> answer) {
+        const auto& features = domain->model().features;
+        const bool sleeps = std::find(features.begin(), features.end(), "acpi") != features.end();
+        if (!sleeps) return answer({});
+        SleepWaker::wake_half_asleep(services.loop, guest_of(domain), std::move(answer));
+    }
 
   private:
-    void wake_up();
-    void again(const Error& why);
-    void look_at_state();
-    void look_for_port();
-    void look_at_port();
-    void put_to_sleep(std::uint64_t control);
-    void ask(const char* command, const Json& arguments, Answer<Json> answer);
-    void ask_human(const std::string& line, Answer<std::string> answer);
-    void finish(Result<> outcome);
-
-    const Services& services_;
-    std::weak_ptr<DomainObject> domain_;
-    Answer<> answer_;
-    std::optional<std::uint64_t> port_;
-    int tries_ = 0;
-    std::unique_ptr<Timer> timer_;
+    static SleepWaker::Guest guest_of(const DomainPointer& domain) {
+        const auto ask = [weak = std::weak_ptr<DomainObject>(domain)](
+                             const char* command, const Json& arguments, SleepWaker::Said said) {
+            const auto still = weak.lock();
+            const auto guest =
+                still ? still->running_guest() : fail(ErrorCode::no_domain, "it is gone");
+            if (!guest) return said(tl::unexpected(guest.error()));
+            (*guest)->execute(command, arguments, std::move(said));
+        };
+        return {domain->name, ask};
+    }
 };
-
-// In what QEMU's monitor says ("info mtree"): the port of the register that a guest sleeps by
-// (PM1a_CNT). And the value of a port ("i /h PORT"). Nothing: there is none.
-std::optional<std::uint64_t> sleep_port_in(std::string_view tree);
-std::optional<std::uint64_t> port_value_in(std::string_view said);
-// What was written there last asked for S3, and nobody has woken it since.
-bool asks_for_sleep(std::uint64_t control);
 
 }  // namespace segue

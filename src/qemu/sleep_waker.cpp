@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "daemon/protection/waker.h"
+#include "qemu/sleep_waker.h"
 
 #include <algorithm>
 #include <charconv>
 
 #include "base/log.h"
-#include "daemon/guest.h"
 
 namespace segue {
 namespace {
@@ -25,10 +24,6 @@ std::optional<std::uint64_t> hex_in(std::string_view text) {
     const auto read = std::from_chars(text.data(), text.data() + text.size(), value, 16);
     if (read.ec != std::errc() || read.ptr == text.data()) return std::nullopt;
     return value;
-}
-
-bool has_sleep(const Domain& model) {
-    return std::find(model.features.begin(), model.features.end(), "acpi") != model.features.end();
 }
 
 }  // namespace
@@ -55,49 +50,41 @@ bool asks_for_sleep(std::uint64_t control) {
     return ((control >> kSleepTypeShift) & kSleepTypeMask) == kSleepTypeS3;
 }
 
-Waker::Waker(const Services& services, const DomainPointer& domain, Answer<> answer)
-    : services_(services), domain_(domain), answer_(std::move(answer)) {}
+SleepWaker::SleepWaker(Loop& loop, Guest guest, Answer answer)
+    : loop_(loop), guest_(std::move(guest)), answer_(std::move(answer)) {}
 
-void Waker::wake(const Services& services, const DomainPointer& domain, Answer<> answer) {
-    std::make_shared<Waker>(services, domain, std::move(answer))->wake_up();
+void SleepWaker::wake(Loop& loop, Guest guest, Answer answer) {
+    std::make_shared<SleepWaker>(loop, std::move(guest), std::move(answer))->wake_up();
 }
 
-void Waker::wake_half_asleep(const Services& services, const DomainPointer& domain,
-                             Answer<> answer) {
-    if (!has_sleep(domain->model())) return answer({});
-    std::make_shared<Waker>(services, domain, std::move(answer))->look_at_state();
+void SleepWaker::wake_half_asleep(Loop& loop, Guest guest, Answer answer) {
+    std::make_shared<SleepWaker>(loop, std::move(guest), std::move(answer))->look_at_state();
 }
 
-void Waker::ask(const char* command, const Json& arguments, Answer<Json> answer) {
-    const auto domain = domain_.lock();
-    const auto guest = domain ? domain->running_guest() : fail(ErrorCode::no_domain, "it is gone");
-    if (!guest) return finish(tl::unexpected(guest.error()));
-    (*guest)->execute(command, arguments, std::move(answer));
+void SleepWaker::ask_human(const std::string& line,
+                           std::function<void(const std::string&)> answer) {
+    guest_.ask("human-monitor-command", Json::object({{"command-line", line}}),
+               [self = shared_from_this(), answer = std::move(answer)](Result<Json> said) {
+                   if (!said) return self->again(said.error());
+                   answer(std::string(said->as_text().value_or("")));
+               });
 }
 
-void Waker::ask_human(const std::string& line, Answer<std::string> answer) {
-    ask("human-monitor-command", Json::object({{"command-line", line}}),
-        [self = shared_from_this(), answer](Result<Json> said) {
-            if (!said) return self->again(said.error());
-            answer(std::string(said->as_text().value_or("")));
-        });
-}
-
-void Waker::wake_up() {
-    ask("system_wakeup", {}, [self = shared_from_this()](Result<Json> woken) {
+void SleepWaker::wake_up() {
+    guest_.ask("system_wakeup", {}, [self = shared_from_this()](Result<Json> woken) {
         woken ? self->finish({}) : self->look_at_state();
     });
 }
 
-void Waker::again(const Error& why) {
+void SleepWaker::again(const Error& why) {
     if (++tries_ > kTries) return finish(tl::unexpected(why));
-    timer_ = services_.loop.make_timer([self = shared_from_this()] { self->look_at_state(); });
+    timer_ = loop_.make_timer([self = shared_from_this()] { self->look_at_state(); });
     timer_->start(kAgain);
 }
 
 // In a checkpoint it is neither awake nor asleep, and to sleep there would end QEMU.
-void Waker::look_at_state() {
-    ask("query-status", {}, [self = shared_from_this()](Result<Json> said) {
+void SleepWaker::look_at_state() {
+    guest_.ask("query-status", {}, [self = shared_from_this()](Result<Json> said) {
         if (!said) return self->again(said.error());
         const std::string_view status = said->text("status");
         if (status == "suspended") return self->wake_up();
@@ -106,37 +93,36 @@ void Waker::look_at_state() {
     });
 }
 
-void Waker::look_for_port() {
-    ask_human("info mtree", [self = shared_from_this()](Result<std::string> tree) {
-        self->port_ = sleep_port_in(*tree);
+void SleepWaker::look_for_port() {
+    ask_human("info mtree", [self = shared_from_this()](const std::string& tree) {
+        self->port_ = sleep_port_in(tree);
         // A machine without one never sleeps.
         self->port_ ? self->look_at_port() : self->finish({});
     });
 }
 
-void Waker::look_at_port() {
+void SleepWaker::look_at_port() {
     ask_human(fmt::format("i /h {:#x}", *port_),
-              [self = shared_from_this()](Result<std::string> said) {
-                  const auto control = port_value_in(*said);
+              [self = shared_from_this()](const std::string& said) {
+                  const auto control = port_value_in(said);
                   if (!control || !asks_for_sleep(*control)) return self->finish({});
                   self->put_to_sleep(*control);
               });
 }
 
-void Waker::put_to_sleep(std::uint64_t control) {
-    const auto domain = domain_.lock();
-    log_warning("daemon", "domain '{}' was let run half asleep: it is put to sleep and woken",
-                domain ? domain->name : "");
+void SleepWaker::put_to_sleep(std::uint64_t control) {
+    log_warning("qemu", "guest '{}' was let run half asleep: it is put to sleep and woken",
+                guest_.name);
     ask_human(fmt::format("o /h {:#x} {:#x}", *port_, control | kSleepEnable),
-              [self = shared_from_this()](Result<std::string>) {
+              [self = shared_from_this()](const std::string&) {
                   self->again({ErrorCode::operation_failed, "it cannot be put to sleep again"});
               });
 }
 
-void Waker::finish(Result<> outcome) {
+void SleepWaker::finish(Result<> outcome) {
     if (const auto answer = std::exchange(answer_, nullptr)) answer(std::move(outcome));
     // A timer that calls this holds this object.
-    services_.loop.post([self = shared_from_this()] { self->timer_.reset(); });
+    loop_.post([self = shared_from_this()] { self->timer_.reset(); });
 }
 
 }  // namespace segue
