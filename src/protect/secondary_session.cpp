@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "protect/secondary_session.h"
 
+#include <utility>
+
 #include "base/check.h"
 
 namespace segue {
@@ -16,13 +18,13 @@ constexpr std::size_t kDropAt = 512U << 10;
 }  // namespace
 
 SecondarySession::SecondarySession(PageStore& store, Owner& owner,
-                                   std::function<std::int64_t()> wall_ms)
+                                   std::function<std::int64_t()> wall_ms, colo::Mode mode)
     : store_(store),
       owner_(owner),
       wall_ms_(std::move(wall_ms)),
       machine_(
           store.content() == StoreRecord::Content::committed ? Secondary::lost : Secondary::idle,
-          colo::Mode::periodic) {}
+          mode) {}
 
 bool SecondarySession::is_protected() const {
     switch (state()) {
@@ -67,16 +69,20 @@ void SecondarySession::carry_out(Action action) {
             parsed_ = 0;
             first_pages_ = nullptr;
             return;
-        // Refusing a link is connected()'s answer. The rest belongs to the primary's table, or to
-        // hybrid mode, in which this session does not run.
+        case Action::suspend_vm: return owner_.suspend_vm();
+        // Behind what is left to do for the commit: the images are brought to its epoch.
+        case Action::load_vm: loads_ = state() == Secondary::loading; return;
+        case Action::resume_vm:
+            owner_.resume_vm();
+            // The primary may ask for the next checkpoint as soon as it hears; the SVM is let go.
+            (void)tell(Event::resumed);
+            return;
+        case Action::start_comparing: return owner_.start_comparing();
+        // Refusing a link is connected()'s answer. The rest belongs to the primary's table.
         case Action::refuse_link:
         case Action::send_first_state:
         case Action::send_request:
         case Action::send_state:
-        case Action::suspend_vm:
-        case Action::resume_vm:
-        case Action::load_vm:
-        case Action::start_comparing:
         case Action::lose_peer: return;
     }
 }
@@ -185,7 +191,12 @@ Result<> SecondarySession::finish_commit() {
     TRY(store_.apply());
     store_.clear_log();
     parsed_ = 0;
+    if (std::exchange(loads_, false)) owner_.load_vm();
     return {};
+}
+
+Result<> SecondarySession::tell_if_due(Event event) {
+    return machine_.ask(event).row != nullptr ? tell(event) : Result<>();
 }
 
 Result<> SecondarySession::may_promote() const {

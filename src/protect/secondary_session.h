@@ -41,10 +41,18 @@ class SecondarySession final : private StreamEvents {
         virtual void tell_checkpoint(const CheckpointFacts& facts) = 0;
         virtual void tell_lost(const std::string& reason) = 0;
         virtual void promote_vm() = 0;
+        // Hybrid mode: the input of both guests must stop (then vm_suspended() is told), the SVM
+        // must have what was committed (vm_loaded()), and both run from now on. Who has no SVM at
+        // the moment tells so at once.
+        virtual void suspend_vm() {}
+        virtual void load_vm() {}
+        virtual void resume_vm() {}
+        virtual void start_comparing() {}
     };
 
     // A store that holds an epoch begins as "lost".
-    SecondarySession(PageStore& store, Owner& owner, std::function<std::int64_t()> wall_ms);
+    SecondarySession(PageStore& store, Owner& owner, std::function<std::int64_t()> wall_ms,
+                     colo::Mode mode = colo::Mode::periodic);
 
     colo::Secondary state() const { return machine_.state(); }
     // How long the present wait may last, counted from the last change or the last byte.
@@ -55,7 +63,7 @@ class SecondarySession final : private StreamEvents {
 
     // An earlier process promoted: nothing is held, and primaries are refused for ever.
     void adopt_promoted() {
-        machine_ = colo::Machine<colo::Secondary>(colo::Secondary::promoted, colo::Mode::periodic);
+        machine_ = colo::Machine<colo::Secondary>(colo::Secondary::promoted, machine_.mode());
     }
 
     // A primary has connected. False: it must be refused.
@@ -73,6 +81,10 @@ class SecondarySession final : private StreamEvents {
 
     // Whether promote() can succeed, now or when what is being committed has come to its end.
     Result<> may_promote() const;
+    // Hybrid mode: what the owner was asked for is done. Nothing, when that is over.
+    void vm_suspended() { (void)tell_if_due(colo::Event::suspended); }
+    void vm_loaded() { (void)tell_if_due(colo::Event::loaded); }
+
     // An error says why not; else promote_vm() was called, and the outcome must be told.
     Result<> promote();
     void promotion_done();
@@ -88,6 +100,7 @@ class SecondarySession final : private StreamEvents {
     void on_delta(std::uint32_t block, std::uint64_t offset, ByteView encoded) override;
 
     Result<> tell(colo::Event event);
+    Result<> tell_if_due(colo::Event event);
     void carry_out(colo::Action action);
     Result<> begin_store();
     Result<> finish_commit();
@@ -102,6 +115,7 @@ class SecondarySession final : private StreamEvents {
     bool head_waits_ = false;
     bool in_read_ = false;             // committed() may be called from inside begin_commit()
     bool commit_finishes_ = false;     // when the reader has returned
+    bool loads_ = false;               // then: the SVM
     std::uint64_t log_begins_at_ = 0;  // in the stream
     RamSink* first_pages_ = nullptr;
     Bytes first_state_;

@@ -62,6 +62,10 @@ class Recorder : public SecondarySession::Owner {
     }
     void tell_lost(const std::string& reason) override { note("lost: " + reason); }
     void promote_vm() override { note("promote"); }
+    void suspend_vm() override { note("suspend"); }
+    void load_vm() override { note("load"); }
+    void resume_vm() override { note("resume"); }
+    void start_comparing() override { note("compare"); }
 
     void note(std::string text) {
         notes.push_back(text);
@@ -75,8 +79,10 @@ class Recorder : public SecondarySession::Owner {
 };
 
 struct Standby {
-    explicit Standby(const std::string& path)
-        : store(PageStore::open(path).value()), session(*store, owner, [] { return 1234; }) {
+    explicit Standby(const std::string& path, colo::Mode mode = colo::Mode::periodic)
+        : store(PageStore::open(path).value()),
+          session(
+              *store, owner, [] { return 1234; }, mode) {
         owner.session = &session;
     }
     Result<> take(ByteView bytes, std::size_t step) {
@@ -171,6 +177,39 @@ TEST(SecondarySession, AnswersOnlyWhenTheOwnersPartIsDurable) {
     ASSERT_TRUE(standby.session.committed().has_value());
     EXPECT_EQ(standby.store->epoch(), 3U);
     EXPECT_EQ(standby.counter(), 0x29e8);
+}
+
+// Hybrid mode: the request waits for both guests' input, and the primary for the SVM.
+TEST(SecondarySession, BothGuestsBeginTogetherInHybridMode) {
+    SharedFolder folder;
+    Standby standby(folder.path(), colo::Mode::hybrid);
+    ASSERT_TRUE(standby.session.connected());
+    ASSERT_TRUE(standby.take("microvm-first.bin"));
+    EXPECT_EQ(standby.session.state(), colo::Secondary::awaiting_request);
+    EXPECT_THAT(standby.owner.notes, Contains("resume"));
+    standby.owner.notes.clear();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    ASSERT_TRUE(standby.take(ByteView(checkpoint).first(4), 4));
+    EXPECT_THAT(standby.owner.notes, ElementsAre("suspend"));
+    standby.session.vm_suspended();
+    EXPECT_THAT(standby.owner.notes, ElementsAre("suspend", "checkpoint-reply"));
+    standby.owner.notes.clear();
+    int counter_at_load = 0;
+    standby.owner.on_note = [&](const std::string& note) {
+        if (note == "load") counter_at_load = standby.counter();
+    };
+    ASSERT_TRUE(standby.take(ByteView(checkpoint).subspan(4), 1000));
+    EXPECT_EQ(standby.session.state(), colo::Secondary::loading);
+    EXPECT_EQ(standby.owner.notes.back(), "load");
+    // The image has the epoch by then.
+    EXPECT_EQ(counter_at_load, standby.counter());
+    standby.owner.notes.clear();
+    standby.session.vm_loaded();
+    EXPECT_THAT(standby.owner.notes, ElementsAre("vmstate-loaded", "resume", "compare"));
+    EXPECT_EQ(standby.session.state(), colo::Secondary::awaiting_request);
+    // Too late: another one is asked for by then.
+    standby.session.vm_loaded();
+    EXPECT_EQ(standby.session.state(), colo::Secondary::awaiting_request);
 }
 
 TEST(SecondarySession, ACommitThatFailsLeavesTheEpochBeforeAtOnce) {
