@@ -221,6 +221,10 @@ class Verbs {
             ->check(CLI::IsMember({"early", "held"}));
         command->add_flag("--shared-storage", protect->shared_storage,
                           "Copy no disk: a guest that is taken over starts anew");
+        command
+            ->add_option("--mode", protect->mode,
+                         "hybrid: the standby's guest runs too, and what both say leaves at once")
+            ->check(CLI::IsMember({"periodic", "hybrid"}));
         command->add_flag("--allow-tcg", protect->allow_tcg,
                           "Accept a QEMU whose emulation loses dirty pages");
         auto unprotect = std::make_shared<Unprotect>();

@@ -75,6 +75,7 @@ struct Protect {
     std::string gate = "standby";
     std::string screen = "early";
     bool shared_storage = false;
+    std::string mode = "periodic";
     bool allow_tcg = false;
 };
 struct Unprotect {

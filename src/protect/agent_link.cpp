@@ -51,12 +51,13 @@ Result<Body> parse(ByteView bytes, std::size_t size, std::string_view name,
 
 bool agent_says(Kind kind) {
     return kind != Kind::welcome && kind != Kind::word && kind != Kind::taken &&
-           kind != Kind::given_up && kind != Kind::resumed;
+           kind != Kind::given_up && kind != Kind::resumed && kind != Kind::asks &&
+           kind != Kind::paces;
 }
 bool standby_says(Kind kind) {
     return kind == Kind::welcome || kind == Kind::word || kind == Kind::frames ||
            kind == Kind::taken || kind == Kind::given_up || kind == Kind::closing ||
-           kind == Kind::resumed;
+           kind == Kind::resumed || kind == Kind::asks || kind == Kind::paces;
 }
 
 Result<std::uint32_t> device_within(std::uint32_t number, std::size_t most, std::string_view what) {
@@ -98,6 +99,13 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
             message.length = zero.length;
             return {};
         }
+        case Kind::input: {
+            const auto input = TRY(parse<wire::Input>(body, 16, "input"));
+            message.device = TRY(device_within(input.card, wire::kCardsMax, "card"));
+            message.length = input.read;
+            message.waits = input.waits != 0;
+            return {};
+        }
         case Kind::word: {
             const auto word = TRY(parse<wire::Word>(body, 4, "word"));
             if (word.message >= kColoMessages) {
@@ -124,6 +132,8 @@ Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
         case Kind::pauses:
         case Kind::resumes:
         case Kind::resumed:
+        case Kind::asks:
+        case Kind::paces:
             if (body.empty()) return {};
             return fail(ErrorCode::protocol, "agent link: a '{}' of {} bytes (it has none)",
                         wire::name_of(kind), body.size());
@@ -176,6 +186,9 @@ Bytes AgentLink::zero(std::size_t disk, std::uint64_t offset, std::uint64_t leng
 }
 Bytes AgentLink::closing(std::string_view reason) {
     return frame(Kind::closing, as_bytes(reason.substr(0, wire::kReasonMax)));
+}
+Bytes AgentLink::input(std::size_t card, std::uint64_t read, bool waits) {
+    return frame(Kind::input, wire::Input{static_cast<std::uint32_t>(card), read, waits ? 1U : 0U});
 }
 Bytes AgentLink::word(ColoMessage message) {
     return frame(Kind::word, wire::Word{static_cast<std::uint32_t>(message)});

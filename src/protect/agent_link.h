@@ -27,7 +27,8 @@ class AgentLink {
         // Stream bytes, frames, the bytes of a write, or a reason; valid as long as the input is.
         ByteView bytes;
         std::uint32_t device = 0;              // the disk of write and zero, the card of frames
-        std::uint64_t offset = 0, length = 0;  // write and zero
+        std::uint64_t offset = 0, length = 0;  // write and zero; the length of an input: its bytes
+        bool waits = false;                    // input
         AgentKey key{};                        // hello
         ColoMessage word = ColoMessage::checkpoint_ready;
     };
@@ -42,6 +43,7 @@ class AgentLink {
     static Bytes frames(std::size_t card, ByteView frames);
     static Bytes write(std::size_t disk, std::uint64_t offset, ByteView data);
     static Bytes zero(std::size_t disk, std::uint64_t offset, std::uint64_t length);
+    static Bytes input(std::size_t card, std::uint64_t read, bool waits);
     static Bytes word(ColoMessage message);
     // Longer reasons are cut.
     static Bytes closing(std::string_view reason);

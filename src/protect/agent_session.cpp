@@ -18,10 +18,7 @@ Result<> AgentSession::tell(Event event) {
 void AgentSession::carry_out(Action action) {
     switch (action) {
         case Action::send_ready: return owner_.answer(ColoMessage::checkpoint_ready);
-        case Action::send_reply:
-            reply_owed_ = held_;
-            if (!held_) owner_.answer(ColoMessage::checkpoint_reply);
-            return;
+        case Action::send_reply: reply_owed_ = true; return answer_request();
         case Action::send_received: return owner_.answer(ColoMessage::vmstate_received);
         case Action::send_loaded: return owner_.answer(ColoMessage::vmstate_loaded);
         case Action::hold_output: return owner_.hold_output();
@@ -139,12 +136,29 @@ void AgentSession::standby_lost(bool go_on) {
     // A frozen guest may run there by now.
     detached_ = go_on && !frozen_;
     stopped_ = !detached_;
+    answer_request();
     answer_if_allowed();
 }
 
 void AgentSession::unhold() {
     held_ = false;
-    if (std::exchange(reply_owed_, false)) owner_.answer(ColoMessage::checkpoint_reply);
+    answer_request();
+}
+
+void AgentSession::answer_requests(Answers how) {
+    answers_ = how;
+    answer_request();
+}
+
+// Whoever stands still here, or goes on alone, does so at the next checkpoint.
+void AgentSession::answer_request() {
+    const bool alone = detached_ || stopped_ || frozen_;
+    if (!reply_owed_ || held_ || (answers_ == Answers::none && !alone)) return;
+    const bool waits = answers_ == Answers::one && !alone;
+    if (!alone && !owner_.freeze_input(waits)) return;
+    if (waits) answers_ = Answers::none;
+    reply_owed_ = false;
+    owner_.answer(ColoMessage::checkpoint_reply);
 }
 
 void AgentSession::thaw() {

@@ -28,6 +28,10 @@ class AgentSession final : private StreamEvents {
         virtual ~Owner() = default;
         virtual void answer(ColoMessage message) = 0;  // to QEMU
         virtual void forward(ByteView stream) = 0;     // to the standby
+        // QEMU's request is about to be answered: what comes for its guest from outside must wait
+        // from here on, until vmstate_loaded, and QEMU must have read what came before. False: it
+        // has not; input_read() is told then. `waits`: the next request is left unanswered.
+        virtual bool freeze_input(bool /*waits*/) { return true; }
         // From here on frames belong to epochs.
         virtual void hold_output() = 0;
         // The primary stands still: what it has sent so far belongs to `epoch`. Frames that can be
@@ -66,13 +70,22 @@ class AgentSession final : private StreamEvents {
 
     // The next checkpoint is not answered: the guest stands still in exactly the state that the
     // standby gets, also when that is lost then. thaw() answers it, alone where it must be.
-    void freeze() { frozen_ = true; }
+    void freeze() {
+        frozen_ = true;
+        answer_request();
+    }
     void thaw();
     bool is_frozen() const { return frozen_; }
     // No checkpoint begins: QEMU's next request is not answered, so that the guest stays in
     // whatever state of QEMU's it is. unhold() answers it.
     void hold() { held_ = true; }
     void unhold();
+    // Hybrid mode. The guest runs on while a request waits: it is answered when the standby asks,
+    // or when there is nobody any more who would.
+    enum class Answers { every, one, none };
+    void answer_requests(Answers how);
+    bool is_paced() const { return answers_ == Answers::every; }
+    void input_read() { answer_request(); }
     // A request came and is not answered: to QEMU its checkpoint has not begun.
     bool owes_reply() const { return reply_owed_; }
     // The guest stands still, and the standby has everything.
@@ -92,6 +105,7 @@ class AgentSession final : private StreamEvents {
     void commit();
     bool forwards() const { return !detached_ && !stopped_ && !withheld_; }
     void answer_if_allowed();
+    void answer_request();
 
     Owner& owner_;
     colo::Machine<colo::Secondary> machine_;
@@ -103,6 +117,7 @@ class AgentSession final : private StreamEvents {
     bool frozen_ = false;
     bool held_ = false;
     bool reply_owed_ = false;
+    Answers answers_ = Answers::every;
     bool detached_ = false;
     bool stopped_ = false;
     bool withheld_ = false;

@@ -20,6 +20,11 @@ class Recorder : public AgentSession::Owner {
     void forward(ByteView stream) override {
         forwarded.insert(forwarded.end(), stream.begin(), stream.end());
     }
+    bool freeze_input(bool waits) override {
+        if (waits) note("freeze, and the next one waits");
+        if (!waits && notes_freezes) note("freeze");
+        return is_read;
+    }
     void hold_output() override { note("hold"); }
     bool seal_output(std::uint64_t epoch) override {
         note(fmt::format("seal {}", epoch));
@@ -35,6 +40,8 @@ class Recorder : public AgentSession::Owner {
     std::vector<std::string> notes;
     Bytes forwarded;
     bool whole = true;
+    bool is_read = true;
+    bool notes_freezes = false;
 };
 
 struct Agent {
@@ -220,6 +227,48 @@ TEST(AgentSession, WhatWasHeldIsAnsweredWhenItIsLetGo) {
     EXPECT_TRUE(agent.owner.take().empty());
 }
 
+// Hybrid mode: QEMU's guest runs on while its request waits.
+TEST(AgentSession, ARequestWaitsUntilTheStandbyAsks) {
+    using Answers = AgentSession::Answers;
+    Agent agent;
+    agent.protect();
+    const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+    const Bytes request(checkpoint.begin(), checkpoint.begin() + 4);
+    agent.session.answer_requests(Answers::one);
+    ASSERT_TRUE(agent.take(checkpoint));
+    EXPECT_THAT(agent.owner.take(), Contains("freeze, and the next one waits"));
+    ASSERT_TRUE(agent.take(request));
+    EXPECT_TRUE(agent.owner.take().empty());
+    EXPECT_TRUE(agent.session.owes_reply());
+    EXPECT_FALSE(agent.session.is_paced());
+    // QEMU has not read what came before.
+    agent.owner.is_read = false;
+    agent.session.answer_requests(Answers::one);
+    EXPECT_THAT(agent.owner.take(), ElementsAre("freeze, and the next one waits"));
+    agent.owner.is_read = true;
+    agent.session.input_read();
+    EXPECT_THAT(agent.owner.take(),
+                ElementsAre("freeze, and the next one waits", "checkpoint-reply"));
+    ASSERT_TRUE(agent.take(ByteView(checkpoint).subspan(4)));
+    agent.session.answer_requests(Answers::every);
+    agent.owner.notes_freezes = true;
+    ASSERT_TRUE(agent.take(request));
+    EXPECT_THAT(agent.owner.take(), Contains("freeze"));
+}
+
+TEST(AgentSession, ARequestThatWaitsIsAnsweredWhenNobodyWillAsk) {
+    for (const bool freezes : {false, true}) {
+        Agent agent;
+        agent.protect();
+        const Bytes checkpoint = captured("microvm-checkpoint-1.bin");
+        agent.session.answer_requests(AgentSession::Answers::none);
+        ASSERT_TRUE(agent.take(ByteView(checkpoint).first(4)));
+        EXPECT_TRUE(agent.owner.take().empty());
+        freezes ? agent.session.freeze() : agent.session.standby_lost(true);
+        EXPECT_THAT(agent.owner.take(), ElementsAre("checkpoint-reply")) << freezes;
+    }
+}
+
 TEST(AgentSession, WordsThatDoNotFitAreNamed) {
     Agent agent;
     agent.protect();
@@ -240,7 +289,8 @@ Bytes every_agent_frame() {
           AgentLink::write(1, 4096, data), AgentLink::zero(2, 8192, 512),
           AgentLink::tell(AgentLink::Kind::dead), AgentLink::tell(AgentLink::Kind::ends),
           AgentLink::tell(AgentLink::Kind::yields), AgentLink::tell(AgentLink::Kind::pauses),
-          AgentLink::tell(AgentLink::Kind::resumes), AgentLink::closing("a reason")})
+          AgentLink::tell(AgentLink::Kind::resumes), AgentLink::input(3, 1ULL << 40, true),
+          AgentLink::closing("a reason")})
         all.insert(all.end(), one.begin(), one.end());
     return all;
 }
@@ -264,9 +314,14 @@ TEST(AgentLink, EveryFrameArrivesAtEverySplit) {
                     EXPECT_EQ(message.offset, 4096U);
                     EXPECT_EQ(message.length, 3U);
                 }
+                if (now != 0 && message.kind == AgentLink::Kind::input) {
+                    EXPECT_EQ(message.device, 3U);
+                    EXPECT_EQ(message.length, 1ULL << 40);
+                    EXPECT_TRUE(message.waits);
+                }
             }
         }
-        EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8, 13, 14, 15, 12));
+        EXPECT_THAT(kinds, ElementsAre(1, 3, 4, 5, 6, 7, 8, 13, 14, 15, 19, 12));
     }
 }
 

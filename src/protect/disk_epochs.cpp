@@ -131,8 +131,8 @@ Result<std::unique_ptr<DiskEpochs>> DiskEpochs::open(const std::string& image,
     return disk;
 }
 
-std::string DiskEpochs::segment_path(std::uint64_t number) const {
-    return fmt::format("{}/{}{}", directory_, kPrefix, number);
+std::string DiskEpochs::segment_path(const std::string& directory, std::uint64_t number) {
+    return fmt::format("{}/{}{}", directory, kPrefix, number);
 }
 
 Result<> DiskEpochs::recover(std::uint64_t committed_epoch) {
@@ -153,7 +153,7 @@ Result<> DiskEpochs::recover(std::uint64_t committed_epoch) {
 }
 
 Result<> DiskEpochs::load(const std::shared_ptr<Segment>& segment) {
-    segment->file = TRY(DiskSegmentFile::open(segment_path(segment->number)));
+    segment->file = TRY(DiskSegmentFile::open(segment_path(directory_, segment->number)));
     return segment->file->replay([&](const DiskRecord& record) -> Result<> {
         if (record.kind == DiskRecord::kSeal) {
             segment->epoch = record.offset;
@@ -220,7 +220,7 @@ Result<> DiskEpochs::drop_broken(std::uint64_t committed_epoch) {
 Result<> DiskEpochs::open_segment() {
     auto segment = std::make_shared<Segment>();
     segment->number = next_number_++;
-    segment->file = TRY(DiskSegmentFile::open(segment_path(segment->number)));
+    segment->file = TRY(DiskSegmentFile::open(segment_path(directory_, segment->number)));
     segments_.push_back(std::move(segment));
     return {};
 }
@@ -448,7 +448,8 @@ Result<> DiskEpochs::discard(std::uint64_t committed_epoch) {
     // A fold that failed before (no room) left its epoch in the log alone.
     TRY(fold_until(committed_epoch));
     TRY(sync_(*image_));
-    TRY(remove_log());
+    TRY(remove_log(directory_));
+    TRY(sync_directory(directory_));
     kept_->forget(kept_->all());
     kept_->failed = false;
     extents_.clear();
@@ -462,10 +463,10 @@ Result<> DiskEpochs::discard(std::uint64_t committed_epoch) {
 
 // Every segment, oldest first: also those whose own removal has not had its turn. The image alone
 // counts, and soon somebody writes to it.
-Result<> DiskEpochs::remove_log() {
-    for (const std::uint64_t number : numbers_in(directory_))
-        TRY(remove_file(segment_path(number)));
-    return sync_directory(directory_);
+Result<> DiskEpochs::remove_log(const std::string& directory) {
+    for (const std::uint64_t number : numbers_in(directory))
+        TRY(remove_file(segment_path(directory, number)));
+    return {};
 }
 
 }  // namespace segue

@@ -74,6 +74,8 @@ class DiskEpochs {
     // opened again, an older one would go over what a newer one brought. Then this, end_epochs()
     // and discard() are what counts: the first fails, the others begin with what was kept.
     Result<Job> commit(std::uint64_t epoch);
+    // The log of a disk that nobody has open: none of it counts.
+    static Result<> remove_log(const std::string& directory);
     // Takes back everything behind this epoch, and goes on without a log. After an error (the image
     // has no room for what is committed) nothing is lost: again.
     Result<> discard(std::uint64_t committed_epoch);
@@ -97,10 +99,9 @@ class DiskEpochs {
     void map(std::uint64_t offset, const Extent& extent);
     void unmap(const Segment& segment);
     Result<> fold(const Segment& segment);
-    std::string segment_path(std::uint64_t number) const;
+    static std::string segment_path(const std::string& directory, std::uint64_t number);
     Result<std::vector<std::shared_ptr<Segment>>> fold_until(std::uint64_t epoch);
     Job removal(std::vector<std::shared_ptr<Segment>> done) const;
-    Result<> remove_log();
 
     // Shared with the jobs, which run in the order in which they were made.
     struct Kept;

@@ -28,6 +28,9 @@ constexpr std::size_t kStreamFrame = 1U << 20;
 constexpr Duration kEndGrace = 500ms;
 // For the standby to take what is on its way, and our last word behind it.
 constexpr Duration kFarewellBound = 15s;
+// For QEMU to read the frames for its guest before it is stopped.
+constexpr Duration kReadBound = 50ms;
+constexpr Duration kReadLook = 1ms;
 // How long a process whose work is over still answers questions.
 constexpr Duration kAfterlife = 30s;
 
@@ -79,6 +82,7 @@ Agent::Agent(RunLoop& loop, AgentOptions options)
         answer_end();
     });
     fence_look_ = loop_.make_timer([this] { look_at_fence(); });
+    input_look_ = loop_.make_timer([this] { session_.input_read(); });
     hold_bound_ = loop_.make_timer([this] { unhold(); });
     release_again_ = loop_.make_timer([this] { release_what_waits(); });
     quit_ = loop_.make_timer([this] { loop_.stop(); });
@@ -246,6 +250,10 @@ Result<> Agent::take(const AgentLink::Message& message) {
             return {};
         case AgentLink::Kind::word: return take_word(message.word);
         case AgentLink::Kind::resumed: answer_resume(); return {};
+        case AgentLink::Kind::asks: session_.answer_requests(AgentSession::Answers::one); return {};
+        case AgentLink::Kind::paces:
+            session_.answer_requests(AgentSession::Answers::every);
+            return {};
         case AgentLink::Kind::taken:
             taken_ = true;
             return fail(ErrorCode::operation_invalid, "it takes over, by order of its operator");
@@ -382,8 +390,28 @@ void Agent::answer(ColoMessage message) {
     qemu_->send_copy(word);
     if (message == ColoMessage::checkpoint_reply) pause_began_ = loop_.now();
     if (message != ColoMessage::vmstate_loaded) return;
+    for (const auto& card : cards_)
+        card->network->thaw();
     pauses_us_.push_back(to_us(loop_.now() - pause_began_));
     if (pauses_us_.size() > 512) pauses_us_.pop_front();
+}
+
+// Both guests begin with the same frame from outside. What QEMU does not read in time is the
+// primary's alone.
+bool Agent::freeze_input(bool waits) {
+    if (!options_.hybrid) return true;
+    bool is_read = true;
+    for (const auto& card : cards_)
+        is_read = card->network->freeze() && is_read;
+    if (input_since_ == Instant{}) input_since_ = loop_.now();
+    if (!is_read && loop_.now() - input_since_ < kReadBound) {
+        input_look_->start(kReadLook);
+        return false;
+    }
+    input_since_ = {};
+    for (std::size_t number = 0; number < cards_.size(); ++number)
+        send(AgentLink::input(number, cards_[number]->network->delivered(), waits));
+    return true;
 }
 
 void Agent::forward(ByteView stream) {

@@ -59,6 +59,7 @@ class Agent final : private AgentSession::Owner {
     // AgentSession::Owner
     void answer(ColoMessage message) override;
     void forward(ByteView stream) override;
+    bool freeze_input(bool waits) override;
     void hold_output() override;
     bool seal_output(std::uint64_t epoch) override;
     void release_output(std::uint64_t epoch) override;
@@ -174,6 +175,9 @@ class Agent final : private AgentSession::Owner {
     std::unique_ptr<ControlSocket> control_;
     ControlSocket::Reply freeze_reply_;
     std::unique_ptr<Timer> freeze_bound_;
+    // Hybrid mode: the frames for the guest that QEMU has not read yet.
+    std::unique_ptr<Timer> input_look_;
+    Instant input_since_{};
     // A checkpoint that is held back for some time.
     std::unique_ptr<Timer> hold_bound_;
     bool holds_for_good_ = false;

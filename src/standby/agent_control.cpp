@@ -85,6 +85,7 @@ Json Agent::status() const {
          {"recent_pause_us", recent_pause_us()},
          {"commit_lag_us", percentiles(lags_us_)},
          {"lag_us", lags_us_.empty() ? 0 : lags_us_.back()},
+         {"mode", session_.is_paced() ? "periodic" : "hybrid"},
          {"held_frames", held_frames()},
          {"dropped_frames", dropped},
          {"backlog_bytes", connection_ ? connection_->output_waiting() : 0},

@@ -168,6 +168,8 @@ void Agent::part(loss::Course course) {
         qemu_->close();
     }
     if (goes_on) pass_frames();
+    for (const auto& card : cards_)
+        card->network->thaw();
     read_on();
     if (state_ == State::asking) witness_->claim();
     answer_freeze();

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "standby/agent_network.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include <utility>
 
 #include "base/log.h"
 
@@ -64,6 +68,35 @@ void AgentNetwork::drain() {
         if (got <= 0) return;  // an end is seen by the connection itself
         take(ByteView(buffer, static_cast<std::size_t>(got)));
     }
+}
+
+void AgentNetwork::deliver(ByteView frames) {
+    if (!frozen_) {
+        delivered_ += frames.size();
+        return send(in_, Bytes(frames.begin(), frames.end()));
+    }
+    if (waiting_.size() + frames.size() > kMaxWaiting) {
+        // Neither guest gets them.
+        delivered_ += frames.size();
+        dropped_ += 1;
+        return;
+    }
+    waiting_.insert(waiting_.end(), frames.begin(), frames.end());
+}
+
+bool AgentNetwork::freeze() {
+    frozen_ = true;
+    if (!in_.connection || in_.connection->is_closed()) return true;
+    int unread = 0;
+    // Of a unix socket: what its peer has not read.
+    const bool known = ::ioctl(in_.connection->descriptor(), SIOCOUTQ, &unread) == 0;
+    return in_.connection->output_waiting() == 0 && (!known || unread == 0);
+}
+
+void AgentNetwork::thaw() {
+    if (!std::exchange(frozen_, false)) return;
+    const Bytes waiting = std::exchange(waiting_, {});
+    deliver(waiting);
 }
 
 void AgentNetwork::send(Port& port, Bytes frames) {

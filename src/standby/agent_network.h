@@ -28,7 +28,12 @@ class AgentNetwork {
     // Everything that can be read now: the guest stands still.
     void drain();
     void leave(Bytes frames) { send(back_, std::move(frames)); }
-    void deliver(ByteView frames) { send(in_, Bytes(frames.begin(), frames.end())); }
+    void deliver(ByteView frames);
+    // Hybrid mode: what comes for the guest waits from here on. Whether QEMU has read all before.
+    bool freeze();
+    void thaw();
+    // Bytes that were delivered.
+    std::uint64_t delivered() const { return delivered_; }
     // Frames of the guest that its owner could not keep.
     void count_dropped(std::size_t frames) { dropped_ += frames; }
     std::uint64_t dropped() const { return dropped_; }
@@ -52,6 +57,9 @@ class AgentNetwork {
     FrameSplitter splitter_;
     Port out_, back_, in_;
     std::uint64_t dropped_ = 0;
+    std::uint64_t delivered_ = 0;
+    bool frozen_ = false;
+    Bytes waiting_;
 };
 
 }  // namespace segue::standby

@@ -14,7 +14,8 @@ constexpr int kUsageError = 2;
 constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
-    std::string standby, gate = "standby", on_loss = "hold", witness, witness_tls;
+    std::string standby, gate = "standby", on_loss = "hold", witness, witness_tls,
+                         mode = "periodic";
 };
 
 bool is_beyond_loopback(const net::Address& address) {
@@ -42,6 +43,11 @@ Result<AgentOptions> build(const Texts& texts, AgentOptions options) {
         texts.gate == "primary" ? AgentOptions::Gate::primary : AgentOptions::Gate::standby;
     options.on_loss =
         texts.on_loss == "promote" ? AgentOptions::OnLoss::promote : AgentOptions::OnLoss::hold;
+    options.hybrid = texts.mode == "hybrid";
+    if (options.hybrid && options.gate == AgentOptions::Gate::primary) {
+        return fail(ErrorCode::config_unsupported,
+                    "--mode hybrid needs --gate standby: both guests' frames are compared there");
+    }
     if (!texts.witness.empty())
         options.witness = TRY(parse_witness(texts.witness, texts.witness_tls));
     if (options.disk_bytes.size() > protect::agent::kDisksMax) {
@@ -65,6 +71,8 @@ ParsedAgent parse_agent_command_line(int argc, const char* const* argv) {
         ->required();
     app.add_option("--gate", texts.gate, "where frames are held: standby (default) or primary")
         ->check(CLI::IsMember({"standby", "primary"}));
+    app.add_option("--mode", texts.mode, "of segue-standby: periodic (default) or hybrid")
+        ->check(CLI::IsMember({"periodic", "hybrid"}));
     app.add_option("--on-loss", texts.on_loss,
                    "hold (default): the primary goes on alone; promote: it stands still")
         ->check(CLI::IsMember({"promote", "hold"}));

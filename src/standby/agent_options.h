@@ -27,6 +27,7 @@ struct AgentOptions {
     std::string tls;                        // directory with ca-cert, client-cert, client-key
     std::string tls_name;                   // what the standby's certificate must carry
     std::optional<WitnessOptions> witness;  // who decides when the standby is lost
+    bool hybrid = false;                    // the standby's guest runs too
     std::string screen;  // SPICE control socket of QEMU, whose clients see committed states only
     bool picture_passes = false;  // but for display, pointer and sound
     std::int32_t qemu = 0;        // process to watch; 0: none

@@ -222,6 +222,9 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
             farewell_heard_ = true;
             handlers_.farewell(message.kind);
             return {};
+        case Kind::input:
+            if (handlers_.input) handlers_.input(message.device, message.length, message.waits);
+            return {};
         case Kind::pauses: return handlers_.paused(true);
         case Kind::resumes:
             TRY(handlers_.paused(false));
@@ -237,6 +240,8 @@ Result<> AgentPort::take(const AgentLink::Message& message) {
         case Kind::taken:
         case Kind::given_up:
         case Kind::resumed:
+        case Kind::asks:
+        case Kind::paces:
         case Kind::word: break;
     }
     return {};
@@ -247,9 +252,14 @@ void AgentPort::send(ColoMessage message) {
 }
 
 // Frames toward a guest whose agent does not read are dropped, as a full switch port does.
-void AgentPort::send_frames(std::size_t card, ByteView frames) {
-    if (!may_send() || connection_->output_waiting() > kMaxWaiting / 2) return;
+bool AgentPort::send_frames(std::size_t card, ByteView frames) {
+    if (!may_send() || connection_->output_waiting() > kMaxWaiting / 2) return false;
     connection_->send(AgentLink::frames(card, frames));
+    return true;
+}
+
+void AgentPort::ask(bool one) {
+    if (may_send()) connection_->send(AgentLink::tell(one ? Kind::asks : Kind::paces));
 }
 
 bool AgentPort::farewell_waits() const {

@@ -28,6 +28,8 @@ class AgentPort {
         std::function<Result<>(std::size_t card, ByteView)> frames;
         std::function<Result<>(std::size_t disk, std::uint64_t offset, ByteView data)> write;
         std::function<Result<>(std::size_t disk, std::uint64_t offset, std::uint64_t length)> zero;
+        // Hybrid mode: what the guest has read, in the state that follows. May be empty.
+        std::function<void(std::size_t card, std::uint64_t read, bool waits)> input = {};
         // A checkpoint is whole and not committed, or a disk is slow: what follows must wait for
         // resume().
         std::function<bool()> must_wait;
@@ -45,7 +47,10 @@ class AgentPort {
                                                    Handlers handlers);
 
     void send(ColoMessage message);
-    void send_frames(std::size_t card, ByteView frames);
+    // False: they were dropped.
+    bool send_frames(std::size_t card, ByteView frames);
+    // Hybrid mode: one more checkpoint, or all that QEMU asks for.
+    void ask(bool one);
     // This side takes over though the agent is linked: it answers "yields" when nothing of its
     // guest leaves any more.
     void say_taken();

@@ -20,7 +20,7 @@ Result<std::unique_ptr<DiskPort>> DiskPort::make(Loop& loop, Worker& worker,
     options.mode = 0600;
     const auto accept = [raw = port.get()](bool is_vm) {
         return [raw, is_vm](net::Descriptor socket, const net::SocketAddress&) {
-            raw->accept(std::move(socket), is_vm);
+            raw->accept(std::move(socket), is_vm, std::nullopt);
         };
     };
     if (primary) {
@@ -39,7 +39,7 @@ std::string DiskPort::address() const {
     return primary_listener_ ? primary_listener_->local().text() : std::string();
 }
 
-void DiskPort::accept(net::Descriptor socket, bool is_vm) {
+void DiskPort::accept(net::Descriptor socket, bool is_vm, std::optional<std::size_t> seat) {
     if (peers_.size() >= kMaxPeers || (serves_vm_ && !is_vm)) {
         log_warning("standby", "a disk client was refused: {}",
                     serves_vm_ ? "the standby has taken over" : "too many");
@@ -54,9 +54,9 @@ void DiskPort::accept(net::Descriptor socket, bool is_vm) {
         std::make_unique<net::Connection>(loop_, std::move(socket), std::move(handlers));
     connection->set_output_limit(kMaxWaiting + nbd::kMaxAnswers + 2 * nbd::kMaxTransfer);
     const bool needs_tls = tls_ != nullptr && connection->peer().family() != AF_UNIX;
-    const auto [place, made] =
-        peers_.emplace(id, Peer{std::move(connection),
-                                nbd::Server({disk_->bytes(), false, needs_tls}), is_vm, nullptr});
+    const auto [place, made] = peers_.emplace(
+        id, Peer{std::move(connection), nbd::Server({disk_->bytes(), false, needs_tls}), is_vm,
+                 seat, nullptr});
     Peer& peer = place->second;
     peer.connection->start();
     peer.connection->send(peer.server.greeting());
@@ -110,30 +110,32 @@ void DiskPort::send(Peer& peer, Bytes bytes) {
 
 void DiskPort::handle(std::uint64_t id, Peer& peer, const nbd::Request& request, Bytes& out) {
     // Before the promotion the VM only looks at its disk; a write then is a second copy at work.
-    if (peer.is_vm && !serves_vm_ && request.command != Command::read &&
+    const bool is_shadow = peer.seat && peer.seat == shadow_seat_ && shadow_;
+    if (peer.is_vm && !serves_vm_ && !is_shadow && request.command != Command::read &&
         request.command != Command::flush) {
         return nbd::Server::reply(out, request.cookie, Errno::perm);
     }
     Bytes data;
-    const Errno error = execute(request, data);
+    DiskEpochs& disk = is_shadow ? *shadow_ : *disk_;
+    const Errno error = execute(disk, request, data);
     const bool durable = request.command == Command::flush || request.force_unit_access;
-    if (error == Errno::ok && durable && !disk_->is_logging()) {
+    if (error == Errno::ok && durable && !disk.is_logging()) {
         return reply_after_flush(id, request.cookie);
     }
     nbd::Server::reply(out, request.cookie, error, data);
 }
 
-Errno DiskPort::execute(const nbd::Request& request, Bytes& data) {
+Errno DiskPort::execute(DiskEpochs& disk, const nbd::Request& request, Bytes& data) {
     Result<> done;
     switch (request.command) {
         case Command::read:
             data.resize(request.length);
-            done = disk_->read(request.offset, data);
+            done = disk.read(request.offset, data);
             break;
-        case Command::write: done = disk_->write(request.offset, request.data); break;
+        case Command::write: done = disk.write(request.offset, request.data); break;
         // The first is advice, and taken: a thin disk stays thin.
         case Command::trim:
-        case Command::write_zeroes: done = disk_->zero(request.offset, request.length); break;
+        case Command::write_zeroes: done = disk.zero(request.offset, request.length); break;
         case Command::flush:
         case Command::disconnect: break;
     }
@@ -152,6 +154,60 @@ void DiskPort::reply_after_flush(std::uint64_t id, std::uint64_t cookie) {
         nbd::Server::reply(out, cookie, flushed ? Errno::ok : Errno::io);
         send(peer->second, std::move(out));
     });
+}
+
+Result<> DiskPort::open_seats(const std::vector<std::string>& sockets, const std::string& image,
+                              const std::string& directory) {
+    image_ = image;
+    shadow_directory_ = directory;
+    TRY(DiskEpochs::remove_log(directory));
+    net::ListenOptions options;
+    options.mode = 0600;
+    for (std::size_t seat = 0; seat < sockets.size(); ++seat) {
+        seat_listeners_.push_back(TRY(
+            net::Listener::make(loop_, net::Address::of_unix(sockets[seat]), options,
+                                [this, seat](net::Descriptor socket, const net::SocketAddress&) {
+                                    accept(std::move(socket), true, seat);
+                                })));
+    }
+    return {};
+}
+
+// Nothing of it is durable before it counts: a crash of this host takes the shadow along.
+Result<> DiskPort::begin_shadow(std::size_t seat) {
+    end_shadow();
+    shadow_counts_ = std::make_shared<bool>(false);
+    shadow_ =
+        TRY(DiskEpochs::open(image_, shadow_directory_, DiskEpochs::kAllSealed,
+                             [counts = shadow_counts_](int descriptor) {
+                                 return *counts ? DiskEpochs::sync_image(descriptor) : Result<>();
+                             }));
+    TRY(shadow_->begin_epochs());
+    shadow_seat_ = seat;
+    return {};
+}
+
+void DiskPort::end_shadow() {
+    if (!shadow_seat_) return;
+    for (auto peer = peers_.begin(); peer != peers_.end();)
+        peer = peer->second.seat == shadow_seat_ ? peers_.erase(peer) : std::next(peer);
+    shadow_seat_.reset();
+    shadow_.reset();
+    const auto removed = DiskEpochs::remove_log(shadow_directory_);
+    if (!removed) log_warning("standby", "{}", removed.error().message);
+}
+
+Result<> DiskPort::serve_shadow() {
+    *shadow_counts_ = true;
+    TRY(shadow_->end_epochs());
+    shadow_.reset();
+    serve_vm();
+    return {};
+}
+
+Result<> DiskPort::keep_shadow(const std::string& image, const std::string& directory) {
+    const auto disk = TRY(DiskEpochs::open(image, directory, DiskEpochs::kAllSealed));
+    return disk->end_epochs();
 }
 
 void DiskPort::serve_vm() {

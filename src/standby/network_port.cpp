@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "standby/network_port.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/log.h"
@@ -102,7 +105,7 @@ Result<> NetworkPort::listen(const Options::Net& primary) {
         primary_datagrams_ = TRY(open_datagrams(primary.datagram_path));
         primary_path_ = primary.datagram_path;
         primary_watch_ = loop_.watch(primary_datagrams_.get(), [this](Loop::Ready) {
-            read_datagrams(primary_datagrams_.get(), false, kDatagramsPerTurn);
+            read_datagrams(primary_datagrams_.get(), From::primary, kDatagramsPerTurn);
             watch_fullness();
         });
         primary_watch_->set_interest(true, false);
@@ -117,8 +120,7 @@ Result<> NetworkPort::listen(const Options::Net& primary) {
                                         accept_outside(std::move(socket));
                                     }));
     }
-    vm_datagrams_ = TRY(open_datagrams(files_.gate));
-    vm_address_ = TRY(net::SocketAddress::of_unix(files_.vm));
+    vm_ = TRY(open_end(files_));
     return {};
 }
 
@@ -163,7 +165,7 @@ void NetworkPort::accept_outside(net::Descriptor socket) {
 
 void NetworkPort::primary_sent(ByteView bytes) {
     const auto fed = from_primary_.feed(bytes);
-    to_outside(gate_.sent(from_primary_.take()));
+    guest_sent(from_primary_.take());
     if (!fed) {
         log_error("standby", "the primary's NIC: {}", fed.error().message);
         loop_.post([this] { primary_.reset(); });
@@ -175,23 +177,26 @@ void NetworkPort::primary_sent(ByteView bytes) {
 Result<> NetworkPort::agent_sent(ByteView frames) {
     const auto fed = from_primary_.feed(frames);
     FrameGate::Frames whole = from_primary_.take();
-    if (gate_.is_full()) {
+    if (is_full()) {
         dropped_ += whole.count;
     } else {
-        to_outside(gate_.sent(std::move(whole)));
+        guest_sent(std::move(whole));
     }
     return fed;
 }
 
 // A full gate leaves frames in QEMU, until a commit makes room.
 void NetworkPort::watch_fullness() {
-    const bool reading = !gate_.is_full();
+    const bool reading = !is_full();
     if (primary_ && primary_->is_reading() != reading) primary_->set_reading(reading);
     if (primary_watch_) primary_watch_->set_interest(reading, false);
 }
 
 void NetworkPort::pass() {
+    end_comparing();
+    (void)gate_.sent(twin_.end_epoch());
     to_outside(gate_.pass());
+    thaw_input();
     watch_fullness();
 }
 
@@ -202,12 +207,13 @@ void NetworkPort::hold() {
 
 void NetworkPort::seal(std::uint64_t epoch) {
     drain_primary();
+    (void)gate_.sent(twin_.end_epoch());
     gate_.seal(epoch);
 }
 
 void NetworkPort::drain_primary() {
     if (primary_datagrams_) {
-        return read_datagrams(primary_datagrams_.get(), false, kDatagramsWaiting);
+        return read_datagrams(primary_datagrams_.get(), From::primary, kDatagramsWaiting);
     }
     std::uint8_t buffer[64U << 10];
     for (std::size_t drained = 0; drained < kMaxDrained && primary_ && !primary_->is_closed();) {
@@ -230,7 +236,7 @@ void NetworkPort::release(std::uint64_t epoch) {
     watch_fullness();
 }
 
-void NetworkPort::serve_vm() {
+void NetworkPort::cut_primary_off() {
     serves_vm_ = true;
     primary_.reset();
     primary_watch_.reset();
@@ -239,14 +245,146 @@ void NetworkPort::serve_vm() {
     to_agent_ = nullptr;
     if (udp_ && !open_udp()) log_warning("standby", "the network's socket could not be made anew");
     gate_.discard();
-    to_outside(gate_.pass());
-    vm_watch_ = loop_.watch(vm_datagrams_.get(), [this](Loop::Ready) {
-        read_datagrams(vm_datagrams_.get(), true, kDatagramsPerTurn);
-    });
-    vm_watch_->set_interest(true, false);
 }
 
-void NetworkPort::read_datagrams(int descriptor, bool from_vm, int limit) {
+void NetworkPort::serve_vm() {
+    end_comparing();
+    cut_primary_off();
+    (void)twin_.end_epoch();
+    to_outside(gate_.pass());
+    watch_end(*vm_);
+    thaw_input();
+}
+
+void NetworkPort::serve_shadow() {
+    cut_primary_off();
+    (void)gate_.pass();
+    // What it has sent until now, too.
+    read_datagrams(shadow_->socket.get(), From::vm, kDatagramsWaiting);
+    twins_.reset();
+    to_outside(twin_.take_over());
+    vm_ = std::move(*std::find_if(seats_.begin(), seats_.end(),
+                                  [this](const auto& end) { return end.get() == shadow_; }));
+    shadow_ = nullptr;
+    thaw_input();
+}
+
+Result<std::unique_ptr<NetworkPort::VmEnd>> NetworkPort::open_end(const Files& files) {
+    auto end = std::make_unique<VmEnd>();
+    end->socket = TRY(open_datagrams(files.gate));
+    end->vm = TRY(net::SocketAddress::of_unix(files.vm));
+    return end;
+}
+
+void NetworkPort::watch_end(VmEnd& end) {
+    end.watch = loop_.watch(end.socket.get(), [this, &end](Loop::Ready ready) {
+        if (ready.writable) {
+            end.queue.flush(end.socket.get(), &end.vm);
+            end.watch->set_interest(true, end.queue.is_waiting());
+        }
+        if (ready.readable) read_datagrams(end.socket.get(), From::vm, kDatagramsPerTurn);
+    });
+    end.watch->set_interest(true, false);
+}
+
+Result<> NetworkPort::open_seats(const std::vector<Files>& seats, Twins twins) {
+    for (const Files& files : seats)
+        seats_.push_back(TRY(open_end(files)));
+    twins_ = std::move(twins);
+    return {};
+}
+
+void NetworkPort::begin_comparing(std::size_t seat) {
+    shadow_ = seats_[seat].get();
+    // What the one before in this seat has left.
+    read_datagrams(shadow_->socket.get(), From::nobody, kDatagramsWaiting);
+    shadow_->queue = DatagramQueue(kMaxWaiting);
+    watch_end(*shadow_);
+    twin_.begin(loop_.now());
+    for (const Bytes& frames : given_)
+        to_end(*shadow_, {frames, 1});
+    flush_twin();
+}
+
+void NetworkPort::end_comparing() {
+    if (shadow_ != nullptr) shadow_->watch.reset();
+    shadow_ = nullptr;
+    twin_.end();
+}
+
+void NetworkPort::passed(ByteView frame) {
+    twin_.passed(frame);
+    flush_twin();
+}
+
+void NetworkPort::differs() {
+    twin_.differs(loop_.now());
+    if (twins_) twins_->waits();
+}
+
+void NetworkPort::guest_sent(FrameGate::Frames frames) {
+    if (!twins_ || gate_.mode() != FrameGate::Mode::hold) {
+        return to_outside(gate_.sent(std::move(frames)));
+    }
+    twin_.primary_sent(frames, loop_.now());
+    flush_twin();
+}
+
+void NetworkPort::flush_twin() {
+    // Nothing can be told of it to a next process: it waits for its epoch.
+    if (!twins_ || (twin_.has_leaving() && !twins_->may_leave())) return;
+    TwinGate::Output output = twin_.take();
+    early_ += output.leaves.count;
+    to_outside(std::move(output.leaves));
+    if (!output.primary_in.bytes.empty()) twins_->primary_in(std::move(output.primary_in.bytes));
+    if (!output.shadow_in.bytes.empty()) twins_->shadow_in(std::move(output.shadow_in.bytes));
+    if (twin_.held_frames() > 0) twins_->waits();
+}
+
+void NetworkPort::give_agent(const FrameGate::Frames& frames) {
+    if (!to_agent_(frames.bytes)) {
+        dropped_ += frames.count;
+        return;
+    }
+    given_until_ += frames.bytes.size();
+    if (!twins_) return;
+    if (shadow_ != nullptr) to_end(*shadow_, frames);
+    given_.push_back(frames.bytes);
+    while (given_until_ - given_from_ > kMaxGiven) {
+        given_from_ += given_.front().size();
+        given_.pop_front();
+    }
+}
+
+void NetworkPort::begin_input() {
+    given_.clear();
+    given_until_ = given_from_ = read_until_ = 0;
+}
+
+void NetworkPort::input_read(std::uint64_t bytes) {
+    read_until_ = std::min(bytes, given_until_);
+    while (!given_.empty() && given_from_ + given_.front().size() <= read_until_) {
+        given_from_ += given_.front().size();
+        given_.pop_front();
+    }
+}
+
+bool NetworkPort::is_input_read() const {
+    if (primary_ && primary_->output_waiting() > 0) return false;
+    const int descriptor = primary_             ? primary_->descriptor()
+                           : primary_datagrams_ ? primary_datagrams_.get()
+                                                : -1;
+    int waiting = 0;
+    // Of a unix socket: what its peer has not read.
+    return descriptor < 0 || ::ioctl(descriptor, SIOCOUTQ, &waiting) != 0 || waiting == 0;
+}
+
+void NetworkPort::thaw_input() {
+    frozen_ = false;
+    to_guest(std::exchange(frozen_frames_, {}));
+}
+
+void NetworkPort::read_datagrams(int descriptor, From from, int limit) {
     std::uint8_t buffer[kMaxFrame + 1];
     for (int count = 0; count < limit; ++count) {
         net::SocketAddress sender;
@@ -254,9 +392,17 @@ void NetworkPort::read_datagrams(int descriptor, bool from_vm, int limit) {
         const ssize_t got =
             ::recvfrom(descriptor, buffer, sizeof buffer, MSG_DONTWAIT, sender.get(), &sender.size);
         if (got < 0) return;
-        if (!from_vm && sender.size > sizeof(sa_family_t)) primary_address_ = sender;
+        if (from == From::primary && sender.size > sizeof(sa_family_t)) primary_address_ = sender;
         Bytes frame = framed(ByteView(buffer, static_cast<std::size_t>(got)));
-        if (!frame.empty()) to_outside(gate_.sent({std::move(frame), 1}));
+        if (frame.empty() || from == From::nobody) continue;
+        if (from == From::primary) {
+            guest_sent({std::move(frame), 1});
+        } else if (shadow_ != nullptr) {
+            twin_.shadow_sent({std::move(frame), 1});
+            flush_twin();
+        } else {
+            to_outside(gate_.sent({std::move(frame), 1}));
+        }
     }
 }
 
@@ -281,8 +427,20 @@ void NetworkPort::to_outside(FrameGate::Frames frames) {
 
 void NetworkPort::to_guest(const FrameGate::Frames& frames) {
     if (frames.count == 0) return;
-    if (serves_vm_) return send_datagrams(frames, vm_datagrams_.get(), vm_address_);
-    if (to_agent_) return to_agent_(frames.bytes);
+    if (frozen_) {
+        auto& waiting = frozen_frames_.bytes;
+        if (waiting.size() + frames.bytes.size() > kMaxWaiting) {
+            dropped_ += frames.count;
+            return;
+        }
+        waiting.insert(waiting.end(), frames.bytes.begin(), frames.bytes.end());
+        frozen_frames_.count += frames.count;
+        return;
+    }
+    if (serves_vm_ && vm_->queue.is_waiting()) return to_end(*vm_, frames);
+    if (serves_vm_) return send_datagrams(frames, vm_->socket.get(), vm_->vm);
+    if (shadow_ != nullptr && !to_agent_) to_end(*shadow_, frames);
+    if (to_agent_) return give_agent(frames);
     if (primary_datagrams_) {
         return send_datagrams(frames, primary_datagrams_.get(), primary_address_);
     }
@@ -291,6 +449,12 @@ void NetworkPort::to_guest(const FrameGate::Frames& frames) {
     } else {
         dropped_ += frames.count;
     }
+}
+
+void NetworkPort::to_end(VmEnd& end, const FrameGate::Frames& frames) {
+    if (!end.watch) return;
+    end.queue.send(end.socket.get(), &end.vm, frames);
+    end.watch->set_interest(true, end.queue.is_waiting());
 }
 
 void NetworkPort::send_datagrams(const FrameGate::Frames& frames, int from,

@@ -63,6 +63,7 @@ std::int64_t Standby::wall_ms() const {
 Result<> Standby::open() {
     const int swept = sweep_memory(::geteuid());
     if (swept > 0) log_info("standby", "removed the memory that {} killed standbys left", swept);
+    end_shadows();
     if (!state_.facts().ran) {
         StandbyVm::end_leftover(vm_files());
     } else {
@@ -72,7 +73,9 @@ Result<> Standby::open() {
     store_ = TRY(PageStore::open(state_.memory().path()));
     if (state_.facts().given_up && !state_.facts().promoted) store_->forget();
     SecondarySession::Owner& owner = *this;
-    session_ = std::make_unique<SecondarySession>(*store_, owner, [this] { return wall_ms(); });
+    session_ = std::make_unique<SecondarySession>(
+        *store_, owner, [this] { return wall_ms(); },
+        options_.hybrid ? colo::Mode::hybrid : colo::Mode::periodic);
     const bool held = store_->content() == StoreRecord::Content::committed;
     is_over_ = state_.facts().promoted && (state_.facts().ran || !held);
     if (is_over_) {
@@ -105,6 +108,11 @@ Places Standby::places() const {
 }
 
 StandbyVm::Files Standby::vm_files() const {
+    if (const std::uint64_t seat = state_.facts().seat; seat != 0) {
+        StandbyVm::Files files = seat_files(seat - 1);
+        files.pid = state_.file("qemu.pid");
+        return files;
+    }
     return {state_.file("own-qmp.sock"), state_.file("incoming.sock"), state_.file("qemu.log"),
             state_.file("qemu.pid")};
 }
@@ -121,6 +129,7 @@ Result<> Standby::prepare_vm() {
     vm_ = std::make_unique<StandbyVm>(
         loop_, std::move(command), vm_files(),
         [this](const std::string& how) { print_error("QEMU ended: " + how); });
+    if (options_.hybrid) return prepare_hybrid();
     return options_.prestart ? vm_->start() : Result<>();
 }
 
@@ -144,9 +153,13 @@ Result<> Standby::open_disks(const std::shared_ptr<net::TlsContext>& tls) {
         if (number != 0) log = TRY(state_.make_directory(fmt::format("disk{}", number)));
         auto disk = TRY(DiskEpochs::open(wanted.image, log, epoch));
         if (promoted) TRY(disk->discard(epoch));
+        if (promoted && state_.facts().seat != 0) {
+            TRY(DiskPort::keep_shadow(wanted.image,
+                                      TRY(state_.make_directory(shadow_disk(number)))));
+        }
         if (!promoted && !held) TRY(disk->end_epochs());
         disks_.push_back(TRY(DiskPort::make(loop_, *worker_, std::move(disk), wanted.address,
-                                            socket("disk", number), tls)));
+                                            vm_socket("disk", number), tls)));
         if (promoted) disks_.back()->serve_vm();
     }
     return {};
@@ -154,8 +167,9 @@ Result<> Standby::open_disks(const std::shared_ptr<net::TlsContext>& tls) {
 
 Result<> Standby::open_networks(const std::shared_ptr<net::TlsContext>& tls) {
     for (std::size_t card = 0; card < options_.networks.size(); ++card) {
-        networks_.push_back(TRY(NetworkPort::make(loop_, options_.networks[card], tls,
-                                                  {socket("gate", card), socket("nic", card)})));
+        networks_.push_back(
+            TRY(NetworkPort::make(loop_, options_.networks[card], tls,
+                                  {vm_socket("gate", card), vm_socket("nic", card)})));
         if (state_.facts().promoted) networks_.back()->serve_vm();
         // Fail closed: what a held epoch does not know must not leave.
         if (stale_) networks_.back()->hold();
@@ -215,6 +229,8 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
         }
         primary_is_dead_ = protection_ended_ = stream_began_ = yielded_ = false;
         if (heartbeat_) heartbeat_->expect();
+        for (const auto& network : networks_)
+            network->begin_input();
         return true;
     };
     handlers.heard = [this] {
@@ -224,6 +240,10 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     // Frames of a card without a gate here have left at the primary.
     handlers.frames = [this](std::size_t card, ByteView frames) -> Result<> {
         return card < networks_.size() ? networks_[card]->agent_sent(frames) : Result<>();
+    };
+    handlers.input = [this](std::size_t card, std::uint64_t read, bool waits) {
+        if (card < networks_.size()) networks_[card]->input_read(read);
+        if (hybrid_) hybrid_->agent_waits(waits);
     };
     handlers.write = [this](std::size_t number, std::uint64_t offset, ByteView data) -> Result<> {
         DiskEpochs* const disk = TRY(disk_with(number, offset, data.size()));
@@ -240,7 +260,8 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     };
     handlers.must_wait = [this] {
         return session_->state() == colo::Secondary::committing ||
-               session_->state() == colo::Secondary::committing_first || is_behind();
+               session_->state() == colo::Secondary::committing_first ||
+               session_->state() == colo::Secondary::loading || is_behind();
     };
     handlers.farewell = [this](AgentLink::Kind kind) {
         primary_is_dead_ = primary_is_dead_ || kind == AgentLink::Kind::dead;
@@ -259,7 +280,7 @@ Result<> Standby::listen_to_agent(std::shared_ptr<net::TlsContext> tls) {
     }
     for (std::size_t card = 0; card < networks_.size(); ++card) {
         networks_[card]->set_agent(
-            [this, card](ByteView frames) { agent_->send_frames(card, frames); });
+            [this, card](ByteView frames) { return agent_->send_frames(card, frames); });
     }
     return {};
 }
@@ -367,6 +388,7 @@ Result<> Standby::check_head(const StreamHead& head) {
 }
 
 void Standby::pass_output() {
+    if (hybrid_) hybrid_->epoch_over();
     for (const auto& network : networks_)
         network->pass();
     for (const auto& disk : disks_) {
@@ -444,6 +466,8 @@ void Standby::commit_if_durable() {
 }
 
 void Standby::release_output(std::uint64_t epoch) {
+    // Before the image goes on.
+    if (hybrid_) hybrid_->epoch_over();
     for (const auto& network : networks_)
         network->release(epoch);
     for (const auto& disk : disks_) {
@@ -501,6 +525,7 @@ void Standby::tell_checkpoint(const SecondarySession::CheckpointFacts& facts) {
 }
 
 void Standby::tell_lost(const std::string& reason) {
+    if (hybrid_) hybrid_->primary_lost();
     Facts facts = state_.facts();
     facts.epoch = store_->epoch();
     facts.lost_at_ms = wall_ms();
@@ -511,6 +536,12 @@ void Standby::tell_lost(const std::string& reason) {
     if (protection_ended_ && !primary_is_dead_) return;
     // A QEMU that ended on a living host is no partition: nobody else can go on.
     if (!primary_is_dead_ && options_.witness) return ask_witness();
+    if (is_outrun()) {
+        return print_error(fmt::format(
+            "frames have left that epoch {} does not know, and the shadow that sent them is gone: "
+            "only an operator can promote",
+            store_->epoch()));
+    }
     if (options_.on_loss == Options::OnLoss::promote || primary_is_dead_) {
         loop_.post([this] { ask_promotion(true, [](const Result<Json>&) {}); });
     }
@@ -593,6 +624,7 @@ void Standby::watch_time() {
             session_->time_up();
         }
     }
+    if (hybrid_) hybrid_->look();
     tick_->start(kTick);
 }
 

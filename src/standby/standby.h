@@ -11,6 +11,7 @@
 #include "standby/disk_port.h"
 #include "standby/event_printer.h"
 #include "standby/heartbeat.h"
+#include "standby/hybrid.h"
 #include "standby/migration_port.h"
 #include "standby/network_port.h"
 #include "standby/standby_options.h"
@@ -35,6 +36,19 @@ class Standby final : private SecondarySession::Owner {
     Result<DiskEpochs*> disk_with(std::size_t number, std::uint64_t offset, std::uint64_t length);
     // "disk.sock", "disk1.sock", and so on.
     std::string socket(std::string_view name, std::size_t number) const;
+    // Of the VM that is, or may be, promoted.
+    std::string vm_socket(std::string_view name, std::size_t number) const;
+    Result<> prepare_hybrid();
+    // Where the writes of a disk's shadow are.
+    static std::string shadow_disk(std::size_t number);
+    StandbyVm::Files seat_files(std::size_t seat) const;
+    Places seat_places(std::size_t seat) const;
+    // That an earlier process left. The guest is none of them any more.
+    void end_shadows();
+    bool mark_beyond();
+    // Frames have left that what is held does not know, and no shadow is there that does.
+    bool is_outrun() const;
+    void take_over_shadow();
     Result<> prepare_vm();
     Result<> listen_to_primary(std::shared_ptr<net::TlsContext> tls);
     Result<> listen_to_agent(std::shared_ptr<net::TlsContext> tls);
@@ -63,6 +77,9 @@ class Standby final : private SecondarySession::Owner {
     void tell_checkpoint(const SecondarySession::CheckpointFacts& facts) override;
     void tell_lost(const std::string& reason) override;
     void promote_vm() override;
+    void suspend_vm() override;
+    void load_vm() override;
+    void resume_vm() override;
 
     void link_ended(const Error& reason, bool at_fault);
     void watch_time();
@@ -117,6 +134,7 @@ class Standby final : private SecondarySession::Owner {
     std::unique_ptr<Worker> worker_;
     std::vector<std::unique_ptr<NetworkPort>> networks_;
     std::vector<std::unique_ptr<DiskPort>> disks_;
+    std::unique_ptr<Hybrid> hybrid_;
     std::unique_ptr<ControlSocket> control_;
     std::unique_ptr<StandbyVm> vm_;
     std::unique_ptr<Timer> tick_;

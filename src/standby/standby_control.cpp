@@ -94,6 +94,7 @@ Json Standby::status() const {
          {"on_loss", options_.on_loss == Options::OnLoss::promote ? "promote" : "hold"}});
     if (state_.facts().lost_at_ms != 0) json.set("lost_at", utc_text(state_.facts().lost_at_ms));
     if (vm_) json.set("prestarted", vm_->is_prepared());
+    if (hybrid_) json.set("hybrid", hybrid_->status());
     if (!networks_.empty()) {
         std::uint64_t held_frames = 0, dropped_frames = 0;
         for (const auto& network : networks_) {
@@ -209,6 +210,13 @@ Result<> Standby::may_promote(bool force) const {
                     "promotes all the same, when the primary is known to be dead",
                     epoch);
     }
+    if (is_outrun()) {
+        return fail(
+            ErrorCode::operation_invalid,
+            "frames have left that epoch {} does not know, and the shadow that sent them is "
+            "gone: \"force\":true promotes all the same",
+            epoch);
+    }
     // Whom the witness refuses has no bias of its own.
     const bool granted = witness_ && witness_->state() == LeaseClient::Claim::granted;
     const bool holds = options_.witness ? !granted : options_.on_loss == Options::OnLoss::hold;
@@ -315,6 +323,8 @@ void Standby::refuse_promotion(const Error& error) {
 }
 
 void Standby::promote_vm() {
+    if (hybrid_ && hybrid_->is_comparing()) return take_over_shadow();
+    if (hybrid_) hybrid_->end_all();
     // The fence first: whatever happens from here, the old primary stays refused. A crash of this
     // host takes the memory image along, and with it all that could be promoted, until mark_ran()
     // has made both durable.

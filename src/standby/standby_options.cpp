@@ -18,7 +18,7 @@ constexpr std::string_view kByAgent = "agent";
 constexpr const char* kKeyVariable = "SEGUE_AGENT_KEY";
 
 struct Texts {
-    std::string listen, agent, on_loss = "hold", witness, witness_tls;
+    std::string listen, agent, on_loss = "hold", witness, witness_tls, mode = "periodic";
     std::vector<std::string> networks, networks_out, disks;
 };
 
@@ -143,6 +143,21 @@ Result<> check_counts(const Options& options) {
     return {};
 }
 
+// Both guests must get the same frames, and begin with the same one: no host between us and QEMU.
+Result<> check_hybrid(const Options& options) {
+    if (!options.hybrid) return {};
+    const bool is_local = !options.networks.empty() &&
+                          (!options.networks[0].stream ||
+                           options.networks[0].stream->transport == net::Transport::unix_socket);
+    if (!is_local || options.vm.empty()) {
+        return fail(
+            ErrorCode::config_unsupported,
+            "--mode hybrid needs a --net (of --listen: on a unix socket), and the QEMU command "
+            "line after --");
+    }
+    return {};
+}
+
 Result<Options> build(const Texts& texts, Options options) {
     const bool tls = !options.tls.empty();
     TRY(parse_primary(texts, options));
@@ -171,6 +186,8 @@ Result<Options> build(const Texts& texts, Options options) {
                     "--shared-disk goes with neither --disk nor --prestart: the guest starts anew, "
                     "when its primary has let go of the images");
     }
+    options.hybrid = texts.mode == "hybrid";
+    TRY(check_hybrid(options));
     return options;
 }
 
@@ -205,6 +222,14 @@ Parsed parse_command_line(int argc, const char* const* argv) {
                    "HOST:PORT,UUID or etcd://HOST:PORT,UUID: with --agent, decides on a loss");
     app.add_option("--witness-tls", texts.witness_tls,
                    "directory with ca-cert, client-cert and client-key .pem toward etcd");
+    app.add_option(
+           "--mode", texts.mode,
+           "periodic (default), or hybrid: the standby's guest runs too, and frames that both "
+           "send leave at once")
+        ->check(CLI::IsMember({"periodic", "hybrid"}));
+    app.add_option(
+        "--differences", options.differences,
+        "hybrid: more of them in 5 s (default 5) lead back to periodic mode for a while");
     app.add_flag("--prestart", options.prestart, "start the QEMU of a promotion ahead, paused");
     app.add_option("vm", options.vm, "after --: the primary's QEMU command line");
     app.positionals_at_end();

@@ -8,6 +8,7 @@
 
 #include "net/address.h"
 #include "protect/agent_link.h"
+#include "protect/divergence_judge.h"
 #include "standby/witness_line.h"
 
 namespace segue::standby {
@@ -46,6 +47,9 @@ struct Options {
     OnLoss on_loss = OnLoss::hold;
     std::optional<WitnessOptions> witness;  // who decides when the primary is lost
     bool prestart = false;
+    bool hybrid = false;  // the secondary runs too
+    // More differences than this within five seconds are too many for hybrid mode.
+    std::size_t differences = DivergenceJudge::Limits().differences;
     std::vector<std::string> vm;  // the emulator and its arguments; may be empty
 };
 

@@ -225,6 +225,12 @@ void StandbyVm::let_run() {
     if (outcome_) std::exchange(outcome_, nullptr)({});
 }
 
+void StandbyVm::go_on(std::function<void(Result<>)> outcome) {
+    stays_paused_ = running_ = false;
+    outcome_ = std::move(outcome);
+    ask_to_run();
+}
+
 // Until QEMU answers, or ends. Without an answer the guest may run, and to end it would end its
 // only copy; to ask a guest that runs once more changes nothing.
 void StandbyVm::ask_to_run() {

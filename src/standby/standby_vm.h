@@ -55,6 +55,8 @@ class StandbyVm {
     // said that it did not. Again only after stop().
     void promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
                  std::function<Result<>(bool)> mark_ran, std::function<void(Result<>)> outcome);
+    // One that was left paused runs from here on. The outcome is QEMU's answer.
+    void go_on(std::function<void(Result<>)> outcome);
     // A guest whose state is of the moment in which it went to sleep is run half asleep.
     void wake_half_asleep();
     // May be called from any callback of ours.

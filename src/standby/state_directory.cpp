@@ -62,6 +62,8 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
         state.facts_.ran = json.flag("ran", state.facts_.promoted);
         state.facts_.given_up = json.flag("given_up");
         state.facts_.paused = json.flag("paused");
+        state.facts_.beyond_epoch = json.u64("beyond_epoch");
+        state.facts_.seat = json.u64("seat");
         state.facts_.epoch = json.u64("epoch");
         state.facts_.lost_at_ms = json.i64("lost_at_ms");
     }
@@ -94,6 +96,8 @@ Result<> StateDirectory::save_for_next_process(const Facts& facts) {
                                     {"ran", facts.ran},
                                     {"given_up", facts.given_up},
                                     {"paused", facts.paused},
+                                    {"beyond_epoch", facts.beyond_epoch},
+                                    {"seat", facts.seat},
                                     {"epoch", facts.epoch},
                                     {"lost_at_ms", facts.lost_at_ms}});
     const std::string text = json.dump() + '\n';

@@ -20,6 +20,10 @@ struct Facts {
     bool given_up = false;
     // The user has paused the guest in the epoch that is held: whoever takes over leaves it so.
     bool paused = false;
+    // Frames have left that this epoch does not know: only its shadow did. 0: none.
+    std::uint64_t beyond_epoch = 0;
+    // The guest that was let go is the shadow of the seat with this number less one. 0: it is not.
+    std::uint64_t seat = 0;
     std::uint64_t epoch = 0;
     std::int64_t lost_at_ms = 0;  // wall clock; 0: not lost
 };

@@ -22,6 +22,8 @@ struct Places {
     };
     std::vector<Network> networks;
     std::vector<std::string> disks;  // NBD; none: disks are left alone
+    // The VM keeps what it writes to memory to itself: the image stays what it is.
+    bool keeps_image = false;
     // The image file of a RAM block.
     std::function<std::string(std::string_view block)> image_path;
     // The guest starts anew: memory of its own, and no stream.

@@ -112,6 +112,26 @@ TEST(VmCommand, DropsThePrimarysOwnLifeAndAddsTheStandbys) {
     EXPECT_EQ(command.notes.size(), 7U);
 }
 
+TEST(VmCommand, AShadowKeepsTheImageAsItIs) {
+    Places own = places();
+    own.keeps_image = true;
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"/q", "-m", "64"},
+          {"/q", "-object", "memory-backend-ram,id=pc.ram,size=64M", "-machine",
+           "pc,memory-backend=pc.ram"},
+          {"/q", "-object",
+           R"({"qom-type":"memory-backend-ram","id":"pc.ram","size":67108864})"}}) {
+        const auto command = promoted_command(words, own).value();
+        ASSERT_EQ(command.shared.size(), 1U);
+        std::string all;
+        for (const std::string& word : command.words)
+            all += word + ' ';
+        const bool is_private = all.find("share=off") != std::string::npos ||
+                                all.find("\"share\":false") != std::string::npos;
+        EXPECT_TRUE(is_private) << all;
+    }
+}
+
 TEST(VmCommand, TakesMemoryBackendsAsLibvirtWritesThem) {
     const VmCommand json =
         rewrite({"-machine", "pc-q35-7.2,memory-backend=pc.ram", "-object",

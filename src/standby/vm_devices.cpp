@@ -33,7 +33,7 @@ Result<std::string> json_memory(const std::string& value, const Places& places, 
     Json own = Json::object({{"qom-type", "memory-backend-file"},
                              {"id", id},
                              {"mem-path", places.image_path(block)},
-                             {"share", true},
+                             {"share", !places.keeps_image},
                              {"size", size},
                              {"x-use-canonical-path-for-ramblock-id", canonical}});
     out.shared.push_back({block, size});
@@ -100,7 +100,7 @@ std::string shared_memory_object(const std::string& block, std::uint64_t bytes,
     list.set("id", block);
     list.set("x-use-canonical-path-for-ramblock-id", "off");
     list.set("mem-path", places.image_path(block));
-    list.set("share", "on");
+    list.set("share", places.keeps_image ? "off" : "on");
     list.set("size", std::to_string(bytes));
     out.shared.push_back({block, bytes});
     return list.text();
@@ -120,7 +120,7 @@ Result<std::string> with_shared_memory(const std::string& value, const Places& p
     own.set("id", list.get("id"));
     own.set("x-use-canonical-path-for-ramblock-id", canonical ? "on" : "off");
     own.set("mem-path", places.image_path(block));
-    own.set("share", "on");
+    own.set("share", places.keeps_image ? "off" : "on");
     own.set("size", std::to_string(*size));
     out.shared.push_back({block, *size});
     out.notes.push_back("-object " + value + " became " + own.text());

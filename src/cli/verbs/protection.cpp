@@ -27,6 +27,7 @@ VerbResult run_verb(Context& context, const Protect& verb) {
                                    {"gate", verb.gate},
                                    {"screen", verb.screen},
                                    {"shared_storage", verb.shared_storage},
+                                   {"mode", verb.mode},
                                    {"allow_tcg", verb.allow_tcg}});
     if (!verb.witness.empty()) arguments.set("witness", verb.witness);
     if (verb.interval_ms != 0) arguments.set("interval_ms", verb.interval_ms);

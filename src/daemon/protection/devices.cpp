@@ -34,6 +34,19 @@ bool speaks_to_clients(const Domain& model) {
            speaks(model.redirected) || speaks(model.smartcards);
 }
 
+Result<> check_hybrid_devices(const Domain& model, bool gate_at_primary) {
+    if (gate_at_primary || !can_gate_at_standby(model)) {
+        return fail(ErrorCode::config_unsupported,
+                    "domain '{}': hybrid mode compares frames at the standby: every card must be "
+                    "<interface type='udp'>, with --gate standby",
+                    model.name);
+    }
+    if (model.graphics.empty()) return {};
+    return fail(ErrorCode::config_unsupported,
+                "domain '{}' has a screen: in hybrid mode a second guest would serve it, too",
+                model.name);
+}
+
 Result<> check_protected_devices(const Domain& model) {
     const std::size_t disks = writable_disks(model).size();
     if (disks > protect::agent::kDisksMax) {

@@ -17,6 +17,9 @@ std::vector<std::size_t> writable_disks(const Domain& model);
 // Whether every card's frames can be held on the standby's host: there is one, and each is an
 // Ethernet-over-UDP peer. One that is not must be held where it is.
 bool can_gate_at_standby(const Domain& model);
+// Whether a second guest of this definition can run beside the next one on the standby's host, and
+// its frames be compared there. Errors name what stands in the way.
+Result<> check_hybrid_devices(const Domain& model, bool gate_at_primary);
 
 // Whether its agent, a port, or a device on a client's side is on a SPICE channel: what it says
 // there cannot be taken back.

@@ -63,6 +63,7 @@ Result<> PrimaryProtection::judge() const {
     }
     if (wish_.shared_storage) return judge_shared_disks(model);
     TRY(judge_screen(*domain));
+    if (wish_.hybrid) TRY(check_hybrid_devices(model, wish_.gate_at_primary));
     return check_protected_devices(model);
 }
 
@@ -239,6 +240,7 @@ void PrimaryProtection::prepare_standby(Answer<> done) {
                       {"disks", disks},
                       {"shared_disks", shared_disks_},
                       {"gate", gate_at_primary_ ? "primary" : "standby"},
+                      {"mode", wish_.mode()},
                       {"on_loss", wish_.on_loss()},
                       {"witness", witness_address_},
                       {"witness_host", witness_host_},
@@ -278,6 +280,7 @@ void PrimaryProtection::start_agent(Answer<> done) {
     start.arguments = {"--state",   directory_,
                        "--standby", standby_address_,
                        "--gate",    gate_at_primary_ ? "primary" : "standby",
+                       "--mode",    std::string(wish_.mode()),
                        "--on-loss", std::string(wish_.on_loss()),
                        "--qemu",    std::to_string((*guest)->pid())};
     const auto add = [&start](const char* option, std::uint64_t value) {

@@ -65,6 +65,7 @@ Json PrimaryProtection::status() const {
          {"screen", wish_.screen()},
          {"storage", wish_.shared_storage ? "shared" : "copied"},
          {"promise", wish_.promise()},
+         {"mode", figures_.text("mode", wish_.mode())},
          {"epoch", figures_.u64("epoch")}});
     if (wish_.has_witness()) {
         out.set("witness", wish_.witness);

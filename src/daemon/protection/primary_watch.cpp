@@ -302,7 +302,9 @@ void PrimaryProtection::looked(const Json& said) {
 void PrimaryProtection::steer(const Json& said) {
     const auto domain = domain_.lock();
     if (!wish_.adapts || !domain || paused_) return;
-    const bool somebody_waits = said.u64("held_frames") > 0 || said.u64("held_screen") > 0;
+    // In hybrid mode a request may stand as soon as it can: it is answered when a frame waits.
+    const bool somebody_waits =
+        wish_.hybrid || said.u64("held_frames") > 0 || said.u64("held_screen") > 0;
     if (!pilot_.look(said.i64("recent_pause_us"), somebody_waits)) return;
     const auto guest = domain->running_guest();
     if (!guest) return;

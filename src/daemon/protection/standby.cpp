@@ -151,6 +151,7 @@ void StandbyProtection::prepare_seen(const Services& services, const Json& argum
     self->started_with_ =
         Json::object({{"on_loss", arguments.text("on_loss")},
                       {"gate", arguments.text("gate")},
+                      {"mode", arguments.text("mode")},
                       {"witness", arguments.text("witness")},
                       {"shared_storage", !arguments["shared_disks"].items().empty()}});
     (*domain)->standby = self;
@@ -290,7 +291,10 @@ Result<> StandbyProtection::start(const Json& arguments) {
                                                   [](const Interface& card) {
                                                       return card.type == InterfaceType::user;
                                                   });
-    prestarts_ = is_quiet && !is_shared();
+    // In hybrid mode there is a shadow, which runs; nothing else is started ahead.
+    const bool hybrid = arguments.text("mode") == "hybrid";
+    if (hybrid) add("--mode", "hybrid");
+    prestarts_ = is_quiet && !is_shared() && !hybrid;
     if (prestarts_) start.arguments.emplace_back("--prestart");
     start.arguments.emplace_back("--");
     start.arguments.insert(start.arguments.end(), line.arguments.begin(), line.arguments.end());

@@ -43,8 +43,10 @@ Json read_json(const std::string& path) {
 
 // The QEMU that segue-standby in this directory has started, if it lives. Files and helper are
 // those of QEMU's user: what they name must be a process of that user, and of this directory.
-std::optional<ProcessIdentity> living_qemu(const std::string& directory) {
-    const auto said = read_plain(directory + "/standby/qemu.pid", kMaxPidBytes);
+std::optional<ProcessIdentity> living_qemu(const std::string& directory,
+                                           std::string_view seat = "") {
+    const auto said =
+        read_plain(fmt::format("{}/standby/{}qemu.pid", directory, seat), kMaxPidBytes);
     if (!said) return std::nullopt;
     return identify_in(std::atoi(said->c_str()), directory);
 }
@@ -62,6 +64,10 @@ bool StandbyProtection::guest_lives() const {
 // One that was started ahead for a promotion outlives a segue-standby that is killed. A guest that
 // was let go is never ended here.
 void StandbyProtection::end_prestarted() {
+    // A shadow that is the guest has left its seat.
+    for (const char* seat : {"s0/", "s1/"}) {
+        if (const auto shadow = living_qemu(directory_, seat)) kill_process(*shadow);
+    }
     const auto qemu = living_qemu(directory_);
     if (qemu && state_ != State::promoted && !facts().flag("ran")) kill_process(*qemu);
 }

@@ -335,7 +335,7 @@ Json StandbyProtection::status() const {
                              {"storage", is_shared() ? "shared" : "copied"}});
     for (const char* name :
          {"checkpoints", "commit_us", "held_frames", "dropped_frames", "disk_log_bytes", "on_loss",
-          "lost_at", "witness", "promotion_us", "waits_for_disks"}) {
+          "lost_at", "witness", "promotion_us", "waits_for_disks", "hybrid"}) {
         if (const Json* figure = figures_.find(name)) out.set(name, *figure);
     }
     return out;

@@ -34,6 +34,11 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
         return fail(ErrorCode::invalid_argument, "--gate {}: standby or primary", gate);
     }
     wish.gate_at_primary = gate == "primary";
+    const std::string_view mode = json.text("mode", "periodic");
+    if (mode != "periodic" && mode != "hybrid") {
+        return fail(ErrorCode::invalid_argument, "--mode {}: periodic or hybrid", mode);
+    }
+    wish.hybrid = mode == "hybrid";
     wish.allow_tcg = json.flag("allow_tcg");
     const std::string_view screen = json.text("screen", "early");
     if (screen != "early" && screen != "held") {
@@ -62,6 +67,7 @@ Json ProtectionWish::json() const {
                               {"adapts", adapts},
                               {"on_loss", on_loss()},
                               {"gate", gate_at_primary ? "primary" : "standby"},
+                              {"mode", mode()},
                               {"allow_tcg", allow_tcg},
                               {"screen", screen()},
                               {"shared_storage", shared_storage}});

@@ -15,6 +15,8 @@ struct ProtectionWish {
     // Who goes on when the hosts do not hear each other: the primary (hold), or the standby.
     bool promote_on_loss = false;
     bool gate_at_primary = false;
+    // The standby's guest runs too, and what both say leaves at once.
+    bool hybrid = false;
     bool allow_tcg = false;
     // What clients see and hear waits for its checkpoint: else it may be ahead by one. What the
     // guest's agent and devices say to them always waits.
@@ -26,6 +28,7 @@ struct ProtectionWish {
     // Errors name the argument.
     static Result<ProtectionWish> parse(const Json& json);
     Json json() const;
+    std::string_view mode() const { return hybrid ? "hybrid" : "periodic"; }
     bool has_witness() const { return !witness.empty(); }
     std::string_view on_loss() const { return promote_on_loss ? "promote" : "hold"; }
     // What holds when its host dies, in the words of its user.

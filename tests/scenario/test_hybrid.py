@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hybrid mode of segue-standby: the secondary runs too, and what both guests say leaves at once."""
+import os
+import signal
+
+import guest
+import pytest
+import standby as sb
+from test_standby import wait_until
+from test_standby_output import GUEST, OUTSIDE, Outside, disk, nic
+
+UDP = f"load=udp:{OUTSIDE}:9000:50"
+
+
+class Hybrid:
+    """A primary with its hybrid standby, and the outside."""
+
+    def __init__(self, tmp_path, *words, kind="stream", options=(), devices=(), **named):
+        self.net, self.out, self.serial = tmp_path / "net", tmp_path / "out", tmp_path / "serial"
+        self.primary = sb.Primary(tmp_path / "p",
+                                  *guest.linux("no_timer_check", f"net={GUEST}/24", *words),
+                                  *nic(self.net, kind), *devices, memory=96)
+        listener = f"unix:{self.net}" if kind == "stream" else f"dgram:{self.net}"
+        self.standby = sb.Standby(tmp_path / "s", *options, mode="hybrid", on_loss="promote",
+                                  net=listener, net_out=f"unix:{self.out}",
+                                  vm=self.primary.command_line(self.serial), **named)
+        self.outside = None
+
+    def __enter__(self):
+        self.standby.__enter__()
+        self.outside = Outside(self.out)
+        self.primary.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.primary.__exit__(*error)
+        self.standby.__exit__(*error)
+
+    def protect(self):
+        self.outside.wait(5)
+        self.primary.protect(self.standby.listen, 100)
+        self.standby.wait("protected")
+
+    def status(self):
+        return self.standby.control(cmd="status")
+
+    def hybrid(self):
+        return self.status()["hybrid"]
+
+    def compares(self, count=20):
+        """Waits until so many more frames have left that no epoch knows; the figures then."""
+        early = self.hybrid()["early_frames"]
+        wait_until(lambda: self.hybrid()["early_frames"] >= early + count, sb.PATIENCE)
+        return self.hybrid()
+
+    def freeze_shadow(self):
+        """It says nothing from here on; the process."""
+        wait_until(lambda: self.hybrid()["comparing"], sb.PATIENCE)
+        shadow = self.hybrid()["shadow_pid"]
+        os.kill(shadow, signal.SIGSTOP)
+        return shadow
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["stream", pytest.param("dgram", marks=pytest.mark.soak)])
+def test_equal_frames_leave_between_two_checkpoints_and_the_shadow_knows_them(tmp_path, kind):
+    with Hybrid(tmp_path, UDP, kind=kind) as machine:
+        outside, standby = machine.outside, machine.standby
+        machine.protect()
+        # In one epoch, of which nothing was committed behind its beginning.
+        def an_epoch_of_many():
+            before = machine.status()
+            machine.compares()
+            return machine.status()["epoch"] == before["epoch"]
+        wait_until(an_epoch_of_many, sb.PATIENCE)
+        machine.primary.kill()
+        promoted = standby.wait("promoted")
+        last = outside.numbers[-1]
+        outside.wait(last + 50)
+        assert outside.irregular() == []
+        said = machine.status()
+        assert said["state"] == "promoted" and said["vm_pid"] > 0
+        # Whoever runs it now finds its monitor where it always is.
+        assert guest.Qmp(promoted["qmp"])("query-status")["status"] == "running"
+
+
+@pytest.mark.full
+def test_a_difference_asks_for_a_checkpoint_and_a_new_shadow_begins(tmp_path):
+    with Hybrid(tmp_path, UDP) as machine:
+        outside, standby = machine.outside, machine.standby
+        machine.protect()
+        machine.compares()
+        shadow = machine.freeze_shadow()
+        epoch = standby.wait("difference")["epoch"]
+        standby.wait_epoch(epoch + 1)
+        wait_until(lambda: machine.hybrid()["comparing"], sb.PATIENCE)
+        machine.compares()
+        assert machine.hybrid()["shadow_pid"] != shadow
+        machine.primary.kill()
+        standby.wait("promoted")
+        outside.wait(outside.numbers[-1] + 50)
+        assert outside.irregular() == []
+
+
+@pytest.mark.full
+def test_too_many_differences_lead_to_periodic_mode_and_a_calm_time_back(tmp_path):
+    with Hybrid(tmp_path, UDP, differences=0) as machine:
+        outside, standby = machine.outside, machine.standby
+        machine.protect()
+        machine.freeze_shadow()
+        assert "differences" in standby.wait("mode", mode="periodic")["reason"]
+        said = machine.hybrid()
+        assert said["now"] == "periodic" and said["fell_back"]
+        # Protection goes on, at the pace of QEMU's own timer, without a shadow.
+        epoch = machine.status()["epoch"]
+        standby.wait_epoch(epoch + 5)
+        standby.wait("mode", mode="hybrid")
+        machine.compares()
+        assert "fell_back" not in machine.hybrid()
+        assert outside.irregular() == []
+
+
+@pytest.mark.full
+def test_a_shadow_that_dies_costs_a_checkpoint_and_no_frame(tmp_path):
+    with Hybrid(tmp_path, UDP) as machine:
+        outside, standby = machine.outside, machine.standby
+        machine.protect()
+        machine.compares()
+        os.kill(machine.hybrid()["shadow_pid"], signal.SIGKILL)
+        assert "lost" in standby.wait("difference")["reason"]
+        machine.compares()
+        machine.primary.kill()
+        standby.wait("promoted")
+        outside.wait(outside.numbers[-1] + 50)
+        assert outside.irregular() == []
+
+
+@pytest.mark.full
+def test_what_the_shadow_has_written_is_the_disk_of_the_guest(tmp_path):
+    image, nbd = tmp_path / "image", tmp_path / "nbd"
+    image.write_bytes(b"")
+    os.truncate(image, 16 << 20)
+    with Hybrid(tmp_path, UDP, "load=disk:/dev/vda:50", devices=disk(nbd),
+                disk=f"unix:{nbd}={image}") as machine:
+        outside, standby = machine.outside, machine.standby
+        machine.protect()
+        wait_until(lambda: len(guest.records(image)) > 30, sb.PATIENCE)
+        machine.compares(50)
+        machine.primary.kill()
+        standby.wait("promoted")
+        outside.wait(outside.numbers[-1] + 50)
+        assert outside.irregular() == []
+        again = guest.Ticks(machine.serial, "disk")
+        known = again.wait(max(guest.records(image)) + 20, sb.PATIENCE)
+        assert b"BAD" not in again.text()
+        assert guest.lost_records(image, known) == []
+
+
+@pytest.mark.full
+def test_a_standby_that_was_killed_does_not_promote_an_epoch_that_was_outrun(tmp_path):
+    with Hybrid(tmp_path, UDP) as machine:
+        standby = machine.standby
+        machine.protect()
+        machine.compares()
+        shadow = machine.hybrid()["shadow_pid"]
+        standby.kill()
+        machine.primary.kill()
+        standby.start()
+        wait_until(lambda: not os.path.exists(f"/proc/{shadow}/exe"), sb.PATIENCE)
+        assert "does not know" in standby.control(cmd="promote")["error"]
+        assert standby.control(cmd="promote", force=True)["epoch"] > 0

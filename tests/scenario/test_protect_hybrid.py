@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`segue protect --mode hybrid` between two segued: what both guests send leaves at once."""
+import hashlib
+import os
+import signal
+
+import pytest
+import standby as sb
+from hosts import Failed, Hosts, wait_until
+from protected import ProtectedMachine
+from tcp_download import Download
+
+LINES = 400000
+FILE = "".join(f"{number}\n" for number in range(1, LINES + 1)).encode()
+
+
+def compares(machine, standby, count=50):
+    """Waits until so many more frames have left that no epoch knows; the standby's word then."""
+    early = machine.status(standby)["hybrid"]["early_frames"]
+    return machine.wait(standby, lambda said: said["hybrid"]["early_frames"] >= early + count)
+
+
+def dies(machine, primary, standby):
+    os.kill(machine.qemu(primary), signal.SIGKILL)
+    wait_until(lambda: standby.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+
+
+@pytest.mark.full
+def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, interval=25) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        with pytest.raises(Failed, match="hybrid mode compares frames at the standby"):
+            machine.protect(one, two, "--mode", "hybrid", "--gate", "primary")
+        machine.protect(one, two, "--mode", "hybrid")
+        said = compares(machine, two)
+        assert said["hybrid"]["now"] == "hybrid" and said["hybrid"]["comparing"]
+        machine.wait(one, lambda said: said["mode"] == "hybrid")
+        # A shadow that dies is followed by another one.
+        os.kill(said["hybrid"]["shadow_pid"], signal.SIGKILL)
+        compares(machine, two)
+        dies(machine, one, two)
+        machine.went_on()
+        assert machine.status(two)["state"] == "promoted"
+        # Both daemons know it as any other domain from here on.
+        wait_until(lambda: one.state_of(machine.name) == "shut off", 60, "the old host knows")
+        machine.protect(two, one, "--mode", "hybrid")
+        compares(machine, one)
+        dies(machine, two, one)
+        machine.went_on()
+
+
+@pytest.mark.full
+def test_a_download_goes_on_through_a_hybrid_failover(tmp_path):
+    with Hosts(2) as (one, two), \
+            ProtectedMachine(tmp_path, interval=25, words=[f"web={LINES}"]) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--mode", "hybrid")
+        compares(machine, two)
+        download = Download(machine.outside, b"GET /numbers HTTP/1.0\r\n\r\n")
+        wait_until(lambda: len(download.content) > len(FILE) // 4, sb.PATIENCE, "a quarter")
+        assert len(download.content) < len(FILE)
+        dies(machine, one, two)
+        wait_until(lambda: download.done or download.reset, sb.PATIENCE, "the end", every=0.1)
+        assert not download.reset
+        head, _, body = bytes(download.content).partition(b"\r\n\r\n")
+        assert b"200" in head.splitlines()[0], head
+        assert hashlib.sha256(body).hexdigest() == hashlib.sha256(FILE).hexdigest()
+        assert machine.outside.backward() == []
