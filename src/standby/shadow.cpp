@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "standby/shadow.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace segue::standby {
@@ -18,12 +20,15 @@ Shadow::Shadow(Loop& loop, std::string emulator, std::size_t cards, Handlers han
 
 Shadow::~Shadow() {
     end_all();
+    for (const auto& vm : leaving_)
+        vm->stop();
 }
 
 Result<> Shadow::prepare() {
     if (next_) return {};
     const std::size_t at = current_ == 0U ? 1 : 0;
     Seat& seat = seats_[at];
+    const std::uint64_t tenant = ++seat.tenant;
     const StandbyVm::Files files = handlers_.files(at);
     VmCommand command = TRY(handlers_.command(at));
     Comparer::Handlers compare;
@@ -33,13 +38,11 @@ Result<> Shadow::prepare() {
     compare.differs = [this, at](std::size_t card) {
         if (current_ == at && running_) handlers_.differs(card);
     };
-    compare.failed = [this, at](const std::string& how) { lose(at, how); };
+    compare.failed = [this, at, tenant](const std::string& how) { lose(at, tenant, how); };
     seat.comparer = TRY(Comparer::make(loop_, emulator_, cards_, files.log, std::move(compare)));
-    seat.vm = std::make_unique<StandbyVm>(loop_, std::move(command), files,
-                                          [this, at](const std::string& how) {
-                                              if (taken_ == at) return handlers_.guest_ended(how);
-                                              lose(at, "its QEMU ended: " + how);
-                                          });
+    seat.vm = std::make_unique<StandbyVm>(
+        loop_, std::move(command), files,
+        [this, at, tenant](const std::string& how) { guest_or_shadow_ended(at, tenant, how); });
     const auto started = seat.vm->start();
     if (!started) {
         clear(seat);
@@ -76,7 +79,7 @@ void Shadow::run() {
     running_ = true;
     const std::size_t at = *current_;
     seats_[at].vm->go_on([this, at](const Result<>& goes_on) {
-        if (!goes_on) lose(at, goes_on.error().message);
+        if (!goes_on) lose(at, seats_[at].tenant, goes_on.error().message);
     });
 }
 
@@ -84,15 +87,33 @@ pid_t Shadow::process() const {
     return current_ ? seats_[*current_].vm->process() : 0;
 }
 
+// A commit does not wait for what they give back.
 void Shadow::clear(Seat& seat) {
-    if (seat.vm) seat.vm->stop();
-    // One of their callbacks may be running.
-    loop_.post([vm = std::shared_ptr<StandbyVm>(std::move(seat.vm)),
-                comparer = std::shared_ptr<Comparer>(std::move(seat.comparer))] {});
+    if (seat.vm) {
+        seat.vm->end_soon();
+        leaving_.push_back(std::move(seat.vm));
+    }
+    // One of its callbacks may be running.
+    loop_.post([comparer = std::shared_ptr<Comparer>(std::move(seat.comparer))] {});
+    // It may have ended by itself.
+    loop_.post([this] { reap(); });
 }
 
-void Shadow::lose(std::size_t seat, const std::string& how) {
-    if (current_ != seat && next_ != seat) return;
+void Shadow::reap() {
+    leaving_.erase(std::remove_if(leaving_.begin(), leaving_.end(),
+                                  [](const auto& vm) { return !vm->is_started(); }),
+                   leaving_.end());
+}
+
+void Shadow::guest_or_shadow_ended(std::size_t seat, std::uint64_t tenant, const std::string& how) {
+    if (taken_ == seat && seats_[seat].tenant == tenant) return handlers_.guest_ended(how);
+    lose(seat, tenant, "its QEMU ended: " + how);
+    // Not from inside its own callback.
+    loop_.post([this] { reap(); });
+}
+
+void Shadow::lose(std::size_t seat, std::uint64_t tenant, const std::string& how) {
+    if (seats_[seat].tenant != tenant || (current_ != seat && next_ != seat)) return;
     const bool is_current = current_ == seat;
     if (is_current) current_.reset();
     if (next_ == seat) next_.reset();

@@ -65,10 +65,14 @@ class Shadow {
     struct Seat {
         std::unique_ptr<StandbyVm> vm;
         std::unique_ptr<Comparer> comparer;
+        // Counts those that have had it: the end of one before says nothing of the next one.
+        std::uint64_t tenant = 0;
     };
 
     void clear(Seat& seat);
-    void lose(std::size_t seat, const std::string& how);
+    void lose(std::size_t seat, std::uint64_t tenant, const std::string& how);
+    void guest_or_shadow_ended(std::size_t seat, std::uint64_t tenant, const std::string& how);
+    void reap();
     void watch_ready();
 
     Loop& loop_;
@@ -76,6 +80,8 @@ class Shadow {
     std::size_t cards_;
     Handlers handlers_;
     std::array<Seat, kSeats> seats_;
+    // Killed, and not gone yet.
+    std::vector<std::unique_ptr<StandbyVm>> leaving_;
     std::optional<std::size_t> current_, next_, taken_;
     bool running_ = false;
     bool told_ready_ = false;

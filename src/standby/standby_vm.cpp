@@ -279,6 +279,17 @@ void StandbyVm::stop() {
     forget_process();
 }
 
+void StandbyVm::end_soon() {
+    outcome_ = nullptr;
+    make_stream_ = nullptr;
+    if (process_ <= 0) return;
+    (void)::kill(process_, SIGKILL);
+    // Another one may get these places before it is reaped.
+    (void)::unlink(files_.pid.c_str());
+    files_.pid.clear();
+    if (qmp_) loop_.post([gone = std::shared_ptr<QmpConnection>(std::move(qmp_))] {});
+}
+
 // What a next process begins with.
 void StandbyVm::forget_process() {
     if (process_ > 0) (void)::unlink(files_.pid.c_str());

@@ -61,6 +61,9 @@ class StandbyVm {
     void wake_half_asleep();
     // May be called from any callback of ours.
     void stop();
+    // The same without waiting for its end, which OnExit tells. Its memory may be much to give
+    // back.
+    void end_soon();
 
     // The process that an earlier standby left in the pid file, if it is still the same; or 0.
     static pid_t living(const Files& files);

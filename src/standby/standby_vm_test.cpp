@@ -117,5 +117,42 @@ TEST(StandbyVm, AGuestThatWasLetGoIsWaitedFor) {
     vm.stop();
 }
 
+// A shadow is loaded while the primary stands still, and runs when that does.
+TEST(StandbyVm, OneThatWasLeftPausedGoesOnLater) {
+    net::TestLoop loop;
+    const TestFolder folder;
+    const StandbyVm::Files files{folder.file("qmp"), folder.file("incoming"), folder.file("log"),
+                                 folder.file("pid")};
+    VmCommand command;
+    command.words = {"sleep", "600"};
+    std::string ended;
+    StandbyVm vm(*loop, std::move(command), files, [&](const std::string& how) { ended = how; });
+    ASSERT_TRUE(vm.start().has_value());
+    FakeQemu qemu(*loop, files);
+    qemu.answers_cont = true;
+    const StreamHead head;
+    std::optional<Result<>> loaded, runs;
+    vm.leave_paused();
+    vm.promote(
+        [&] {
+            return std::make_unique<FailoverStream>(head, std::vector<FailoverStream::Block>(),
+                                                    ByteView());
+        },
+        [](bool) { return Result<>(); }, [&](Result<> outcome) { loaded = std::move(outcome); });
+    ASSERT_TRUE(loop.run_until([&] { return loaded.has_value(); }));
+    EXPECT_TRUE(loaded->has_value());
+    EXPECT_EQ(qemu.count("cont"), 0);
+    vm.go_on([&](Result<> outcome) { runs = std::move(outcome); });
+    ASSERT_TRUE(loop.run_until([&] { return runs.has_value(); }));
+    EXPECT_TRUE(runs->has_value());
+    EXPECT_EQ(qemu.count("cont"), 1);
+    // Its places are free before it is gone.
+    vm.end_soon();
+    EXPECT_NE(::access(files.pid.c_str(), F_OK), 0);
+    ASSERT_TRUE(loop.run_until([&] { return !ended.empty(); }));
+    EXPECT_EQ(ended, "signal 9");
+    EXPECT_FALSE(vm.is_started());
+}
+
 }  // namespace
 }  // namespace segue::standby
