@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Hybrid mode of segue-standby: the secondary runs too, and what both guests say leaves at once."""
+import json
 import os
 import signal
 
@@ -53,12 +54,27 @@ class Hybrid:
         wait_until(lambda: self.hybrid()["early_frames"] >= early + count, sb.PATIENCE)
         return self.hybrid()
 
+    def strike_shadow(self, how):
+        """One that runs; the process."""
+        struck = []
+
+        def strike():
+            said = self.hybrid()
+            try:
+                if said["comparing"] and said["shadow_pid"] > 0:
+                    os.kill(said["shadow_pid"], how)
+                    struck.append(said["shadow_pid"])
+            except ProcessLookupError:
+                pass  # its epoch is over
+            return struck
+        wait_until(strike, sb.PATIENCE)
+        return struck[0]
+
     def freeze_shadow(self):
-        """It says nothing from here on; the process."""
-        wait_until(lambda: self.hybrid()["comparing"], sb.PATIENCE)
-        shadow = self.hybrid()["shadow_pid"]
-        os.kill(shadow, signal.SIGSTOP)
-        return shadow
+        return self.strike_shadow(signal.SIGSTOP)
+
+    def kill_shadow(self):
+        return self.strike_shadow(signal.SIGKILL)
 
 
 @pytest.mark.full
@@ -67,6 +83,7 @@ def test_equal_frames_leave_between_two_checkpoints_and_the_shadow_knows_them(tm
     with Hybrid(tmp_path, UDP, kind=kind) as machine:
         outside, standby = machine.outside, machine.standby
         machine.protect()
+
         # In one epoch, of which nothing was committed behind its beginning.
         def an_epoch_of_many():
             before = machine.status()
@@ -109,14 +126,12 @@ def test_too_many_differences_lead_to_periodic_mode_and_a_calm_time_back(tmp_pat
         machine.protect()
         machine.freeze_shadow()
         assert "differences" in standby.wait("mode", mode="periodic")["reason"]
-        said = machine.hybrid()
-        assert said["now"] == "periodic" and said["fell_back"]
-        # Protection goes on, at the pace of QEMU's own timer, without a shadow.
-        epoch = machine.status()["epoch"]
-        standby.wait_epoch(epoch + 5)
+        # Protection goes on meanwhile, at the pace of QEMU's own timer, without a shadow.
+        wait_until(lambda: machine.hybrid()["now"] == "periodic" and machine.hybrid()["fell_back"]
+                   and not machine.hybrid()["comparing"], sb.PATIENCE)
+        standby.wait_epoch(machine.status()["epoch"] + 5)
         standby.wait("mode", mode="hybrid")
-        machine.compares()
-        assert "fell_back" not in machine.hybrid()
+        machine.compares(5)
         assert outside.irregular() == []
 
 
@@ -126,8 +141,9 @@ def test_a_shadow_that_dies_costs_a_checkpoint_and_no_frame(tmp_path):
         outside, standby = machine.outside, machine.standby
         machine.protect()
         machine.compares()
-        os.kill(machine.hybrid()["shadow_pid"], signal.SIGKILL)
-        assert "lost" in standby.wait("difference")["reason"]
+        machine.kill_shadow()
+        while "lost" not in standby.wait("difference")["reason"]:
+            pass
         machine.compares()
         machine.primary.kill()
         standby.wait("promoted")
@@ -161,7 +177,19 @@ def test_a_standby_that_was_killed_does_not_promote_an_epoch_that_was_outrun(tmp
     with Hybrid(tmp_path, UDP) as machine:
         standby = machine.standby
         machine.protect()
-        machine.compares()
+        process = machine.primary.process.pid
+
+        def outruns():
+            """With the primary stopped, so that no epoch is committed meanwhile."""
+            machine.compares(5)
+            os.kill(process, signal.SIGSTOP)
+            facts = json.loads((standby.state / "state.json").read_text())
+            if facts["beyond_epoch"] == machine.status()["epoch"] and \
+                    machine.hybrid()["comparing"]:
+                return True
+            os.kill(process, signal.SIGCONT)
+            return False
+        wait_until(outruns, sb.PATIENCE)
         shadow = machine.hybrid()["shadow_pid"]
         standby.kill()
         machine.primary.kill()
