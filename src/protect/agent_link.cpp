@@ -66,19 +66,18 @@ Result<std::uint32_t> device_within(std::uint32_t number, std::size_t most, std:
                 most);
 }
 
+Result<AgentKey> parse_hello(ByteView body) {
+    const auto hello = TRY(parse<wire::Hello>(body, 20, "hello"));
+    if (hello.spoken == wire::kVersion) return hello.key;
+    return fail(ErrorCode::protocol,
+                "agent link: the peer speaks version {}, this program {}: install the same release "
+                "on both hosts",
+                hello.spoken, wire::kVersion);
+}
+
 Result<> parse_body(Kind kind, ByteView body, AgentLink::Message& message) {
     switch (kind) {
-        case Kind::hello: {
-            const auto hello = TRY(parse<wire::Hello>(body, 20, "hello"));
-            if (hello.spoken != wire::kVersion) {
-                return fail(ErrorCode::protocol,
-                            "agent link: the peer speaks version {}, this program {}: install the "
-                            "same release on both hosts",
-                            hello.spoken, wire::kVersion);
-            }
-            message.key = hello.key;
-            return {};
-        }
+        case Kind::hello: message.key = TRY(parse_hello(body)); return {};
         case Kind::stream: message.bytes = body; return {};
         case Kind::frames: {
             const auto head = TRY(parse<wire::Card>(body, 4, "frames", &message.bytes));

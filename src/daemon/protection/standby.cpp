@@ -110,6 +110,13 @@ Result<> make_way(DomainObject& domain) {
     return domain.standby->end();
 }
 
+// What the primary wrote is continued.
+template <class Lines>
+void go_on_writing(Lines& lines) {
+    for (auto& line : lines)
+        if (line.chardev.type == ChardevType::file) line.chardev.append = true;
+}
+
 }  // namespace
 
 StandbyProtection::StandbyProtection(const Services& services, const DomainPointer& domain)
@@ -245,13 +252,8 @@ CommandLineOptions StandbyProtection::command_line_options() const {
 
 Result<> StandbyProtection::start(const Json& arguments) {
     Domain model = live_;
-    // What the primary wrote is continued.
-    const auto go_on = [](auto& lines) {
-        for (auto& line : lines)
-            if (line.chardev.type == ChardevType::file) line.chardev.append = true;
-    };
-    go_on(model.serials);
-    go_on(model.consoles);
+    go_on_writing(model.serials);
+    go_on_writing(model.consoles);
     CommandLine line = TRY(build_command_line(model, command_line_options()));
 
     const std::string& address = services_.peer_door.address();
