@@ -22,6 +22,7 @@ void TwinGate::append(Frames& frames, ByteView frame) {
 void TwinGate::begin(Instant now) {
     end();
     comparing_ = true;
+    begun_ = now;
     for (auto& [number, held] : held_) {
         held.since = now;
         flows_[held.flow].primary.push_back(number);
@@ -155,6 +156,8 @@ void TwinGate::match_tcp(Flow& flow) {
     while (!flow.primary.empty()) {
         const Held& held = held_.at(flow.primary.front());
         const IpPacket packet = parse_frame(held.frame);
+        // Another connection, which no waiting makes the same.
+        if (packet.is_syn && flow.syn && flow.syn != packet.begin) differs(held.since);
         if (!held.passed || !shadow_knows(flow, packet)) break;
         left = packet.end;
         let_out(flow, flow.primary.begin());
@@ -192,7 +195,8 @@ TwinGate::Output TwinGate::take() {
 
 std::optional<Instant> TwinGate::next_look() const {
     if (held_.empty()) return std::nullopt;
-    const Instant due = held_.begin()->second.since + kPatience;
+    Instant due = held_.begin()->second.since + kPatience;
+    if (comparing_) due = std::max(due, begun_ + kWarming);
     return suspected_ ? std::min(due, *suspected_ + kGrace) : due;
 }
 

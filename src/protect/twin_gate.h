@@ -29,8 +29,10 @@ class TwinGate {
         Frames shadow_in;   // its secondary_in
     };
 
-    // A frame that nobody has matched for this long asks for a checkpoint.
-    static constexpr Duration kPatience = 100ms;
+    // A frame that nobody has matched for this long asks for a checkpoint; one of a shadow's first
+    // second when that is over: it begins with cold caches.
+    static constexpr Duration kPatience = 200ms;
+    static constexpr Duration kWarming = 1s;
     // colo-compare has seen a difference that may be one of order only.
     static constexpr Duration kGrace = 10ms;
     // What the shadow has said ahead of the primary; more is dropped, as a full switch port does.
@@ -97,6 +99,7 @@ class TwinGate {
     std::size_t held_bytes_ = 0, ahead_bytes_ = 0;
     std::uint64_t dropped_ = 0;
     std::optional<Instant> suspected_;
+    Instant begun_{};
     Output output_;
 };
 

@@ -169,6 +169,7 @@ TEST(TwinGate, ASynAFinAndAResetNeedTheShadowsOwn) {
     gate.shadow({tcp(90, 500, "", kAck | kSyn), tcp(101, 500, "")});
     gate.passed(tcp(100, 500, "", kAck | kSyn));
     EXPECT_TRUE(gate.leaves().empty());
+    EXPECT_TRUE(gate.wants_checkpoint(kStart + 10ms));
 }
 
 TEST(TwinGate, PayloadThatTheShadowHasNotSentStays) {
@@ -221,16 +222,20 @@ TEST(TwinGate, AsksForACheckpointAfterAWhileAndSoonerForADifference) {
     Twins gate;
     gate.begin(kStart);
     EXPECT_FALSE(gate.next_look().has_value());
-    gate.primary({udp("1")});
-    EXPECT_FALSE(gate.wants_checkpoint(kStart + 99ms));
-    EXPECT_TRUE(gate.wants_checkpoint(kStart + 100ms));
+    gate.primary({udp("1")}, kStart + 20ms);
+    // It begins with cold caches.
+    EXPECT_FALSE(gate.wants_checkpoint(kStart + 999ms));
+    EXPECT_TRUE(gate.wants_checkpoint(kStart + 1s));
     gate.differs(kStart + 20ms);
     EXPECT_FALSE(gate.wants_checkpoint(kStart + 29ms));
     EXPECT_TRUE(gate.wants_checkpoint(kStart + 30ms));
     // It was one of order only.
     gate.shadow({udp("1")});
     gate.passed(udp("1"));
-    EXPECT_FALSE(gate.wants_checkpoint(kStart + 1s));
+    EXPECT_FALSE(gate.wants_checkpoint(kStart + 2s));
+    gate.primary({udp("2")}, kStart + 5s);
+    EXPECT_FALSE(gate.wants_checkpoint(kStart + 5199ms));
+    EXPECT_TRUE(gate.wants_checkpoint(kStart + 5200ms));
 }
 
 TEST(TwinGate, WhatIsHeldWhenAShadowBeginsIsComparedToo) {

@@ -119,8 +119,8 @@ TEST(VmCommand, AShadowKeepsTheImageAsItIs) {
          {std::vector<std::string>{"/q", "-m", "64"},
           {"/q", "-object", "memory-backend-ram,id=pc.ram,size=64M", "-machine",
            "pc,memory-backend=pc.ram"},
-          {"/q", "-object",
-           R"({"qom-type":"memory-backend-ram","id":"pc.ram","size":67108864})"}}) {
+          {"/q", "-object", R"({"qom-type":"memory-backend-ram","id":"pc.ram","size":67108864})",
+           "-machine", "pc,memory-backend=pc.ram"}}) {
         const auto command = promoted_command(words, own).value();
         ASSERT_EQ(command.shared.size(), 1U);
         std::string all;

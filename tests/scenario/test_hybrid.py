@@ -16,13 +16,14 @@ UDP = f"load=udp:{OUTSIDE}:9000:50"
 class Hybrid:
     """A primary with its hybrid standby, and the outside."""
 
-    def __init__(self, tmp_path, *words, kind="stream", options=(), devices=(), **named):
+    def __init__(self, tmp_path, *words, kind="stream", devices=(), differences=1000, **named):
         self.net, self.out, self.serial = tmp_path / "net", tmp_path / "out", tmp_path / "serial"
         self.primary = sb.Primary(tmp_path / "p",
                                   *guest.linux("no_timer_check", f"net={GUEST}/24", *words),
                                   *nic(self.net, kind), *devices, memory=96)
         listener = f"unix:{self.net}" if kind == "stream" else f"dgram:{self.net}"
-        self.standby = sb.Standby(tmp_path / "s", *options, mode="hybrid", on_loss="promote",
+        self.standby = sb.Standby(tmp_path / "s", mode="hybrid", on_loss="promote",
+                                  differences=differences,
                                   net=listener, net_out=f"unix:{self.out}",
                                   vm=self.primary.command_line(self.serial), **named)
         self.outside = None
