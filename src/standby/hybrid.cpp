@@ -22,7 +22,8 @@ Hybrid::Hybrid(Loop& loop, const std::string& emulator, Networks& networks, Disk
               {handlers_.command, handlers_.files,
                [this](std::size_t card, ByteView frame) { networks_[card]->passed(frame); },
                [this](std::size_t card) { networks_[card]->differs(); },
-               [this](const std::string& how) { shadow_lost(how); }, handlers_.guest_ended,
+               [this](const std::string& how) { shadow_lost(how); },
+               [this](const std::string& how) { next_lost(how); }, handlers_.guest_ended,
                [this] {
                    if (protected_ && !comparing_) ask_agent();
                }}),
@@ -175,6 +176,11 @@ void Hybrid::shadow_lost(const std::string& how) {
     // What has left is known to the primary alone, until the next epoch is committed.
     ask("the shadow was lost: " + how);
     prepare();
+}
+
+// Another one would do no better at once.
+void Hybrid::next_lost(const std::string& how) {
+    if (protected_ && judge_.is_hybrid()) fall_back("no shadow can be had: " + how);
 }
 
 void Hybrid::to_compare(std::size_t card, Bytes frames, bool is_primary) {

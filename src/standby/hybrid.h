@@ -86,6 +86,7 @@ class Hybrid {
     void wait_for_input();
     void loaded(bool has_shadow);
     void shadow_lost(const std::string& how);
+    void next_lost(const std::string& how);
     void fall_back(const std::string& why);
     void prepare();
     void stop_comparing();

@@ -50,6 +50,7 @@ Result<> Shadow::prepare() {
     }
     next_ = at;
     told_ready_ = false;
+    prepared_since_ = loop_.now();
     look_->start(kLook);
     return {};
 }
@@ -60,6 +61,9 @@ bool Shadow::is_ready() const {
 
 void Shadow::watch_ready() {
     if (!next_ || told_ready_) return;
+    if (!is_ready() && loop_.now() - prepared_since_ > kPrepareBound) {
+        return lose(*next_, seats_[*next_].tenant, "it does not prepare itself");
+    }
     if (!is_ready()) return look_->start(kLook);
     told_ready_ = true;
     handlers_.ready();
@@ -120,9 +124,8 @@ void Shadow::lose(std::size_t seat, std::uint64_t tenant, const std::string& how
     if (is_current) running_ = false;
     clear(seats_[seat]);
     log_warning("standby", "{} was lost: {}", is_current ? "the shadow" : "the next shadow", how);
-    loop_.post([this, is_current, how] {
-        if (is_current) handlers_.lost(how);
-    });
+    loop_.post(
+        [this, is_current, how] { is_current ? handlers_.lost(how) : handlers_.next_lost(how); });
 }
 
 void Shadow::end() {

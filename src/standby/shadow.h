@@ -20,6 +20,7 @@ class Shadow {
   public:
     // A shadow and the next one have places of their own: sockets, log, pid.
     static constexpr std::size_t kSeats = 2;
+    static constexpr Duration kPrepareBound = 30s;
 
     struct Handlers {
         // The command line and the files of the QEMU in this seat.
@@ -29,6 +30,8 @@ class Shadow {
         std::function<void(std::size_t card)> differs;
         // The one that runs, or its colo-compare, has ended by itself. Not from inside a call.
         std::function<void(const std::string& how)> lost;
+        // The next one is none: it has ended, or does not prepare itself.
+        std::function<void(const std::string& how)> next_lost;
         // The one that has taken over has ended.
         std::function<void(const std::string& how)> guest_ended;
         // One is ready that was not.
@@ -85,6 +88,7 @@ class Shadow {
     std::optional<std::size_t> current_, next_, taken_;
     bool running_ = false;
     bool told_ready_ = false;
+    Instant prepared_since_{};
     std::unique_ptr<Timer> look_;
 };
 

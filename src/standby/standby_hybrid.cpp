@@ -27,19 +27,22 @@ std::string Standby::vm_socket(std::string_view name, std::size_t number) const 
     return name == "gate" ? places.networks[number].gate : places.networks[number].vm;
 }
 
+// Their names are short: with a directory more, a socket's path must not be longer than those of a
+// VM without a seat ("incoming.sock"), which leave nothing of the kernel's 107 bytes in some
+// places.
 StandbyVm::Files Standby::seat_files(std::size_t seat) const {
     const std::string folder = seat_folder(seat) + "/";
-    return {state_.file(folder + "own-qmp.sock"), state_.file(folder + "incoming.sock"),
-            state_.file("qemu.log"), state_.file(folder + "qemu.pid")};
+    return {state_.file(folder + "own"), state_.file(folder + "in"), state_.file("qemu.log"),
+            state_.file(folder + "qemu.pid")};
 }
 
 Places Standby::seat_places(std::size_t seat) const {
     const std::string folder = seat_folder(seat) + "/";
     const auto path = [&](std::string_view name, std::size_t number) {
-        return state_.file(fmt::format("{}{}{}.sock", folder, name, number));
+        return state_.file(fmt::format("{}{}{}", folder, name, number));
     };
     Places places;
-    places.operator_qmp = state_.file(folder + "qmp.sock");
+    places.operator_qmp = state_.file(folder + "qmp");
     places.own_qmp = seat_files(seat).own_qmp;
     for (std::size_t card = 0; card < options_.networks.size(); ++card)
         places.networks.push_back({path("nic", card), path("gate", card)});
