@@ -199,10 +199,11 @@ void DiskPort::end_shadow() {
 
 Result<> DiskPort::serve_shadow() {
     *shadow_counts_ = true;
-    TRY(shadow_->end_epochs());
-    shadow_.reset();
+    Result<> kept = shadow_->end_epochs();
+    // Else it goes on from its own log.
+    if (kept) shadow_.reset();
     serve_vm();
-    return {};
+    return kept;
 }
 
 Result<> DiskPort::keep_shadow(const std::string& image, const std::string& directory) {
