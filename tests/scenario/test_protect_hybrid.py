@@ -28,7 +28,8 @@ def dies(machine, primary, standby):
 @pytest.mark.full
 def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
     with Hosts(2) as (one, two), ProtectedMachine(tmp_path, interval=25) as machine:
-        one.virsh("create", machine.path)
+        one.virsh("define", machine.path)
+        one.virsh("start", machine.name)
         machine.outside.wait(5)
         with pytest.raises(Failed, match="hybrid mode compares frames at the standby"):
             machine.protect(one, two, "--mode", "hybrid", "--gate", "primary")
