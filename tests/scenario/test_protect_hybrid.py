@@ -34,8 +34,9 @@ def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
         with pytest.raises(Failed, match="hybrid mode compares frames at the standby"):
             machine.protect(one, two, "--mode", "hybrid", "--gate", "primary")
         machine.protect(one, two, "--mode", "hybrid")
-        said = compares(machine, two)
-        assert said["hybrid"]["now"] == "hybrid" and said["hybrid"]["comparing"]
+        compares(machine, two)
+        said = machine.wait(two, lambda said: said["hybrid"]["comparing"])
+        assert said["hybrid"]["now"] == "hybrid"
         machine.wait(one, lambda said: said["mode"] == "hybrid")
         # A shadow that dies is followed by another one.
         try:
