@@ -11,6 +11,10 @@ bool equal(ByteView a, ByteView b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
+std::size_t hash_of(ByteView frame) {
+    return std::hash<std::string_view>()(as_text(frame));
+}
+
 }  // namespace
 
 void TwinGate::append(Frames& frames, ByteView frame) {
@@ -25,10 +29,8 @@ void TwinGate::begin(Instant now) {
     begun_ = now;
     for (auto& [number, held] : held_) {
         held.since = now;
-        flows_[held.flow].primary.push_back(number);
+        hold(held.flow, flows_[held.flow], number);
     }
-    for (auto& [key, flow] : flows_)
-        feed(key, flow);
 }
 
 void TwinGate::end() {
@@ -51,22 +53,22 @@ void TwinGate::primary_sent(const Frames& frames, Instant now) {
         const std::uint64_t number = next_++;
         held_.emplace(number, Held{Bytes(frame.begin(), frame.end()), now, key, false, false});
         held_bytes_ += frame.size();
-        if (!comparing_) continue;
-        Flow& flow = flows_[key];
-        flow.primary.push_back(number);
-        feed(key, flow);
+        if (comparing_) hold(key, flows_[key], number);
     }
 }
 
 // colo-compare takes the newest packet of a flow first, unless it is TCP: one at a time then.
-void TwinGate::feed(const FlowKey& key, Flow& flow) {
-    if (key.kind == FlowKey::kRaw) return match_raw(flow);
+void TwinGate::hold(const FlowKey& key, Flow& flow, std::uint64_t number) {
+    if (key.kind == FlowKey::kRaw) return match_raw(flow, number);
     constexpr std::uint16_t kTcp = 6;
-    for (const std::uint64_t number : flow.primary) {
-        Held& held = held_.at(number);
-        if (!std::exchange(held.fed, true)) append(output_.primary_in, held.frame);
-        if (key.kind != kTcp) return;
-    }
+    flow.primary.push_back(number);
+    if (key.kind == kTcp || flow.primary.size() == 1) feed(number);
+}
+
+void TwinGate::feed(std::uint64_t number) {
+    Held& held = held_.at(number);
+    held.fed = true;
+    append(output_.primary_in, held.frame);
 }
 
 void TwinGate::shadow_sent(const Frames& frames) {
@@ -80,14 +82,11 @@ void TwinGate::shadow_sent(const Frames& frames) {
         }
         const IpPacket packet = parse_frame(frame);
         Flow& flow = flows_[packet.flow];
-        const std::uint64_t number = next_++;
-        ahead_.emplace(number, Bytes(frame.begin(), frame.end()));
-        ahead_bytes_ += frame.size();
-        flow.shadow.push_back(number);
         if (packet.is_raw()) {
-            match_raw(flow);
+            match_raw_shadow(flow, frame);
             continue;
         }
+        flow.shadow.push_back(keep_ahead(frame));
         append(output_.shadow_in, frame);
         if (!packet.is_tcp()) continue;
         if (packet.has_ack && (!flow.ack || is_after(packet.ack, *flow.ack))) flow.ack = packet.ack;
@@ -116,8 +115,9 @@ void TwinGate::passed(ByteView frame) {
     if (packet.is_tcp()) return match_tcp(flow);
     // Its word alone lets nothing out: the shadow must have said it.
     if (!take_equal(flow, packet)) return;
-    let_out(flow, place);
-    feed(packet.flow, flow);
+    let_out(*place);
+    flow.primary.erase(place);
+    if (!flow.primary.empty() && !held_.at(flow.primary.front()).fed) feed(flow.primary.front());
 }
 
 bool TwinGate::take_equal(Flow& flow, const IpPacket& packet) {
@@ -131,15 +131,34 @@ bool TwinGate::take_equal(Flow& flow, const IpPacket& packet) {
     return true;
 }
 
-void TwinGate::match_raw(Flow& flow) {
-    for (std::size_t at = 0; at < flow.primary.size();) {
-        const auto place = flow.primary.begin() + static_cast<std::ptrdiff_t>(at);
-        if (take_equal(flow, parse_frame(held_.at(*place).frame))) {
-            let_out(flow, place);
-        } else {
-            ++at;
-        }
-    }
+// Two frames of one hash that differ wait for their epoch.
+std::optional<std::uint64_t> TwinGate::take_oldest(ByContent& list, ByteView frame,
+                                                   const FrameOf& frame_of) {
+    const auto found = list.find(hash_of(frame));
+    if (found == list.end()) return std::nullopt;
+    const std::uint64_t number = found->second.front();
+    if (!equal(frame_of(number), frame)) return std::nullopt;
+    found->second.pop_front();
+    if (found->second.empty()) list.erase(found);
+    return number;
+}
+
+void TwinGate::match_raw(Flow& flow, std::uint64_t number) {
+    const ByteView frame = held_.at(number).frame;
+    const auto same = take_oldest(flow.raw_shadow, frame, [this](std::uint64_t candidate) {
+        return ByteView(ahead_.at(candidate));
+    });
+    if (!same) return flow.raw_primary[hash_of(frame)].push_back(number);
+    forget_ahead(*same);
+    let_out(number);
+}
+
+void TwinGate::match_raw_shadow(Flow& flow, ByteView frame) {
+    const auto same = take_oldest(flow.raw_primary, frame, [this](std::uint64_t candidate) {
+        return ByteView(held_.at(candidate).frame);
+    });
+    if (!same) return flow.raw_shadow[hash_of(frame)].push_back(keep_ahead(frame));
+    let_out(*same);
 }
 
 // What the shadow would have to say again, or to take back, if it went on alone.
@@ -160,7 +179,8 @@ void TwinGate::match_tcp(Flow& flow) {
         if (packet.is_syn && flow.syn && flow.syn != packet.begin) differs(held.since);
         if (!held.passed || !shadow_knows(flow, packet)) break;
         left = packet.end;
-        let_out(flow, flow.primary.begin());
+        let_out(flow.primary.front());
+        flow.primary.pop_front();
     }
     while (left && !flow.shadow.empty()) {
         const std::uint64_t number = flow.shadow.front();
@@ -170,13 +190,19 @@ void TwinGate::match_tcp(Flow& flow) {
     }
 }
 
-void TwinGate::let_out(Flow& flow, std::deque<std::uint64_t>::iterator place) {
-    const auto held = held_.find(*place);
+void TwinGate::let_out(std::uint64_t number) {
+    const auto held = held_.find(number);
     append(output_.leaves, held->second.frame);
     held_bytes_ -= held->second.frame.size();
     held_.erase(held);
-    flow.primary.erase(place);
     suspected_.reset();
+}
+
+std::uint64_t TwinGate::keep_ahead(ByteView frame) {
+    const std::uint64_t number = next_++;
+    ahead_.emplace(number, Bytes(frame.begin(), frame.end()));
+    ahead_bytes_ += frame.size();
+    return number;
 }
 
 void TwinGate::forget_ahead(std::uint64_t number) {
@@ -213,8 +239,10 @@ TwinGate::Frames TwinGate::end_epoch() {
     held_.clear();
     held_bytes_ = 0;
     suspected_.reset();
-    for (auto& entry : flows_)
+    for (auto& entry : flows_) {
         entry.second.primary.clear();
+        entry.second.raw_primary.clear();
+    }
     return out;
 }
 

@@ -10,8 +10,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
+#include <unordered_map>
 
 #include "base/time.h"
 #include "protect/frame_gate.h"
@@ -74,20 +76,30 @@ class TwinGate {
         bool fed = false;
         bool passed = false;
     };
-    // Numbers of held_ and of ahead_, oldest first.
+    // Numbers of held_ or of ahead_ by the hash of their frames, oldest first.
+    using ByContent = std::unordered_map<std::size_t, std::deque<std::uint64_t>>;
+    // Numbers of held_ and of ahead_, oldest first; those of raw frames by their content: there may
+    // be very many, and any may be the next one.
     struct Flow {
         std::deque<std::uint64_t> primary, shadow;
+        ByContent raw_primary, raw_shadow;
         // What the shadow has said in this flow, if it is TCP.
         std::optional<std::uint32_t> ack, end, syn, fin;
         bool is_reset = false;
     };
 
-    void feed(const FlowKey& key, Flow& flow);
-    void match_raw(Flow& flow);
+    void hold(const FlowKey& key, Flow& flow, std::uint64_t number);
+    void feed(std::uint64_t number);
+    using FrameOf = std::function<ByteView(std::uint64_t number)>;
+    static std::optional<std::uint64_t> take_oldest(ByContent& list, ByteView frame,
+                                                    const FrameOf& frame_of);
+    void match_raw(Flow& flow, std::uint64_t number);
+    void match_raw_shadow(Flow& flow, ByteView frame);
     void match_tcp(Flow& flow);
     bool shadow_knows(const Flow& flow, const IpPacket& packet) const;
     bool take_equal(Flow& flow, const IpPacket& packet);
-    void let_out(Flow& flow, std::deque<std::uint64_t>::iterator place);
+    void let_out(std::uint64_t number);
+    std::uint64_t keep_ahead(ByteView frame);
     void forget_ahead(std::uint64_t number);
     static void append(Frames& frames, ByteView frame);
 

@@ -248,6 +248,33 @@ TEST(TwinGate, WhatIsHeldWhenAShadowBeginsIsComparedToo) {
     EXPECT_EQ(gate.leaves(), all({arp('a'), udp("1")}));
 }
 
+// A busy guest that its shadow falls behind: a look at each of those that wait, for every frame,
+// would take minutes.
+TEST(TwinGate, ManyFramesThatWaitCostNoLookEach) {
+    constexpr std::uint32_t kFrames = 60000;
+    const auto raw = [](std::uint32_t number) {
+        Bytes frame = arp('a');
+        store<ByteOrder::big>(frame.data() + 40, number);
+        return frame;
+    };
+    for (const bool is_tcp : {false, true}) {
+        Twins gate;
+        gate.begin(kStart);
+        for (std::uint32_t number = 0; number < kFrames; ++number)
+            gate.primary({is_tcp ? tcp(number, 1, "x") : raw(number)});
+        EXPECT_EQ(gate.held_frames(), kFrames);
+        std::size_t left = 0;
+        for (std::uint32_t number = 0; number < kFrames; ++number) {
+            const Bytes frame = is_tcp ? tcp(number, 1, "x") : raw(number);
+            gate.shadow({frame});
+            gate.passed(frame);
+            left += gate.take().leaves.count;
+        }
+        EXPECT_EQ(left, kFrames);
+        EXPECT_EQ(gate.held_bytes(), 0U);
+    }
+}
+
 TEST(TwinGate, AShadowThatSaysTooMuchIsCut) {
     Twins gate;
     gate.begin(kStart);
