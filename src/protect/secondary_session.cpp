@@ -97,7 +97,7 @@ bool SecondarySession::connected() {
     reader_ = StreamReader();
     parsed_ = 0;
     head_waits_ = false;
-    commit_finishes_ = false;
+    commit_finishes_ = loads_ = false;
     store_.clear_log();
     return tell(Event::connected).has_value();
 }

@@ -255,7 +255,7 @@ Json Hybrid::status() const {
     for (const auto& network : networks_)
         early += network->early_frames();
     Json json = Json::object({{"now", judge_.is_hybrid() ? "hybrid" : "periodic"},
-                              {"comparing", comparing_},
+                              {"comparing", is_comparing()},
                               {"shadow_pid", shadow_.process()},
                               {"shadows", shadows_},
                               {"early_frames", early},

@@ -63,7 +63,7 @@ class Hybrid {
     void primary_lost();
 
     // Whether frames may have left that only the shadow knows, and it can take over.
-    bool is_comparing() const { return comparing_; }
+    bool is_comparing() const { return comparing_ && shadow_.is_running(); }
     // The shadow is the guest; every port serves it. Its disk must be at the committed epoch.
     std::unique_ptr<StandbyVm> take_over();
     std::optional<std::size_t> seat() const { return shadow_.seat(); }

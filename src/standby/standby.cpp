@@ -338,6 +338,7 @@ void Standby::primary_left(AgentLink::Kind how) {
             if (const auto marked = mark_given_up(); !marked) {
                 return print_error(marked.error().message);
             }
+            if (hybrid_) hybrid_->epoch_over();
             for (const auto& network : networks_)
                 network->pass();
             return agent_->give_up([] {});
@@ -534,17 +535,19 @@ void Standby::tell_lost(const std::string& reason) {
     events_.print(
         Json::object({{"event", "lost"}, {"epoch", store_->epoch()}, {"reason", reason}}));
     if (protection_ended_ && !primary_is_dead_) return;
+    // The primary, if it lives, is granted what nobody else asks for.
+    if (is_outrun()) return print_error(outrun().message);
     // A QEMU that ended on a living host is no partition: nobody else can go on.
     if (!primary_is_dead_ && options_.witness) return ask_witness();
-    if (is_outrun()) {
-        return print_error(fmt::format(
-            "frames have left that epoch {} does not know, and the shadow that sent them is gone: "
-            "only an operator can promote",
-            store_->epoch()));
-    }
-    if (options_.on_loss == Options::OnLoss::promote || primary_is_dead_) {
-        loop_.post([this] { ask_promotion(true, [](const Result<Json>&) {}); });
-    }
+    if (options_.on_loss == Options::OnLoss::promote || primary_is_dead_) take_over_unasked();
+}
+
+void Standby::take_over_unasked() {
+    loop_.post([this] {
+        // The shadow may have been lost since.
+        if (is_outrun()) return print_error(outrun().message);
+        ask_promotion(true, [](const Result<Json>&) {});
+    });
 }
 
 // The primary may go on, too: only one of us is granted.
@@ -563,7 +566,7 @@ void Standby::witness_settled(LeaseClient::Claim claim) {
         return log_warning("standby", "the witness lets the primary go on alone");
     }
     log_warning("standby", "the witness lets this standby take over");
-    loop_.post([this] { ask_promotion(true, [](const Result<Json>&) {}); });
+    take_over_unasked();
 }
 
 std::string_view Standby::witness_says() const {

@@ -48,6 +48,9 @@ class Standby final : private SecondarySession::Owner {
     bool mark_beyond();
     // Frames have left that what is held does not know, and no shadow is there that does.
     bool is_outrun() const;
+    Error outrun() const;
+    // Nobody has asked: by bias, or as the witness says.
+    void take_over_unasked();
     void take_over_shadow();
     Result<> prepare_vm();
     Result<> listen_to_primary(std::shared_ptr<net::TlsContext> tls);

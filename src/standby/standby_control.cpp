@@ -91,6 +91,7 @@ Json Standby::status() const {
          {"epoch", epoch},
          {"checkpoints", checkpoints_},
          {"commit_us", last_commit_us_},
+         {"outrun", is_outrun()},
          {"on_loss", options_.on_loss == Options::OnLoss::promote ? "promote" : "hold"}});
     if (state_.facts().lost_at_ms != 0) json.set("lost_at", utc_text(state_.facts().lost_at_ms));
     if (vm_) json.set("prestarted", vm_->is_prepared());
@@ -210,13 +211,7 @@ Result<> Standby::may_promote(bool force) const {
                     "promotes all the same, when the primary is known to be dead",
                     epoch);
     }
-    if (is_outrun()) {
-        return fail(
-            ErrorCode::operation_invalid,
-            "frames have left that epoch {} does not know, and the shadow that sent them is "
-            "gone: \"force\":true promotes all the same",
-            epoch);
-    }
+    if (is_outrun()) return tl::make_unexpected(outrun());
     // Whom the witness refuses has no bias of its own.
     const bool granted = witness_ && witness_->state() == LeaseClient::Claim::granted;
     const bool holds = options_.witness ? !granted : options_.on_loss == Options::OnLoss::hold;

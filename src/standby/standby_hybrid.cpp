@@ -134,6 +134,13 @@ bool Standby::is_outrun() const {
     return held && !knows && state_.facts().beyond_epoch == store_->epoch();
 }
 
+Error Standby::outrun() const {
+    return {ErrorCode::operation_invalid,
+            fmt::format("frames have left that epoch {} does not know, and the shadow that sent "
+                        "them is gone: \"force\":true promotes all the same",
+                        store_->epoch())};
+}
+
 // It has said all that has left, and runs: nothing is loaded, and nothing is done over again.
 void Standby::take_over_shadow() {
     const auto fail_later = [this](const Result<>& why) {
@@ -155,7 +162,11 @@ void Standby::take_over_shadow() {
     facts.epoch = store_->epoch();
     facts.seat = *hybrid_->seat() + 1;
     const auto saved = state_.save(facts);
-    if (!saved) return fail_later(saved);
+    if (!saved) {
+        // It may be asked for again.
+        (void)std::rename(state_.file("qemu.pid").c_str(), files.pid.c_str());
+        return fail_later(saved);
+    }
     const std::string qmp = seat_places(facts.seat - 1).operator_qmp;
     if (std::rename(qmp.c_str(), state_.file("qmp.sock").c_str()) != 0) {
         log_warning("standby", "the guest's monitor stays at '{}'", qmp);

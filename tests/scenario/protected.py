@@ -147,7 +147,7 @@ class ProtectedMachine:
     def qemu(self, host):
         """The process of the one QEMU that runs a guest there."""
         found = [pid for pid, line in host.qemus()
-                 if f"guest={self.name}" in line and "segue-standby" not in line]
+                 if f"guest={self.name}" in line and not line.split()[0].endswith("segue-standby")]
         assert len(found) == 1, host.qemus()
         return found[0]
 

@@ -71,6 +71,19 @@ class Hybrid:
         wait_until(strike, sb.PATIENCE)
         return struck[0]
 
+    def outrun(self):
+        """Frames have left that the epoch does not know. The primary stands still behind them, so
+        that none is committed meanwhile."""
+        def outruns():
+            self.compares(5)
+            self.primary.process.send_signal(signal.SIGSTOP)
+            facts = json.loads((self.standby.state / "state.json").read_text())
+            if facts["beyond_epoch"] == self.status()["epoch"] and self.hybrid()["comparing"]:
+                return True
+            self.primary.process.send_signal(signal.SIGCONT)
+            return False
+        wait_until(outruns, sb.PATIENCE)
+
     def freeze_shadow(self):
         return self.strike_shadow(signal.SIGSTOP)
 
@@ -178,19 +191,7 @@ def test_a_standby_that_was_killed_does_not_promote_an_epoch_that_was_outrun(tmp
     with Hybrid(tmp_path, UDP) as machine:
         standby = machine.standby
         machine.protect()
-        process = machine.primary.process.pid
-
-        def outruns():
-            """With the primary stopped, so that no epoch is committed meanwhile."""
-            machine.compares(5)
-            os.kill(process, signal.SIGSTOP)
-            facts = json.loads((standby.state / "state.json").read_text())
-            if facts["beyond_epoch"] == machine.status()["epoch"] and \
-                    machine.hybrid()["comparing"]:
-                return True
-            os.kill(process, signal.SIGCONT)
-            return False
-        wait_until(outruns, sb.PATIENCE)
+        machine.outrun()
         shadow = machine.hybrid()["shadow_pid"]
         standby.kill()
         machine.primary.kill()
@@ -198,3 +199,49 @@ def test_a_standby_that_was_killed_does_not_promote_an_epoch_that_was_outrun(tmp
         wait_until(lambda: not os.path.exists(f"/proc/{shadow}/exe"), sb.PATIENCE)
         assert "does not know" in standby.control(cmd="promote")["error"]
         assert standby.control(cmd="promote", force=True)["epoch"] > 0
+
+
+@pytest.mark.full
+def test_an_epoch_that_was_outrun_is_not_promoted_when_its_shadow_is_gone(tmp_path):
+    with Hybrid(tmp_path, UDP) as machine:
+        standby = machine.standby
+        machine.protect()
+        machine.outrun()
+        os.kill(machine.hybrid()["shadow_pid"], signal.SIGKILL)
+        wait_until(lambda: not machine.hybrid()["comparing"], sb.PATIENCE)
+        machine.primary.kill()
+        while "does not know" not in standby.wait("error")["message"]:
+            pass
+        assert machine.status()["state"] == "lost"
+        assert "does not know" in standby.control(cmd="promote")["error"]
+        assert standby.control(cmd="promote", force=True)["epoch"] > 0
+
+
+@pytest.mark.full
+def test_a_next_shadow_that_hangs_is_another_one(tmp_path):
+    with Hybrid(tmp_path, UDP) as machine:
+        machine.protect()
+        machine.compares()
+
+        def hangs():
+            """The one that is ready, beside the one that runs."""
+            known = machine.hybrid()["shadow_pid"]
+            seats = [machine.standby.state / seat / "qemu.pid" for seat in ("s0", "s1")]
+            pids = {int(path.read_text() or 0) for path in seats if path.exists()} - {0, known}
+            if known <= 0 or len(pids) != 1:
+                return None
+            try:
+                os.kill(next(iter(pids)), signal.SIGSTOP)
+            except ProcessLookupError:
+                return None
+            if machine.hybrid()["shadow_pid"] == known:
+                return pids.pop()
+            os.kill(next(iter(pids)), signal.SIGCONT)
+            return None
+        hung = None
+        while hung is None:
+            hung = hangs()
+        machine.kill_shadow()
+        wait_until(lambda: not os.path.exists(f"/proc/{hung}/exe"), sb.PATIENCE)
+        machine.compares()
+        assert machine.outside.irregular() == []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`segue protect --mode hybrid` between two segued: what both guests send leaves at once."""
 import hashlib
+import json
 import os
 import signal
 
@@ -44,6 +45,11 @@ def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
         except ProcessLookupError:
             pass  # its epoch was over
         compares(machine, two)
+        # A daemon that is started again finds its half as it was.
+        for host in (one, two):
+            host.kill()
+            host.start()
+        compares(machine, two)
         dies(machine, one, two)
         machine.went_on()
         assert machine.status(two)["state"] == "promoted"
@@ -51,11 +57,49 @@ def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
         wait_until(lambda: one.state_of(machine.name) == "shut off", 60, "the old host knows")
         machine.protect(two, one, "--mode", "hybrid")
         compares(machine, one)
+        two.segue("unprotect", machine.name)
+        wait_until(lambda: one.qemus() == [], 60, "neither standby nor shadow is left")
+        machine.protect(two, one, "--mode", "hybrid")
+        compares(machine, one)
         dies(machine, two, one)
         machine.went_on()
+        # What was its shadow is a guest that outlives its segue-standby.
+        qemu = machine.qemu(one)
+        os.kill(machine.helper(one, "segue-standby"), signal.SIGKILL)
+        machine.outside.wait(machine.outside.last() + 30)
+        assert machine.qemu(one) == qemu
+        assert machine.outside.backward() == []
 
 
 @pytest.mark.full
+def test_a_killed_standby_is_not_let_run_where_more_was_said(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, interval=25) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        machine.protect(one, two, "--mode", "hybrid", "--on-loss", "promote")
+        qemu, standby = machine.qemu(one), machine.helper(two, "segue-standby")
+        written, = (two.state / "protection").glob("*/standby/state.json")
+
+        def outruns():
+            """Frames have left that the epoch does not know, and none is committed meanwhile."""
+            compares(machine, two, 5)
+            os.kill(qemu, signal.SIGSTOP)
+            said = machine.status(two)
+            known = json.loads(written.read_text())["beyond_epoch"] == said["epoch"]
+            if known and said["hybrid"]["comparing"]:
+                return True
+            os.kill(qemu, signal.SIGCONT)
+            return False
+        wait_until(outruns, sb.PATIENCE, "more was said than the epoch knows")
+        os.kill(standby, signal.SIGKILL)
+        wait_until(lambda: "lets it run" in two.log(), sb.PATIENCE, "it is found stale")
+        assert two.state_of(machine.name) != "running"
+        two.segue("failover", machine.name, "--force")
+        wait_until(lambda: two.state_of(machine.name) == "running", sb.PATIENCE, "it runs there")
+
+
+# Half a minute, most of it the guest's: a TCP segment leaves as a datagram does.
+@pytest.mark.soak
 def test_a_download_goes_on_through_a_hybrid_failover(tmp_path):
     with Hosts(2) as (one, two), \
             ProtectedMachine(tmp_path, interval=25, words=[f"web={LINES}"]) as machine:

@@ -122,6 +122,14 @@ void StandbyProtection::started_again(std::string_view said) {
         return remove();
     }
     if (said != "stale" || std::exchange(asks_whether_newest_, true)) return;
+    if (figures_.flag("outrun")) {
+        const std::string text = fmt::format(
+            "what has left is not known to epoch {} any more: only `segue failover {} "
+            "--force` lets it run",
+            figures_.u64("epoch"), domain->name);
+        log_warning("daemon", "domain '{}': {}", domain->name, text);
+        return services_.event_log.add(services_.wall_ms(), "protection", domain->name, text);
+    }
     if (!witness_uri_.empty()) return ask_witness();
     if (started_with_.text("on_loss") != "promote") return;
     log_warning("daemon", "domain '{}': its primary stands still without its standby",
@@ -179,6 +187,11 @@ std::vector<StandbyProtection::DiskLog> StandbyProtection::left_logs() const {
             file(number == 0 ? "standby" : fmt::format("standby/disk{}", number));
         std::error_code code;
         if (std::filesystem::exists(log, code)) logs.push_back({log, disk.source, disk.target});
+        // Of the shadow that became the guest; of any other it counts for nothing.
+        const std::string more = file(fmt::format("standby/shadow-disk{}", number));
+        if (facts().u64("seat") != 0 && std::filesystem::exists(more, code)) {
+            logs.push_back({more, disk.source, disk.target});
+        }
     }
     return logs;
 }
