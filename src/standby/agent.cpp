@@ -250,7 +250,10 @@ Result<> Agent::take(const AgentLink::Message& message) {
             return {};
         case AgentLink::Kind::word: return take_word(message.word);
         case AgentLink::Kind::resumed: answer_resume(); return {};
-        case AgentLink::Kind::asks: session_.answer_requests(AgentSession::Answers::one); return {};
+        // Who does not say what its guest has read is asked once, and never again.
+        case AgentLink::Kind::asks:
+            if (options_.hybrid) session_.answer_requests(AgentSession::Answers::one);
+            return {};
         case AgentLink::Kind::paces:
             session_.answer_requests(AgentSession::Answers::every);
             return {};

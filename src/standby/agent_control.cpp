@@ -126,6 +126,11 @@ void Agent::freeze(ControlSocket::Reply reply, bool by_user) {
 // For so long, or for good: who asks for some time may end before he lets go.
 void Agent::hold(std::uint64_t ms) {
     session_.hold();
+    // No answer comes that would end this.
+    if (session_.owes_reply()) {
+        for (const auto& card : cards_)
+            card->network->thaw();
+    }
     holds_for_good_ = holds_for_good_ || ms == 0;
     if (holds_for_good_) return hold_bound_->cancel();
     hold_bound_->start(std::chrono::milliseconds(std::min(ms, kLongestHoldMs)));

@@ -299,6 +299,30 @@ TEST_F(AgentTest, AStandbyThatClosesSaysWhy) {
 }
 
 // Whoever asked has heard that the guest was not paused.
+// It does not say what its guest has read: a standby in hybrid mode would never ask again.
+TEST_F(AgentTest, OneInPeriodicModeIsNotMadeToWait) {
+    auto qemu = protect();
+    standby->send(AgentLink::tell(AgentLink::Kind::asks));
+    standby->send(AgentLink::closing("over"));
+    ASSERT_TRUE(loop.run_until([&] { return state() == "lost"; }));
+    EXPECT_EQ(ask(loop, control, "{\"cmd\":\"status\"}\n").text("mode"), "periodic");
+}
+
+struct HybridAgent : AgentTest {
+    void SetUp() override {
+        options.hybrid = true;
+        AgentTest::SetUp();
+    }
+};
+
+TEST_F(HybridAgent, WaitsWhenItIsAsked) {
+    auto qemu = protect();
+    standby->send(AgentLink::tell(AgentLink::Kind::asks));
+    standby->send(AgentLink::closing("over"));
+    ASSERT_TRUE(loop.run_until([&] { return state() == "lost"; }));
+    EXPECT_EQ(ask(loop, control, "{\"cmd\":\"status\"}\n").text("mode"), "hybrid");
+}
+
 TEST_F(AgentTest, APauseThatLosesItsStandbyIsNone) {
     const auto qemu = protect();
     TestPeer asker(*loop, control);
