@@ -10,6 +10,8 @@ namespace {
 
 // How often it is looked whether the next one has prepared itself.
 constexpr Duration kLook = 5ms;
+// One that hangs holds up nobody: the primary judges this process by the turns of its loop.
+constexpr Duration kWriteBound = 50ms;
 
 }  // namespace
 
@@ -74,6 +76,7 @@ void Shadow::load(std::function<std::unique_ptr<FailoverStream>()> make_stream,
     current_ = std::exchange(next_, std::nullopt);
     StandbyVm& vm = *seats_[*current_].vm;
     vm.leave_paused();
+    vm.set_write_bound(kWriteBound);
     vm.promote(
         std::move(make_stream), [](bool) { return Result<>(); },
         [outcome = std::move(outcome)](const Result<>& loaded) { outcome(loaded); });

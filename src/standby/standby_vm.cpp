@@ -23,13 +23,12 @@ extern char** environ;
 namespace segue::standby {
 namespace {
 
-constexpr int kWriteSeconds = 30;
-
-Result<net::Descriptor> connect_unix(const std::string& path) {
+Result<net::Descriptor> connect_unix(const std::string& path, Duration write_bound) {
     const auto address = TRY(net::SocketAddress::of_unix(path));
     net::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!socket) return fail_errno("make a socket for", path, errno);
-    const timeval bound{.tv_sec = kWriteSeconds, .tv_usec = 0};
+    const auto us = to_us(write_bound);
+    const timeval bound{.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof bound);
     if (::connect(socket.get(), address.get(), address.size) != 0) {
         return fail_errno("connect to", path, errno);
@@ -200,7 +199,7 @@ void StandbyVm::feed() {
 }
 
 Result<> StandbyVm::write_stream(FailoverStream& stream) {
-    const auto socket = TRY(connect_unix(files_.incoming));
+    const auto socket = TRY(connect_unix(files_.incoming, write_bound_));
     for (auto pieces = stream.next(); !pieces.empty(); pieces = stream.next())
         TRY(write_all(socket.get(), std::move(pieces)));
     return {};

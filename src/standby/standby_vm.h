@@ -55,6 +55,9 @@ class StandbyVm {
     // said that it did not. Again only after stop().
     void promote(std::function<std::unique_ptr<FailoverStream>()> make_stream,
                  std::function<Result<>(bool)> mark_ran, std::function<void(Result<>)> outcome);
+    // A QEMU that reads nothing of its state for this long does not load it: meanwhile the caller's
+    // loop stands still.
+    void set_write_bound(Duration bound) { write_bound_ = bound; }
     // One that was left paused runs from here on. The outcome is QEMU's answer.
     void go_on(std::function<void(Result<>)> outcome);
     // A guest whose state is of the moment in which it went to sleep is run half asleep.
@@ -86,6 +89,7 @@ class StandbyVm {
     Files files_;
     OnExit on_exit_;
     Duration answer_bound_;
+    Duration write_bound_ = 30s;
     pid_t process_ = -1;
     net::Descriptor process_handle_;
     std::unique_ptr<Watch> exit_watch_;

@@ -117,6 +117,34 @@ TEST(StandbyVm, AGuestThatWasLetGoIsWaitedFor) {
     vm.stop();
 }
 
+// The caller's loop writes the state: whoever it works for must not be kept from it for long.
+TEST(StandbyVm, OneThatReadsNothingIsNotWaitedForLongerThanItMayBe) {
+    net::TestLoop loop;
+    const TestFolder folder;
+    const StandbyVm::Files files{folder.file("qmp"), folder.file("incoming"), folder.file("log"),
+                                 folder.file("pid")};
+    VmCommand command;
+    command.words = {"sleep", "600"};
+    StandbyVm vm(*loop, std::move(command), files, [](const std::string&) {});
+    ASSERT_TRUE(vm.start().has_value());
+    FakeQemu qemu(*loop, files);
+    const StreamHead head;
+    // More than a socket takes. The loop that would read it is the one that writes it.
+    const Bytes state(8U << 20, 's');
+    vm.set_write_bound(20ms);
+    std::optional<Result<>> outcome;
+    vm.promote(
+        [&] {
+            return std::make_unique<FailoverStream>(head, std::vector<FailoverStream::Block>(),
+                                                    state);
+        },
+        [](bool) { return Result<>(); }, [&](Result<> ended) { outcome = std::move(ended); });
+    ASSERT_TRUE(loop.run_until([&] { return outcome.has_value(); }, 20s));
+    EXPECT_FALSE(outcome->has_value());
+    EXPECT_EQ(qemu.count("cont"), 0);
+    vm.stop();
+}
+
 // A shadow is loaded while the primary stands still, and runs when that does.
 TEST(StandbyVm, OneThatWasLeftPausedGoesOnLater) {
     net::TestLoop loop;
