@@ -34,6 +34,21 @@ bool speaks_to_clients(const Domain& model) {
            speaks(model.redirected) || speaks(model.smartcards);
 }
 
+namespace {
+
+// Two guests would meet there: both listen at one address, or both are connected.
+bool is_shared(const Chardev& chardev) {
+    return chardev.type == ChardevType::unix_socket || chardev.type == ChardevType::tcp;
+}
+
+template <class Lines>
+bool has_shared(const Lines& lines) {
+    return std::any_of(lines.begin(), lines.end(),
+                       [](const auto& line) { return is_shared(line.chardev); });
+}
+
+}  // namespace
+
 Result<> check_hybrid_devices(const Domain& model, bool gate_at_primary) {
     if (gate_at_primary || !can_gate_at_standby(model)) {
         return fail(ErrorCode::config_unsupported,
@@ -41,10 +56,18 @@ Result<> check_hybrid_devices(const Domain& model, bool gate_at_primary) {
                     "<interface type='udp'>, with --gate standby",
                     model.name);
     }
-    if (model.graphics.empty()) return {};
-    return fail(ErrorCode::config_unsupported,
-                "domain '{}' has a screen: in hybrid mode a second guest would serve it, too",
-                model.name);
+    if (!model.graphics.empty()) {
+        return fail(ErrorCode::config_unsupported,
+                    "domain '{}' has a screen: in hybrid mode a second guest would serve it, too",
+                    model.name);
+    }
+    if (has_shared(model.serials) || has_shared(model.consoles) || has_shared(model.channels)) {
+        return fail(ErrorCode::config_unsupported,
+                    "domain '{}' has a serial port, console or channel on a socket: in hybrid mode "
+                    "a second guest would use it, too",
+                    model.name);
+    }
+    return {};
 }
 
 Result<> check_protected_devices(const Domain& model) {
