@@ -57,10 +57,6 @@ def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
         wait_until(lambda: one.state_of(machine.name) == "shut off", 60, "the old host knows")
         machine.protect(two, one, "--mode", "hybrid")
         compares(machine, one)
-        two.segue("unprotect", machine.name)
-        wait_until(lambda: one.qemus() == [], 60, "neither standby nor shadow is left")
-        machine.protect(two, one, "--mode", "hybrid")
-        compares(machine, one)
         dies(machine, two, one)
         machine.went_on()
         # What was its shadow is a guest that outlives its segue-standby.
@@ -69,6 +65,20 @@ def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
         machine.outside.wait(machine.outside.last() + 30)
         assert machine.qemu(one) == qemu
         assert machine.outside.backward() == []
+
+
+@pytest.mark.full
+def test_unprotect_ends_the_shadows_too(tmp_path):
+    with Hosts(2) as (one, two), ProtectedMachine(tmp_path, interval=25) as machine:
+        one.virsh("create", machine.path)
+        machine.outside.wait(5)
+        for _ in range(2):
+            machine.protect(one, two, "--mode", "hybrid")
+            compares(machine, two)
+            one.segue("unprotect", machine.name)
+            wait_until(lambda: two.qemus() == [], 60, "neither standby nor shadow is left")
+        machine.outside.wait(machine.outside.last() + 40)
+        assert one.state_of(machine.name) == "running"
 
 
 @pytest.mark.full
