@@ -20,10 +20,10 @@ from agent import UdpOutside
 from certificates import make_certificates
 from hosts import Host, end_process, free_port, qemus_below, remove_shared_memory, wait_until
 from protected import ProtectedMachine
+from test_standby_limits import HELLO, VERSION
 from test_two_networks import Place
 
 CLONE_NEWNET = 0x40000000
-HELLO, VERSION = 1, 6
 
 
 def within(place, make):
