@@ -143,9 +143,10 @@ void Hybrid::resume() {
     if (std::exchange(has_shadow_, false)) {
         comparing_ = true;
         shadows_ += 1;
-        shadow_.run();
+        // Before it can say anything: what is not heard of it would be missing where it takes over.
         for (const auto& network : networks_)
             network->begin_comparing(*shadow_.seat());
+        shadow_.run();
     }
     for (const auto& network : networks_)
         network->thaw_input();
@@ -184,7 +185,7 @@ void Hybrid::next_lost(const std::string& how) {
 }
 
 void Hybrid::to_compare(std::size_t card, Bytes frames, bool is_primary) {
-    if (!comparing_ || !shadow_.is_running()) return;
+    if (!comparing_ || !shadow_.seat()) return;
     Comparer& comparer = shadow_.comparer();
     is_primary ? comparer.primary_sent(card, std::move(frames))
                : comparer.shadow_sent(card, std::move(frames));

@@ -85,6 +85,10 @@ class UdpOutside:
         odd = [(a, self.came[a], b, self.came[b]) for a, b in self.irregular()]
         assert odd == [], f"(number, when, next number, when): {odd}"
 
+    def forget(self):
+        """What was heard until now; what is heard meanwhile stays."""
+        del self.numbers[:len(self.numbers) - 1]
+
     def backward(self):
         return [(a, b) for a, b in zip(self.numbers, self.numbers[1:]) if b <= a]
 

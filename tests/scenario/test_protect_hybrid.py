@@ -57,6 +57,8 @@ def test_a_hybrid_protection_loses_nothing_and_says_nothing_twice(tmp_path):
         wait_until(lambda: one.state_of(machine.name) == "shut off", 60, "the old host knows")
         machine.protect(two, one, "--mode", "hybrid")
         compares(machine, one)
+        # Frames take another way from the first epoch on: the last ones before it may come later.
+        machine.outside.forget()
         dies(machine, two, one)
         machine.went_on()
         # What was its shadow is a guest that outlives its segue-standby.
