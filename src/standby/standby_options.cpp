@@ -155,6 +155,10 @@ Result<> check_hybrid(const Options& options) {
             "--mode hybrid needs a --net (of --listen: on a unix socket), and the QEMU command "
             "line after --");
     }
+    if (!options.shared_disks.empty()) {
+        return fail(ErrorCode::config_unsupported,
+                    "--mode hybrid with --shared-disk: two guests would write to one disk");
+    }
     return {};
 }
 

@@ -90,6 +90,10 @@ TEST(StandbyOptions, SharedDisksAreNeitherKeptNorStartedAhead) {
     EXPECT_THAT(good.options->shared_disks, ElementsAre("/a", "/b"));
     EXPECT_THAT(parsed({"--prestart", "--", "qemu"}).text, HasSubstr("starts anew"));
     EXPECT_THAT(parsed({"--disk", "unix:/d=/i", "--", "qemu"}).text, HasSubstr("starts anew"));
+    EXPECT_THAT(
+        parsed({"--mode", "hybrid", "--net", "dgram:/n", "--net-out", "unix:/o", "--", "qemu"})
+            .text,
+        HasSubstr("two guests would write to one disk"));
 }
 
 TEST(VmCommand, DropsThePrimarysOwnLifeAndAddsTheStandbys) {

@@ -50,6 +50,10 @@ Result<ProtectionWish> ProtectionWish::parse(const Json& json) {
                     "--screen held with --shared-storage: a guest that starts anew takes nothing "
                     "back, and nothing of it is held");
     }
+    if (wish.shared_storage && wish.hybrid) {
+        return fail(ErrorCode::invalid_argument,
+                    "--mode hybrid with --shared-storage: two guests would write to one disk");
+    }
     return wish;
 }
 
