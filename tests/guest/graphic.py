@@ -86,11 +86,11 @@ def copy(root, path):
     shutil.copy(path, to)
 
 
-def add_drivers(root, kernel):
+def add_drivers(root, kernel, drivers=DRIVERS):
     depends = dict(line.split(":", 1)
                    for line in (kernel.modules / "modules.dep").read_text().splitlines())
     by_name = {Path(path).name.split(".")[0]: path for path in depends}
-    wanted = [by_name[name] for name in DRIVERS]
+    wanted = [by_name[name] for name in drivers]
     for path in wanted:
         wanted += [other for other in depends[path].split() if other not in wanted]
     for path in wanted:

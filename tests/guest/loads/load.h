@@ -25,3 +25,4 @@ int load_beep(int count, char** words);
 int load_keys(int count, char** words);
 int load_pointer(int count, char** words);
 int load_agent(int count, char** words);
+int load_listen(int count, char** words);

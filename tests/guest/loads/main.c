@@ -51,10 +51,10 @@ int main(int count, char** words) {
     static const struct {
         const char* name;
         int (*run)(int, char**);
-    } loads[] = {{"tick", load_tick},  {"dirty", load_dirty}, {"paint", load_paint},
-                 {"udp", load_udp},    {"disk", load_disk},   {"pipe", load_pipe},
-                 {"beep", load_beep},  {"keys", load_keys},   {"pointer", load_pointer},
-                 {"agent", load_agent}};
+    } loads[] = {{"tick", load_tick},   {"dirty", load_dirty},  {"paint", load_paint},
+                 {"udp", load_udp},     {"disk", load_disk},    {"pipe", load_pipe},
+                 {"beep", load_beep},   {"keys", load_keys},    {"pointer", load_pointer},
+                 {"agent", load_agent}, {"listen", load_listen}};
     for (unsigned index = 0; count > 1 && index < sizeof loads / sizeof *loads; ++index) {
         if (!strcmp(words[1], loads[index].name)) return loads[index].run(count - 2, words + 2);
     }
