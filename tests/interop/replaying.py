@@ -46,21 +46,15 @@ class Replay:
         return process
 
     def end(self, process):
-        """Microseconds of CPU time: of the process, and of the thread that draws and sends."""
+        """Microseconds of CPU time: of the library, and of its thread that draws and sends."""
         try:
             out, _ = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             raise
-        _, cpu, _, worker = out.split()[-4:]
-        return int(cpu), int(worker)
-
-    def reading(self):
-        """The CPU time of the replay into nothing: what reading the recording costs."""
-        process = self.start(free_port())
-        assert read_line(process.stdout) == "consumed\n"
-        return self.end(process)[0]
+        _, library, _, worker = out.split()[-4:]
+        return int(library), int(worker)
 
     def run(self, directory, prepare=None):
         # Over TCP: stock compresses nothing for clients on unix sockets.
@@ -75,12 +69,12 @@ class Replay:
                 picture = self.last_picture(client, directory)
                 read = client.tell("bytes")["bytes"]
                 streams = self.log.read_text(errors="replace").count("a video of")
-                cpu, worker = self.end(process)
+                library, worker = self.end(process)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        return {"picture": picture, "bytes": read, "cpu_us": cpu, "worker_us": worker,
+        return {"picture": picture, "bytes": read, "library_us": library, "worker_us": worker,
                 "streams": streams}
 
     def last_picture(self, client, directory):
