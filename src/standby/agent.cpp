@@ -425,16 +425,20 @@ void Agent::forward(ByteView stream) {
 
 // -- output
 
+// Until the first state is committed the guest's network is what it was: behind the copy of its
+// disks and memory frames would be seconds late, or lost. Nothing leaves in two places at once,
+// because the guest stands still for that commit.
 void Agent::guest_sent(std::size_t number, FrameGate::Frames frames) {
     Card& card = *cards_[number];
-    const bool to_standby =
-        options_.gate == AgentOptions::Gate::standby &&
-        (state_ == State::ready || state_ == State::syncing || state_ == State::guarding) &&
-        !farewell_said_;
+    const bool to_standby = options_.gate == AgentOptions::Gate::standby &&
+                            state_ == State::guarding && !farewell_said_;
     // A full link or gate is a full switch port: only frames are dropped, the stream waits.
-    if (to_standby ? full_ : card.gate.is_full()) return card.network->count_dropped(frames.count);
+    const bool is_full = to_standby
+                             ? connection_->output_waiting() > kBacklog + AgentNetwork::kMaxWaiting
+                             : card.gate.is_full();
+    if (is_full) return card.network->count_dropped(frames.count);
     if (to_standby) {
-        if (state_ == State::guarding) open_frames_ += frames.count;
+        open_frames_ += frames.count;
         return send(AgentLink::frames(number, frames.bytes));
     }
     const bool is_over = state_ == State::isolated || state_ == State::dead;

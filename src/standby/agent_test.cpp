@@ -150,6 +150,8 @@ struct AgentTest : ::testing::Test {
 };
 
 TEST_F(AgentTest, FramesBeyondAFullLinkAreDroppedAndTheProtectionGoesOn) {
+    const auto qemu = protect();
+    standby->set_reading(false);
     const Bytes frame = framed(Bytes(60000, 'f'));
     const TestPeer nic(*loop, options.state + "/net-out.sock");
     constexpr std::size_t kSent = 200U * 1000 * 1000 / 60000;
@@ -157,9 +159,23 @@ TEST_F(AgentTest, FramesBeyondAFullLinkAreDroppedAndTheProtectionGoesOn) {
         nic.connection->send_copy(frame);
     ASSERT_TRUE(loop.run_until([&] { return nic.connection->output_waiting() == 0; }, 60s));
     const Json said = ask(loop, control, "{\"cmd\":\"status\"}\n");
-    EXPECT_EQ(said.text("state"), "ready");
+    EXPECT_EQ(said.text("state"), "protected");
     EXPECT_GT(said.u64("dropped_frames"), kSent / 4);
-    EXPECT_LT(said.u64("backlog_bytes"), std::uint64_t{100} << 20);
+    EXPECT_LT(said.u64("backlog_bytes"), std::uint64_t{110} << 20);
+}
+
+// A copy of disks and memory takes minutes, and fills the link.
+TEST_F(AgentTest, TheGuestsNetworkIsItsOwnUntilItIsProtected) {
+    const TestPeer nic(*loop, options.state + "/net-out.sock");
+    const TestPeer back(*loop, options.state + "/net-back.sock");
+    const Bytes early = framed(Bytes(1000, 'e'));
+    nic.connection->send_copy(early);
+    ASSERT_TRUE(loop.run_until([&] { return back.input == early; }));
+    const auto qemu = protect();
+    EXPECT_EQ(last_heard(), AgentLink::Kind::stream);
+    nic.connection->send_copy(framed(Bytes(1000, 'l')));
+    EXPECT_TRUE(loop.run_until([&] { return last_heard() == AgentLink::Kind::frames; }));
+    EXPECT_EQ(back.input, early);
 }
 
 // Whoever ended the agent before its word arrived would look like a loss: a second copy.
