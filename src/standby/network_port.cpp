@@ -19,6 +19,8 @@ namespace {
 constexpr int kDatagramBuffer = 4 << 20;
 // What a NIC has said in a turn or two that we did not get.
 constexpr int kDatagramQueue = 4096;
+// Until a QEMU has read some of the ten frames that it lets wait.
+constexpr Duration kRoomLook = 1ms;
 // Between two looks at the other sockets of the loop.
 constexpr int kDatagramsPerTurn = 256;
 // More than a socket's queue holds: whoever stands still has sent no more.
@@ -277,14 +279,11 @@ Result<std::unique_ptr<NetworkPort::VmEnd>> NetworkPort::open_end(const Files& f
 }
 
 void NetworkPort::watch_end(VmEnd& end) {
-    end.watch = loop_.watch(end.socket.get(), [this, &end](Loop::Ready ready) {
-        if (ready.writable) {
-            end.queue.flush(end.socket.get(), &end.vm);
-            end.watch->set_interest(true, end.queue.is_waiting());
-        }
-        if (ready.readable) read_datagrams(end.socket.get(), From::vm, kDatagramsPerTurn);
+    end.watch = loop_.watch(end.socket.get(), [this, &end](Loop::Ready) {
+        read_datagrams(end.socket.get(), From::vm, kDatagramsPerTurn);
     });
     end.watch->set_interest(true, false);
+    end.again = loop_.make_timer([this, &end] { to_end(end, {}); });
 }
 
 Result<> NetworkPort::open_seats(const std::vector<Files>& seats, Twins twins) {
@@ -307,7 +306,10 @@ void NetworkPort::begin_comparing(std::size_t seat) {
 }
 
 void NetworkPort::end_comparing() {
-    if (shadow_ != nullptr) shadow_->watch.reset();
+    if (shadow_ != nullptr) {
+        shadow_->watch.reset();
+        shadow_->again.reset();
+    }
     shadow_ = nullptr;
     twin_.end();
 }
@@ -437,8 +439,7 @@ void NetworkPort::to_guest(const FrameGate::Frames& frames) {
         frozen_frames_.count += frames.count;
         return;
     }
-    if (serves_vm_ && vm_->queue.is_waiting()) return to_end(*vm_, frames);
-    if (serves_vm_) return send_datagrams(frames, vm_->socket.get(), vm_->vm);
+    if (serves_vm_) return to_end(*vm_, frames);
     if (shadow_ != nullptr && !to_agent_) to_end(*shadow_, frames);
     if (to_agent_) return give_agent(frames);
     if (primary_datagrams_) {
@@ -451,10 +452,11 @@ void NetworkPort::to_guest(const FrameGate::Frames& frames) {
     }
 }
 
+// A socket that is not connected to its receiver counts as writable however full that is.
 void NetworkPort::to_end(VmEnd& end, const FrameGate::Frames& frames) {
     if (!end.watch) return;
     end.queue.send(end.socket.get(), &end.vm, frames);
-    end.watch->set_interest(true, end.queue.is_waiting());
+    if (end.queue.is_waiting()) end.again->start(kRoomLook);
 }
 
 void NetworkPort::send_datagrams(const FrameGate::Frames& frames, int from,

@@ -78,7 +78,7 @@ class NetworkPort {
 
     std::size_t held_frames() const { return gate_.held_frames() + twin_.held_frames(); }
     std::uint64_t dropped_frames() const {
-        return dropped_ + udp_queue_.dropped() + twin_.dropped();
+        return dropped_ + udp_queue_.dropped() + vm_->queue.dropped() + twin_.dropped();
     }
 
     // Frames toward a receiver that does not read wait up to here; more are dropped, as a full
@@ -103,6 +103,7 @@ class NetworkPort {
         net::SocketAddress vm;
         std::unique_ptr<Watch> watch;
         DatagramQueue queue{kMaxWaiting};
+        std::unique_ptr<Timer> again;  // while frames wait there
     };
     static Result<std::unique_ptr<VmEnd>> open_end(const Files& files);
     void watch_end(VmEnd& end);

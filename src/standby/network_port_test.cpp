@@ -50,6 +50,31 @@ TEST(NetworkPort, AFrameThatIsTooLongIsTheAgentsErrorAndNothingStays) {
     EXPECT_EQ(port->held_frames(), 1U);
 }
 
+// QEMU lets ten frames wait, and reads them when it has a turn.
+TEST(NetworkPort, AGuestThatReadsLateGetsEveryFrameInItsOrder) {
+    net::TestLoop loop;
+    TestFolder folder;
+    const auto port = open(loop, folder);
+    const net::Descriptor vm(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const auto address = net::SocketAddress::of_unix(folder.file("vm.sock")).value();
+    ASSERT_EQ(::bind(vm.get(), address.get(), address.size), 0);
+    port->serve_vm();
+    const TestPeer outside(*loop, folder.file("out.sock"));
+    constexpr std::size_t kSent = 200;
+    for (std::size_t number = 0; number < kSent; ++number)
+        outside.connection->send_copy(framed(Bytes(60, static_cast<std::uint8_t>(number))));
+    std::vector<std::uint8_t> heard;
+    EXPECT_TRUE(loop.run_until([&] {
+        std::uint8_t frame[100];
+        while (::recv(vm.get(), frame, sizeof frame, 0) == 60)
+            heard.push_back(frame[0]);
+        return heard.size() >= kSent;
+    }));
+    for (std::size_t number = 0; number < heard.size(); ++number)
+        ASSERT_EQ(heard[number], number);
+    EXPECT_EQ(port->dropped_frames(), 0U);
+}
+
 // Runs in a process of its own. A namespace whose sockets hold many datagrams, where that is
 // possible; where it is not, the test is the smaller one. Returns what is wrong.
 int datagrams_that_miss_their_epoch() {
