@@ -7,7 +7,7 @@
 #include <memory>
 #include <thread>
 
-#include "base/loop_epoll.h"
+#include "base/loop.h"
 #include "base/result.h"
 
 namespace segue::spice::server {
@@ -38,7 +38,7 @@ class LoopThread {
   private:
     void run();
 
-    std::unique_ptr<ThreadLoop> loop_;
+    std::unique_ptr<RunLoop> loop_;
     bool stopping_ = false;  // of the thread
     std::atomic<int> callers_{0};
     std::thread thread_;
