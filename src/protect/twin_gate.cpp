@@ -227,6 +227,7 @@ std::optional<Instant> TwinGate::next_look() const {
 }
 
 bool TwinGate::wants_checkpoint(Instant now) const {
+    if (flows_.size() > kMaxFlows) return true;
     const auto due = next_look();
     return due && now >= *due;
 }

@@ -40,6 +40,9 @@ class TwinGate {
     // What the shadow has said ahead of the primary; more is dropped, as a full switch port does.
     static constexpr std::size_t kMaxAhead = 16U << 20;
 
+    // Whoever speaks in more flows than these, a scan for one, ends the epoch: each is remembered.
+    static constexpr std::size_t kMaxFlows = 4096;
+
     // A shadow runs from the state behind which everything held here was sent.
     void begin(Instant now);
     // There is none any more: what is held waits for its epoch.

@@ -318,5 +318,23 @@ TEST(DivergenceJudge, LeavesHybridModeForManyDifferencesAndWaitsLongerEachTime) 
     EXPECT_EQ(judge.calm(), 10s);
 }
 
+// A scan, of which both guests say the same: nothing waits, and every flow is remembered.
+TEST(TwinGate, AnEpochOfMoreFlowsThanAreRememberedEnds) {
+    TwinGate gate;
+    gate.begin(kStart);
+    for (std::size_t port = 0; port <= TwinGate::kMaxFlows; ++port) {
+        EXPECT_FALSE(gate.wants_checkpoint(kStart)) << port;
+        const auto frame = frames({udp("scan", static_cast<std::uint16_t>(port))});
+        gate.shadow_sent(frame);
+        gate.primary_sent(frame, kStart);
+        gate.passed(udp("scan", static_cast<std::uint16_t>(port)));
+        EXPECT_EQ(gate.take().leaves.count, 1U);
+    }
+    EXPECT_EQ(gate.held_frames(), 0U);
+    EXPECT_TRUE(gate.wants_checkpoint(kStart));
+    gate.begin(kStart);
+    EXPECT_FALSE(gate.wants_checkpoint(kStart));
+}
+
 }  // namespace
 }  // namespace segue

@@ -340,7 +340,7 @@ void NetworkPort::flush_twin() {
     to_outside(std::move(output.leaves));
     if (!output.primary_in.bytes.empty()) twins_->primary_in(std::move(output.primary_in.bytes));
     if (!output.shadow_in.bytes.empty()) twins_->shadow_in(std::move(output.shadow_in.bytes));
-    if (twin_.held_frames() > 0) twins_->waits();
+    if (twin_.held_frames() > 0 || twin_.wants_checkpoint(loop_.now())) twins_->waits();
 }
 
 void NetworkPort::give_agent(const FrameGate::Frames& frames) {
