@@ -55,6 +55,14 @@ class Hybrid:
         wait_until(lambda: self.hybrid()["early_frames"] >= early + count, sb.PATIENCE)
         return self.hybrid()
 
+    def dies(self):
+        """The primary; the shadow goes on where it stands. What standby says of it."""
+        self.primary.kill()
+        promoted = self.standby.wait("promoted")
+        self.outside.wait(self.outside.numbers[-1] + 50)
+        assert self.outside.irregular() == []
+        return promoted
+
     def strike_shadow(self, how):
         """One that runs; the process."""
         struck = []
@@ -95,7 +103,6 @@ class Hybrid:
 @pytest.mark.parametrize("kind", ["stream", pytest.param("dgram", marks=pytest.mark.soak)])
 def test_equal_frames_leave_between_two_checkpoints_and_the_shadow_knows_them(tmp_path, kind):
     with Hybrid(tmp_path, UDP, kind=kind) as machine:
-        outside, standby = machine.outside, machine.standby
         machine.protect()
 
         # In one epoch, of which nothing was committed behind its beginning.
@@ -104,11 +111,7 @@ def test_equal_frames_leave_between_two_checkpoints_and_the_shadow_knows_them(tm
             machine.compares()
             return machine.status()["epoch"] == before["epoch"]
         wait_until(an_epoch_of_many, sb.PATIENCE)
-        machine.primary.kill()
-        promoted = standby.wait("promoted")
-        last = outside.numbers[-1]
-        outside.wait(last + 50)
-        assert outside.irregular() == []
+        promoted = machine.dies()
         said = machine.status()
         assert said["state"] == "promoted" and said["vm_pid"] > 0
         # Whoever runs it now finds its monitor where it always is.
@@ -118,7 +121,7 @@ def test_equal_frames_leave_between_two_checkpoints_and_the_shadow_knows_them(tm
 @pytest.mark.full
 def test_a_difference_asks_for_a_checkpoint_and_a_new_shadow_begins(tmp_path):
     with Hybrid(tmp_path, UDP) as machine:
-        outside, standby = machine.outside, machine.standby
+        standby = machine.standby
         machine.protect()
         machine.compares()
         shadow = machine.freeze_shadow()
@@ -127,10 +130,7 @@ def test_a_difference_asks_for_a_checkpoint_and_a_new_shadow_begins(tmp_path):
         wait_until(lambda: machine.hybrid()["comparing"], sb.PATIENCE)
         machine.compares()
         assert machine.hybrid()["shadow_pid"] != shadow
-        machine.primary.kill()
-        standby.wait("promoted")
-        outside.wait(outside.numbers[-1] + 50)
-        assert outside.irregular() == []
+        machine.dies()
 
 
 @pytest.mark.full
@@ -152,17 +152,14 @@ def test_too_many_differences_lead_to_periodic_mode_and_a_calm_time_back(tmp_pat
 @pytest.mark.full
 def test_a_shadow_that_dies_costs_a_checkpoint_and_no_frame(tmp_path):
     with Hybrid(tmp_path, UDP) as machine:
-        outside, standby = machine.outside, machine.standby
+        standby = machine.standby
         machine.protect()
         machine.compares()
         machine.kill_shadow()
         while "lost" not in standby.wait("difference")["reason"]:
             pass
         machine.compares()
-        machine.primary.kill()
-        standby.wait("promoted")
-        outside.wait(outside.numbers[-1] + 50)
-        assert outside.irregular() == []
+        machine.dies()
 
 
 @pytest.mark.full
@@ -172,14 +169,10 @@ def test_what_the_shadow_has_written_is_the_disk_of_the_guest(tmp_path):
     os.truncate(image, 16 << 20)
     with Hybrid(tmp_path, UDP, "load=disk:/dev/vda:50", devices=disk(nbd),
                 disk=f"unix:{nbd}={image}") as machine:
-        outside, standby = machine.outside, machine.standby
         machine.protect()
         wait_until(lambda: len(guest.records(image)) > 30, sb.PATIENCE)
         machine.compares(50)
-        machine.primary.kill()
-        standby.wait("promoted")
-        outside.wait(outside.numbers[-1] + 50)
-        assert outside.irregular() == []
+        machine.dies()
         again = guest.Ticks(machine.serial, "disk")
         known = again.wait(max(guest.records(image)) + 20, sb.PATIENCE)
         assert b"BAD" not in again.text()

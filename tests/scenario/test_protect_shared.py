@@ -36,6 +36,14 @@ def booted(machine):
     return len(lives_of(machine.ticks))
 
 
+def silence(host):
+    """Every process of the host's stands still; which."""
+    silent = [pid for pid, _ in host.qemus()] + [host.process.pid]
+    for pid in silent:
+        os.kill(pid, signal.SIGSTOP)
+    return silent
+
+
 @pytest.mark.full
 def test_a_guest_starts_anew_from_the_shared_disk(tmp_path):
     with Hosts(2) as (one, two), ProtectedMachine(tmp_path) as machine:
@@ -81,9 +89,7 @@ def test_a_disk_that_is_still_open_is_waited_for(tmp_path):
         machine.outside.wait(5)
         machine.protect(one, two, "--shared-storage", "--on-loss", "promote")
         qemu = machine.qemu(one)
-        silent = [pid for pid, _ in one.qemus()] + [one.process.pid]
-        for pid in silent:
-            os.kill(pid, signal.SIGSTOP)
+        silent = silence(one)
         try:
             machine.wait(two, lambda said: said.get("waits_for_disks"))
             assert two.state_of(machine.name) != "running"
@@ -103,9 +109,7 @@ def test_a_primary_gives_its_disks_to_whom_the_witness_lets(tmp_path):
         one.virsh("create", machine.path)
         machine.outside.wait(5)
         machine.protect(one, two, "--shared-storage", "--witness", three.uri)
-        silent = [pid for pid, _ in one.qemus()] + [one.process.pid]
-        for pid in silent:
-            os.kill(pid, signal.SIGSTOP)
+        silent = silence(one)
         try:
             machine.wait(two, lambda said: said.get("waits_for_disks"))
             assert two.state_of(machine.name) != "running"
