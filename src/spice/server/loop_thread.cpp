@@ -13,7 +13,7 @@
 
 namespace segue::spice::server {
 
-LoopThread::LoopThread() : loop_(make_asio_loop()) {}
+LoopThread::LoopThread(const LoopMaker& make_loop) : loop_(make_loop()) {}
 
 LoopThread::~LoopThread() {
     stop();

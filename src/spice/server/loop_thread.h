@@ -12,9 +12,12 @@
 
 namespace segue::spice::server {
 
+// What the threads of a server run on: the real loop, or one of a test's.
+using LoopMaker = std::function<std::unique_ptr<RunLoop>()>;
+
 class LoopThread {
   public:
-    LoopThread();
+    explicit LoopThread(const LoopMaker& make_loop = make_asio_loop);
     // Stops the loop after its current callback, and joins.
     ~LoopThread();
     LoopThread(const LoopThread&) = delete;

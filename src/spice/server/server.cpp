@@ -49,7 +49,7 @@ wire::Capabilities caps_of(ChannelType type) {
 
 }  // namespace
 
-Server::Server() = default;
+Server::Server(LoopMaker make_loop) : make_loop_(std::move(make_loop)) {}
 
 Server::~Server() {
     *alive_ = false;
@@ -94,7 +94,7 @@ Result<> Server::start(Loop& home, HostEvents& events) {
     handlers.state_arrived = [this](CarriedParts parts, const StateKey& key, Instant came_at) {
         state_arrived(std::move(parts), key, came_at);
     };
-    links_ = std::make_unique<LinkServer>(admission_, home, std::move(handlers));
+    links_ = std::make_unique<LinkServer>(admission_, home, std::move(handlers), make_loop_);
     options_.several_clients = std::getenv("SPICE_DEBUG_ALLOW_MC") != nullptr;
     apply_options();
     TRY(load_tls());

@@ -24,7 +24,7 @@ namespace segue::spice::server {
 
 class Server final : private InputSink {
   public:
-    Server();
+    explicit Server(LoopMaker make_loop = make_asio_loop);
     ~Server() override;
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
@@ -198,6 +198,7 @@ class Server final : private InputSink {
     void stop_collecting();
     MigrationSource::Carry carry() const;
 
+    const LoopMaker make_loop_;
     Options options_;
     Loop* home_ = nullptr;
     HostEvents* events_ = nullptr;

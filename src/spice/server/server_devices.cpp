@@ -20,7 +20,7 @@ Result<Display*> Server::add_display(std::unique_ptr<DisplayDevice> device) {
                        [this](LinkId link, ImageCompression wish) { wish_came_late(link, wish); },
                        [this](LinkId link, Duration lead) { video_lead_changed(link, lead); },
                        [this](LinkId link) { channel_came(link); }},
-                      pending_total_));
+                      pending_total_, make_loop_));
     displays_.push_back(std::move(display));
     apply_options();
     if (running_) displays_.back()->start();

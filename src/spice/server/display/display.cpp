@@ -51,17 +51,21 @@ void widen(QXLRect& rect, const QXLRect& other) {
 
 Result<std::unique_ptr<Display>> Display::make(std::unique_ptr<DisplayDevice> device, Loop& home,
                                                Hooks hooks,
-                                               std::shared_ptr<PendingTotal> pending_total) {
-    std::unique_ptr<Display> display(new Display(std::move(device), home, std::move(hooks)));
+                                               std::shared_ptr<PendingTotal> pending_total,
+                                               const LoopMaker& make_loop) {
+    std::unique_ptr<Display> display(
+        new Display(std::move(device), home, std::move(hooks), make_loop));
     TRY(display->open(std::move(pending_total)));
     return display;
 }
 
-Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks)
+Display::Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks,
+                 const LoopMaker& make_loop)
     : device_(std::move(device)),
       id_(static_cast<std::uint8_t>(device_->id())),
       home_(home),
-      hooks_(std::move(hooks)) {}
+      hooks_(std::move(hooks)),
+      worker_(make_loop) {}
 
 Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
     guest_ =

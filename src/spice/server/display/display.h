@@ -36,7 +36,8 @@ class Display final : private DisplayListener {
     // Home thread. `pending_total` is shared by the displays of a server.
     static Result<std::unique_ptr<Display>> make(
         std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks,
-        std::shared_ptr<PendingTotal> pending_total = std::make_shared<PendingTotal>());
+        std::shared_ptr<PendingTotal> pending_total = std::make_shared<PendingTotal>(),
+        const LoopMaker& make_loop = make_asio_loop);
     ~Display() override;
 
     DisplayDevice& device() { return *device_; }
@@ -122,7 +123,8 @@ class Display final : private DisplayListener {
     void ask_counters(std::function<void(const Counters&, const Channels&)> answer);
 
   private:
-    Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks);
+    Display(std::unique_ptr<DisplayDevice> device, Loop& home, Hooks hooks,
+            const LoopMaker& make_loop);
     Result<> open(std::shared_ptr<PendingTotal> pending_total);
 
     void surface_created(const Surface& surface) override;

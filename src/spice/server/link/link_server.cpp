@@ -347,10 +347,12 @@ class LinkServer::Session {
     bool has_layer_ = false;
 };
 
-LinkServer::LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers)
+LinkServer::LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers,
+                       const LoopMaker& make_loop)
     : admission_(std::move(admission)),
       home_(home),
-      handlers_(std::make_shared<Handlers>(std::move(handlers))) {}
+      handlers_(std::make_shared<Handlers>(std::move(handlers))),
+      io_(make_loop) {}
 
 LinkServer::~LinkServer() {
     *handlers_ = {};

@@ -41,7 +41,8 @@ class LinkServer {
         std::function<void()> gate_moved;
     };
 
-    LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers);
+    LinkServer(std::shared_ptr<Admission> admission, Loop& home, Handlers handlers,
+               const LoopMaker& make_loop);
     ~LinkServer();
 
     Result<> start();
