@@ -143,6 +143,21 @@ TEST_F(DisplayChannelTest, WhatIsLossyIsMadeExactBeforeMigrate) {
         EXPECT_NE(image.type, display::ImageType::jpeg);
 }
 
+// Another display of the client still uses the dictionary: what would enter it here never leaves.
+TEST_F(DisplayChannelTest, BehindMigrateNothingIsEncoded) {
+    options_.jpeg = WanCompression::always;
+    channel_->set_options(options_);
+    init();
+    copy(put_image(1, 0, 64, 32, 3, true), 0, 0, 64, 32);
+    channel_->pump();
+    ASSERT_TRUE(channel_->has_lossy());
+    channel_->migrate();
+    const std::uint64_t before = channel_->encoder().images();
+    channel_->rest();
+    channel_->rest();
+    EXPECT_EQ(channel_->encoder().images(), before);
+}
+
 // What the client asks for in DISPLAY_INIT must not be lost.
 TEST_F(DisplayChannelTest, AClientThatHasNotAskedYetIsFlushed) {
     channel_->migrate();

@@ -62,6 +62,8 @@ void DisplayChannel::complete_picture() {
         if (!encoder_.options().may_lose()) known.stale.unite(known.lossy);
         send_stale(*surface, known);
     }
+    // Behind MIGRATE nothing leaves: no picture may enter the dictionary that others still use.
+    leaves_ = false;
 }
 
 }  // namespace segue::spice::server
