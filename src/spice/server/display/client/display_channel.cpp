@@ -242,6 +242,10 @@ void DisplayChannel::await_empty_images() {
     knowledge_.images.take_all();
 }
 
+bool DisplayChannel::may_use_images() {
+    return shared_images().may_use(key().id, images_generation_);
+}
+
 // False: the next message must not use the cache.
 bool DisplayChannel::use_images() {
     return shared_images().use(key().id, images_generation_, messages_sent() + 1);

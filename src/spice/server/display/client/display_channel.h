@@ -94,6 +94,7 @@ class DisplayChannel final : public Channel {
     std::uint64_t image_share() const;
     SharedImages& shared_images() { return caches_->images(knowledge_.pixmap_cache_id); }
     void await_empty_images();
+    bool may_use_images();
     bool use_images();
     void empty_images();
     void forget_images(const std::vector<std::uint64_t>& ids);

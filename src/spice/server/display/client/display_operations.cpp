@@ -119,16 +119,18 @@ std::optional<display::Image> DisplayChannel::cached_image(const Drawing& drawin
     }
     // One image must not drive out all others, and what would go as JPEG is better not kept.
     const std::uint64_t share = image_share();
-    if (!can_send()) return std::nullopt;
+    if (!can_send() || !may_use_images()) return std::nullopt;
     if (knowledge_.images.has(id) || pixels > share / 4 || encoder_.would_lose(picture))
         return std::nullopt;
     Result<EncodedImage> encoded = encode(picture, picture.bounds(), true);
     if (!encoded) return std::nullopt;
     forget_images(knowledge_.images.make_room(pixels, share));
-    if (!use_images()) return std::nullopt;
-    knowledge_.images.add(id, pixels);
-    encoded->image.id = id;
-    encoded->image.flags = display::ImageFlags::cache_me;
+    // Whoever emptied the cache meanwhile, the image goes: the client's dictionary counts on it.
+    if (use_images()) {
+        knowledge_.images.add(id, pixels);
+        encoded->image.id = id;
+        encoded->image.flags = display::ImageFlags::cache_me;
+    }
     return std::move(encoded->image);
 }
 

@@ -195,6 +195,75 @@ TEST_F(DisplayOperationsTest, AnImageThatTheGuestKeepsGoesOnceAndThenByItsName) 
     EXPECT_FALSE(channel_->knowledge().surfaces.at(0).stale.empty());
 }
 
+// Of a client that keeps images, palettes and a dictionary: what the encoder has put into one of
+// them the client must be sent, or it waits for that as soon as it is referred to.
+class CachesOfAClient : public DisplayChannelTest {
+  protected:
+    void SetUp() override {
+        client_caps_.add(display::Capability::composite);
+        DisplayChannelTest::SetUp();
+    }
+    void link(std::unique_ptr<DisplayChannel> channel) {
+        channel_ = std::move(channel);
+        display::Init message;
+        message.pixmap_cache_size = 4096;
+        message.glz_window_size = 1 << 16;
+        ASSERT_TRUE(channel_->receive(from_client(message)));
+        output_.messages.clear();
+    }
+};
+
+TEST_F(CachesOfAClient, OnAFifthDisplayNothingIsEncodedInVain) {
+    link(make_channel(output_, false, SharedImages::kSharers));
+    const std::uint64_t before = channel_->encoder().images();
+    copy(put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1), 0, 0, 16, 16);
+    EXPECT_TRUE(take_images().empty());
+    EXPECT_EQ(channel_->encoder().images(), before);
+    channel_->pump();
+    EXPECT_EQ(take_images().size(), channel_->encoder().images() - before);
+}
+
+TEST_F(CachesOfAClient, WhileTheCacheIsClosedNothingIsEncodedInVain) {
+    caches_->images(0).close();
+    link(make_channel(output_, false));
+    const std::uint64_t before = channel_->encoder().images();
+    copy(put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1), 0, 0, 16, 16);
+    EXPECT_TRUE(take_images().empty());
+    EXPECT_EQ(channel_->encoder().images(), before);
+}
+
+// Another display empties the cache on a thread of its own, at the worst moment.
+TEST_F(CachesOfAClient, WhatIsEncodedWhileTheCacheIsEmptiedGoesAndIsNotKept) {
+    struct EmptyingClock final : Clock {
+        explicit EmptyingClock(SharedImages& of) : images(of) {}
+        Instant now() const override {
+            if (empties) images.empty(1, 7);
+            return {};
+        }
+        std::chrono::system_clock::time_point wall() const override { return {}; }
+        SharedImages& images;
+        bool empties = false;
+    } clock(caches_->images(0));
+    ChannelSetup setup;
+    setup.client_caps = client_caps_;
+    setup.key = {wire::ChannelType::display, 0};
+    link(std::make_unique<DisplayChannel>(setup, output_, *guest_, options_, caches_, clock));
+    const QXLPHYSICAL icon = put_image(kIcon, QXL_IMAGE_CACHE, 16, 16, 1);
+    clock.empties = true;
+    copy(icon, 0, 0, 16, 16);
+    clock.empties = false;
+    auto images = take_images();
+    ASSERT_EQ(images.size(), channel_->encoder().images());
+    ASSERT_EQ(images.size(), 1u);
+    EXPECT_EQ(images[0].flags, display::ImageFlags{});
+    EXPECT_EQ(channel_->knowledge().images.count(), 0u);
+    copy(icon, 20, 4, 16, 16);
+    images = take_images();
+    ASSERT_EQ(images.size(), 1u);
+    EXPECT_EQ(images[0].flags, display::ImageFlags::cache_me);
+    channel_.reset();  // before its clock
+}
+
 TEST_F(DisplayOperationsTest, TheGuestsResetOfItsImagesIsTold) {
     display::Init message;
     message.pixmap_cache_size = 4096;

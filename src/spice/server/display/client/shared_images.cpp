@@ -71,11 +71,20 @@ std::optional<wire::WaitForChannel> SharedImages::emptied_since(std::uint64_t& g
     return emptied_by_;
 }
 
+bool SharedImages::may_use(std::uint8_t channel, std::uint64_t generation) const {
+    const std::lock_guard lock(mutex_);
+    return is_open_to(channel, generation);
+}
+
 bool SharedImages::use(std::uint8_t channel, std::uint64_t generation, std::uint64_t serial) {
     const std::lock_guard lock(mutex_);
-    if (!is_open_ || generation != generation_ || channel >= kSharers) return false;
+    if (!is_open_to(channel, generation)) return false;
     last_uses_[channel] = serial;
     return true;
+}
+
+bool SharedImages::is_open_to(std::uint8_t channel, std::uint64_t generation) const {
+    return is_open_ && generation == generation_ && channel < kSharers;
 }
 
 }  // namespace segue::spice::server

@@ -46,10 +46,13 @@ class SharedImages {
     // Emptied since `generation`: the message that the client must wait for before this channel
     // uses the cache again; `generation` is the newest then.
     std::optional<wire::WaitForChannel> emptied_since(std::uint64_t& generation) const;
+    bool may_use(std::uint8_t channel, std::uint64_t generation) const;
     // The channel is about to use it in its message `serial`; false: it may not.
     bool use(std::uint8_t channel, std::uint64_t generation, std::uint64_t serial);
 
   private:
+    bool is_open_to(std::uint8_t channel, std::uint64_t generation) const;
+
     mutable std::mutex mutex_;
     std::optional<std::uint8_t> freezer_;
     LastUses last_uses_{};
