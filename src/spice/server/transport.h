@@ -71,7 +71,7 @@ class Transport {
     // lost. The largest image has 128 MiB.
     static constexpr std::size_t kMostWaiting = std::size_t{256} << 20;
     static constexpr std::size_t kPieceCost = 256;
-    // The same for a channel that sends no images.
+    // The same before the link, and for a channel that sends no images.
     void set_most_waiting(std::size_t most) { most_waiting_ = most; }
     // Bytes queued that the socket has not taken.
     std::size_t waiting() const { return waiting_; }

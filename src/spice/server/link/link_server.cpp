@@ -25,6 +25,9 @@ Overloaded(Parts...) -> Overloaded<Parts...>;
 
 // Every cipher that OpenSSL 3 takes by default has at least so many.
 constexpr unsigned kTlsBits = 112;
+// What may wait for a peer before its link. The largest that it is sent on the way, a TLS
+// handshake's certificates or a mechanism's data, have a few KiB.
+constexpr std::size_t kMostWaitingUnlinked = std::size_t{64} << 10;
 constexpr Duration kSaslPause = 100ms;
 // Keys are made when no link has begun for so long: a client's links come close together, and each
 // would wait for the making of a key or two where they are on their way.
@@ -88,6 +91,7 @@ class LinkServer::Session {
         Transport::Handlers handlers;
         handlers.on_input = [this](ByteView bytes) { return on_input(bytes); };
         handlers.on_lost = [this](const std::string&) { server_.drop(id_); };
+        transport_->set_most_waiting(kMostWaitingUnlinked);
         transport_->attach(server_.io_.loop(), std::move(handlers));
     }
 
@@ -283,6 +287,7 @@ class LinkServer::Session {
     void leave() {
         transport_->detach();
         transport_->set_reading(true);
+        transport_->set_most_waiting(Transport::kMostWaiting);
         transport_->unread(link_.take_rest());
         linked_->transport = std::move(transport_);
         linked_->peer = peer_;
