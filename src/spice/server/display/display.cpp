@@ -279,10 +279,16 @@ void Display::report(const Result<>& done) {
     if (!done) log_warning("spice", "display {}: {}", id_, done.error().message);
 }
 
+// The guest waits for it, whatever becomes of the work.
 void Display::async(std::uint64_t cookie, std::function<void()> work) {
+    struct Completion {
+        DisplayDevice& device;
+        const std::uint64_t cookie;
+        ~Completion() { device.complete(cookie); }
+    };
     worker_.post([this, cookie, work = std::move(work)] {
+        const Completion completion{*device_, cookie};
         work();
-        device_->complete(cookie);
     });
 }
 

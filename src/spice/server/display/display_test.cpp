@@ -113,6 +113,34 @@ TEST(Display, ACommandThatNobodyToldOfIsTaken) {
     }));
 }
 
+TEST(Display, WhatTheGuestWaitsForIsCompletedThoughMemoryIsShort) {
+    class PoorDevice final : public FakeDevice {
+      public:
+        using FakeDevice::FakeDevice;
+        void updated(std::uint32_t, std::vector<QXLRect>) override { throw std::bad_alloc(); }
+        void complete(std::uint64_t cookie) override {
+            const std::lock_guard lock(mutex);
+            FakeDevice::complete(cookie);
+        }
+        std::vector<std::uint64_t> cookies() {
+            const std::lock_guard lock(mutex);
+            return completed;
+        }
+        std::mutex mutex;
+    };
+    net::TestLoop home;
+    auto made = std::make_unique<PoorDevice>(std::size_t{1} << 20);
+    PoorDevice& device = *made;
+    const auto display = Display::make(std::move(made), *home, {[](LinkId) {}, {}, {}}).value();
+    display->update_area_async(0, {}, false, 7);
+    display->destroy_surface_async(3, 8);
+    EXPECT_TRUE(home.run_until([&] {
+        const auto cookies = device.cookies();
+        return !cookies.empty() && cookies.back() == 8;
+    }));
+    EXPECT_EQ(device.cookies(), (std::vector<std::uint64_t>{7, 8}));
+}
+
 class DisplayAtItsEnd : public testing::Test {
   protected:
     // A display whose screen lies in memory of this group; with a command that was not taken yet.
