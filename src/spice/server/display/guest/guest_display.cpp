@@ -21,7 +21,7 @@ constexpr int kMostInDrain = 8192;
 
 // Where memory is short, a command is refused like a bad one, and the guest has it back.
 template <class Work>
-Result<bool> contained(const Work& work) {
+Result<> contained(const Work& work) {
     try {
         return work();
     } catch (const std::exception& failure) {
@@ -37,6 +37,29 @@ Result<QXLReleaseInfoExt> release_info_of(const MemorySlots& slots, const QXLCom
 }
 
 }  // namespace
+
+// A command that the guest has back at the end, unless somebody keeps it: once, whatever is thrown.
+class GuestDisplay::Taken {
+  public:
+    Taken(DisplayDevice& device, QXLReleaseInfoExt info) : device_(device), info_(info) {}
+    ~Taken() {
+        if (!is_kept_) device_.release(info_);
+    }
+    Taken(const Taken&) = delete;
+    Taken& operator=(const Taken&) = delete;
+
+    QXLReleaseInfoExt info() const { return info_; }
+    // The caller gives it back.
+    QXLReleaseInfoExt keep() {
+        is_kept_ = true;
+        return info_;
+    }
+
+  private:
+    DisplayDevice& device_;
+    const QXLReleaseInfoExt info_;
+    bool is_kept_ = false;
+};
 
 Result<std::unique_ptr<GuestDisplay>> GuestDisplay::make(DisplayDevice& device,
                                                          const DisplayGeometry& geometry,
@@ -118,13 +141,12 @@ void GuestDisplay::take(const QXLCommandExt& command) {
         refused(release.error());
         return;
     }
-    const Result<bool> kept = contained([&] { return perform(command, *release); });
-    if (!kept) refused(kept.error());
-    if (!kept || !*kept) device_.release(*release);
+    Taken taken(device_, *release);
+    const Result<> done = contained([&] { return perform(command, taken); });
+    if (!done) refused(done.error());
 }
 
-// True: the command is kept and will be released later.
-Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoExt release) {
+Result<> GuestDisplay::perform(const QXLCommandExt& command, Taken& taken) {
     const GuestMemory memory(slots_, command.group_id);
     switch (command.cmd.type) {
         case QXL_CMD_DRAW: {
@@ -132,22 +154,22 @@ Result<bool> GuestDisplay::perform(const QXLCommandExt& command, QXLReleaseInfoE
                 return fail(ErrorCode::no_support,
                             "guest drawing: a driver of before 2010 (compat mode)");
             }
-            return drawn(TRY(draw(memory, surfaces_, command.cmd.data)), release);
+            drawn(TRY(draw(memory, surfaces_, command.cmd.data)), taken);
+            return {};
         }
-        case QXL_CMD_SURFACE: return surface_command(memory, command.cmd.data, release);
-        case QXL_CMD_UPDATE: draw_pending(); return false;
+        case QXL_CMD_SURFACE: return surface_command(memory, command.cmd.data, taken);
+        case QXL_CMD_UPDATE: draw_pending(); return {};
         // MESSAGE is a line for a log.
         case QXL_CMD_MESSAGE:
-        case QXL_CMD_NOP: return false;
+        case QXL_CMD_NOP: return {};
         default:
             return fail(ErrorCode::protocol, "guest command: type {} does not exist",
                         +command.cmd.type);
     }
 }
 
-// True: the command is pending.
-bool GuestDisplay::drawn(Drawing drawing, QXLReleaseInfoExt release) {
-    if (drawing.kind == Drawing::Kind::nothing) return false;
+void GuestDisplay::drawn(Drawing drawing, Taken& taken) {
+    if (drawing.kind == Drawing::Kind::nothing) return;
     Surface& surface = *drawing.surface;
     // A guest that never asks for it draws mostly where it has drawn before.
     if (!surface.drawn.covers(drawing.region.extents())) {
@@ -156,16 +178,16 @@ bool GuestDisplay::drawn(Drawing drawing, QXLReleaseInfoExt release) {
     }
     listener_.drawn(drawing);
     surface.is_blank = false;
-    if (!drawing.pending) return false;
-    drawing.pending->release = release;
+    if (!drawing.pending) return;
+    drawing.pending->release = taken.info();
     surface.pending.add(std::move(*drawing.pending));
+    taken.keep();
     if (surface.pending.is_full()) surface.drawn_image();
     if (surfaces_.are_full()) draw_pending();
-    return true;
 }
 
-Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICAL address,
-                                           QXLReleaseInfoExt release) {
+Result<> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICAL address,
+                                       Taken& taken) {
     const auto command = TRY(memory.read<QXLSurfaceCmd>(address));
     if (command.type == QXL_SURFACE_CMD_DESTROY) {
         if (surfaces_.find(command.surface_id) == nullptr) {
@@ -173,7 +195,7 @@ Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICA
                         +command.surface_id);
         }
         erase_surface(command.surface_id);
-        return false;
+        return {};
     }
     if (command.type != QXL_SURFACE_CMD_CREATE)
         return fail(ErrorCode::protocol, "guest surface: command {}", +command.type);
@@ -186,11 +208,11 @@ Result<bool> GuestDisplay::surface_command(const GuestMemory& memory, QXLPHYSICA
     place.group = memory.group();
     place.address = made.data;
     Surface* surface = TRY(surfaces_.create(command.surface_id, place, slots_));
-    surface->creator = release;
+    surface->creator = taken.keep();
     surface->has_kept_pixels = loading_ || (command.flags & QXL_SURF_FLAG_KEEP_DATA) != 0;
     if (!surface->has_kept_pixels) make_blank(*surface);
     listener_.surface_created(*surface);
-    return true;
+    return {};
 }
 
 void GuestDisplay::take_cursor(const QXLCommandExt& command) {
@@ -200,16 +222,16 @@ void GuestDisplay::take_cursor(const QXLCommandExt& command) {
         refused(release.error());
         return;
     }
+    Taken taken(device_, *release);
     const GuestMemory memory(slots_, command.group_id);
-    const Result<bool> kept = contained([&]() -> Result<bool> {
-        return apply_cursor(TRY(read_cursor_command(memory, command.cmd.data)), *release);
+    const Result<> done = contained([&]() -> Result<> {
+        apply_cursor(TRY(read_cursor_command(memory, command.cmd.data)), taken);
+        return {};
     });
-    if (!kept) refused(kept.error());
-    if (!kept || !*kept) device_.release(*release);
+    if (!done) refused(done.error());
 }
 
-Result<bool> GuestDisplay::apply_cursor(const CursorCommand& command, QXLReleaseInfoExt release) {
-    bool kept = false;
+void GuestDisplay::apply_cursor(const CursorCommand& command, Taken& taken) {
     switch (command.kind) {
         case CursorCommand::Kind::set:
             cursor_.visible = command.visible;
@@ -217,8 +239,7 @@ Result<bool> GuestDisplay::apply_cursor(const CursorCommand& command, QXLRelease
             cursor_.y = command.y;
             cursor_.shape = command.shape;
             if (cursor_creator_) device_.release(*cursor_creator_);
-            cursor_creator_ = release;
-            kept = true;
+            cursor_creator_ = taken.keep();
             break;
         case CursorCommand::Kind::move:
             cursor_.visible = true;
@@ -232,7 +253,6 @@ Result<bool> GuestDisplay::apply_cursor(const CursorCommand& command, QXLRelease
             break;
     }
     listener_.cursor_changed(command);
-    return kept;
 }
 
 void GuestDisplay::reset_cursor() {
@@ -285,8 +305,8 @@ void GuestDisplay::erase_surface(std::uint32_t id) {
     // Its memory may be looked at still, or become a surface again.
     surface->drawn_image();
     surfaces_.erase(id);
-    listener_.surface_destroyed(id);
     if (creator) device_.release(*creator);
+    listener_.surface_destroyed(id);
 }
 
 std::vector<QXLRect> GuestDisplay::update_area(std::uint32_t id, const QXLRect& area, bool clear) {

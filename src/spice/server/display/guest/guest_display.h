@@ -107,13 +107,13 @@ class GuestDisplay {
     GuestDisplay(DisplayDevice& device, MemorySlots slots, std::uint32_t surfaces,
                  DisplayListener& listener, std::shared_ptr<PendingTotal> pending_total);
 
+    class Taken;
     void take(const QXLCommandExt& command);
-    Result<bool> perform(const QXLCommandExt& command, QXLReleaseInfoExt release);
-    Result<bool> surface_command(const GuestMemory& memory, QXLPHYSICAL address,
-                                 QXLReleaseInfoExt release);
-    bool drawn(Drawing drawing, QXLReleaseInfoExt release);
+    Result<> perform(const QXLCommandExt& command, Taken& taken);
+    Result<> surface_command(const GuestMemory& memory, QXLPHYSICAL address, Taken& taken);
+    void drawn(Drawing drawing, Taken& taken);
     void take_cursor(const QXLCommandExt& command);
-    Result<bool> apply_cursor(const CursorCommand& command, QXLReleaseInfoExt release);
+    void apply_cursor(const CursorCommand& command, Taken& taken);
     void erase_surface(std::uint32_t id);
     void refused(const Error& error);
 

@@ -12,15 +12,24 @@ namespace segue::spice::server {
 
 class CountingListener final : public DisplayListener {
   public:
-    void surface_created(const Surface& surface) override { created.push_back(surface.id); }
-    void surface_destroyed(std::uint32_t surface) override { destroyed.push_back(surface); }
+    void surface_created(const Surface& surface) override {
+        take_memory();
+        created.push_back(surface.id);
+    }
+    void surface_destroyed(std::uint32_t surface) override {
+        take_memory();
+        destroyed.push_back(surface);
+    }
     void drawn(const Drawing& drawing) override {
-        if (is_short_of_memory) throw std::bad_alloc();
+        take_memory();
         drawings.push_back(drawing.kind);
         rects = drawing.region.rects().size();
     }
     void monitors_changed(const MonitorsConfig&) override { ++monitors; }
-    void cursor_changed(const CursorCommand&) override { ++cursors; }
+    void cursor_changed(const CursorCommand&) override {
+        take_memory();
+        ++cursors;
+    }
     void cursor_reset() override { ++cursor_resets; }
     void image_cache_reset() override {}
 
@@ -31,6 +40,11 @@ class CountingListener final : public DisplayListener {
     int cursors = 0;
     int cursor_resets = 0;
     bool is_short_of_memory = false;
+
+  private:
+    void take_memory() const {
+        if (is_short_of_memory) throw std::bad_alloc();
+    }
 };
 
 constexpr std::int32_t kWidth = 64;

@@ -87,6 +87,27 @@ TEST_F(GuestDisplayTest, TheCursorsCommandIsKeptUntilTheNext) {
     expect_released(3);
 }
 
+// What was noted before somebody else ran out of memory is given back once: when it goes.
+TEST_F(GuestDisplayTest, WhereMemoryIsShortEachCommandIsGivenBackOnce) {
+    listener_.is_short_of_memory = true;
+    create_surface(3, 4);
+    queue_cursor(1);
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->commands_refused(), 2u);
+    ASSERT_NE(display_->surfaces().find(3), nullptr);
+    expect_released(0);
+    QXLSurfaceCmd destroy{};
+    destroy.surface_id = 3;
+    destroy.type = QXL_SURFACE_CMD_DESTROY;
+    device_.queue(QXL_CMD_SURFACE, device_.put(destroy));
+    queue_cursor(2);
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(display_->surfaces().find(3), nullptr);
+    expect_released(3);
+    display_->reset_cursor();
+    expect_released(4);
+}
+
 // A driver that destroys all surfaces uses all its memory anew.
 TEST_F(GuestDisplayTest, TheCursorGoesWithAllSurfaces) {
     queue_cursor(1);
