@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "spice/control/state.schema.h"
 #include "spice/server/display/client/display_blob.h"
+#include "spice/server/display/client/stale_rects.h"
 
 namespace segue::spice::server {
 namespace {
@@ -14,9 +15,6 @@ namespace display = wire::display;
 
 // Of the image cache that the client offers: more is not kept account of (512 MiB of pixels).
 constexpr std::int64_t kMostCachedPixels = std::int64_t{1} << 27;
-
-// More would cost each drawing more than sending what lies between them.
-constexpr std::size_t kMostStaleRects = 4096;
 
 bool is_known(ImageCompression compression) {
     return compression >= ImageCompression::off && compression <= ImageCompression::lz4;
@@ -164,8 +162,10 @@ void DisplayChannel::drawn(const Drawing& drawing) {
         meanwhile.simplify(kMostStaleRects);
     }
     for (auto* regions : {&resting_, &copied_once_}) {
-        if (const auto found = regions->find(surface); found != regions->end())
-            found->second.subtract(drawing.region);
+        const auto found = regions->find(surface);
+        if (found == regions->end()) continue;
+        found->second.subtract(drawing.region);
+        found->second.simplify(kMostStaleRects);
     }
     if (is_ready() && can_send_small() && send_operation(drawing)) return;
     const auto found = knowledge_.surfaces.find(surface);

@@ -178,6 +178,7 @@ bool DisplayChannel::complete_source(const Surface& source, SurfaceKnowledge& kn
         canvas::Region first = lacking;
         first.subtract(once);
         once.unite(needed);
+        once.simplify(kMostStaleRects);
         if (!first.empty()) return false;
     }
     for (const canvas::Rect& rect : rects_to_send(lacking)) {

@@ -100,6 +100,37 @@ TEST_F(DisplayOperationsTest, PixelsOffScreenGoWhereTheyAreSeenAndThenToTheirSur
     EXPECT_TRUE(channel_->knowledge().surfaces.at(0).stale.covers({0, 0, 16, 16}));
 }
 
+// What lies between many small places counts as copied with them.
+TEST_F(DisplayOperationsTest, CopiesFromManyPlacesAreKeptAccountOfRoughly) {
+    init();
+    constexpr std::int32_t kSide = 256;
+    create_surface(1, kSide);
+    copy(put_image(1, 0, kSide, kSide, 3), 0, 0, kSide, kSide, 1);
+    const QXLPHYSICAL surface = put_surface_image(1);
+    const auto copy_pixel = [&](std::int32_t x, std::int32_t y) {
+        QXLDrawable drawable{};
+        drawable.type = QXL_DRAW_COPY;
+        drawable.bbox = {0, 0, 1, 1};
+        drawable.u.copy.src_bitmap = surface;
+        drawable.u.copy.src_area = {y, x, y + 1, x + 1};
+        drawable.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+        device_.queue(QXL_CMD_DRAW, device_.put(drawable));
+        guest_->drain();
+    };
+    for (std::int32_t y = 0; y < 64; y += 2) {
+        for (std::int32_t x = 0; x < kSide; x += 2)
+            copy_pixel(x, y);
+    }
+    copy_pixel(0, 64);  // one more than are kept exactly
+    EXPECT_TRUE(take_images().empty());
+    copy_pixel(101, 33);
+    const auto images = take_images();
+    ASSERT_EQ(images.size(), 1u);
+    EXPECT_EQ(images[0].type, display::ImageType::surface);
+    copy_pixel(101, 133);
+    EXPECT_TRUE(take_images().empty());
+}
+
 TEST_F(DisplayOperationsTest, WhatIsLossyIsLossyInTheSurfaceItIsCopiedTo) {
     options_.jpeg = WanCompression::always;
     channel_ = make_channel(output_, false);
