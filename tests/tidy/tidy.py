@@ -127,6 +127,20 @@ def check_text(name, lines, report):
             report(name, number, f"{len(line)} columns (at most {COLUMNS})")
 
 
+def check_guarded(name, lines, report):
+    """No exception reaches C: an export that looks behind a handle does so inside a guard."""
+    if not re.match(r"src/spice/abi/\w+_abi\.cpp$", name) or 'extern "C" {' not in lines:
+        return
+    begin = lines.index('extern "C" {') + 1
+    ends = [number for number in range(begin, len(lines)) if lines[number] == "}"]
+    for begin, end in zip([begin, *ends], ends):
+        body = "\n".join(lines[begin:end])
+        behind = re.search(r"->|\bdelete\b", body)
+        guard = re.search(r"\b(?:guarded|guarded_value|with_device|with_display)\b", body)
+        if behind and not (guard and guard.start() < behind.start()):
+            report(name, end + 1, "an export without a guard (spice/abi/guard.h)")
+
+
 def check_banned(name, lines, report):
     for number, line in enumerate(lines, 1):
         code = line.split("//")[0]
@@ -178,6 +192,7 @@ def main():
             check_text(name, lines, report)
             check_includes(name, lines, report)
             check_functions(name, lines, report)
+            check_guarded(name, lines, report)
             check_banned(name, lines, report)
         elif name.endswith((".py", ".sh", ".cmake", ".schema")) or "CMakeLists" in name:
             check_text(name, (ROOT / name).read_text().split("\n")[:-1], report)

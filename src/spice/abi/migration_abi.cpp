@@ -4,6 +4,7 @@
 #include "spice/abi/handles.h"
 
 using segue::log_warning;
+using segue::spice::abi::guarded;
 using segue::spice::abi::guarded_value;
 using segue::spice::server::MigrationDestination;
 
@@ -60,7 +61,8 @@ int spice_server_migrate_switch(SpiceServer* s) {
 }
 
 void spice_server_set_seamless_migration(SpiceServer* s, int enable) {
-    s->server.options().seamless_migration = enable != 0;
+    guarded("set_seamless_migration",
+            [&] { s->server.options().seamless_migration = enable != 0; });
 }
 
 }  // extern "C"

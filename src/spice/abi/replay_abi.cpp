@@ -114,8 +114,10 @@ void spice_replay_free_cmd(SpiceReplay* replay, QXLCommandExt* cmd) {
 
 void spice_replay_free(SpiceReplay* replay) {
     if (replay == nullptr) return;
-    std::fclose(replay->file);
-    delete replay;
+    guarded("replay_free", [&] {
+        std::fclose(replay->file);
+        delete replay;
+    });
 }
 
 }  // extern "C"

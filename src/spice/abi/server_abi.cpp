@@ -75,8 +75,10 @@ int spice_server_set_compat_version(SpiceServer*, spice_compat_version_t version
 
 int spice_server_set_port(SpiceServer* s, int port) {
     if (!is_port(port)) return -1;
-    s->server.options().port = port == 0 ? -1 : port;
-    return 0;
+    return guarded_value("set_port", -1, [&] {
+        s->server.options().port = port == 0 ? -1 : port;
+        return 0;
+    });
 }
 
 void spice_server_set_addr(SpiceServer* s, const char* addr, int flags) {
@@ -87,8 +89,10 @@ void spice_server_set_addr(SpiceServer* s, const char* addr, int flags) {
 }
 
 int spice_server_set_listen_socket_fd(SpiceServer* s, int listen_fd) {
-    s->server.options().listen_descriptor = listen_fd;
-    return 0;
+    return guarded_value("set_listen_socket_fd", -1, [&] {
+        s->server.options().listen_descriptor = listen_fd;
+        return 0;
+    });
 }
 
 int spice_server_set_tls(SpiceServer* s, int port, const char* ca_cert_file, const char* certs_file,
@@ -112,8 +116,10 @@ int spice_server_set_tls(SpiceServer* s, int port, const char* ca_cert_file, con
 }
 
 int spice_server_set_exit_on_disconnect(SpiceServer* s, int flag) {
-    s->server.options().exit_on_disconnect = flag != 0;
-    return 0;
+    return guarded_value("set_exit_on_disconnect", -1, [&] {
+        s->server.options().exit_on_disconnect = flag != 0;
+        return 0;
+    });
 }
 
 // --- Who may come in ----------------------------------------------------------------------------
@@ -185,7 +191,8 @@ int spice_server_add_ssl_client(SpiceServer* s, int socket, int skip_auth) {
 }
 
 int spice_server_get_num_clients(SpiceServer* s) {
-    return s == nullptr ? 0 : s->server.client_count();
+    if (s == nullptr) return 0;
+    return guarded_value("get_num_clients", 0, [&] { return s->server.client_count(); });
 }
 
 // Deprecated before there were several channels to ask about: stock refuses them, too.
@@ -203,9 +210,11 @@ void spice_server_set_name(SpiceServer* s, const char* name) {
 }
 
 void spice_server_set_uuid(SpiceServer* s, const uint8_t uuid[16]) {
-    std::array<std::uint8_t, 16> bytes;
-    std::memcpy(bytes.data(), uuid, bytes.size());
-    s->server.options().uuid = bytes;
+    guarded("set_uuid", [&] {
+        std::array<std::uint8_t, 16> bytes;
+        std::memcpy(bytes.data(), uuid, bytes.size());
+        s->server.options().uuid = bytes;
+    });
 }
 
 void spice_server_vm_start(SpiceServer* s) {
@@ -217,7 +226,7 @@ void spice_server_vm_stop(SpiceServer* s) {
 }
 
 int spice_server_is_server_mouse(SpiceServer* s) {
-    return s->server.is_server_mouse() ? 1 : 0;
+    return guarded_value("is_server_mouse", 0, [&] { return s->server.is_server_mouse() ? 1 : 0; });
 }
 
 // --- How pictures and sound travel --------------------------------------------------------------
@@ -232,19 +241,25 @@ int spice_server_set_image_compression(SpiceServer* s, SpiceImageCompression com
 }
 
 SpiceImageCompression spice_server_get_image_compression(SpiceServer* s) {
-    return static_cast<SpiceImageCompression>(s->server.options().image_compression);
+    return guarded_value("get_image_compression", SPICE_IMAGE_COMPRESSION_INVALID, [&] {
+        return static_cast<SpiceImageCompression>(s->server.options().image_compression);
+    });
 }
 
 int spice_server_set_jpeg_compression(SpiceServer* s, spice_wan_compression_t comp) {
     if (comp <= SPICE_WAN_COMPRESSION_INVALID || comp > SPICE_WAN_COMPRESSION_NEVER) return -1;
-    s->server.set_jpeg(static_cast<WanCompression>(comp));
-    return 0;
+    return guarded_value("set_jpeg_compression", -1, [&] {
+        s->server.set_jpeg(static_cast<WanCompression>(comp));
+        return 0;
+    });
 }
 
 int spice_server_set_zlib_glz_compression(SpiceServer* s, spice_wan_compression_t comp) {
     if (comp <= SPICE_WAN_COMPRESSION_INVALID || comp > SPICE_WAN_COMPRESSION_NEVER) return -1;
-    s->server.set_zlib_glz(static_cast<WanCompression>(comp));
-    return 0;
+    return guarded_value("set_zlib_glz_compression", -1, [&] {
+        s->server.set_zlib_glz(static_cast<WanCompression>(comp));
+        return 0;
+    });
 }
 
 int spice_server_set_streaming_video(SpiceServer* s, int value) {
@@ -252,8 +267,10 @@ int spice_server_set_streaming_video(SpiceServer* s, int value) {
         value != SPICE_STREAM_VIDEO_FILTER) {
         return -1;
     }
-    s->server.set_streaming_video(value);
-    return 0;
+    return guarded_value("set_streaming_video", -1, [&] {
+        s->server.set_streaming_video(value);
+        return 0;
+    });
 }
 
 int spice_server_set_video_codecs(SpiceServer* s, const char* video_codecs) {
@@ -266,7 +283,9 @@ int spice_server_set_video_codecs(SpiceServer* s, const char* video_codecs) {
 }
 
 const char* spice_server_get_video_codecs(SpiceServer* s) {
-    return ::strdup(s->server.options().video_codecs.c_str());
+    return guarded_value<const char*>("get_video_codecs", nullptr, [&] {
+        return ::strdup(s->server.options().video_codecs.c_str());
+    });
 }
 
 void spice_server_free_video_codecs(SpiceServer*, const char* video_codecs) {
@@ -274,8 +293,10 @@ void spice_server_free_video_codecs(SpiceServer*, const char* video_codecs) {
 }
 
 int spice_server_set_playback_compression(SpiceServer* s, int enable) {
-    s->server.options().playback_compression = enable != 0;
-    return 0;
+    return guarded_value("set_playback_compression", -1, [&] {
+        s->server.options().playback_compression = enable != 0;
+        return 0;
+    });
 }
 
 // There is one renderer, which draws in software.
