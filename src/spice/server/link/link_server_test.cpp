@@ -41,7 +41,7 @@ class LinkServerTest : public testing::Test {
 
     net::TestLoop home_;
     std::shared_ptr<Admission> admission_ = std::make_shared<Admission>();
-    LinkServer server_{admission_, *home_, {}};
+    LinkServer server_{admission_, *home_, {}, make_asio_loop};
 };
 
 // Before its link a peer need not have proved anything: it must not cost memory.
