@@ -3,12 +3,12 @@
 """Recordings of SPICE displays (the form of SPICE_WORKER_RECORD_FILENAME), made without a guest:
 the same bytes each time, so that two libraries can be given the same work.
 
-  recordings.py NAME PATH [SECONDS]     NAME: console desktop paint video mixed operations
+  recordings.py NAME PATH [SECONDS]     NAME: console desktop paint video mixed
   recordings.py times RECORDING PATH    the index that spice-replay wants, of any recording
 
 Each scene is what a kind of guest sends: `console` is QEMU's simple display with a scrolling text
 screen in columns of 32 pixels, `desktop` a native driver with fills, moves, cached icons and an
-off-screen surface, `operations` one of everything that only Windows drivers use.
+off-screen surface. tests/interop/drawings.py has what only Windows drivers draw.
 """
 import random
 import re
@@ -20,10 +20,10 @@ DRAW, SURFACE = 1, 5
 FILL, OPAQUE, COPY, COPY_BITS, BLEND, BLACKNESS, WHITENESS, INVERS = range(1, 9)
 ROP3, STROKE, TEXT, TRANSPARENT, ALPHA_BLEND = range(9, 14)
 PUT = 8
-ROPS = (PUT, 16, 32, 64, 1 | PUT, 4 | PUT, 1024 | PUT, 512)  # put, or, and, xor, inverted, invers
 CACHE_ME = 1
 BMP_32, BMP_RGBA, BMP_8, BMP_4BE, BMP_1BE, BMP_24, BMP_16 = 8, 9, 5, 4, 2, 7, 6
 DIRECT, TOP_DOWN = 1, 4
+SURFACE_XRGB, SURFACE_ARGB = 32, 96
 NOWHERE = (0, 0, 0, 0)
 
 
@@ -101,7 +101,7 @@ class Recording:
         self.text(f"descriptor.id {unique << 32}", "descriptor.type 0",
                   f"descriptor.flags {bitmap.flags}", f"descriptor.width {bitmap.width}",
                   f"descriptor.height {bitmap.height}", f"bitmap.format {bitmap.format}",
-                  f"bitmap.flags {TOP_DOWN | (0 if bitmap.chunked else DIRECT)}",
+                  f"bitmap.flags {bitmap.top_down * TOP_DOWN | (0 if bitmap.chunked else DIRECT)}",
                   f"bitmap.x {bitmap.width}", f"bitmap.y {bitmap.height}",
                   f"bitmap.stride {bitmap.stride}", f"has_palette {int(bool(bitmap.palette))}")
         if bitmap.palette:
@@ -156,10 +156,11 @@ class Recording:
         self.drawable(COPY_BITS, box, opaque=True, **more)
         self.point(x, y)
 
-    def create_surface(self, surface, width, height):
+    def create_surface(self, surface, width, height, form=SURFACE_XRGB):
         self.event(0, SURFACE)
         self.text("surface_cmd", f"surface_id {surface}", "type 0", "flags 1",
-                  "u.surface_create.format 32", f"u.surface_create.width {width}",
+                  f"u.surface_create.format {form}",
+                  f"u.surface_create.width {width}",
                   f"u.surface_create.height {height}", f"u.surface_create.stride {width * 4}")
         self.blob("data", bytes(width * height * 4))
 
@@ -170,9 +171,10 @@ class Recording:
 
 class Bitmap:
     def __init__(self, width, height, data, form=BMP_32, flags=0, unique=None, palette=(),
-                 chunked=False):
+                 chunked=False, top_down=True):
         self.width, self.height, self.data, self.format = width, height, data, form
         self.flags, self.id, self.palette, self.chunked = flags, unique, palette, chunked
+        self.top_down = top_down
         self.stride = len(data) // height
 
 
@@ -376,119 +378,7 @@ def mixed(path, seconds):
                            Bitmap(width, 24, b"".join(lines[-24:])))
 
 
-def glyphs(chance):
-    """A string of A1 and one of A8 glyphs (QXLRasterGlyph): render position, origin, size, rows."""
-    for bits in (1, 8):
-        data = b""
-        x = chance.randint(20, 300)
-        y = chance.randint(20, 200)
-        for _ in range(6):
-            size = 8 * bits // 8
-            rows = bytes(chance.getrandbits(8) for _ in range(12 * size))
-            data += struct.pack("<4i2H", x, y, 0, -12, 8, 12) + rows
-            x += 9
-        yield bits, data
-
-
-def operations(path, _seconds):
-    """One of everything, with masks, brushes, clips, palettes and surfaces."""
-    chance = random.Random(6)
-    width, height = 400, 300
-    with Recording(path, width, height) as recording:
-        backdrop = Screen(width, height, 0x4080c0)
-        recording.copy((0, 0, width, height), backdrop.part(0, 0, width, height))
-        for turn in range(60):
-            recording.at_ms = turn * 20
-            one_of_everything(recording, chance, width, height)
-
-
-def one_of_everything(recording, chance, width, height):
-    def box(most=120):
-        left, top = chance.randint(0, width - 40), chance.randint(0, height - 40)
-        return (left, top, min(width, left + chance.randint(8, most)),
-                min(height, top + chance.randint(8, most)))
-
-    def pixels(area, form=BMP_32, **more):
-        columns_, rows = area[2] - area[0], area[3] - area[1]
-        bits = {BMP_32: 32, BMP_RGBA: 32, BMP_24: 24, BMP_16: 16, BMP_8: 8, BMP_4BE: 4,
-                BMP_1BE: 1}[form]
-        stride = (columns_ * bits + 31) // 32 * 4
-        palette = [chance.getrandbits(24) for _ in range(1 << bits)] if bits <= 8 else ()
-        if form == BMP_RGBA:  # premultiplied
-            data = b"".join(bytes((level // 2, level // 3, level, level)) for level in
-                            (chance.getrandbits(8) for _ in range(columns_ * rows)))
-        else:
-            data = bytes(chance.getrandbits(8) & 0xf0 for _ in range(stride * rows))
-        return Bitmap(columns_, rows, data, form, palette=palette, chunked=chance.random() < 0.3,
-                      **more)
-
-    def one_bit(area):
-        made = pixels(area, BMP_1BE)
-        made.palette = [0, 0xffffff]
-        return made
-
-    def brush():
-        if chance.random() < 0.6:
-            return chance.getrandbits(24)
-        return (pixels((0, 0, 16, 16)), chance.randint(0, 20), chance.randint(0, 20))
-
-    clip = [box() for _ in range(3)] if chance.random() < 0.4 else ()
-    area = box()
-    recording.fill(area, brush(), chance.choice(ROPS), clip=clip)
-    area = box()
-    recording.fill(area, chance.getrandbits(24), PUT, mask=one_bit(area))
-    for form in (BMP_32, BMP_24, BMP_16, BMP_8, BMP_4BE, BMP_1BE):
-        area = box(60)
-        recording.copy(area, pixels(area, form), rop=chance.choice(ROPS[:6]), clip=clip)
-    area = box(60)
-    recording.copy(area, pixels(area, flags=CACHE_ME))
-    recording.copy(area, pixels(area), kind=BLEND, rop=chance.choice(ROPS[:6]))
-    recording.copy_bits(box(60), chance.randint(0, 100), chance.randint(0, 100))
-    for kind in (BLACKNESS, WHITENESS, INVERS):
-        area = box(40)
-        recording.drawable(kind, area)
-        recording.mask(one_bit(area) if chance.random() < 0.5 else None)
-    area = box(60)
-    recording.drawable(OPAQUE, area)
-    recording.image(pixels(area))
-    recording.rect("src_area", (0, 0, area[2] - area[0], area[3] - area[1]))
-    recording.brush(brush())
-    recording.text(f"rop_descriptor {PUT}", "scale_mode 1")
-    recording.mask()
-    recording.drawable(ROP3, area)
-    recording.image(pixels(area))
-    recording.rect("src_area", (0, 0, area[2] - area[0], area[3] - area[1]))
-    recording.brush(chance.getrandbits(24))
-    recording.text(f"rop3 {chance.choice((0x5a, 0x88, 0xb8, 0xe2, 0xca))}", "scale_mode 1")
-    recording.mask()
-    area = box(50)
-    recording.drawable(TRANSPARENT, area)
-    recording.image(pixels(area))
-    recording.rect("src_area", (0, 0, area[2] - area[0], area[3] - area[1]))
-    recording.text("src_color 0", "true_color 0")
-    recording.drawable(ALPHA_BLEND, area)
-    recording.text("alpha_flags 0", f"alpha {chance.randint(0, 255)}")
-    recording.image(pixels(area, chance.choice((BMP_32, BMP_RGBA))))
-    recording.rect("src_area", (0, 0, area[2] - area[0], area[3] - area[1]))
-    for bits, data in glyphs(chance):
-        recording.drawable(TEXT, (0, 0, width, height))
-        recording.text(f"data_size {len(data)}", "length 6", f"flags {1 if bits == 1 else 4}")
-        recording.chunks("string", data)
-        recording.rect("back_area", NOWHERE)
-        recording.brush(chance.getrandbits(24))
-        recording.brush(None)
-        recording.text(f"fore_mode {PUT}", f"back_mode {PUT}")
-    points = [(chance.randint(0, width - 1) << 4, chance.randint(0, height - 1) << 4)
-              for _ in range(4)]
-    recording.drawable(STROKE, (0, 0, width, height))
-    recording.chunks("path", struct.pack("<2I", 1 | 2, len(points)) +
-                     b"".join(struct.pack("<2i", *point) for point in points))
-    recording.text("attr.flags 0")
-    recording.brush(chance.getrandbits(24))
-    recording.text(f"fore_mode {PUT}", f"back_mode {PUT}")
-
-
-SCENES = {scene.__name__: scene for scene in (console, desktop, paint, video, mixed, operations)}
+SCENES = {scene.__name__: scene for scene in (console, desktop, paint, video, mixed)}
 
 
 def times(recording, path):

@@ -56,6 +56,17 @@ class Replay:
         _, library, _, worker = out.split()[-4:]
         return int(library), int(worker)
 
+    def render(self):
+        """What is drawn without a client: the pixels of the primary surface, and behind it those
+        of each other one that is left."""
+        pixels = Path(self.recording).with_suffix(f".{self.library}.pixels")
+        socket = Path(self.recording).with_suffix(f".{self.library}.sock")
+        with open(self.log, "wb") as log:
+            subprocess.run([PROGRAM, self.recording, self.times, socket, f"render={pixels}"],
+                           stdout=log, stderr=log, timeout=60, check=True,
+                           env=environment(self.library))
+        return pixels.read_bytes()
+
     def run(self, directory, prepare=None):
         # Over TCP: stock compresses nothing for clients on unix sockets.
         port = free_port()

@@ -3,6 +3,10 @@
 // libspice-server.so.1 the loader finds: ours and stock's do the same work under one program.
 //
 //   spice-replay RECORDING TIMES PORT|SOCKET [compression=N] [streaming=N] [jpeg=N] [zlib=N]
+//   spice-replay RECORDING TIMES SOCKET render=PATH
+//
+// With `render` no client is awaited: what the library draws into the guest's memory stands in PATH
+// at the end, the primary surface and behind it each off-screen one that is left, by number.
 //
 // TIMES has a line for each command: nanoseconds since the first. It starts when a client's display
 // channel is there. It prints "consumed" when the display has taken the last command, waits for the
@@ -181,6 +185,74 @@ QXLInterface device_interface() {
     return made;
 }
 
+// --- What was drawn -----------------------------------------------------------------------------
+
+// The replay keeps the primary surface that it makes to itself, so a like one of ours takes its
+// place before anything is drawn. Pixels of 32 bits only.
+class Render {
+  public:
+    Render(QXLInstance& display, const char* recording, std::string path)
+        : display_(display), path_(std::move(path)) {
+        // "SPICE_REPLAY 1", the event of the primary surface, its width, height, stride and format.
+        std::ifstream file(recording);
+        std::string line;
+        std::getline(file, line);
+        std::getline(file, line);
+        file >> width_ >> height_;
+    }
+    // Behind each command that the replay gave.
+    void see(const QXLCommandExt& command) {
+        if (pixels_.empty()) replace_primary();
+        if (command.cmd.type != QXL_CMD_SURFACE) return;
+        const auto& surface = *reinterpret_cast<const QXLSurfaceCmd*>(command.cmd.data);
+        if (surface.type == QXL_SURFACE_CMD_CREATE) {
+            const auto& made = surface.u.surface_create;
+            surfaces_[surface.surface_id] = {made.width, made.height,
+                                             reinterpret_cast<const char*>(made.data)};
+        } else {
+            surfaces_.erase(surface.surface_id);
+        }
+    }
+    bool write() {
+        surfaces_[0] = {width_, height_, pixels_.data()};
+        std::ofstream file(path_, std::ios::binary);
+        for (const auto& [id, surface] : surfaces_) {
+            QXLRect everything{0, 0, static_cast<int>(surface.height),
+                               static_cast<int>(surface.width)};
+            QXLRect dirty{};
+            spice_qxl_update_area(&display_, id, &everything, &dirty, 1, 1);
+            file.write(surface.pixels,
+                       static_cast<std::streamsize>(surface.width * surface.height * 4ul));
+        }
+        return file.good();
+    }
+
+  private:
+    struct Surface {
+        std::uint32_t width = 0;
+        std::uint32_t height = 0;
+        const char* pixels = nullptr;
+    };
+    void replace_primary() {
+        spice_qxl_destroy_primary_surface(&display_, 0);
+        pixels_.resize(width_ * height_ * 4ul);
+        QXLDevSurfaceCreate made{};
+        made.width = width_;
+        made.height = height_;
+        made.stride = static_cast<int>(width_) * 4;
+        made.format = SPICE_SURFACE_FMT_32_xRGB;
+        made.mem = reinterpret_cast<QXLPHYSICAL>(pixels_.data());
+        spice_qxl_create_primary_surface(&display_, 0, &made);
+    }
+
+    QXLInstance& display_;
+    std::string path_;
+    std::uint32_t width_ = 0;
+    std::uint32_t height_ = 0;
+    std::vector<char> pixels_;
+    std::map<std::uint32_t, Surface> surfaces_;
+};
+
 // --- The replay ---------------------------------------------------------------------------------
 
 // Of the library, on whichever thread.
@@ -204,8 +276,9 @@ std::uint64_t worker_us() {
 
 class Player {
   public:
-    Player(QXLInstance& display, const std::string& times)
-        : display_(display), timer_(the_loop->make_timer([this] { play(); })) {
+    // Without `render`, to a client.
+    Player(QXLInstance& display, const std::string& times, Render* render)
+        : display_(display), render_(render), timer_(the_loop->make_timer([this] { play(); })) {
         std::ifstream file(times);
         for (std::int64_t time = 0; file >> time;)
             times_.push_back(Duration(time));
@@ -216,8 +289,7 @@ class Player {
 
   private:
     void play() {
-        if (!the_client_is_here) return timer_->start(std::chrono::milliseconds(5));
-        if (!has_settled_ && !settle()) return;
+        if (render_ == nullptr && !is_ready()) return;
         if (!began_) {
             began_ = the_loop->now();
             started_library_ = library_us();
@@ -234,6 +306,10 @@ class Player {
         if (gave) in_library([this] { spice_qxl_wakeup(&display_); });
         if (over_ && waiting() == 0) return finish();
         timer_->start(std::chrono::milliseconds(1));
+    }
+    bool is_ready() {
+        if (!the_client_is_here) timer_->start(std::chrono::milliseconds(5));
+        return the_client_is_here && (has_settled_ || settle());
     }
     // What a server does for a link before and after it (keys for the next) is none of the
     // display's cost: it is over when the process has rested for a second.
@@ -265,12 +341,14 @@ class Player {
         if (command == nullptr) {
             over_ = true;
         } else {
+            if (render_ != nullptr) render_->see(*command);
             const std::lock_guard lock(the_mutex);
             auto& queue = command->cmd.type == QXL_CMD_CURSOR ? the_cursor_commands : the_commands;
             queue.push_back(*command);
         }
     }
     void finish() {
+        if (render_ != nullptr) return finish_render();
         std::printf("consumed\n");
         std::fflush(stdout);
         end_ = the_loop->watch(STDIN_FILENO, [this](Loop::Ready) {
@@ -279,8 +357,13 @@ class Player {
         });
         end_->set_interest(true, false);
     }
+    void finish_render() {
+        if (!render_->write()) std::fprintf(stderr, "spice_replay: cannot write the pixels\n");
+        the_loop->stop();
+    }
 
     QXLInstance& display_;
+    Render* render_;
     std::unique_ptr<segue::Timer> timer_;
     std::unique_ptr<segue::Watch> end_;
     std::vector<Duration> times_;
@@ -305,8 +388,13 @@ int main(int count, char** words) {
     if (count < 4) return fail("RECORDING TIMES SOCKET [compression=N] …");
     std::map<std::string, int> options = {
         {"compression", 2}, {"streaming", 1}, {"jpeg", 3}, {"zlib", 3}};
+    std::string render_path;
     for (int at = 4; at < count; ++at) {
         const std::string word = words[at];
+        if (word.rfind("render=", 0) == 0) {
+            render_path = word.substr(7);
+            continue;
+        }
         const std::size_t equals = word.find('=');
         if (equals == std::string::npos || options.count(word.substr(0, equals)) == 0)
             return fail("unknown option");
@@ -353,7 +441,9 @@ int main(int count, char** words) {
     display.id = 0;
     if (spice_server_add_interface(the_server, &display.base) != 0) return fail("no display");
 
-    Player player(display, words[2]);
+    std::optional<Render> render;
+    if (!render_path.empty()) render.emplace(display, words[1], render_path);
+    Player player(display, words[2], render ? &*render : nullptr);
     player.start();
     std::printf("listening\n");
     std::fflush(stdout);

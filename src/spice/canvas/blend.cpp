@@ -87,8 +87,7 @@ void alpha_blend(Image& target, const Region& region, const Rect& box, const Sou
 }
 
 Result<> composite(Image& target, const Region& region, const Rect& box, std::uint8_t operation,
-                   const CompositeOperand& source, const CompositeOperand& mask,
-                   bool target_opaque) {
+                   const CompositeOperand& source, const CompositeOperand& mask) {
     if (region.empty()) return {};
     if (!is_operation(operation)) {
         return fail(ErrorCode::invalid_argument, "composition operation {} does not exist",
@@ -99,7 +98,7 @@ Result<> composite(Image& target, const Region& region, const Rect& box, std::ui
     Image result = TRY(Image::create(target.format(), extents.width(), extents.height()));
     const Source self{&target, extents, ScaleMode::nearest};
     TRY(copy(result, Region(result.bounds()), result.bounds(), self, Rop::copy));
-    const PixmanImage to(result, opaque_format(target.format(), target_opaque));
+    const PixmanImage to(result);
     const PixmanImage from(*source.image, opaque_format(source.image->format(), source.opaque));
     TRY(set_operand(from, source));
     const PixmanImage through(mask.image ? *mask.image : *source.image);

@@ -108,11 +108,11 @@ struct CompositeOperand {
     bool transformed = false;
     std::int32_t transform[6] = {};  // 16.16 fixed point: two rows of an affine matrix
 };
-// DRAW_COMPOSITE: the Render extension's operation (pixman_op_t); mask.image may be null.
+// DRAW_COMPOSITE: the Render extension's operation (pixman_op_t); mask.image may be null. A target
+// has the alpha of its format: stock does not heed SPICE_COMPOSITE_DEST_OPAQUE.
 // Errors: invalid_argument for an operation, filter or repeat that does not exist.
 Result<> composite(Image& target, const Region& region, const Rect& box, std::uint8_t operation,
-                   const CompositeOperand& source, const CompositeOperand& mask,
-                   bool target_opaque);
+                   const CompositeOperand& source, const CompositeOperand& mask);
 
 // One glyph of DRAW_TEXT: lines bottom up, padded to bytes; the highest bits are leftmost.
 struct Glyph {

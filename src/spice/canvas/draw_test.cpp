@@ -350,6 +350,19 @@ TEST(Rop3Test, TheNumberIsTheTable) {
     }
 }
 
+// As stock has it: of 4 pixels the last 3 become 2, and 1 / 1.5 is rounded to the second of the
+// box.
+TEST(Rop3Test, AScaledAreaBeginsAtAWholePixelOfTheBox) {
+    const Image source = make(8, 1, [](int x, int) { return 0x111111u * x; });
+    Image target = make(2, 1, [](int, int) { return 0u; });
+    constexpr std::uint8_t kSourceOrPattern = 0xfc;
+    ASSERT_TRUE(rop3(target, Region(target.bounds()), target.bounds(),
+                     {&source, {1, 0, 4, 1}, ScaleMode::nearest}, solid(0), kSourceOrPattern));
+    // Pixel n of the box is what stands at 1.5 (1 + n + 0.5), not at 1 + 1.5 (n + 0.5).
+    EXPECT_EQ(get(target, 0, 0), 0x222222u);
+    EXPECT_EQ(get(target, 1, 0), 0x333333u);
+}
+
 TEST(CompositeTest, SourceInMask) {
     const Image source = make(
         2, 1, [](int, int) { return 0xff00ff00u; }, Format::argb32);
@@ -360,15 +373,12 @@ TEST(CompositeTest, SourceInMask) {
     from.image = &source;
     through.image = &mask;
     constexpr std::uint8_t kOver = 3;
-    ASSERT_TRUE(
-        composite(target, Region(target.bounds()), target.bounds(), kOver, from, through, false));
+    ASSERT_TRUE(composite(target, Region(target.bounds()), target.bounds(), kOver, from, through));
     EXPECT_EQ(get(target, 0, 0) & 0xffffff, 0x111111u);
     EXPECT_EQ(get(target, 1, 0) & 0xffffff, 0x00ff00u);
-    EXPECT_FALSE(
-        composite(target, Region(target.bounds()), target.bounds(), 0x0f, from, {}, false));
+    EXPECT_FALSE(composite(target, Region(target.bounds()), target.bounds(), 0x0f, from, {}));
     from.filter = 200;
-    EXPECT_FALSE(
-        composite(target, Region(target.bounds()), target.bounds(), kOver, from, {}, false));
+    EXPECT_FALSE(composite(target, Region(target.bounds()), target.bounds(), kOver, from, {}));
 }
 
 TEST(CompositeTest, ASourceBeyondThePlaneIsNothing) {
@@ -380,7 +390,7 @@ TEST(CompositeTest, ASourceBeyondThePlaneIsNothing) {
     constexpr std::uint8_t kOver = 3;
     Image target = make(2, 1, [](int, int) { return 0x111111u; });
     const Rect box{INT32_MIN, INT32_MIN, 2, 1};
-    ASSERT_TRUE(composite(target, Region(target.bounds()), box, kOver, from, {}, false));
+    ASSERT_TRUE(composite(target, Region(target.bounds()), box, kOver, from, {}));
     EXPECT_EQ(get(target, 0, 0) & 0xffffff, 0x111111u);
     EXPECT_EQ(get(target, 1, 0) & 0xffffff, 0x111111u);
 }

@@ -55,6 +55,24 @@ void apply(Image& target, const Region& region, const Image& source, Point shift
     }
 }
 
+// The source's pixels under the region, in a picture of their own: pixels it does not have are
+// zero, and reading never sees writing.
+Result<Image> source_under(const Rect& extents, const Image& target, const Rect& box,
+                           const Source& source) {
+    if (!same_size(source.area, box)) {
+        const FittingSource fitting = TRY(FittingSource::make(target, *source.image));
+        return scaled_from_rounded_corner({&fitting.image(), source.area, source.scale}, box,
+                                          extents);
+    }
+    Image from = TRY(Image::create(target.format(), extents.width(), extents.height()));
+    const std::int64_t left = std::int64_t{box.left} - extents.left;
+    const std::int64_t top = std::int64_t{box.top} - extents.top;
+    const Rect placed{coordinate(left), coordinate(top), coordinate(left + box.width()),
+                      coordinate(top + box.height())};
+    TRY(copy(from, Region(from.bounds()), placed, source, Rop::copy));
+    return from;
+}
+
 }  // namespace
 
 Result<> rop3(Image& target, const Region& region, const Rect& box, const Source& source,
@@ -65,16 +83,8 @@ Result<> rop3(Image& target, const Region& region, const Rect& box, const Source
         return fail(ErrorCode::invalid_argument,
                     "a pattern of another pixel size than the surface");
     }
-    // The source's pixels under the region, in a picture of their own: pixels it does not have are
-    // zero, and reading never sees writing.
     const Rect extents = region.extents();
-    Image from = TRY(Image::create(target.format(), extents.width(), extents.height()));
-    Region all(from.bounds());
-    const std::int64_t left = std::int64_t{box.left} - extents.left;
-    const std::int64_t top = std::int64_t{box.top} - extents.top;
-    const Rect placed{coordinate(left), coordinate(top), coordinate(left + box.width()),
-                      coordinate(top + box.height())};
-    TRY(copy(from, all, placed, source, Rop::copy));
+    const Image from = TRY(source_under(extents, target, box, source));
     with_pixel_type(target.format(), [&](auto zero) {
         apply<decltype(zero)>(target, region, from, {extents.left, extents.top}, brush, operation);
     });

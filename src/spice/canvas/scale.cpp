@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "spice/canvas/scale.h"
 
+#include <cmath>
+
 #include "spice/canvas/pixels.h"
 
 namespace segue::spice::canvas {
@@ -27,18 +29,45 @@ bool set_scaling(const PixmanImage& image, const Rect& area, const Rect& box, Sc
     return true;
 }
 
+namespace {
+
+tl::unexpected<Error> cannot_scale(const Rect& area, const Rect& box) {
+    return fail(ErrorCode::invalid_argument, "a picture cannot be scaled from {}x{} to {}x{}",
+                area.width(), area.height(), box.width(), box.height());
+}
+
+}  // namespace
+
 Result<Image> scaled_part(const Source& source, const Rect& box, const Rect& extents) {
     Image scaled = TRY(Image::create(source.image->format(), extents.width(), extents.height()));
     const PixmanImage from(*source.image);
-    if (!set_scaling(from, source.area, box, source.scale)) {
-        return fail(ErrorCode::invalid_argument, "a picture cannot be scaled from {}x{} to {}x{}",
-                    source.area.width(), source.area.height(), box.width(), box.height());
-    }
+    if (!set_scaling(from, source.area, box, source.scale)) return cannot_scale(source.area, box);
     const PixmanImage to(scaled);
     pixman_image_composite32(PIXMAN_OP_SRC, from.get(), nullptr, to.get(),
                              coordinate(std::int64_t{extents.left} - box.left),
                              coordinate(std::int64_t{extents.top} - box.top), 0, 0, 0, 0,
                              scaled.width(), scaled.height());
+    return scaled;
+}
+
+Result<Image> scaled_from_rounded_corner(const Source& source, const Rect& box,
+                                         const Rect& extents) {
+    Image scaled = TRY(Image::create(source.image->format(), extents.width(), extents.height()));
+    const Rect& area = source.area;
+    const PixmanImage from(*source.image);
+    // Without its corner the area is scaled by the same ratio.
+    const Rect cornerless{0, 0, coordinate(area.width()), coordinate(area.height())};
+    if (!set_scaling(from, cornerless, box, source.scale)) return cannot_scale(area, box);
+    const auto rounded = [](std::int32_t corner, std::int64_t from_side, std::int64_t to_side) {
+        const double ratio = static_cast<double>(from_side) / static_cast<double>(to_side);
+        return static_cast<std::int64_t>(std::floor(corner / ratio + 0.5));
+    };
+    const std::int64_t left = rounded(area.left, area.width(), box.width());
+    const std::int64_t top = rounded(area.top, area.height(), box.height());
+    const PixmanImage to(scaled);
+    pixman_image_composite32(
+        PIXMAN_OP_SRC, from.get(), nullptr, to.get(), coordinate(left + extents.left - box.left),
+        coordinate(top + extents.top - box.top), 0, 0, 0, 0, scaled.width(), scaled.height());
     return scaled;
 }
 

@@ -19,6 +19,10 @@ bool set_scaling(const PixmanImage& image, const Rect& area, const Rect& box, Sc
 // the source's format. Errors: invalid_argument for a ratio that cannot be scaled.
 Result<Image> scaled_part(const Source& source, const Rect& box, const Rect& extents);
 
+// The same as DRAW_ROP3 has it: stock rounds the area's corner to a whole pixel of the box there.
+Result<Image> scaled_from_rounded_corner(const Source& source, const Rect& box,
+                                         const Rect& extents);
+
 // Holds a source in a pixel size that fits the target: the picture itself or a conversion of it.
 // Pixels of the target itself are copied first, so that reading does not see writing.
 class FittingSource {

@@ -259,8 +259,7 @@ Result<> Renderer::on(const display::DrawComposite& message) {
     }
     const auto lock = surfaces_.hold();
     TRY(canvas::composite(*drawing.target, drawing.region, drawing.box,
-                          static_cast<std::uint8_t>(bits_of(message.flags, 0, 8)), source, mask,
-                          has(message.flags, CompositeFlags::dest_opaque)));
+                          static_cast<std::uint8_t>(bits_of(message.flags, 0, 8)), source, mask));
     finish(message.base, drawing);
     return {};
 }

@@ -156,7 +156,9 @@ class Draw {
             made.color = guest.u.color;
         } else if (guest.type == SPICE_BRUSH_TYPE_PATTERN) {
             tile = TRY(read_image(memory_, surfaces_, guest.u.pattern.pat));
-            if (tile.format() != target_.format()) tile = TRY(tile.converted(target_.format()));
+            // Pixels of one size are taken as they are, the byte of alpha too.
+            if (bits_per_pixel(tile.format()) != bits_per_pixel(target_.format()))
+                tile = TRY(tile.converted(target_.format()));
             made.kind = canvas::Brush::Kind::pattern;
             made.tile = &tile;
             made.tile_origin = point_of(guest.u.pattern.pos);
@@ -322,7 +324,8 @@ class Draw {
         canvas::Alpha alpha;
         alpha.overall = guest.alpha;
         alpha.target_has_alpha = (guest.alpha_flags & SPICE_ALPHA_FLAGS_DEST_HAS_ALPHA) != 0;
-        alpha.source_has_alpha = image_.format() == canvas::Format::argb32 ||
+        // Pictures say themselves whether they have alpha; surfaces are told by the flag.
+        alpha.source_has_alpha = source_surface_ != nullptr &&
                                  (guest.alpha_flags & SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA) != 0;
         canvas::alpha_blend(target_, drawing_.region, box_, from, alpha);
         return {};
@@ -357,11 +360,13 @@ class Draw {
         return canvas::text(target_, drawing_.region, made);
     }
 
+    // `surface`: set when the pixels are another surface's, or this one's.
     Result<canvas::CompositeOperand> operand(QXLPHYSICAL address, QXLPHYSICAL transform,
-                                             const QXLPoint16& origin, canvas::Image& image) {
+                                             const QXLPoint16& origin, canvas::Image& image,
+                                             const Surface** surface = nullptr) {
         canvas::CompositeOperand made;
         if (address == 0) return made;
-        image = TRY(read_image(memory_, surfaces_, address));
+        image = TRY(read_image(memory_, surfaces_, address, surface));
         if (image.line(0) == target_.line(0)) image = TRY(image.copy());
         made.image = &image;
         made.origin = {origin.x, origin.y};
@@ -377,8 +382,8 @@ class Draw {
     Result<> composite() {
         const QXLComposite& guest = command_.u.composite;
         if (Result<> done = within(nullptr); !done) return done;
-        canvas::CompositeOperand from =
-            TRY(operand(guest.src, guest.src_transform, guest.src_origin, image_));
+        canvas::CompositeOperand from = TRY(
+            operand(guest.src, guest.src_transform, guest.src_origin, image_, &source_surface_));
         canvas::CompositeOperand mask =
             TRY(operand(guest.mask, guest.mask_transform, guest.mask_origin, mask_image_));
         if (from.image == nullptr) return fail(ErrorCode::protocol, "guest composite: no source");
@@ -388,11 +393,10 @@ class Draw {
         from.repeat = (flags >> 14) & 3;
         mask.repeat = (flags >> 16) & 3;
         mask.component_alpha = ((flags >> 18) & 1) != 0;
-        from.opaque = (flags & SPICE_COMPOSITE_SOURCE_OPAQUE) != 0;
-        mask.opaque = (flags & SPICE_COMPOSITE_MASK_OPAQUE) != 0;
+        // Of surfaces only, and of sources only: pictures say it by their format.
+        from.opaque = source_surface_ != nullptr && (flags & SPICE_COMPOSITE_SOURCE_OPAQUE) != 0;
         return canvas::composite(target_, drawing_.region, box_,
-                                 static_cast<std::uint8_t>(flags & 0xff), from, mask,
-                                 (flags & SPICE_COMPOSITE_DEST_OPAQUE) != 0);
+                                 static_cast<std::uint8_t>(flags & 0xff), from, mask);
     }
 
     const GuestMemory& memory_;

@@ -14,18 +14,8 @@ TEST_F(GuestCommands, FillsMovesAndCopiesAreDrawn) {
     move.u.copy_bits.src_pos = {0, 0};
     device_.queue(QXL_CMD_DRAW, device_.put(move));
 
-    const std::uint32_t colors[4] = {1, 2, 3, 4};
-    QXLImage image{};
-    image.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
-    image.descriptor.width = image.descriptor.height = 2;
-    image.bitmap.format = SPICE_BITMAP_FMT_32BIT;
-    image.bitmap.flags = QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN;
-    image.bitmap.x = image.bitmap.y = 2;
-    image.bitmap.stride = 8;
-    image.bitmap.data =
-        device_.put(std::uint64_t{}, {reinterpret_cast<const std::uint8_t*>(colors), 16}) + 8;
     QXLDrawable copy = drawable(QXL_DRAW_COPY, 40, 20, 42, 22);
-    copy.u.copy.src_bitmap = device_.put(image);
+    copy.u.copy.src_bitmap = put_picture(SPICE_BITMAP_FMT_32BIT, {1, 2, 3, 4});
     copy.u.copy.src_area = {0, 0, 2, 2};
     copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
     device_.queue(QXL_CMD_DRAW, device_.put(copy));
@@ -39,6 +29,58 @@ TEST_F(GuestCommands, FillsMovesAndCopiesAreDrawn) {
     EXPECT_EQ(listener_.drawings,
               (std::vector{Drawing::Kind::fill, Drawing::Kind::move, Drawing::Kind::pixels}));
     expect_released(3);
+}
+
+// What a picture's pixels mean is told by its format; flags are for those of surfaces.
+TEST_F(GuestCommands, FlagsOfAlphaAreOfSurfacesOnly) {
+    queue_fill(0x102030, 0, 0, kWidth, kHeight);
+    const auto queue_blend = [&](std::int32_t left, QXLPHYSICAL source) {
+        QXLDrawable blend = drawable(QXL_DRAW_ALPHA_BLEND, left, 0, left + 2, 2);
+        blend.u.alpha_blend.alpha_flags = SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA;
+        blend.u.alpha_blend.alpha = 0xff;
+        blend.u.alpha_blend.src_bitmap = source;
+        blend.u.alpha_blend.src_area = {0, 0, 2, 2};
+        device_.queue(QXL_CMD_DRAW, device_.put(blend));
+    };
+    const auto queue_composite = [&](std::int32_t left, QXLPHYSICAL source) {
+        constexpr std::uint32_t kOver = 3;
+        QXLDrawable composite = drawable(QXL_DRAW_COMPOSITE, left, 0, left + 2, 2);
+        composite.u.composite.flags = kOver | SPICE_COMPOSITE_SOURCE_OPAQUE;
+        composite.u.composite.src = source;
+        device_.queue(QXL_CMD_DRAW, device_.put(composite));
+    };
+    // No pixel has a bit in the byte that may be alpha.
+    queue_blend(0, put_picture(SPICE_BITMAP_FMT_32BIT, {0xff, 0xff, 0xff, 0xff}));
+    queue_composite(4, put_picture(SPICE_BITMAP_FMT_RGBA, {}));
+    create_surface(1, 8);
+    QXLDrawable clear = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
+    clear.surface_id = 1;
+    clear.u.fill.brush.type = SPICE_BRUSH_TYPE_SOLID;
+    clear.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(clear));
+    queue_blend(8, put_surface_image(1));
+    queue_composite(12, put_surface_image(1));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel(0, 0), 0x0000ffu) << "a picture without alpha";
+    EXPECT_EQ(pixel(4, 0), 0x102030u) << "a picture with alpha, and all of it transparent";
+    EXPECT_EQ(pixel(8, 0), 0x102030u) << "a surface with alpha, and all of it transparent";
+    EXPECT_EQ(pixel(12, 0), 0u) << "a surface without alpha";
+}
+
+TEST_F(GuestCommands, APatternKeepsItsByteOfAlpha) {
+    create_surface(1, 8, 0, SPICE_SURFACE_FMT_32_ARGB);
+    QXLDrawable fill = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
+    fill.surface_id = 1;
+    fill.u.fill.brush.type = SPICE_BRUSH_TYPE_PATTERN;
+    fill.u.fill.brush.u.pattern.pat =
+        put_picture(SPICE_BITMAP_FMT_32BIT, {0x40000001, 0x40000001, 0x40000001, 0x40000001});
+    fill.u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+    device_.queue(QXL_CMD_DRAW, device_.put(fill));
+    EXPECT_FALSE(display_->take_commands(100));
+    const canvas::Image& image = display_->surfaces().find(1)->drawn_image();
+    std::uint32_t value;
+    std::memcpy(&value, image.line(7), sizeof value);
+    EXPECT_EQ(value, 0x40000001u);
 }
 
 // A mask of the surface's size that lets every second pixel through.

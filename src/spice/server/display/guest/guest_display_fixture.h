@@ -93,17 +93,30 @@ class GuestDisplayTest : public testing::Test {
         device_.commands.pop_back();
     }
     // A surface off screen whose memory is not blank.
-    void create_surface(std::uint32_t id, std::uint32_t side, std::uint8_t flags = 0) {
+    void create_surface(std::uint32_t id, std::uint32_t side, std::uint8_t flags = 0,
+                        std::uint32_t format = SPICE_SURFACE_FMT_32_xRGB) {
         QXLSurfaceCmd command{};
         command.surface_id = id;
         command.type = QXL_SURFACE_CMD_CREATE;
         command.flags = flags;
-        command.u.surface_create.format = SPICE_SURFACE_FMT_32_xRGB;
+        command.u.surface_create.format = format;
         command.u.surface_create.width = command.u.surface_create.height = side;
         command.u.surface_create.stride = static_cast<std::int32_t>(side * 4);
         command.u.surface_create.data =
             device_.put(std::uint64_t{}, std::vector<std::uint8_t>(side * side * 4, 0xee)) + 8;
         device_.queue(QXL_CMD_SURFACE, device_.put(command));
+    }
+    // A picture of 2x2 pixels of 32 bits.
+    QXLPHYSICAL put_picture(std::uint8_t format, const std::array<std::uint32_t, 4>& pixels) {
+        QXLImage image{};
+        image.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
+        image.descriptor.width = image.descriptor.height = 2;
+        image.bitmap.format = format;
+        image.bitmap.flags = QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN;
+        image.bitmap.x = image.bitmap.y = 2;
+        image.bitmap.stride = 8;
+        image.bitmap.data = device_.put(pixels);
+        return device_.put(image);
     }
     // The surface as an image to copy from.
     QXLPHYSICAL put_surface_image(std::uint32_t id) {
