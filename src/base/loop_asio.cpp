@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The real loop. Asio stays in this one file.
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <deque>
 #include <map>
+#include <mutex>
+#include <utility>
 
 #define ASIO_STANDALONE
+#include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
@@ -97,6 +105,72 @@ class AsioWatch final : public Watch {
     std::shared_ptr<State> state_;
 };
 
+// What other threads want run here. Asio wakes its loop with its own lock held: the thread that is
+// woken runs into that lock, and goes to sleep again.
+class Inbox {
+  public:
+    explicit Inbox(asio::io_context& context)
+        : context_(context), bell_(context, ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        listen();
+    }
+
+    void add(std::function<void()> task) {
+        bool is_first = false;
+        {
+            const std::lock_guard lock(mutex_);
+            is_first = tasks_.empty();
+            tasks_.push_back(std::move(task));
+        }
+        if (is_first) ring();
+    }
+
+  private:
+    void ring() {
+        const std::uint64_t one = 1;
+        // It fails only where it has been rung 2^64 times, and then it rings.
+        std::ignore = ::write(bell_.native_handle(), &one, sizeof one);
+    }
+    void listen() {
+        bell_.async_read_some(asio::buffer(rung_), [this](const Code& code, std::size_t) {
+            if (code) return;
+            listen();
+            run_tasks();
+        });
+    }
+    // Those behind one that throws, or that stops the loop, wait for the next turn.
+    void run_tasks() {
+        struct Turn {
+            Inbox& inbox;
+            bool done = false;
+            ~Turn() {
+                if (!done) inbox.ring();
+            }
+        } turn{*this};
+        run_taken();
+        if (taken_.empty()) {
+            const std::lock_guard lock(mutex_);
+            taken_.swap(tasks_);
+        }
+        run_taken();
+        turn.done = taken_.empty();
+    }
+    void run_taken() {
+        while (!taken_.empty() && !context_.stopped()) {
+            const std::function<void()> task = std::move(taken_.front());
+            taken_.pop_front();
+            task();
+        }
+    }
+
+    asio::io_context& context_;
+    asio::posix::stream_descriptor bell_;
+    std::array<std::uint8_t, sizeof(std::uint64_t)> rung_{};
+    std::mutex mutex_;
+    std::deque<std::function<void()>> tasks_;
+    // Of the loop's thread; before those in `tasks_`.
+    std::deque<std::function<void()>> taken_;
+};
+
 class AsioLoop final : public RunLoop {
   public:
     const Clock& clock() const override { return clock_; }
@@ -106,7 +180,13 @@ class AsioLoop final : public RunLoop {
     std::unique_ptr<Watch> watch(int descriptor, std::function<void(Ready)> on_ready) override {
         return std::make_unique<AsioWatch>(context_, descriptor, std::move(on_ready));
     }
-    void post(std::function<void()> task) override { asio::post(context_, std::move(task)); }
+    void post(std::function<void()> task) override {
+        if (context_.get_executor().running_in_this_thread()) {
+            asio::post(context_, std::move(task));
+        } else {
+            inbox_.add(std::move(task));
+        }
+    }
     void run() override {
         auto keep_running = asio::make_work_guard(context_);
         context_.restart();
@@ -130,6 +210,7 @@ class AsioLoop final : public RunLoop {
 
     SystemClock clock_;
     asio::io_context context_{1};
+    Inbox inbox_{context_};
 };
 
 }  // namespace

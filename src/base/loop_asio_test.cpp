@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/loop.h"
 
@@ -73,6 +75,58 @@ TEST(AsioLoop, PostFromAnotherThreadRunsOnTheLoop) {
     });
     loop->run();
     other.join();
+}
+
+TEST(AsioLoop, TasksOfSeveralThreadsAllRunAndEachThreadsInItsOrder) {
+    constexpr int kThreads = 4;
+    constexpr int kTasks = 20000;
+    auto loop = make_asio_loop();
+    int next[kThreads] = {};
+    int left = kThreads * kTasks;
+    std::vector<std::thread> others;
+    for (int who = 0; who < kThreads; ++who) {
+        others.emplace_back([&, who] {
+            for (int number = 0; number < kTasks; ++number) {
+                loop->post([&, who, number] {
+                    EXPECT_EQ(next[who]++, number);
+                    if (--left == 0) loop->stop();
+                });
+            }
+        });
+    }
+    loop->run();
+    for (std::thread& other : others)
+        other.join();
+    EXPECT_EQ(left, 0);
+}
+
+// Whoever runs the loop catches it, and goes on.
+TEST(AsioLoop, ATaskThatThrowsTakesNoOtherAlong) {
+    auto loop = make_asio_loop();
+    std::string order;
+    for (const char* name : {"a", "b", "c"}) {
+        loop->post([&order, name] {
+            order += name;
+            if (order.size() < 3) throw std::runtime_error("not this one");
+        });
+    }
+    loop->post([&] { loop->stop(); });
+    int caught = 0;
+    for (bool runs = true; runs;) {
+        try {
+            loop->run();
+            runs = false;
+        } catch (const std::runtime_error&) {
+            ++caught;
+            // Behind those that were taken already.
+            if (caught == 1) loop->post([&] { order += "!"; });
+        }
+    }
+    EXPECT_EQ(order, "abc");
+    EXPECT_EQ(caught, 2);
+    loop->post([&] { loop->stop(); });
+    loop->run();
+    EXPECT_EQ(order, "abc!");
 }
 
 }  // namespace
