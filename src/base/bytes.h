@@ -123,6 +123,7 @@ class ByteWriter {
         store<kOrder, T>(bytes_.data() + at, number);
     }
 
+    void reserve(std::size_t size) { bytes_.reserve(size); }
     std::size_t size() const { return bytes_.size(); }
     const Bytes& view() const { return bytes_; }
     Bytes take() { return std::move(bytes_); }

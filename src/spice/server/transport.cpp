@@ -20,6 +20,10 @@ constexpr std::size_t kReadSize = 64u << 10;
 // Reads of one readiness before other sockets get their turn.
 constexpr int kReadsInARow = 4;
 constexpr std::size_t kPartsInACall = 128;
+// Pieces of at most this size are copied together, to so much at most: less work than to keep
+// account of each.
+constexpr std::size_t kSmallPiece = 1024;
+constexpr std::size_t kMostJoint = 8192;
 
 }  // namespace
 
@@ -109,9 +113,29 @@ Transport::Gathering::~Gathering() {
 void Transport::enqueue(wire::SharedBytes bytes) {
     if (bytes.empty() || lost_) return;
     waiting_ += bytes.size();
-    output_.push_back(std::move(bytes));
+    if (bytes.size() <= kSmallPiece) {
+        join(bytes.view());
+    } else {
+        joins_ = false;
+        output_.push_back(std::move(bytes));
+    }
     if (waiting_ + output_.size() * kPieceCost > most_waiting_)
         lose("the peer does not read what it asks for");
+}
+
+// What is joined never moves in memory: the views of it stay good.
+void Transport::join(ByteView piece) {
+    if (joins_ && !output_.empty() && joint_->size() + piece.size() <= kMostJoint) {
+        output_.pop_back();
+    } else if (joint_ && joint_.use_count() == 1) {
+        joint_->clear();
+    } else {
+        joint_ = std::make_shared<Bytes>();
+        joint_->reserve(kMostJoint);
+    }
+    joint_->insert(joint_->end(), piece.begin(), piece.end());
+    output_.push_back(wire::SharedBytes::owned(joint_, *joint_));
+    joins_ = true;
 }
 
 void Transport::set_reading(bool reading) {

@@ -91,6 +91,7 @@ class Transport {
     void tell_lost(std::string reason);
     void update_interest();
     void enqueue(wire::SharedBytes bytes);
+    void join(ByteView piece);
 
     net::Descriptor socket_;
     std::unique_ptr<net::ByteFilter> filter_;
@@ -100,6 +101,9 @@ class Transport {
     Bytes input_;
     std::deque<wire::SharedBytes> output_;
     std::size_t first_offset_ = 0;
+    // Small pieces one behind the other: the last of `output_` while `joins_`.
+    std::shared_ptr<Bytes> joint_;
+    bool joins_ = false;
     std::size_t waiting_ = 0;
     std::size_t most_waiting_ = kMostWaiting;
     std::uint64_t bytes_sent_ = 0;

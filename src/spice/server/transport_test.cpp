@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "net/socket.h"
 #include "net/test_loop.h"
@@ -88,13 +89,43 @@ TEST_F(TransportTest, WhatIsGatheredMovesToTheNextOwner) {
     EXPECT_TRUE(loop.run_until([&] { return readable(peer) == 10; }));
 }
 
-// What small answers cost is not their bytes.
-TEST_F(TransportTest, SmallPiecesAreCountedAtTheirCost) {
+// What small answers cost is their bytes: they are kept together.
+TEST_F(TransportTest, SmallPiecesWaitUpToTheBound) {
+    constexpr std::size_t kMost = 1u << 20;
+    transport->set_most_waiting(kMost);
     const auto pong = wire::SharedBytes::take(Bytes(10));
-    const std::size_t most = Transport::kMostWaiting / Transport::kPieceCost;
-    for (std::size_t count = 0; count < 2 * most; ++count)
+    for (std::size_t sent = 0; sent < kMost / 2; sent += pong.size())
+        transport->send({pong});
+    loop.run_for(1ms);
+    EXPECT_TRUE(lost.empty());
+    for (std::size_t sent = 0; sent < kMost; sent += pong.size())
         transport->send({pong});
     EXPECT_TRUE(loop.run_until([&] { return !lost.empty(); }));
+}
+
+// Of all sizes around those that are kept together, while the peer reads a little at a time.
+TEST_F(TransportTest, EveryByteArrivesInItsPlace) {
+    constexpr std::size_t kSizes[] = {1, 40, 1023, 1024, 1025, 7, 5000, 300, 20000, 2};
+    Bytes expected;
+    for (int round = 0; round < 200; ++round) {
+        auto gathering = std::make_unique<Transport::Gathering>(*transport);
+        for (const std::size_t size : kSizes) {
+            Bytes piece(size);
+            for (std::size_t at = 0; at < size; ++at)
+                piece[at] = static_cast<std::uint8_t>((expected.size() + at) * 31 / 7);
+            expected.insert(expected.end(), piece.begin(), piece.end());
+            transport->send(std::move(piece));
+        }
+    }
+    ASSERT_GT(transport->waiting(), 0U);
+    Bytes got;
+    EXPECT_TRUE(loop.run_until([&] {
+        std::uint8_t some[4321];
+        const ssize_t size = ::recv(peer.get(), some, sizeof some, MSG_DONTWAIT);
+        if (size > 0) got.insert(got.end(), some, some + size);
+        return got.size() >= expected.size();
+    }));
+    EXPECT_TRUE(got == expected);
 }
 
 TEST_F(TransportTest, AChannelWithoutImagesMayHaveLessThatWaits) {

@@ -210,7 +210,12 @@ struct EncodedMessage {
 
 class BodyWriter {
   public:
-    BodyWriter() { writer_.zeros(EncodedMessage::kHeaderRoom); }
+    BodyWriter() {
+        // Most messages of the hot path are smaller: one allocation each.
+        constexpr std::size_t kUsualSize = 128;
+        writer_.reserve(kUsualSize);
+        writer_.zeros(EncodedMessage::kHeaderRoom);
+    }
 
     template <class T>
     void scalar(T value) {
