@@ -20,19 +20,25 @@ namespace {
 constexpr std::uint32_t kColor = 0xffffff;
 
 // Sixteen pixels, each read once, and their places in a palette.
+#if defined(__SSE2__)
 class Sixteen {
   public:
     static constexpr std::size_t kCount = 16;
     static constexpr unsigned kAll = 0xffff;
 
     explicit Sixteen(const std::uint32_t* from) {
-        std::memcpy(pixels_, from, sizeof pixels_);
-        for (std::uint32_t& pixel : pixels_)
-            pixel &= kColor;
+        const __m128i color = _mm_set1_epi32(kColor);
+#pragma GCC unroll 4
+        for (std::size_t four = 0; four < 4; ++four) {
+            pixels_[four] = _mm_and_si128(
+                _mm_loadu_si128(reinterpret_cast<const __m128i*>(from) + four), color);
+        }
     }
-    std::uint32_t color(unsigned at) const { return pixels_[at]; }
-
-#if defined(__SSE2__)
+    std::uint32_t color(unsigned at) const {
+        std::uint32_t pixels[kCount];
+        std::memcpy(pixels, pixels_, sizeof pixels);
+        return pixels[at];
+    }
     // A bit for each that shows the colour, the first one lowest.
     unsigned showing(std::uint32_t color) const {
         __m128i same[4];
@@ -42,6 +48,7 @@ class Sixteen {
     unsigned mark(std::uint32_t color, std::uint8_t index) {
         __m128i same[4];
         const unsigned bits = compare(color, same);
+#pragma GCC unroll 4
         for (std::size_t four = 0; four < 4; ++four)
             indices_[four] =
                 _mm_or_si128(indices_[four], _mm_and_si128(same[four], _mm_set1_epi32(index)));
@@ -59,17 +66,29 @@ class Sixteen {
   private:
     unsigned compare(std::uint32_t color, __m128i* same) const {
         const __m128i wanted = _mm_set1_epi32(static_cast<int>(color));
-        for (std::size_t four = 0; four < 4; ++four) {
-            const auto* const from = reinterpret_cast<const __m128i*>(pixels_) + four;
-            same[four] = _mm_cmpeq_epi32(_mm_load_si128(from), wanted);
-        }
+#pragma GCC unroll 4
+        for (std::size_t four = 0; four < 4; ++four)
+            same[four] = _mm_cmpeq_epi32(pixels_[four], wanted);
         const __m128i all =
             _mm_packs_epi16(_mm_packs_epi32(same[0], same[1]), _mm_packs_epi32(same[2], same[3]));
         return static_cast<unsigned>(_mm_movemask_epi8(all));
     }
 
+    __m128i pixels_[4];
     __m128i indices_[4] = {};
+};
 #else
+class Sixteen {
+  public:
+    static constexpr std::size_t kCount = 16;
+    static constexpr unsigned kAll = 0xffff;
+
+    explicit Sixteen(const std::uint32_t* from) {
+        std::memcpy(pixels_, from, sizeof pixels_);
+        for (std::uint32_t& pixel : pixels_)
+            pixel &= kColor;
+    }
+    std::uint32_t color(unsigned at) const { return pixels_[at]; }
     unsigned showing(std::uint32_t color) const {
         unsigned bits = 0;
         for (unsigned at = 0; at < kCount; ++at)
@@ -89,10 +108,10 @@ class Sixteen {
     }
 
   private:
+    std::uint32_t pixels_[kCount];
     std::uint8_t indices_[kCount] = {};
-#endif
-    alignas(16) std::uint32_t pixels_[kCount];
 };
+#endif
 
 // The last pixels of a row, and black ones behind them.
 Sixteen last_of(const std::uint32_t* at, const std::uint32_t* end) {
@@ -102,11 +121,14 @@ Sixteen last_of(const std::uint32_t* at, const std::uint32_t* end) {
 }
 
 // The order of the bits in each byte turned round.
-std::uint16_t first_highest(unsigned bits) {
-    bits = (bits >> 1 & 0x5555) | (bits & 0x5555) << 1;
-    bits = (bits >> 2 & 0x3333) | (bits & 0x3333) << 2;
-    return static_cast<std::uint16_t>((bits >> 4 & 0x0f0f) | (bits & 0x0f0f) << 4);
-}
+constexpr std::array<std::uint8_t, 256> kTurnedRound = [] {
+    std::array<std::uint8_t, 256> turned{};
+    for (unsigned byte = 0; byte < turned.size(); ++byte) {
+        for (unsigned bit = 0; bit < 8; ++bit)
+            turned[byte] |= static_cast<std::uint8_t>((byte >> bit & 1) << (7 - bit));
+    }
+    return turned;
+}();
 
 // What sixteen pixels come to; behind a row's end the next row is written, or nothing.
 constexpr std::size_t kSlack = 8;
@@ -119,7 +141,8 @@ void make_room(std::vector<std::uint8_t>& bytes, std::size_t size) {
 // Calls take(pixels, which of them, their column) for sixteen after sixteen of a row, until one
 // says false.
 template <class Take>
-bool for_sixteens(const std::uint8_t* row, std::uint32_t width, const Take& take) {
+[[gnu::always_inline]] inline bool for_sixteens(const std::uint8_t* row, std::uint32_t width,
+                                                const Take& take) {
     const auto* at = reinterpret_cast<const std::uint32_t*>(row);
     std::uint32_t x = 0;
     for (; width - x >= Sixteen::kCount; x += Sixteen::kCount) {
@@ -167,14 +190,16 @@ bool Indexer::collect_two(const PictureView& picture) {
     std::optional<std::uint32_t> ink;
     for (std::uint32_t y = 0; y < picture.height; ++y) {
         std::uint8_t* const to = rows_.data() + y * row;
-        const auto take = [&](const Sixteen& pixels, unsigned wanted, std::uint32_t x) {
+        const auto take = [&](const Sixteen& pixels, unsigned wanted, std::uint32_t x)
+            __attribute__((always_inline)) {
             if (!paper) paper = pixels.color(0);
             const unsigned inked = ~pixels.showing(*paper) & wanted;
             if (inked != 0) {
                 if (!ink) ink = pixels.color(static_cast<unsigned>(std::countr_zero(inked)));
                 if ((inked & ~pixels.showing(*ink)) != 0) return false;
             }
-            store<ByteOrder::little>(to + x / 8, first_highest(inked));
+            to[x / 8] = kTurnedRound[inked & 0xff];
+            to[x / 8 + 1] = kTurnedRound[inked >> 8];
             return true;
         };
         if (!for_sixteens(picture.row(y), picture.width, take)) return false;
@@ -196,7 +221,8 @@ bool Indexer::collect(const PictureView& picture) {
     make_room(rows_, row * picture.height + kSlack);
     for (std::uint32_t y = 0; y < picture.height; ++y) {
         std::uint8_t* const to = rows_.data() + y * row;
-        const auto take = [&](Sixteen& pixels, unsigned wanted, std::uint32_t x) {
+        const auto take = [&](Sixteen & pixels, unsigned wanted, std::uint32_t x)
+            __attribute__((always_inline)) {
             while (wanted != 0) {
                 const std::uint32_t color =
                     pixels.color(static_cast<unsigned>(std::countr_zero(wanted)));
