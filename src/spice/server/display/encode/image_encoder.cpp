@@ -202,7 +202,7 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
     made.lossy = form == ImageForm::jpeg || form == ImageForm::jpeg_alpha;
     ++by_form_[static_cast<std::size_t>(form)];
     if (form == ImageForm::raw) {
-        made.image = raw(view);
+        made.image = raw(pixels);
         encoded_bytes_ += view.bytes();
     } else {
         encoded_bytes_ += out.size();
@@ -290,15 +290,17 @@ Result<> ImageEncoder::encode_as(ImageForm& form, const Snapshot& snapshot, Byte
     return {};
 }
 
-display::Image ImageEncoder::raw(const PictureView& view) {
+// The message holds the snapshot itself until it has left.
+display::Image ImageEncoder::raw(const Snapshot& pixels) {
+    const PictureView& view = pixels.view;
     display::BitmapData data;
     data.format = bitmap_format(view.format);
     data.flags = display::BitmapFlags::top_down;
     data.width = view.width;
     data.height = view.height;
     data.stride = static_cast<std::uint32_t>(view.stride);
-    data.data =
-        wire::SharedBytes::copy({view.rows, static_cast<std::size_t>(view.stride) * view.height});
+    data.data = wire::SharedBytes::owned(
+        pixels.pixels, {view.rows, static_cast<std::size_t>(view.stride) * view.height});
     display::Image image;
     image.type = display::ImageType::bitmap;
     image.data = std::move(data);

@@ -71,7 +71,7 @@ class ImageEncoder {
     Result<Snapshot> snapshot(const canvas::Image& picture, const canvas::Rect& rect);
     Result<> encode_as(ImageForm& form, const Snapshot& snapshot, Bytes& out,
                        wire::display::Image& image);
-    wire::display::Image raw(const codec::PictureView& view);
+    static wire::display::Image raw(const Snapshot& pixels);
     Result<EncodedImage> encode_indexed(const codec::PictureView& view);
     EncodedImage numbered(EncodedImage made, const codec::PictureView& view);
 

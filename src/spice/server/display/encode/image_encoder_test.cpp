@@ -57,6 +57,23 @@ class ImageEncoderTest : public testing::Test {
     ImageEncoder encoder_;
 };
 
+// It goes without another copy, and others are made while it waits to leave.
+TEST_F(ImageEncoderTest, APictureAsItIsStaysAsItIsUntilItHasLeft) {
+    EncoderOptions off = options();
+    off.compression = ImageCompression::off;
+    encoder_.set_options(off);
+    const auto rows = [](const EncodedImage& encoded) {
+        const ByteView bytes =
+            std::get<display::BitmapData>(encoded.image.data).data.pieces().at(0).view();
+        return Bytes(bytes.begin(), bytes.end());
+    };
+    const EncodedImage first = encode(stripes(200, 0x102030));
+    const Bytes as_it_was = rows(first);
+    for (std::uint32_t other = 1; other < 4; ++other)
+        EXPECT_NE(rows(encode(stripes(200, other))), as_it_was);
+    EXPECT_EQ(rows(first), as_it_was);
+}
+
 // LZ has no pictures of that size: they go as they are, and whole.
 TEST_F(ImageEncoderTest, APictureThatIsTooWideForItsCodecIsNotLost) {
     constexpr std::int32_t kWidth = static_cast<std::int32_t>(codec::kMaxSide) + 1;
