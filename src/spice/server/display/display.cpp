@@ -81,10 +81,7 @@ Result<> Display::open(std::shared_ptr<PendingTotal> pending_total) {
         }
     });
     rest_timer_ = worker_.loop().make_timer([this] { rest(); });
-    draw_timer_ = worker_.loop().make_timer([this] {
-        draw_is_due_ = false;
-        give_back_pending();
-    });
+    draw_timer_ = worker_.loop().make_timer([this] { give_back_old(); });
     look_timer_ = worker_.loop().make_timer([this] {
         look_is_due_ = false;
         look_after_ *= 2;
@@ -175,6 +172,14 @@ void Display::out_of_memory() {
 void Display::give_back_pending() {
     guest_->draw_pending();
     if (guest_->is_running() && !embedder_draws_.load()) device_->flush_released();
+}
+
+// What was full has been drawn meanwhile: what waits then is younger than the timer.
+void Display::give_back_old() {
+    const Duration age = worker_.loop().now() - pending_since_;
+    draw_is_due_ = guest_->has_pending() && age < kLongestPending;
+    if (draw_is_due_) return draw_timer_->start(kLongestPending - age);
+    give_back_pending();
 }
 
 void Display::take_commands() {
@@ -414,6 +419,7 @@ void Display::surface_destroyed(std::uint32_t) {
 
 void Display::drawn(const Drawing& drawing) {
     machine_draws_ = guest_->is_running();
+    if (drawing.pending && !guest_->has_pending()) pending_since_ = worker_.loop().now();
     if (drawing.pending && !std::exchange(draw_is_due_, true)) draw_timer_->start(kLongestPending);
     for_displays([&](DisplayChannel& channel) { channel.drawn(drawing); });
 }

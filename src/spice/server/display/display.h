@@ -144,6 +144,7 @@ class Display final : private DisplayListener {
     void send_migrate(LinkId link, bool carried);
     void pump();
     void give_back_pending();
+    void give_back_old();
     void pump_soon();
     bool must_yield();
     void rest();
@@ -179,6 +180,7 @@ class Display final : private DisplayListener {
     bool rest_pending_ = false;
     std::unique_ptr<Timer> draw_timer_;
     bool draw_is_due_ = false;
+    Instant pending_since_{};
     std::unique_ptr<Timer> look_timer_;
     bool look_is_due_ = false;
     Duration look_after_{};         // none is due where it is beyond the last one

@@ -93,7 +93,10 @@ void DrawingPlan::go_back_before(const PendingDrawing& drawing) {
     for (Piece& piece : pieces_) {
         const canvas::Point back{-piece.shift.x, -piece.shift.y};
         // Most drawings are elsewhere.
-        if (canvas::intersection(shifted(extents, back), piece.region.extents()).empty()) continue;
+        const canvas::Rect reach = shifted(extents, back);
+        if (canvas::intersection(reach, piece.region.extents()).empty() ||
+            !piece.region.intersects(reach))
+            continue;
         canvas::Region hit = common(shifted(drawing.region, back), piece.region);
         if (hit.empty()) continue;
         piece.region.subtract(hit);

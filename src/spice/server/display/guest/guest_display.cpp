@@ -3,6 +3,8 @@
 
 #include <spice/enums.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace segue::spice::server {
@@ -111,6 +113,11 @@ void GuestDisplay::drain() {
 void GuestDisplay::draw_pending() {
     for (const auto& [id, surface] : surfaces_.all())
         surface.drawn_image();
+}
+
+bool GuestDisplay::has_pending() const {
+    return std::any_of(surfaces_.all().begin(), surfaces_.all().end(),
+                       [](const auto& entry) { return !entry.second.pending.empty(); });
 }
 
 void GuestDisplay::set_running(bool running) {

@@ -70,6 +70,7 @@ class GuestDisplay {
     void drain();
     // Draws what is pending on any surface, so that the guest has its commands back.
     void draw_pending();
+    bool has_pending() const;
     // While the machine stands still its rings are not touched: they belong to its saved state, and
     // so do the pixels of its surfaces.
     void set_running(bool running);
