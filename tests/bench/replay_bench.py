@@ -22,6 +22,10 @@ from replaying import COMPRESSIONS, Replay, scene  # noqa: E402
 
 
 LIBRARIES = ("segue", "stock")
+ALWAYS = 2  # spice_wan_compression_t
+MODES = {name: {"compression": number} for name, number in COMPRESSIONS.items()}
+MODES["jpeg"] = {"compression": COMPRESSIONS["auto_glz"], "jpeg": ALWAYS}
+MODES["zlib_glz"] = {"compression": COMPRESSIONS["glz"], "zlib": ALWAYS}
 
 
 class Row:
@@ -32,7 +36,7 @@ class Row:
         for _ in range(runs):
             for library in LIBRARIES:
                 got[library].append(
-                    Replay(library, *files, compression=COMPRESSIONS[mode]).run(directory))
+                    Replay(library, *files, **MODES[mode]).run(directory))
         self.median = {library: {what: statistics.median(run[what] for run in got[library])
                                  for what in ("library_us", "worker_us", "bytes")}
                        for library in LIBRARIES}
@@ -50,7 +54,7 @@ def main():
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--seconds", type=float, default=20)
     options.add_argument("--scenes", default="console,desktop,mixed,paint,video")
-    options.add_argument("--modes", default=",".join(COMPRESSIONS))
+    options.add_argument("--modes", default=",".join(MODES))
     options.add_argument("recordings", nargs="*")
     chosen = options.parse_args()
     print("| Scene | Mode | CPU ours / stock ms | CPU | Worker ours / stock ms | Worker "
