@@ -25,6 +25,8 @@ MODES = ("all", "quick", "soak")
 # Far above what they take on two cores (15 minutes), so that one that hangs is told and the rest
 # of the gate still runs.
 PYTEST_SECONDS = 40 * 60
+# Of a file that tests/durations.txt does not name.
+UNKNOWN_SECONDS = 16
 
 
 def run(command, **options):
@@ -56,16 +58,48 @@ def pytest(places, marker, name="scenarios", environment=None, **options):
     return report
 
 
+def dealt(hands):
+    """The files of scenarios and interop in so many hands, which take about equally long: the
+    longest first, each to the hand that has the least."""
+    known = {}
+    for line in (ROOT / "tests" / "durations.txt").read_text().split("\n"):
+        if line and not line.startswith("#"):
+            seconds, name = line.split()
+            known[name] = int(seconds)
+    files = [f"{room}/{path.name}" for room in ("scenario", "interop")
+             for path in sorted((ROOT / "tests" / room).glob("test_*.py"))]
+    hand = [(0, []) for _ in range(hands)]
+    for name in sorted(files, key=lambda name: -known.get(name, UNKNOWN_SECONDS)):
+        least = min(range(hands), key=lambda at: hand[at][0])
+        seconds, held = hand[least]
+        hand[least] = (seconds + known.get(name, UNKNOWN_SECONDS), held + [name])
+    return [[f"tests/{name}" for name in held] for _, held in hand]
+
+
 def scenarios_and_interop(marker):
-    """Both at once: each waits for guests most of the time. What the second says comes last."""
-    with open(OUT / "pytest-interop.log", "w+", encoding="utf-8") as log:
+    """In two hands at once: each waits for guests most of the time. What the second says comes
+    last."""
+    first, second = dealt(2)
+    with open(OUT / "pytest-second.log", "w+", encoding="utf-8") as log:
         with ThreadPoolExecutor() as beside:
-            interop = beside.submit(pytest, ["tests/interop"], marker, "interop",
-                                    stdout=log, stderr=log)
-            reports = [pytest(["tests/scenario"], marker), interop.result()]
+            other = beside.submit(pytest, second, marker, "second", stdout=log, stderr=log)
+            reports = [pytest(first, marker, "first"), other.result()]
         log.seek(0)
         print(log.read(), flush=True)
+    note_durations(reports)
     return reports
+
+
+def note_durations(reports):
+    """What tests/durations.txt would say after this run, in the place of the reports."""
+    seconds = {}
+    for report in reports:
+        for case in ElementTree.parse(report).getroot().iter("testcase") if report.exists() else ():
+            name = case.get("classname").replace(".", "/") + ".py"
+            seconds[name] = seconds.get(name, 0) + float(case.get("time"))
+    longest_first = sorted(seconds.items(), key=lambda entry: -entry[1])
+    (OUT / "durations.txt").write_text("".join(f"{took:.0f} {name}\n"
+                                               for name, took in longest_first))
 
 
 def library_under_asan():
