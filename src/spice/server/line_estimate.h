@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // How fast the line to a client is, seen in its acknowledgements: what was under way when a window
 // of messages ended has crossed the line when the window is acknowledged. Nothing is sent for it.
-// On a long line some of that had arrived already: the estimate is then too high, at most twofold.
+// Some of that had arrived already, and the figure is too high. What the line has delivered since
+// the acknowledgement before gives one that is too low, but for a line that was full: where the two
+// are within twofold, about, it was, and the lower one counts.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +39,7 @@ class LineEstimate {
     static constexpr std::uint64_t kLeastSample = 48u << 10;
 
     struct Window {
-        Instant ended{};
+        Instant began{}, ended{};
         std::uint64_t bytes = 0;      // that had not been acknowledged when it ended
         std::uint64_t own_bytes = 0;  // of its own messages
     };
@@ -45,6 +47,8 @@ class LineEstimate {
     std::deque<Window> windows_;
     std::uint64_t under_way_ = 0;
     std::uint64_t current_ = 0;  // of the window that has not ended
+    Instant current_began_{};
+    std::optional<Instant> last_ack_;
     std::optional<Duration> round_trip_;
     std::optional<std::uint64_t> bits_per_second_;
     // Samples in a row that say the other thing: a client that was busy for a moment is no line.

@@ -170,7 +170,7 @@ ImageForm ImageEncoder::form_of(const PictureView& view, bool lossless) {
     const bool may_move = form == ImageForm::quic && needs.window && pixels >= kLeastMovingPhoto &&
                           options_.compression == ImageCompression::auto_glz;
     if (!may_move || !moving_photos_.goes_to_window(dictionary_->known_share(view))) return form;
-    return ImageForm::glz;
+    return options_.allows(options_.zlib_glz) ? ImageForm::zlib_glz : ImageForm::glz;
 }
 
 Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const canvas::Rect& rect,

@@ -187,6 +187,17 @@ TEST_F(ImageEncoderTest, PhotosThatMoveGoIntoTheWindow) {
     }
 }
 
+TEST_F(ImageEncoderTest, PhotosInTheWindowAreDeflatedAsAllElse) {
+    EncoderOptions chosen = options();
+    chosen.compression = ImageCompression::auto_glz;
+    chosen.zlib_glz = WanCompression::always;
+    encoder_.set_options(chosen);
+    encoder_.use_dictionary(std::make_shared<codec::GlzDictionary>(1u << 20));
+    for (std::int32_t turn = 0; turn < 20; ++turn)
+        encode(film(3 * turn, 2 * turn));
+    EXPECT_GT(encoder_.images_as(ImageForm::zlib_glz), 10u);
+}
+
 TEST_F(ImageEncoderTest, PhotosThatAreAlwaysNewAreSeldomTried) {
     EncoderOptions chosen = options();
     chosen.compression = ImageCompression::auto_glz;
