@@ -15,6 +15,7 @@ import pytest
 import spice_tap
 from hosts import wait_until
 from spice_lab import CHANNELS, Client, Machine, environment, same_picture
+from spice_raw import DISPLAY, Channel
 
 
 class Control:
@@ -105,6 +106,15 @@ def test_a_move_is_told_step_by_step(tmp_path):
             assert status["clients"][0]["main"]["bytes_sent"] > 0
             assert channel_of(status, "inputs")["bytes_received"] > 0
             assert status["flooded_away"] == 0
+            assert set(status["unlinked"].values()) == {0}
+            with Channel(first, linked=False) as stranger:
+                stranger.socket.sendall(bytes(16))
+                assert stranger.is_closed()
+            with Channel(first, DISPLAY, connection_id=1) as stranger:
+                assert stranger.result == 8  # bad connection id
+            assert source.status()["unlinked"] == {
+                "timed_out": 0, "refused_tickets": 0, "refused_channels": 1,
+                "protocol_errors": 1, "output_overflows": 0}
             first.qmp("client_migrate_info", protocol="spice", hostname="127.0.0.1",
                       port=second.port)
             assert source.wait("clients-linked") == {"event": "clients-linked", "linked": 1,

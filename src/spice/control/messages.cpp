@@ -151,6 +151,24 @@ DisplayStatus display_of(const Json& json) {
     return display;
 }
 
+Json json_of(const UnlinkedStatus& unlinked) {
+    return {{"timed_out", unlinked.timed_out},
+            {"refused_tickets", unlinked.refused_tickets},
+            {"refused_channels", unlinked.refused_channels},
+            {"protocol_errors", unlinked.protocol_errors},
+            {"output_overflows", unlinked.output_overflows}};
+}
+
+UnlinkedStatus unlinked_of(const Json& json) {
+    UnlinkedStatus unlinked;
+    unlinked.timed_out = number(json, "timed_out");
+    unlinked.refused_tickets = number(json, "refused_tickets");
+    unlinked.refused_channels = number(json, "refused_channels");
+    unlinked.protocol_errors = number(json, "protocol_errors");
+    unlinked.output_overflows = number(json, "output_overflows");
+    return unlinked;
+}
+
 }  // namespace
 
 std::string_view name_of(EventKind kind) {
@@ -210,7 +228,8 @@ std::string to_line(const Status& status) {
     return Json{{"migration", status.migration},
                 {"clients", clients},
                 {"displays", displays},
-                {"flooded_away", status.flooded_away}}
+                {"flooded_away", status.flooded_away},
+                {"unlinked", json_of(status.unlinked)}}
         .dump();
 }
 
@@ -252,6 +271,8 @@ Result<std::variant<Event, Status>> parse_line(std::string_view line) {
         Status status;
         status.migration = text(json, "migration");
         status.flooded_away = number(json, "flooded_away");
+        if (const auto unlinked = json.find("unlinked"); unlinked != json.end())
+            status.unlinked = unlinked_of(*unlinked);
         for_objects(json, "clients",
                     [&](const Json& client) { status.clients.push_back(client_of(client)); });
         for_objects(json, "displays",

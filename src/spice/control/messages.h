@@ -117,12 +117,23 @@ struct DisplayStatus {
     friend bool operator==(const DisplayStatus&, const DisplayStatus&) = default;
 };
 
+// Connections that ended before they were linked, by reason.
+struct UnlinkedStatus {
+    std::uint64_t timed_out = 0;         // the client stopped on its way
+    std::uint64_t refused_tickets = 0;   // wrong or expired, or SASL
+    std::uint64_t refused_channels = 0;  // not here, of no session, or for TLS only
+    std::uint64_t protocol_errors = 0;
+    std::uint64_t output_overflows = 0;  // the client did not read what it asked for
+    friend bool operator==(const UnlinkedStatus&, const UnlinkedStatus&) = default;
+};
+
 struct Status {
     std::string migration;  // the state of the source's table: "idle", "linking", "linked", …
     std::vector<ClientStatus> clients;
     std::vector<DisplayStatus> displays;
     // Connections that were closed before their link, for others to have room: a flood.
     std::uint64_t flooded_away = 0;
+    UnlinkedStatus unlinked;
     friend bool operator==(const Status&, const Status&) = default;
 };
 

@@ -45,6 +45,7 @@ TEST(ControlMessages, StatusComesBackAsItWas) {
     client.channels = {{"display", 0, 12, 3000, 40, 500, pictures},
                        {"inputs", 0, 1, 20, 30, 0, std::nullopt}};
     status.flooded_away = 5;
+    status.unlinked = {1, 2, 3, 4, 6};
     status.clients.push_back(client);
     status.displays.push_back({0, 10, 5, 4000, 100});
     const auto read = parse_line(to_line(status));
@@ -55,13 +56,15 @@ TEST(ControlMessages, StatusComesBackAsItWas) {
 TEST(ControlMessages, AStatusOfOtherTypesIsReadAsFarAsItGoes) {
     const auto read =
         parse_line(R"({"clients":[{"main":7,"channels":[{"pictures":[1],"bytes_sent":-1},)"
-                   R"({"pictures":{"forms":{"lz":"x"}}},3]}],"flooded_away":"many"})");
+                   R"({"pictures":{"forms":{"lz":"x"}}},3]}],"flooded_away":"many",)"
+                   R"("unlinked":[2]})");
     ASSERT_TRUE(read);
     const Status& status = std::get<Status>(*read);
     ASSERT_EQ(status.clients.size(), 1u);
     ASSERT_EQ(status.clients[0].channels.size(), 2u);
     EXPECT_TRUE(status.clients[0].channels[1].pictures->forms.empty());
     EXPECT_EQ(status.flooded_away, 0u);
+    EXPECT_EQ(status.unlinked, UnlinkedStatus{});
 }
 
 TEST(ControlMessages, CommandsAreChecked) {

@@ -407,6 +407,7 @@ void Server::tell_status(StatusReply reply) {
     control::Status& status = answer->status;
     status.migration = name_of(source_.state());
     status.flooded_away = admission_->flooded_away();
+    status.unlinked = admission_->unlinked();
     // Where in the answer the channels are that live on a worker: client, channel.
     std::map<LinkId, std::pair<std::size_t, std::size_t>> on_workers;
     for (const auto& client : clients_) {

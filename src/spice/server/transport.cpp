@@ -83,7 +83,7 @@ void Transport::send(std::vector<wire::SharedBytes> pieces) {
         }
         Bytes sealed;
         if (Result<> done = filter_->send(piece.view(), sealed); !done) {
-            lose(done.error().message);
+            lose(done.error());
             return;
         }
         enqueue(wire::SharedBytes::take(std::move(sealed)));
@@ -120,7 +120,7 @@ void Transport::enqueue(wire::SharedBytes bytes) {
         output_.push_back(std::move(bytes));
     }
     if (waiting_ + output_.size() * kPieceCost > most_waiting_)
-        lose("the peer does not read what it asks for");
+        lose({ErrorCode::limit_exceeded, "the peer does not read what it asks for"});
 }
 
 // What is joined never moves in memory: the views of it stay good.
@@ -167,11 +167,11 @@ bool Transport::read_some() {
     const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
-        lose(std::strerror(errno));
+        lose({ErrorCode::connection_lost, std::strerror(errno)});
         return false;
     }
     if (got == 0) {
-        lose("the peer closed the connection");
+        lose({ErrorCode::connection_lost, "the peer closed the connection"});
         return false;
     }
     const ByteView bytes(buffer.data(), static_cast<std::size_t>(got));
@@ -187,7 +187,7 @@ bool Transport::read_some() {
             write_some();
         }
         if (!done) {
-            lose(done.error().message);
+            lose(done.error());
             return false;
         }
     }
@@ -228,7 +228,7 @@ bool Transport::write_some() {
         if (sent < 0) {
             if (errno == EINTR) continue;
             if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-            lose(std::strerror(errno));
+            lose({ErrorCode::connection_lost, std::strerror(errno)});
             return false;
         }
         bytes_sent_ += static_cast<std::uint64_t>(sent);
@@ -253,13 +253,14 @@ bool Transport::write_some() {
 }
 
 // Told from the loop, never from inside a caller's send().
-void Transport::lose(std::string reason) {
+void Transport::lose(const Error& why) {
     if (lost_) return;
     lost_ = true;
+    loss_ = why.code;
     output_.clear();
     waiting_ = 0;
     watch_.reset();
-    if (loop_ != nullptr) tell_lost(std::move(reason));
+    if (loop_ != nullptr) tell_lost(why.message);
 }
 
 void Transport::tell_lost(std::string reason) {

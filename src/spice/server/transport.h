@@ -73,6 +73,9 @@ class Transport {
     static constexpr std::size_t kPieceCost = 256;
     // The same before the link, and for a channel that sends no images.
     void set_most_waiting(std::size_t most) { most_waiting_ = most; }
+    // Why it was lost: connection_lost; limit_exceeded, where the peer does not read; or what its
+    // filter said.
+    ErrorCode loss() const { return loss_; }
     // Bytes queued that the socket has not taken.
     std::size_t waiting() const { return waiting_; }
     // Not reading is back-pressure toward the peer; its end is then not noticed either.
@@ -87,7 +90,7 @@ class Transport {
     bool read_some();
     bool write_some();
     void deliver();
-    void lose(std::string reason);
+    void lose(const Error& why);
     void tell_lost(std::string reason);
     void update_interest();
     void enqueue(wire::SharedBytes bytes);
@@ -111,6 +114,7 @@ class Transport {
     bool reading_ = true;
     bool writable_interest_ = false;
     bool lost_ = false;
+    ErrorCode loss_{};
     int gatherings_ = 0;
     // False once destroyed or detached: callbacks that are under way look at it before they go on.
     std::shared_ptr<bool> attached_;

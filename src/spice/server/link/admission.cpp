@@ -59,4 +59,14 @@ std::set<std::uint64_t> Admission::links_on_their_way(std::uint32_t connection_i
     return links;
 }
 
+control::UnlinkedStatus Admission::unlinked() const {
+    control::UnlinkedStatus made;
+    made.timed_out = count(LinkEnd::timed_out);
+    made.refused_tickets = count(LinkEnd::ticket);
+    made.refused_channels = count(LinkEnd::channel);
+    made.protocol_errors = count(LinkEnd::protocol);
+    made.output_overflows = count(LinkEnd::overflow);
+    return made;
+}
+
 }  // namespace segue::spice::server

@@ -3,6 +3,7 @@
 // are answered although the home thread is busy.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "base/random.h"
+#include "spice/control/messages.h"
 #include "spice/server/channel.h"
 #include "spice/server/options.h"
 
@@ -28,6 +30,9 @@ struct LinkRules {
     };
     std::map<ChannelKey, ChannelRule> channels;
 };
+
+// Why a connection ended before its link: `flooded` is for others to have room.
+enum class LinkEnd : std::uint8_t { flooded, timed_out, ticket, channel, protocol, overflow };
 
 class Admission {
   public:
@@ -48,12 +53,15 @@ class Admission {
     void link_arrived(std::uint32_t connection_id, std::uint64_t link);
     std::set<std::uint64_t> links_on_their_way(std::uint32_t connection_id) const;
 
-    // Connections that were closed before their link, for others to have room.
-    void flooded() { flooded_.fetch_add(1, std::memory_order_relaxed); }
-    std::uint64_t flooded_away() const { return flooded_.load(std::memory_order_relaxed); }
+    // Connections that ended before their link.
+    void ended(LinkEnd why) { ++ends_[static_cast<std::size_t>(why)]; }
+    std::uint64_t flooded_away() const { return count(LinkEnd::flooded); }
+    control::UnlinkedStatus unlinked() const;
 
   private:
-    std::atomic<std::uint64_t> flooded_{0};
+    std::uint64_t count(LinkEnd why) const { return ends_[static_cast<std::size_t>(why)]; }
+
+    std::array<std::atomic<std::uint64_t>, 6> ends_{};
     mutable std::mutex mutex_;
     std::shared_ptr<const LinkRules> rules_ = std::make_shared<LinkRules>();
     std::multiset<std::uint32_t> sessions_;

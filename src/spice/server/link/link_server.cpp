@@ -52,6 +52,17 @@ bool has_moving_device(wire::ChannelType type) {
            type == Type::webdav;
 }
 
+LinkEnd end_of(LinkError refusal) {
+    switch (refusal) {
+        case LinkError::permission_denied: return LinkEnd::ticket;
+        case LinkError::need_secured:
+        case LinkError::need_unsecured:
+        case LinkError::bad_connection_id:
+        case LinkError::channel_not_available: return LinkEnd::channel;
+        default: return LinkEnd::protocol;
+    }
+}
+
 bool same_password(const std::string& one, const std::string& other) {
     return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
 }
@@ -85,17 +96,29 @@ class LinkServer::Session {
         tell(PeerEvent::connected);
         timer_ = server_.io_.loop().make_timer([this] {
             log_info("spice", "{}: not linked within {} ms: closed", name_, to_ms(kLinkTime));
+            server_.admission_->ended(LinkEnd::timed_out);
             server_.drop(id_);
         });
         timer_->start(kLinkTime);
         Transport::Handlers handlers;
         handlers.on_input = [this](ByteView bytes) { return on_input(bytes); };
-        handlers.on_lost = [this](const std::string&) { server_.drop(id_); };
+        handlers.on_lost = [this](const std::string& reason) { lose(reason); };
         transport_->set_most_waiting(kMostWaitingUnlinked);
         transport_->attach(server_.io_.loop(), std::move(handlers));
     }
 
   private:
+    // Who only goes is not counted.
+    void lose(const std::string& reason) {
+        const ErrorCode why = transport_->loss();
+        if (!leaving_ && why != ErrorCode::connection_lost) {
+            log_info("spice", "{}: closed before its link: {}", name_, reason);
+            server_.admission_->ended(why == ErrorCode::limit_exceeded ? LinkEnd::overflow
+                                                                       : LinkEnd::protocol);
+        }
+        server_.drop(id_);
+    }
+
     std::size_t on_input(ByteView bytes) {
         // Once it is decided, what comes belongs to the channel.
         if (leaving_) return 0;
@@ -320,6 +343,8 @@ class LinkServer::Session {
 
     void end(const wire::CloseLink& close) {
         log_info("spice", "{}: link refused: {}", name_, close.reason.message);
+        if (close.reason.code != ErrorCode::connection_lost)
+            server_.admission_->ended(end_of(close.error));
         leaving_ = true;
         // The refusal goes out first; a peer that does not read it is cut by the timer.
         // By number: its timer, or the peer's end, may have dropped this session before.
@@ -510,7 +535,7 @@ void LinkServer::make_room(LinkId link, const net::SocketAddress& peer) {
     const std::optional<LinkId> leaving = places_.add(link, LinkingPlaces::origin_of(peer));
     if (!leaving) return;
     sessions_.erase(*leaving);
-    admission_->flooded();
+    admission_->ended(LinkEnd::flooded);
     // A flood must not fill the log.
     const std::uint64_t closed = places_.closed();
     if ((closed & (closed - 1)) != 0) return;

@@ -176,7 +176,7 @@ Result<> WebSocketFilter::end_frame(Bytes& to_peer) {
     } else if (opcode_ == kClose) {
         close(to_peer);
         closed_ = true;
-        return fail(ErrorCode::protocol, "the peer closed its WebSocket");
+        return fail(ErrorCode::connection_lost, "the peer closed its WebSocket");
     }
     return {};
 }
