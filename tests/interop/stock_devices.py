@@ -3,7 +3,8 @@
 
 Commands: `copy PATH` (offers the file as the clipboard's text), `paste PATH` (asks for the guest's
 clipboard and writes it there), `send-file PATH`, `port-write NAME PATH`, `port-event NAME CODE`,
-`record PATH` (what the microphone hears, S16 stereo, when the guest listens).
+`record PATH` (what the microphone hears, S16 stereo, when the guest listens), `resize WIDTH HEIGHT`
+(the user's window: the guest's first screen is to have this size).
 `--devices DIR` is where bytes of ports and sound are kept: DIR/port-NAME, DIR/playback.
 """
 import ctypes
@@ -186,6 +187,12 @@ class Devices:
             self.write(self.ports[words[0]], Path(words[1]).read_bytes())
         elif name == "port-event":
             self.ports[words[0]].event(int(words[1]))
+        elif name == "resize":
+            width, height = map(int, words)
+            self.main.update_display(0, 0, 0, width, height, False)
+            self.main.update_display_enabled(0, True, False)
+            if not self.main.send_monitor_config():
+                say("not-resized")
         elif name == "record":
             self.speech = Path(words[0]).read_bytes()
         else:

@@ -66,6 +66,23 @@ def test_clipboard_file_and_mouse_reach_the_agent(tmp_path, library):
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("library", ["segue", "stock"])
+def test_a_window_that_is_resized_reaches_the_agent(tmp_path, library):
+    with machine(tmp_path, AGENT_PORT, "spicevmc,name=vdagent", library) as vm:
+        wait_for_guest(vm)
+        with vdagent.Agent(tmp_path) as agent, Client(vm.uri, "--devices", tmp_path) as client:
+            client.wait("mouse-mode")
+            agent.announce()
+            client.wait("agent-ready", 60)
+            client.linked()
+            for width, height in ((1000, 700), (801, 603)):
+                client.tell(f"resize {width} {height}")
+                # Number of monitors, flags; height, width, depth and place of the first.
+                agent.wait(vdagent.MONITORS, test=lambda data: struct.unpack_from("<I", data)[0] == 1
+                           and struct.unpack_from("<II", data, 8) == (height, width))
+
+
+@pytest.mark.full
 def test_what_is_forbidden_does_not_reach_the_agent(tmp_path):
     options = "disable-agent-file-xfer=on,disable-copy-paste=on"
     with machine(tmp_path, AGENT_PORT, "spicevmc,name=vdagent", options=options) as vm:
