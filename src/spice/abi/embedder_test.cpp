@@ -426,7 +426,8 @@ void QxlInstance::queue_fill(std::uint32_t surface, std::uint32_t color, std::ui
     device.queue(QXL_CMD_DRAW, device.put(fill));
 }
 
-void QxlInstance::queue_surface(std::uint32_t surface, std::uint32_t width, std::uint32_t height) {
+QXLPHYSICAL QxlInstance::queue_surface(std::uint32_t surface, std::uint32_t width,
+                                       std::uint32_t height) {
     const std::lock_guard lock(mutex);
     QXLSurfaceCmd command{};
     command.surface_id = surface;
@@ -438,6 +439,44 @@ void QxlInstance::queue_surface(std::uint32_t surface, std::uint32_t width, std:
     command.u.surface_create.data =
         device.put(std::uint64_t{}, std::vector<std::uint8_t>(width * height * 4)) + 8;
     device.queue(QXL_CMD_SURFACE, device.put(command));
+    return command.u.surface_create.data;
+}
+
+QXLPHYSICAL QxlInstance::put_picture(std::uint32_t side, bool is_photo, unsigned seed,
+                                     std::uint64_t id) {
+    std::vector<std::uint8_t> pixels(std::size_t{side} * side * 4);
+    const unsigned shade = seed * 16;
+    for (std::size_t at = 0; at < pixels.size(); ++at) {
+        seed = seed * 1103515245u + 12345u;
+        const std::size_t level = is_photo ? 100 + (seed >> 16) % 7 : at / 512 * 40 + shade;
+        pixels[at] = static_cast<std::uint8_t>(level);
+    }
+    struct {
+        QXLImageDescriptor descriptor;
+        QXLBitmap bitmap;
+    } __attribute__((packed)) image{};
+    image.descriptor.id = id;
+    image.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
+    image.descriptor.flags = id == 0 ? 0 : QXL_IMAGE_CACHE;
+    image.descriptor.width = image.descriptor.height = side;
+    image.bitmap.format = SPICE_BITMAP_FMT_32BIT;
+    image.bitmap.flags = QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN;
+    image.bitmap.x = image.bitmap.y = side;
+    image.bitmap.stride = side * 4;
+    const std::lock_guard lock(mutex);
+    image.bitmap.data = device.put(std::uint64_t{}, pixels) + 8;
+    return device.put(image);
+}
+
+void QxlInstance::queue_copy(QXLPHYSICAL picture, std::uint32_t side) {
+    QXLDrawable copy{};
+    copy.type = QXL_DRAW_COPY;
+    copy.bbox = {0, 0, static_cast<std::int32_t>(side), static_cast<std::int32_t>(side)};
+    copy.u.copy.src_bitmap = picture;
+    copy.u.copy.src_area = copy.bbox;
+    copy.u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+    const std::lock_guard lock(mutex);
+    device.queue(QXL_CMD_DRAW, device.put(copy));
 }
 
 bool QxlInstance::completed(std::uint64_t cookie) {
@@ -447,9 +486,13 @@ bool QxlInstance::completed(std::uint64_t cookie) {
 }
 
 std::uint32_t QxlInstance::pixel() {
+    return pixel(pixels);
+}
+
+std::uint32_t QxlInstance::pixel(QXLPHYSICAL at) {
     const std::lock_guard lock(mutex);
     std::uint32_t value;
-    std::memcpy(&value, device.memory.data() + (pixels - server::FakeDevice::kBase), sizeof value);
+    std::memcpy(&value, device.memory.data() + (at - server::FakeDevice::kBase), sizeof value);
     return value & 0xffffff;
 }
 

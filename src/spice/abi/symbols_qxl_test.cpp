@@ -218,34 +218,42 @@ TEST(Symbol, spice_qxl_destroy_primary_surface_async) {
     EXPECT_TRUE(view->wait<display_wire::SurfaceDestroy>());
 }
 
-// An off-screen surface is gone when it can be made again: a second one of its number is refused
-// while it is there, and draws into the first.
+// An off-screen surface holds its own command until it goes; a drawing on one that is gone is
+// refused, and given back all the same.
 struct OffScreen : QxlTest {
     OffScreen() {
         qxl.begin();
-        qxl.queue_surface(1, kWidth, kHeight);
-        spice_qxl_wakeup(&qxl.instance);
-        fill(0x00ff00, 1);
-        // The surface holds its own command until it goes.
+        pixels = qxl.queue_surface(1, kWidth, kHeight);
+        fill(kGreen, 1);
         EXPECT_TRUE(embedder.run_until([&] { return qxl.released() >= 1; }));
+        EXPECT_EQ(qxl.released(), 1u) << "the fill, and not the surface";
+        EXPECT_EQ(drawn(), kGreen);
     }
-    bool fills() {
-        const std::size_t before = qxl.released();
-        fill(0x0000ff, 1);
-        return embedder.run_until([&] { return qxl.released() > before; });
+    std::uint32_t drawn() {
+        QXLRect area = everything();
+        QXLRect dirty{};
+        spice_qxl_update_area(&qxl.instance, 1, &area, &dirty, 1, 1);
+        return qxl.pixel(pixels);
     }
+    void expect_gone() {
+        EXPECT_TRUE(embedder.run_until([&] { return qxl.released() == 2; })) << "its command";
+        fill(kRed, 1);
+        EXPECT_TRUE(embedder.run_until([&] { return qxl.released() == 3; }));
+        EXPECT_EQ(drawn(), kGreen);
+    }
+    static constexpr std::uint32_t kGreen = 0x00ff00;
+    QXLPHYSICAL pixels;
 };
 TEST(Symbol, spice_qxl_destroy_surface_wait) {
     OffScreen test;
-    const std::size_t before = test.qxl.released();
     spice_qxl_destroy_surface_wait(&test.qxl.instance, 1);
-    EXPECT_GE(test.qxl.released(), before);
-    EXPECT_TRUE(test.fills());  // refused, and given back all the same
+    test.expect_gone();
 }
 TEST(Symbol, spice_qxl_destroy_surface_async) {
     OffScreen test;
     spice_qxl_destroy_surface_async(&test.qxl.instance, 1, 21);
     EXPECT_TRUE(test.completes(21));
+    test.expect_gone();
 }
 TEST(Symbol, spice_qxl_destroy_surfaces) {
     QxlTest test;
@@ -275,15 +283,8 @@ TEST(Symbol, spice_qxl_flush_surfaces_async) {
 TEST(Symbol, spice_qxl_loadvm_commands) {
     QxlTest test;
     test.qxl.begin();
-    QXLCommandExt command{};
-    {
-        test.qxl.queue_fill(0, kRed, kWidth, kHeight);
-        const std::lock_guard lock(test.qxl.mutex);
-        command = test.qxl.device.commands.back();
-        test.qxl.device.commands.clear();
-    }
-    // A machine that was loaded draws again what stood in its surfaces' commands.
-    test.qxl.queue_surface(2, kWidth, kHeight);
+    // What its device kept of a machine that was loaded: the command of each surface.
+    const QXLPHYSICAL pixels = test.qxl.queue_surface(2, kWidth, kHeight);
     QXLCommandExt surface{};
     {
         const std::lock_guard lock(test.qxl.mutex);
@@ -293,19 +294,45 @@ TEST(Symbol, spice_qxl_loadvm_commands) {
     spice_qxl_loadvm_commands(&test.qxl.instance, &surface, 1);
     test.fill(kRed, 2);
     EXPECT_TRUE(test.embedder.run_until([&] { return test.qxl.released() >= 1; }));
+    QXLRect area = test.everything();
+    QXLRect dirty{};
+    spice_qxl_update_area(&test.qxl.instance, 2, &area, &dirty, 1, 1);
+    EXPECT_EQ(test.qxl.pixel(pixels), kRed);
 }
 
 // --- Clients ------------------------------------------------------------------------------------
 
 TEST(Symbol, spice_qxl_reset_image_cache) {
+    constexpr std::uint32_t kSide = 16;
+    constexpr std::uint64_t kIcon = 77ull << 32;
     QxlTest test;
     test.qxl.begin();
-    const auto view = test.view();
+    const QXLPHYSICAL icon = test.qxl.put_picture(kSide, false, 1, kIcon);
+    test.session = std::make_unique<Session>(test.embedder);
+    const auto view = test.session->channel(ChannelType::display);
+    display_wire::Init init;
+    init.pixmap_cache_size = 1 << 20;
+    view->send(init);
     ASSERT_TRUE(view->wait<display_wire::SurfaceCreate>());
+    const auto draws_by_name = [&] {
+        test.qxl.queue_copy(icon, kSide);
+        spice_qxl_wakeup(&test.qxl.instance);
+        // Behind it come the pictures of what the client did not have.
+        while (const auto drawn = view->wait<display_wire::DrawCopy>()) {
+            if (drawn->source.id == kIcon)
+                return drawn->source.type == display_wire::ImageType::from_cache;
+        }
+        return false;
+    };
+    EXPECT_FALSE(draws_by_name());
+    EXPECT_TRUE(draws_by_name());
     spice_qxl_reset_image_cache(&test.qxl.instance);
-    // Nothing that the client has from before may be named to it again: what follows is whole.
-    test.fill(kRed);
-    EXPECT_TRUE(view->wait<display_wire::DrawFill>());
+    // Nothing that the client has from before may be named to it again.
+    const auto forgotten = view->wait<display_wire::InvalList>();
+    ASSERT_TRUE(forgotten);
+    ASSERT_EQ(forgotten->resources.size(), 1u);
+    EXPECT_EQ(forgotten->resources[0].id, kIcon);
+    EXPECT_FALSE(draws_by_name());
 }
 TEST(Symbol, spice_qxl_reset_cursor) {
     QxlTest test;

@@ -161,9 +161,17 @@ struct QxlInstance {
     // A fill of the whole surface, in the guest's ring.
     void queue_fill(std::uint32_t surface, std::uint32_t color, std::uint32_t width,
                     std::uint32_t height);
-    void queue_surface(std::uint32_t surface, std::uint32_t width, std::uint32_t height);
+    // Where its pixels are.
+    QXLPHYSICAL queue_surface(std::uint32_t surface, std::uint32_t width, std::uint32_t height);
+    // A square picture of 32 bits, flat or like a photo; with an id the client may keep it.
+    QXLPHYSICAL put_picture(std::uint32_t side, bool is_photo, unsigned seed = 1,
+                            std::uint64_t id = 0);
+    // To the corner of the primary surface.
+    void queue_copy(QXLPHYSICAL picture, std::uint32_t side);
     bool completed(std::uint64_t cookie);
+    // The first of the primary surface, or there.
     std::uint32_t pixel();
+    std::uint32_t pixel(QXLPHYSICAL at);
     std::size_t released();
 
     std::mutex mutex;
