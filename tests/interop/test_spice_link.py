@@ -2,13 +2,16 @@
 """How clients come in: SASL, WebSocket, several at once, all of QEMU's -spice options."""
 import base64
 import os
+import signal
 import socket
 import struct
 import subprocess
+import time
 
 import guest
 import pytest
 
+from hosts import wait_until
 from spice_lab import Client, Machine, same_picture
 from spice_raw import Channel
 from test_spice_tls import certificates, encrypted_channels, tls_machine  # noqa: F401
@@ -173,6 +176,40 @@ def test_several_clients_at_once_where_that_is_wanted(tmp_path, monkeypatch):
             assert same_picture(machine, one, tmp_path)
             assert same_picture(machine, two, tmp_path)
             assert machine.channels().count((1, 0)) == 2
+
+
+def seconds_of(machine, client, frames):
+    """How long the guest takes for so many frames, the client being sent some of the last ones."""
+    begun, last = time.monotonic(), machine.wait_frame(1) + frames
+    machine.wait_frame(last - 2)
+    before = client.count("draw")
+    machine.wait_frame(last)
+    wait_until(lambda: client.count("draw") > before, 60, "the client is sent what is drawn")
+    return time.monotonic() - begun
+
+
+@pytest.mark.full
+def test_one_slow_client_slows_neither_another_nor_the_guest(tmp_path, monkeypatch):
+    """Every frame is more than a socket takes."""
+    frames = 20
+    monkeypatch.setenv("SPICE_DEBUG_ALLOW_MC", "1")
+    disk = guest.boot_disk(tmp_path / "disk.img")
+    with Machine(tmp_path, *disk, options="image-compression=off") as machine:
+        machine.wait_frame(2)
+        with Client(machine.uri) as frozen, Client(machine.uri) as reader:
+            drawn(frozen)
+            drawn(reader)
+            both_read = seconds_of(machine, reader, frames)
+            frozen.process.send_signal(signal.SIGSTOP)
+            # More than once: at first its socket takes something.
+            for _ in range(3):
+                assert seconds_of(machine, reader, frames) < 3 * both_read + 10
+            assert machine.channels().count((1, 0)) == 2, "it is frozen, not gone"
+            machine.qmp("stop")
+            assert same_picture(machine, reader, tmp_path)
+            # It then sees what is shown now, like everybody.
+            frozen.process.send_signal(signal.SIGCONT)
+            assert same_picture(machine, frozen, tmp_path)
 
 
 @pytest.mark.full
