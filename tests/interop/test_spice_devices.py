@@ -78,8 +78,9 @@ def test_a_window_that_is_resized_reaches_the_agent(tmp_path, library):
             for width, height in ((1000, 700), (801, 603)):
                 client.tell(f"resize {width} {height}")
                 # Number of monitors, flags; height, width, depth and place of the first.
-                agent.wait(vdagent.MONITORS, test=lambda data: struct.unpack_from("<I", data)[0] == 1
-                           and struct.unpack_from("<II", data, 8) == (height, width))
+                wanted = struct.pack("<II", height, width)
+                agent.wait(vdagent.MONITORS, test=lambda data: (
+                    data[:4] == struct.pack("<I", 1) and data[8:16] == wanted))
 
 
 @pytest.mark.full

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What `auto` does for a slow line: photos go as JPEG and the rest deflated while the line to a stock
-client is slow, all of it is exact again when the guest rests, and on a fast line there is none."""
+"""What `auto` does for a slow line: photos go as JPEG and the rest deflated while the line to a
+stock client is slow, all is exact again when the guest rests, and a fast line has none of it."""
 import random
 import time
 from contextlib import ExitStack
