@@ -240,6 +240,12 @@ class LinkServer::Session {
             log_warning("spice", "{}: refused: {}", name_, step.error().message);
             return run(link_.sasl_reply({}, false, LinkError::permission_denied));
         }
+        // Told, as stock does it: the exchange is over, and has a place for its result.
+        if (step->is_open_to_all) {
+            log_warning("spice", "{}: refused: no TLS, and its SASL mechanism does not encrypt",
+                        name_);
+            return run(link_.sasl_reply(step->reply, true, LinkError::permission_denied));
+        }
         if (step->complete) log_info("spice", "{}: SASL knows it as '{}'", name_, sasl_->user());
         const LinkError said = step->complete ? may_link() : LinkError::ok;
         if (step->complete && said == LinkError::ok) tell_link();

@@ -100,10 +100,7 @@ Result<SaslSession::Step> SaslSession::step(const std::string& mechanism,
     Step step;
     if (out != nullptr && out_size > 0) step.reply = Bytes(out, out + out_size);
     step.complete = code == SASL_OK;
-    if (step.complete && !has_safe_layer()) {
-        return fail(ErrorCode::protocol,
-                    "SASL: the client is refused: no TLS, and its mechanism does not encrypt");
-    }
+    step.is_open_to_all = step.complete && !has_safe_layer();
     return step;
 }
 

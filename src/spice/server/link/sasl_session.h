@@ -22,6 +22,8 @@ class SaslSession {
     struct Step {
         wire::SaslData reply;
         bool complete = false;
+        // Complete, but neither TLS nor a layer that is strong enough encrypts what follows.
+        bool is_open_to_all = false;
     };
 
     // Addresses as "IP;PORT", empty where there is none. `tls_bits`: of the cipher; 0 without TLS.
@@ -33,8 +35,7 @@ class SaslSession {
 
     // "A,B"
     Result<std::string> mechanisms();
-    // The first step names the mechanism; others have it empty. What completes is encrypted by TLS
-    // or by a layer that is strong enough; else it fails.
+    // The first step names the mechanism; others have it empty.
     Result<Step> step(const std::string& mechanism, const wire::SaslData& data);
     // Who the client proved to be; only when complete.
     std::string user() const;
