@@ -65,8 +65,9 @@ class Recording:
         left, top, right, bottom = rect
         self.text(f"rect {name} {top} {left} {bottom} {right}")
 
-    def drawable(self, kind, box, surface=0, clip=(), source=None, opaque=False):
+    def drawable(self, kind, box, surface=0, clip=(), source=None, opaque=False, own=None):
         """`source`: the (surface, area) that is read, which the device tells beside the image.
+        `own`: the part of its own surface that stands for a picture which is not there.
         `opaque`: nothing is left of what was under the box."""
         self.event(0, DRAW)
         self.text("drawable")
@@ -76,8 +77,9 @@ class Recording:
             self.text(f"num_rects {len(clip)}")
             self.chunks("clip_rects", b"".join(struct.pack("<4i", top, left, bottom, right)
                                                for left, top, right, bottom in clip))
-        self.text(f"effect {int(opaque)}", "mm_time 0", "self_bitmap 0")
-        self.rect("self_bitmap_area", NOWHERE)
+        self.text(f"effect {int(opaque)}", "mm_time 0",
+                  f"self_bitmap {int(own is not None)}")
+        self.rect("self_bitmap_area", own or NOWHERE)
         self.text(f"surface_id {surface}")
         for read in (source, None, None):
             self.text(f"surfaces_dest {read[0] if read else -1}")

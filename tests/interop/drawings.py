@@ -141,6 +141,12 @@ class Artist:
         """What operations with a picture have in common."""
         where = self.where(box)
         picture, area = self.source(box, where, **more)
+        if self.often(0.15):  # some drivers say so of copies, too, which have a picture
+            where["own"] = self.box((0, 0, WIDTH, HEIGHT))
+            if kind not in (COPY, BLEND, COMPOSITE):
+                left, top, right, bottom = where["own"]
+                picture, area = None, (0, 0, right - left, bottom - top)
+                where.pop("source", None)
         self.recording.drawable(kind, box, **where)
         return picture, area
 

@@ -169,7 +169,9 @@ class Draw {
     }
 
     Result<canvas::Source> source(QXLPHYSICAL address, const QXLRect& area, std::uint8_t scale) {
-        if (command_.self_bitmap != 0) {
+        // Some drivers set the flag beside a picture of their own, which is then meant.
+        is_self_ = address == 0 && command_.self_bitmap != 0;
+        if (is_self_) {
             image_ = TRY(self_image());
         } else {
             image_ = TRY(read_image(memory_, surfaces_, address, &source_surface_));
@@ -254,8 +256,8 @@ class Draw {
 
     // Its pixels are those of the surface, one for one, and not what the surface showed.
     bool is_as_it_is(const canvas::Rect& area) const {
-        return command_.self_bitmap == 0 && image_.format() == target_.format() &&
-               area.width() == box_.width() && area.height() == box_.height();
+        return !is_self_ && image_.format() == target_.format() && area.width() == box_.width() &&
+               area.height() == box_.height();
     }
 
     // From the box to there; what is too far away has no pixel inside any surface.
@@ -407,6 +409,7 @@ class Draw {
     canvas::Rect box_;
     std::optional<std::vector<canvas::Rect>> clip_;
     canvas::Image image_;
+    bool is_self_ = false;                     // the image is what the surface showed
     const Surface* source_surface_ = nullptr;  // whose pixels the image is
     canvas::Image mask_image_;
     canvas::Mask mask_;

@@ -67,6 +67,25 @@ TEST_F(GuestCommands, FlagsOfAlphaAreOfSurfacesOnly) {
     EXPECT_EQ(pixel(12, 0), 0u) << "a surface without alpha";
 }
 
+// "Self bitmap" stands for a picture that is not there, and for no other.
+TEST_F(GuestCommands, WhatTheSurfaceShowsIsDrawnWhereNoPictureIs) {
+    queue_fill(0x102030, 0, 0, 8, 8);
+    const auto queue_copy = [&](std::int32_t left, QXLPHYSICAL picture) {
+        QXLDrawable copy = drawable(QXL_DRAW_TRANSPARENT, left, 8, left + 2, 10);
+        copy.self_bitmap = 1;
+        copy.self_bitmap_area = {0, 0, 2, 2};
+        copy.u.transparent.src_bitmap = picture;
+        copy.u.transparent.src_area = {0, 0, 2, 2};
+        copy.u.transparent.true_color = 0xffffff;
+        device_.queue(QXL_CMD_DRAW, device_.put(copy));
+    };
+    queue_copy(16, 0);
+    queue_copy(24, put_picture(SPICE_BITMAP_FMT_32BIT, {1, 2, 3, 4}));
+    EXPECT_FALSE(display_->take_commands(100));
+    EXPECT_EQ(pixel(17, 9), 0x102030u);
+    EXPECT_EQ(pixel(25, 9), 4u);
+}
+
 TEST_F(GuestCommands, APatternKeepsItsByteOfAlpha) {
     create_surface(1, 8, 0, SPICE_SURFACE_FMT_32_ARGB);
     QXLDrawable fill = drawable(QXL_DRAW_FILL, 0, 0, 8, 8);
