@@ -53,7 +53,7 @@ void draw_one(LittleReader& in, Image& target, const Image& source, const Image&
             for (auto& cell : one.transform)
                 cell = in.i32();
             const std::uint8_t operation = in.u8();
-            return void(composite(target, region, box, operation, one, {}, false));
+            return void(composite(target, region, box, operation, one, {}));
         }
         case 8: {
             Text string;
