@@ -12,6 +12,17 @@
 #include "base/log.h"
 
 namespace segue::spice::server {
+namespace {
+
+// Where memory is short, to say so may fail, too.
+void log_failure(const char* what, const std::exception& failure) noexcept {
+    try {
+        log_error("spice", "{}: {}", what, failure.what());
+    } catch (const std::exception&) {
+    }
+}
+
+}  // namespace
 
 LoopThread::LoopThread(const LoopMaker& make_loop) : loop_(make_loop()) {}
 
@@ -42,7 +53,7 @@ void LoopThread::run() {
         try {
             loop_->run();
         } catch (const std::exception& failure) {
-            log_error("spice", "a callback of a server thread failed: {}", failure.what());
+            log_failure("a callback of a server thread failed", failure);
         }
     }
 }
@@ -69,7 +80,7 @@ void LoopThread::call(const std::function<void()>& task) {
         try {
             task();
         } catch (const std::exception& failure) {
-            log_error("spice", "a synchronous task failed: {}", failure.what());
+            log_failure("a synchronous task failed", failure);
         }
         // Notified under the lock: the waiter's frame, which holds all three, ends right after.
         const std::lock_guard lock(mutex);
