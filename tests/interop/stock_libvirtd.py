@@ -54,10 +54,12 @@ key_file = "{pki}/server-key.pem"
 QEMU_TLS = """default_tls_x509_cert_dir = "{pki}"
 default_tls_x509_verify = 1
 """
-# The first process of the host: prepares the mounts, and then reaps.
+# The first process of the host: prepares the mounts, and then reaps. A libvirtd makes its own folders
+# when it first runs; where none ever ran there is nothing yet to mount over.
 FIRST = """set -e
 hostname {name}
 mount --make-rprivate /
+mkdir -p /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
 mount --bind {folder}/etc /etc/libvirt
 mount --bind {folder}/lib /var/lib/libvirt
 mount --bind {folder}/cache /var/cache/libvirt
@@ -136,6 +138,8 @@ class StockHost:
             (self.folder / name).write_text(known + missing, encoding="utf-8")
 
     def answers(self):
+        if self.process.poll() is not None:
+            raise Failed(f"{self.name} ended before it listened\n{self.log()}")
         with socket.socket() as probe:
             return probe.connect_ex((self.address, self.port)) == 0
 
