@@ -176,12 +176,15 @@ bool MessageWriter::frame(EncodedMessage message, std::vector<SharedBytes>& out)
     ++serial_;
     const std::size_t header = header_size(kind_);
     std::size_t from = EncodedMessage::kHeaderRoom - header;
-    LittleWriter writer;
-    if (kind_ == HeaderKind::full) writer.u64(serial_);
-    writer.u16(message.number);
-    writer.u32(static_cast<std::uint32_t>(message.body_size));
-    if (kind_ == HeaderKind::full) writer.u32(0);
-    std::memcpy(message.head.data() + from, writer.view().data(), header);
+    std::uint8_t* at = message.head.data() + from;
+    const auto put = [&at](auto number) {
+        store<ByteOrder::little>(at, number);
+        at += sizeof number;
+    };
+    if (kind_ == HeaderKind::full) put(serial_);
+    put(message.number);
+    put(static_cast<std::uint32_t>(message.body_size));
+    if (kind_ == HeaderKind::full) put(std::uint32_t{0});
 
     const SharedBytes head = SharedBytes::take(std::move(message.head));
     for (const EncodedMessage::Insertion& insertion : message.insertions) {

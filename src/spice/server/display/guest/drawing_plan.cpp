@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "spice/canvas/draw.h"
 
@@ -23,6 +24,17 @@ canvas::Region shifted(canvas::Region region, canvas::Point by) {
 canvas::Region common(canvas::Region one, const canvas::Region& other) {
     one.intersect(other);
     return one;
+}
+
+// Takes from `region` what it has in common with `other`, shifted by `back`.
+canvas::Region take_common(canvas::Region& region, const canvas::Region& other,
+                           canvas::Point back) {
+    // A window that scrolls takes all that has come to it along.
+    const canvas::Rect box = region.extents();
+    if (other.covers(server::shifted(box, {-back.x, -back.y}))) return std::exchange(region, {});
+    canvas::Region hit = common(shifted(other, back), region);
+    region.subtract(hit);
+    return hit;
 }
 
 std::int64_t area_of(const canvas::Region& region) {
@@ -90,6 +102,7 @@ DrawingPlan DrawingPlan::make(std::span<const PendingDrawing> drawings) {
 void DrawingPlan::go_back_before(const PendingDrawing& drawing) {
     std::vector<Piece> moved;
     const canvas::Rect extents = drawing.region.extents();
+    const bool stays_below = drawing.kind != Kind::move && area_of(drawing.region) <= kSmallArea;
     for (Piece& piece : pieces_) {
         const canvas::Point back{-piece.shift.x, -piece.shift.y};
         // Most drawings are elsewhere.
@@ -97,9 +110,9 @@ void DrawingPlan::go_back_before(const PendingDrawing& drawing) {
         if (canvas::intersection(reach, piece.region.extents()).empty() ||
             !piece.region.intersects(reach))
             continue;
-        canvas::Region hit = common(shifted(drawing.region, back), piece.region);
+        canvas::Region hit = stays_below ? common(shifted(drawing.region, back), piece.region)
+                                         : take_common(piece.region, drawing.region, back);
         if (hit.empty()) continue;
-        piece.region.subtract(hit);
         const canvas::Point shift = sum(piece.shift, drawing.shift);
         if (drawing.kind == Kind::move) {
             moved.push_back({std::move(hit), shift});
@@ -185,8 +198,8 @@ void DrawingPlan::draw(canvas::Image& surface) const {
         const canvas::Region& region = aside_[at].region;
         std::ignore = canvas::copy(surface, region, region.extents(), source, canvas::Rop::copy);
     }
-    for (const Part& part : parts_)
-        draw_part(surface, *part.drawing, part.region, part.shift);
+    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part)
+        draw_part(surface, *part->drawing, part->region, part->shift);
 }
 
 }  // namespace segue::spice::server

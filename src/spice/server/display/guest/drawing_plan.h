@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What a row of pending drawings comes to: each pixel of the surface is written once, from where it
-// comes in the end.
+// What a row of pending drawings comes to: each pixel of the surface is moved once, from where it
+// comes in the end, and then what was drawn is drawn where it is seen in the end.
 #pragma once
 
 #include <optional>
@@ -16,6 +16,8 @@ class DrawingPlan {
     // Beyond these it is cheaper to begin another plan for what is older.
     static constexpr std::size_t kMostPieces = 24;
     static constexpr std::size_t kMostRects = 256;
+    // Pixels. To paint over so few costs less than to keep account of where they are hidden.
+    static constexpr std::int64_t kSmallArea = 4096;
 
     // For the newest of the drawings (oldest first, at least one), which outlive the plan. It is to
     // be drawn over the older ones.

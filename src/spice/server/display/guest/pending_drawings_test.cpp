@@ -52,14 +52,16 @@ using canvas::Rect;
 using canvas::Region;
 using Kind = PendingDrawing::Kind;
 
-constexpr std::int32_t kWidth = 64;
-constexpr std::int32_t kHeight = 48;
+// Of some 12,000 pixels: a plan does not treat large drawings as it does small ones.
+constexpr std::int32_t kWidth = 128;
+constexpr std::int32_t kHeight = 96;
+static_assert(kWidth * kHeight > 2 * DrawingPlan::kSmallArea);
 
 Image picture(std::int32_t width, std::int32_t height, std::uint32_t seed) {
     Image made = Image::create(canvas::Format::xrgb32, width, height).value();
     for (std::int32_t y = 0; y < height; ++y) {
         for (std::int32_t x = 0; x < width; ++x) {
-            const std::uint32_t pixel = seed << 16 | static_cast<std::uint32_t>(y * 64 + x);
+            const std::uint32_t pixel = seed << 16 | static_cast<std::uint32_t>(y * width + x);
             std::memcpy(made.line(y) + x * 4, &pixel, sizeof pixel);
         }
     }
@@ -211,6 +213,18 @@ TEST(DrawingPlanTest, APlanOfTooManyRectanglesEnds) {
         dots.push_back({at * 2, 0, at * 2 + 1, 1});
     const auto drawings = moves_of(5, Region(dots), {0, 1});
     EXPECT_EQ(DrawingPlan::make(drawings).size(), 1u);
+}
+
+TEST(DrawingPlanTest, SmallPicturesMakeNoPlanMoreIntricate) {
+    // A window full of them that moves twice: its pixels are still one piece.
+    std::vector<PendingDrawing> drawings = moves_of(2, Region(Rect{0, 0, 1000, 1000}), {8, 0});
+    for (std::int32_t at = 0; at < static_cast<std::int32_t>(DrawingPlan::kMostRects) * 2; ++at) {
+        PendingDrawing fill;
+        fill.region =
+            Region(Rect{at % 32 * 30, at / 32 * 30, at % 32 * 30 + 20, at / 32 * 30 + 14});
+        drawings.push_back(std::move(fill));
+    }
+    EXPECT_EQ(DrawingPlan::make(drawings).size(), drawings.size());
 }
 
 // Whichever allocation fails: everything is drawn, given back once, and counted no more.
