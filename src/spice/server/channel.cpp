@@ -125,6 +125,8 @@ void Channel::write_message(wire::EncodedMessage message) {
     const bool is_gated = setup_.gate && (setup_.gate->holds(is_picture()) || !at_gate_.empty());
     const Instant made = is_gated ? setup_.gate->made() : Instant{};
     if (!is_gated || !must_wait(number, made)) return write_pieces(std::move(pieces), bytes);
+    for (SharedBytes& piece : pieces)
+        piece = piece.kept();
     at_gate_.push_back({made, bytes + kCostAtGate, std::move(pieces)});
     bytes_at_gate_ += at_gate_.back().bytes;
     setup_.gate->count(1);

@@ -62,6 +62,7 @@ struct ChannelSetup {
 class ChannelOutput {
   public:
     virtual ~ChannelOutput() = default;
+    // What of the pieces is borrowed is good during the call.
     virtual void write(std::vector<wire::SharedBytes> pieces) = 0;
     // Bytes written that have not left this host's process.
     virtual std::size_t waiting() const = 0;

@@ -36,15 +36,19 @@ class Output final : public ChannelOutput {
     void write(std::vector<wire::SharedBytes> pieces) override {
         for (const wire::SharedBytes& piece : pieces)
             reader_.feed(piece.view());
-        while (auto message = reader_.next().value())
+        while (auto message = reader_.next().value()) {
             numbers_.push_back(message->number);
+            last_ = std::move(message->body);
+        }
     }
     std::size_t waiting() const override { return 0; }
     std::vector<std::uint16_t> take() { return std::exchange(numbers_, {}); }
+    const wire::SharedBytes& last() const { return last_; }
 
   private:
     wire::MessageReader reader_{wire::HeaderKind::mini, 64u << 20};
     std::vector<std::uint16_t> numbers_;
+    wire::SharedBytes last_;
 };
 
 class TestChannel final : public Channel {
@@ -99,6 +103,19 @@ TEST_F(OutputGateTest, WhatWasSentUpToACheckpointLeavesWithIt) {
     tell(Kind::release, second);
     EXPECT_THAT(output.take(), ElementsAre(kReset));
     EXPECT_EQ(tell(Kind::release, second).waiting, 0u);
+}
+
+TEST_F(OutputGateTest, WhatWaitsIsAsItWasWhenItWasSent) {
+    tell(Kind::hold);
+    Bytes borrowed(100, 0x11);
+    wire::display::StreamData message;
+    message.data = wire::SharedBytes::borrow(borrowed);
+    channel->send(message);
+    std::fill(borrowed.begin(), borrowed.end(), std::uint8_t{0x22});
+    tell(Kind::pass);
+    const auto left = wire::parse<wire::display::StreamData>(output.last());
+    ASSERT_TRUE(left);
+    EXPECT_THAT(left->data.contiguous().view(), ::testing::Each(0x11));
 }
 
 TEST_F(OutputGateTest, EverythingLeavesInItsOrderWhenNothingIsHeldAnyMore) {

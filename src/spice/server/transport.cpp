@@ -5,10 +5,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <new>
+#include <utility>
 
 #include "base/log.h"
 #include "net/filter_chain.h"
@@ -24,6 +27,10 @@ constexpr std::size_t kPartsInACall = 128;
 // account of each.
 constexpr std::size_t kSmallPiece = 1024;
 constexpr std::size_t kMostJoint = 8192;
+
+bool is_borrowed(const wire::SharedBytes& bytes) {
+    return !bytes.has_owner();
+}
 
 }  // namespace
 
@@ -74,8 +81,32 @@ Result<> Transport::add_filter(std::unique_ptr<net::ByteFilter> filter) {
     return {};
 }
 
+// Whatever becomes of the pieces: none that is borrowed stays.
+struct Transport::Keeping {
+    Transport* transport;
+    ~Keeping() {
+        if (transport != nullptr) transport->keep_borrowed();
+    }
+};
+
+void Transport::keep_borrowed() {
+    try {
+        for (std::size_t at = 0; at < output_.size(); ++at) {
+            wire::SharedBytes& bytes = output_[at];
+            if (!is_borrowed(bytes)) continue;
+            const std::size_t left = at == 0 ? std::exchange(first_offset_, 0) : 0;
+            bytes = bytes.slice(left, bytes.size() - left);
+            bytes = bytes.kept();
+        }
+    } catch (const std::bad_alloc&) {
+        lose({ErrorCode::limit_exceeded, "no memory for what it does not read"});
+    }
+}
+
 void Transport::send(std::vector<wire::SharedBytes> pieces) {
     if (lost_) return;
+    const bool borrows = !filter_ && std::any_of(pieces.begin(), pieces.end(), is_borrowed);
+    const Keeping keeping{borrows ? this : nullptr};
     for (wire::SharedBytes& piece : pieces) {
         if (!filter_) {
             enqueue(std::move(piece));
@@ -89,7 +120,7 @@ void Transport::send(std::vector<wire::SharedBytes> pieces) {
         enqueue(wire::SharedBytes::take(std::move(sealed)));
     }
     if (lost_) return;
-    const bool may_wait = gatherings_ > 0 && waiting_ < kMostGathered;
+    const bool may_wait = gatherings_ > 0 && waiting_ < kMostGathered && !borrows;
     if (loop_ != nullptr && !writable_interest_ && !may_wait) write_some();
 }
 

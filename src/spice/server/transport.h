@@ -48,7 +48,8 @@ class Transport {
     // After this no handler runs; the socket may be attached to a loop of another thread.
     void detach();
 
-    // Queues, and writes what the socket takes now. A failure is told by on_lost, later.
+    // Queues, and writes what the socket takes now. A failure is told by on_lost, later. Of bytes
+    // that are borrowed only what the socket does not take is copied: they never wait for others.
     void send(std::vector<wire::SharedBytes> pieces);
     void send(Bytes bytes) { send({wire::SharedBytes::take(std::move(bytes))}); }
     // While one lives, what is sent waits; it then goes with few system calls, and in few packets.
@@ -86,6 +87,7 @@ class Transport {
     std::uint64_t bytes_received() const { return bytes_received_; }
 
   private:
+    struct Keeping;
     void on_ready(Loop::Ready ready);
     bool read_some();
     bool write_some();
@@ -94,6 +96,7 @@ class Transport {
     void tell_lost(std::string reason);
     void update_interest();
     void enqueue(wire::SharedBytes bytes);
+    void keep_borrowed();
     void join(ByteView piece);
 
     net::Descriptor socket_;

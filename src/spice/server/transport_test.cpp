@@ -128,6 +128,34 @@ TEST_F(TransportTest, EveryByteArrivesInItsPlace) {
     EXPECT_TRUE(got == expected);
 }
 
+// All but what the socket took at once is copied; what it took may be part of it.
+TEST_F(TransportTest, WhatIsBorrowedIsItsLendersAgainAtOnce) {
+    Bytes expected;
+    Bytes picture(std::size_t{4} << 20);
+    for (int round = 0; round < 3; ++round) {
+        for (std::size_t at = 0; at < picture.size(); ++at)
+            picture[at] = static_cast<std::uint8_t>(at * 31 / 7 + static_cast<unsigned>(round));
+        const Bytes head(40, static_cast<std::uint8_t>(round));
+        expected.insert(expected.end(), head.begin(), head.end());
+        expected.insert(expected.end(), picture.begin(), picture.end());
+        const Transport::Gathering gathering(*transport);
+        transport->send({wire::SharedBytes::copy(head), wire::SharedBytes::borrow(picture)});
+        // The first is not gathered: that would be another copy.
+        if (round == 0) {
+            EXPECT_LT(transport->waiting(), picture.size());
+        }
+        std::fill(picture.begin(), picture.end(), std::uint8_t{0xee});
+    }
+    Bytes got;
+    EXPECT_TRUE(loop.run_until([&] {
+        std::uint8_t some[65536];
+        const ssize_t size = ::recv(peer.get(), some, sizeof some, MSG_DONTWAIT);
+        if (size > 0) got.insert(got.end(), some, some + size);
+        return got.size() >= expected.size();
+    }));
+    EXPECT_TRUE(got == expected);
+}
+
 TEST_F(TransportTest, AChannelWithoutImagesMayHaveLessThatWaits) {
     constexpr std::size_t kMost = 1u << 20;
     transport->set_most_waiting(kMost);

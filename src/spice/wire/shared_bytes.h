@@ -35,6 +35,8 @@ class SharedBytes {
     std::size_t size() const { return view_.size(); }
     bool empty() const { return view_.empty(); }
     bool has_owner() const { return owner_ != nullptr; }
+    // The same bytes, or a copy of them where they are borrowed.
+    SharedBytes kept() const { return has_owner() || empty() ? *this : copy(view_); }
 
     // Precondition: offset + size <= this->size().
     SharedBytes slice(std::size_t offset, std::size_t size) const {

@@ -19,6 +19,8 @@ using codec::PictureView;
 using codec::PixelFormat;
 
 constexpr int kJpegQuality = 85;
+// Bytes; what is smaller is gathered with others, and goes in one system call with them.
+constexpr std::size_t kLeastBorrowed = std::size_t{64} << 10;
 // Pixels; what is smaller gains little by where it came from.
 constexpr std::size_t kLeastMovingPhoto = std::size_t{96} * 96;
 
@@ -90,6 +92,30 @@ PictureView view_of(const canvas::Image& image, const canvas::Rect& rect) {
     view.width = static_cast<std::uint32_t>(rect.width());
     view.height = static_cast<std::uint32_t>(rect.height());
     return view;
+}
+
+// Its lines stand one behind the other, without a gap.
+bool is_bitmap_as_it_is(const PictureView& view) {
+    const std::size_t row = view.row_bytes();
+    return padded(row) == row && view.stride == static_cast<std::ptrdiff_t>(row);
+}
+
+ByteView lines_of(const PictureView& view) {
+    return {view.rows, static_cast<std::size_t>(view.stride) * view.height};
+}
+
+display::Image raw(const PictureView& view, wire::SharedBytes lines) {
+    display::BitmapData data;
+    data.format = bitmap_format(view.format);
+    data.flags = display::BitmapFlags::top_down;
+    data.width = view.width;
+    data.height = view.height;
+    data.stride = static_cast<std::uint32_t>(view.stride);
+    data.data = std::move(lines);
+    display::Image image;
+    image.type = display::ImageType::bitmap;
+    image.data = std::move(data);
+    return image;
 }
 
 }  // namespace
@@ -184,6 +210,10 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
             return encode_indexed(part);
         }
     }
+    if (options_.compression == ImageCompression::off && is_on_wire(picture.format())) {
+        const PictureView part = view_of(picture, rect);
+        if (is_bitmap_as_it_is(part) && part.bytes() >= kLeastBorrowed) return borrowed(part);
+    }
     Snapshot pixels = TRY(snapshot(picture, rect));
     const PictureView& view = pixels.view;
     raw_bytes_ += view.bytes();
@@ -202,7 +232,8 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
     made.lossy = form == ImageForm::jpeg || form == ImageForm::jpeg_alpha;
     ++by_form_[static_cast<std::size_t>(form)];
     if (form == ImageForm::raw) {
-        made.image = raw(pixels);
+        // The message holds the snapshot itself until it has left.
+        made.image = raw(view, wire::SharedBytes::owned(pixels.pixels, lines_of(view)));
         encoded_bytes_ += view.bytes();
     } else {
         encoded_bytes_ += out.size();
@@ -290,21 +321,13 @@ Result<> ImageEncoder::encode_as(ImageForm& form, const Snapshot& snapshot, Byte
     return {};
 }
 
-// The message holds the snapshot itself until it has left.
-display::Image ImageEncoder::raw(const Snapshot& pixels) {
-    const PictureView& view = pixels.view;
-    display::BitmapData data;
-    data.format = bitmap_format(view.format);
-    data.flags = display::BitmapFlags::top_down;
-    data.width = view.width;
-    data.height = view.height;
-    data.stride = static_cast<std::uint32_t>(view.stride);
-    data.data = wire::SharedBytes::owned(
-        pixels.pixels, {view.rows, static_cast<std::size_t>(view.stride) * view.height});
-    display::Image image;
-    image.type = display::ImageType::bitmap;
-    image.data = std::move(data);
-    return image;
+EncodedImage ImageEncoder::borrowed(const PictureView& view) {
+    raw_bytes_ += view.bytes();
+    encoded_bytes_ += view.bytes();
+    ++by_form_[static_cast<std::size_t>(ImageForm::raw)];
+    EncodedImage made;
+    made.image = raw(view, wire::SharedBytes::borrow(lines_of(view)));
+    return numbered(std::move(made), view);
 }
 
 }  // namespace segue::spice::server

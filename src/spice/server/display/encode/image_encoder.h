@@ -45,7 +45,8 @@ class ImageEncoder {
     // The rectangle as parts that are better encoded each in its own way, top to bottom.
     std::vector<canvas::Rect> parts(const canvas::Image& picture, const canvas::Rect& rect) const;
     // The rectangle lies within the picture. The pixels are read once: the guest may draw on. The
-    // image must then be sent: the client's dictionary counts on it.
+    // image must then be sent: the client's dictionary counts on it. With compression off a large
+    // one is borrowed from the picture, as whoever sends it must know (Transport::send()).
     Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
                                 bool lossless);
     // The client was told to forget all palettes.
@@ -71,7 +72,7 @@ class ImageEncoder {
     Result<Snapshot> snapshot(const canvas::Image& picture, const canvas::Rect& rect);
     Result<> encode_as(ImageForm& form, const Snapshot& snapshot, Bytes& out,
                        wire::display::Image& image);
-    static wire::display::Image raw(const Snapshot& pixels);
+    EncodedImage borrowed(const codec::PictureView& view);
     Result<EncodedImage> encode_indexed(const codec::PictureView& view);
     EncodedImage numbered(EncodedImage made, const codec::PictureView& view);
 

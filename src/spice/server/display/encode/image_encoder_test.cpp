@@ -57,7 +57,7 @@ class ImageEncoderTest : public testing::Test {
     ImageEncoder encoder_;
 };
 
-// It goes without another copy, and others are made while it waits to leave.
+// Others are made while it waits to leave.
 TEST_F(ImageEncoderTest, APictureAsItIsStaysAsItIsUntilItHasLeft) {
     EncoderOptions off = options();
     off.compression = ImageCompression::off;
@@ -72,6 +72,28 @@ TEST_F(ImageEncoderTest, APictureAsItIsStaysAsItIsUntilItHasLeft) {
     for (std::uint32_t other = 1; other < 4; ++other)
         EXPECT_NE(rows(encode(stripes(200, other))), as_it_was);
     EXPECT_EQ(rows(first), as_it_was);
+}
+
+TEST_F(ImageEncoderTest, ALargePictureIsBorrowedWhereItsLinesStandOneBehindTheOther) {
+    EncoderOptions off = options();
+    off.compression = ImageCompression::off;
+    encoder_.set_options(off);
+    const auto first_of = [](const EncodedImage& encoded) {
+        return std::get<display::BitmapData>(encoded.image.data).data.pieces().at(0);
+    };
+    const canvas::Image large =
+        canvas::Image::create(canvas::Format::xrgb32, 4 * kSide, 2 * kSide).value();
+    const wire::SharedBytes whole = first_of(encode(large));
+    EXPECT_FALSE(whole.has_owner());
+    EXPECT_EQ(whole.data(), large.line(0));
+    EXPECT_EQ(whole.size(), large.line_bytes() * static_cast<std::size_t>(large.height()));
+    // A part of each line is not, and neither is what is small, or is compressed.
+    canvas::Rect narrow = large.bounds();
+    --narrow.right;
+    EXPECT_TRUE(first_of(encoder_.encode(large, narrow, false).value()).has_owner());
+    canvas::Rect low = large.bounds();
+    low.bottom = 10;
+    EXPECT_TRUE(first_of(encoder_.encode(large, low, false).value()).has_owner());
 }
 
 // LZ has no pictures of that size: they go as they are, and whole.

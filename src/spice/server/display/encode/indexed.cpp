@@ -154,6 +154,12 @@ template <class Take>
     return take(pixels, (1u << (width - x)) - 1, x);
 }
 
+// Much of what is drawn is flat: to see that a row is the one above again takes a fraction of
+// looking at its pixels.
+bool repeats(const PictureView& picture, std::uint32_t y) {
+    return y > 0 && std::memcmp(picture.row(y), picture.row(y - 1), picture.width * 4ul) == 0;
+}
+
 }  // namespace
 
 bool Indexer::index(const PictureView& picture) {
@@ -190,6 +196,10 @@ bool Indexer::collect_two(const PictureView& picture) {
     std::optional<std::uint32_t> ink;
     for (std::uint32_t y = 0; y < picture.height; ++y) {
         std::uint8_t* const to = rows_.data() + y * row;
+        if (repeats(picture, y)) {
+            std::memcpy(to, to - row, row);
+            continue;
+        }
         const auto take = [&](const Sixteen& pixels, unsigned wanted, std::uint32_t x)
             __attribute__((always_inline)) {
             if (!paper) paper = pixels.color(0);
@@ -221,6 +231,10 @@ bool Indexer::collect(const PictureView& picture) {
     make_room(rows_, row * picture.height + kSlack);
     for (std::uint32_t y = 0; y < picture.height; ++y) {
         std::uint8_t* const to = rows_.data() + y * row;
+        if (repeats(picture, y)) {
+            std::memcpy(to, to - row, row);
+            continue;
+        }
         const auto take = [&](Sixteen & pixels, unsigned wanted, std::uint32_t x)
             __attribute__((always_inline)) {
             while (wanted != 0) {

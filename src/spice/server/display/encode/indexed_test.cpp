@@ -48,6 +48,21 @@ TEST(IndexerTest, EveryPixelKeepsItsColour) {
     }
 }
 
+// Such a row is taken from the one above.
+TEST(IndexerTest, RowsThatRepeatKeepTheirColours) {
+    Indexer indexer;
+    for (const std::uint32_t colors : {1u, 2u, 9u}) {
+        for (const std::uint32_t width : {64u, 71u}) {
+            std::vector<std::uint32_t> pixels(width * 40);
+            for (std::uint32_t at = 0; at < pixels.size(); ++at)
+                pixels[at] = (at % width * 7 + at / width / 5) % colors * 0x0f3511;
+            ASSERT_TRUE(indexer.index(view_of(pixels, width)));
+            for (std::uint32_t at = 0; at < pixels.size(); ++at)
+                ASSERT_EQ(color_at(indexer, at % width, at / width), pixels[at]) << at;
+        }
+    }
+}
+
 TEST(IndexerTest, ManyColoursSmallPicturesAndAlphaAreLeftAsTheyAre) {
     Indexer indexer;
     std::vector<std::uint32_t> pixels(64 * 64);
