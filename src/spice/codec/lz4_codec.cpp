@@ -35,10 +35,10 @@ Result<> lz4_encode(const PictureView& picture, Bytes& out) {
     out.push_back(picture.top_down ? 1 : 0);
     out.push_back(format);
 
-    Bytes together;
+    PixelBuffer together;
     const std::uint8_t* rows = picture.rows;
     if (!picture.is_contiguous()) {
-        together.resize(picture.bytes());
+        together = PixelBuffer(picture.bytes());
         for (std::uint32_t y = 0; y < picture.height; ++y) {
             std::memcpy(together.data() + y * picture.row_bytes(), picture.row(y),
                         picture.row_bytes());
@@ -47,14 +47,15 @@ Result<> lz4_encode(const PictureView& picture, Bytes& out) {
     }
     const int size = static_cast<int>(picture.bytes());
     const int bound = LZ4_compressBound(size);
-    const std::size_t at = out.size();
-    out.resize(at + 4 + static_cast<std::size_t>(bound));
-    const int used =
-        LZ4_compress_default(reinterpret_cast<const char*>(rows),
-                             reinterpret_cast<char*>(out.data() + at + 4), size, bound);
+    PixelBuffer block(static_cast<std::size_t>(bound));
+    const int used = LZ4_compress_default(reinterpret_cast<const char*>(rows),
+                                          reinterpret_cast<char*>(block.data()), size, bound);
     if (used <= 0) return fail(ErrorCode::internal, "LZ4 could not encode {} bytes", size);
+    const std::size_t at = out.size();
+    out.reserve(at + 4 + static_cast<std::size_t>(used));
+    out.resize(at + 4);
     store<ByteOrder::big>(out.data() + at, static_cast<std::uint32_t>(used));
-    out.resize(at + 4 + static_cast<std::size_t>(used));
+    out.insert(out.end(), block.data(), block.data() + used);
     return {};
 }
 

@@ -29,7 +29,7 @@ constexpr std::size_t kSmallPiece = 1024;
 constexpr std::size_t kMostJoint = 8192;
 
 bool is_borrowed(const wire::SharedBytes& bytes) {
-    return !bytes.has_owner();
+    return !bytes.has_owner() && !bytes.empty();
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ struct Transport::Keeping {
     }
 };
 
-void Transport::keep_borrowed() {
+void Transport::keep_borrowed() noexcept {
     try {
         for (std::size_t at = 0; at < output_.size(); ++at) {
             wire::SharedBytes& bytes = output_[at];
@@ -99,7 +99,15 @@ void Transport::keep_borrowed() {
             bytes = bytes.kept();
         }
     } catch (const std::bad_alloc&) {
-        lose({ErrorCode::limit_exceeded, "no memory for what it does not read"});
+        lose_silently();
+    }
+}
+
+// Where memory is short even for telling it, it is lost all the same.
+void Transport::lose_silently() noexcept {
+    try {
+        lose({ErrorCode::limit_exceeded, "no memory for what the peer does not read"});
+    } catch (const std::exception&) {  // nor can it be logged
     }
 }
 

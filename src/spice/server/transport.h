@@ -96,7 +96,8 @@ class Transport {
     void tell_lost(std::string reason);
     void update_interest();
     void enqueue(wire::SharedBytes bytes);
-    void keep_borrowed();
+    void keep_borrowed() noexcept;
+    void lose_silently() noexcept;
     void join(ByteView piece);
 
     net::Descriptor socket_;
