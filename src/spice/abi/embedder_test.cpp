@@ -444,12 +444,12 @@ QXLPHYSICAL QxlInstance::queue_surface(std::uint32_t surface, std::uint32_t widt
 
 QXLPHYSICAL QxlInstance::put_picture(std::uint32_t side, bool is_photo, unsigned seed,
                                      std::uint64_t id) {
-    std::vector<std::uint8_t> pixels(std::size_t{side} * side * 4);
+    std::vector<std::uint8_t> rows(std::size_t{side} * side * 4);
     const unsigned shade = seed * 16;
-    for (std::size_t at = 0; at < pixels.size(); ++at) {
+    for (std::size_t at = 0; at < rows.size(); ++at) {
         seed = seed * 1103515245u + 12345u;
         const std::size_t level = is_photo ? 100 + (seed >> 16) % 7 : at / 512 * 40 + shade;
-        pixels[at] = static_cast<std::uint8_t>(level);
+        rows[at] = static_cast<std::uint8_t>(level);
     }
     struct {
         QXLImageDescriptor descriptor;
@@ -464,7 +464,7 @@ QXLPHYSICAL QxlInstance::put_picture(std::uint32_t side, bool is_photo, unsigned
     image.bitmap.x = image.bitmap.y = side;
     image.bitmap.stride = side * 4;
     const std::lock_guard lock(mutex);
-    image.bitmap.data = device.put(std::uint64_t{}, pixels) + 8;
+    image.bitmap.data = device.put(std::uint64_t{}, rows) + 8;
     return device.put(image);
 }
 
