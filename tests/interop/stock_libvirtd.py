@@ -54,8 +54,8 @@ key_file = "{pki}/server-key.pem"
 QEMU_TLS = """default_tls_x509_cert_dir = "{pki}"
 default_tls_x509_verify = 1
 """
-# The first process of the host: prepares the mounts, and then reaps. A libvirtd makes its own folders
-# when it first runs; where none ever ran there is nothing yet to mount over.
+# The first process of the host: prepares the mounts, and then reaps. A libvirtd makes its own
+# folders when it first runs; where none ever ran there is nothing yet to mount over.
 FIRST = """set -e
 hostname {name}
 mount --make-rprivate /

@@ -28,6 +28,8 @@ constexpr std::size_t kPartsInACall = 128;
 constexpr std::size_t kSmallPiece = 1024;
 constexpr std::size_t kMostJoint = 8192;
 
+constexpr const char* kNoMemory = "no memory for what the peer does not read";
+
 bool is_borrowed(const wire::SharedBytes& bytes) {
     return !bytes.has_owner() && !bytes.empty();
 }
@@ -99,20 +101,19 @@ void Transport::keep_borrowed() noexcept {
             bytes = bytes.kept();
         }
     } catch (const std::bad_alloc&) {
-        lose_silently();
-    }
-}
-
-// Where memory is short even for telling it, it is lost all the same.
-void Transport::lose_silently() noexcept {
-    try {
-        lose({ErrorCode::limit_exceeded, "no memory for what the peer does not read"});
-    } catch (const std::exception&) {  // nor can it be logged
+        drop(ErrorCode::limit_exceeded);
+        try {
+            tell_lost(kNoMemory);
+        } catch (const std::exception&) {  // whoever sends next tells it
+        }
     }
 }
 
 void Transport::send(std::vector<wire::SharedBytes> pieces) {
-    if (lost_) return;
+    if (lost_) {
+        if (!told_ && loop_ != nullptr) tell_lost(kNoMemory);
+        return;
+    }
     const bool borrows = !filter_ && std::any_of(pieces.begin(), pieces.end(), is_borrowed);
     const Keeping keeping{borrows ? this : nullptr};
     for (wire::SharedBytes& piece : pieces) {
@@ -121,7 +122,8 @@ void Transport::send(std::vector<wire::SharedBytes> pieces) {
             continue;
         }
         Bytes sealed;
-        if (Result<> done = filter_->send(piece.view(), sealed); !done) {
+        // A filter may read its bytes more than once.
+        if (Result<> done = filter_->send(piece.kept().view(), sealed); !done) {
             lose(done.error());
             return;
         }
@@ -294,12 +296,16 @@ bool Transport::write_some() {
 // Told from the loop, never from inside a caller's send().
 void Transport::lose(const Error& why) {
     if (lost_) return;
+    drop(why.code);
+    if (loop_ != nullptr) tell_lost(why.message);
+}
+
+void Transport::drop(ErrorCode why) noexcept {
     lost_ = true;
-    loss_ = why.code;
+    loss_ = why;
     output_.clear();
     waiting_ = 0;
     watch_.reset();
-    if (loop_ != nullptr) tell_lost(why.message);
 }
 
 void Transport::tell_lost(std::string reason) {
@@ -308,6 +314,7 @@ void Transport::tell_lost(std::string reason) {
         const auto on_lost = handlers_.on_lost;
         on_lost(reason);
     });
+    told_ = true;
 }
 
 void Transport::update_interest() {

@@ -97,7 +97,7 @@ class Transport {
     void update_interest();
     void enqueue(wire::SharedBytes bytes);
     void keep_borrowed() noexcept;
-    void lose_silently() noexcept;
+    void drop(ErrorCode why) noexcept;
     void join(ByteView piece);
 
     net::Descriptor socket_;
@@ -118,6 +118,7 @@ class Transport {
     bool reading_ = true;
     bool writable_interest_ = false;
     bool lost_ = false;
+    bool told_ = false;  // that it is lost, or it will be
     ErrorCode loss_{};
     int gatherings_ = 0;
     // False once destroyed or detached: callbacks that are under way look at it before they go on.

@@ -5,8 +5,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <new>
+
 #include "net/socket.h"
 #include "net/test_loop.h"
+#include "spice/server/short_memory.h"
 
 namespace segue::spice::server {
 namespace {
@@ -154,6 +157,38 @@ TEST_F(TransportTest, WhatIsBorrowedIsItsLendersAgainAtOnce) {
         return got.size() >= expected.size();
     }));
     EXPECT_TRUE(got == expected);
+}
+
+// Whichever allocation fails: what arrives is what was lent, and whoever is lost is told so.
+TEST_F(TransportTest, NothingBorrowedStaysWhereMemoryIsShort) {
+    const Bytes expected(std::size_t{1} << 20, 0x11);
+    int lost_at_all = 0;
+    for (int allocations = 0; allocations < 12; ++allocations) {
+        SetUp();
+        Bytes picture = expected;
+        std::vector<wire::SharedBytes> pieces = {wire::SharedBytes::copy(Bytes(2000, 0x11)),
+                                                 wire::SharedBytes::borrow(picture)};
+        try {
+            const ShortMemory is_short(allocations);
+            transport->send(std::move(pieces));
+        } catch (const std::bad_alloc&) {
+        }
+        std::fill(picture.begin(), picture.end(), std::uint8_t{0xee});
+        const bool is_lost = transport->loss() != ErrorCode{};
+        transport->send(Bytes(3000, 0x11));
+        std::size_t got = 0;
+        EXPECT_TRUE(loop.run_until([&] {
+            std::uint8_t some[65536];
+            const ssize_t size = ::recv(peer.get(), some, sizeof some, MSG_DONTWAIT);
+            for (ssize_t at = 0; at < size; ++at)
+                EXPECT_EQ(some[at], 0x11) << got + static_cast<std::size_t>(at);
+            got += static_cast<std::size_t>(std::max<ssize_t>(size, 0));
+            return is_lost ? !lost.empty() : transport->waiting() == 0 && size <= 0;
+        })) << allocations;
+        lost_at_all += is_lost ? 1 : 0;
+        lost.clear();
+    }
+    EXPECT_GT(lost_at_all, 0);
 }
 
 TEST_F(TransportTest, AChannelWithoutImagesMayHaveLessThatWaits) {

@@ -186,7 +186,9 @@ std::vector<canvas::Rect> DisplayChannel::parts_of(const Surface& surface,
 Result<EncodedImage> DisplayChannel::encode(const canvas::Image& picture, const canvas::Rect& rect,
                                             bool lossless) {
     const Instant begun = clock_.now();
-    Result<EncodedImage> encoded = encoder_.encode(picture, rect, lossless);
+    // What waits at the gate is copied there.
+    const bool may_borrow = at_gate() == 0 && !(setup().gate && setup().gate->holds(true));
+    Result<EncodedImage> encoded = encoder_.encode(picture, rect, lossless, may_borrow);
     encode_time_ += clock_.now() - begun;
     if (encoder_.dictionary() != nullptr)
         knowledge_.glz_last_image_id = encoder_.dictionary()->next_id();

@@ -200,7 +200,7 @@ ImageForm ImageEncoder::form_of(const PictureView& view, bool lossless) {
 }
 
 Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const canvas::Rect& rect,
-                                          bool lossless) {
+                                          bool lossless, bool may_borrow) {
     ++images_;
     // Asked first: it is known at once of a photo that it has more colours.
     const bool fits_lz = rect.width() <= codec::kMaxSide && rect.height() <= codec::kMaxSide;
@@ -210,7 +210,8 @@ Result<EncodedImage> ImageEncoder::encode(const canvas::Image& picture, const ca
             return encode_indexed(part);
         }
     }
-    if (options_.compression == ImageCompression::off && is_on_wire(picture.format())) {
+    may_borrow = may_borrow && options_.compression == ImageCompression::off;
+    if (may_borrow && is_on_wire(picture.format())) {
         const PictureView part = view_of(picture, rect);
         if (is_bitmap_as_it_is(part) && part.bytes() >= kLeastBorrowed) return borrowed(part);
     }

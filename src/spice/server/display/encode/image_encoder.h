@@ -46,9 +46,9 @@ class ImageEncoder {
     std::vector<canvas::Rect> parts(const canvas::Image& picture, const canvas::Rect& rect) const;
     // The rectangle lies within the picture. The pixels are read once: the guest may draw on. The
     // image must then be sent: the client's dictionary counts on it. With compression off a large
-    // one is borrowed from the picture, as whoever sends it must know (Transport::send()).
+    // one may be borrowed from the picture by whoever sends it at once.
     Result<EncodedImage> encode(const canvas::Image& picture, const canvas::Rect& rect,
-                                bool lossless);
+                                bool lossless, bool may_borrow = false);
     // The client was told to forget all palettes.
     void forget_palettes() { palettes_.clear(); }
     // Whether encode() would make a lossy image of it.

@@ -117,6 +117,7 @@ void DrawingPlan::go_back_before(const PendingDrawing& drawing) {
         if (drawing.kind == Kind::move) {
             moved.push_back({std::move(hit), shift});
         } else {
+            part_rects_ += hit.rects().size();
             parts_.push_back({&drawing, std::move(hit), shift});
         }
     }
@@ -137,7 +138,7 @@ void DrawingPlan::add_piece(canvas::Region region, canvas::Point shift) {
 }
 
 bool DrawingPlan::is_cheap() const {
-    return pieces_.size() <= kMostPieces &&
+    return pieces_.size() <= kMostPieces && part_rects_ <= kMostPartRects &&
            std::all_of(pieces_.begin(), pieces_.end(), [](const Piece& piece) {
                return piece.region.rects().size() <= kMostRects;
            });

@@ -16,6 +16,7 @@ class DrawingPlan {
     // Beyond these it is cheaper to begin another plan for what is older.
     static constexpr std::size_t kMostPieces = 24;
     static constexpr std::size_t kMostRects = 256;
+    static constexpr std::size_t kMostPartRects = 4096;  // of all that is drawn
     // Pixels. To paint over so few costs less than to keep account of where they are hidden.
     static constexpr std::int64_t kSmallArea = 4096;
 
@@ -49,6 +50,7 @@ class DrawingPlan {
     // Those that read what others write, in a circle: they are taken aside first, and drawn last.
     std::vector<Piece> aside_;
     std::vector<Part> parts_;
+    std::size_t part_rects_ = 0;
 };
 
 // Draws this region of a drawing; `shift` in place of its own.

@@ -11,13 +11,13 @@
 
 #include "spice/canvas/draw.h"
 #include "spice/server/display/guest/drawing_plan.h"
+#include "spice/server/short_memory.h"
 
-namespace {
-
-// Allocations of this thread that still succeed; negative: all do.
+namespace segue::spice::server {
 thread_local int allocations_left = -1;
+}  // namespace segue::spice::server
 
-}  // namespace
+using segue::spice::server::allocations_left;
 
 // Of this whole program: nothing else can make memory short at a chosen place.
 void* operator new(std::size_t size) {
@@ -35,17 +35,6 @@ void operator delete(void* memory, std::size_t) noexcept {
 
 namespace segue::spice::server {
 namespace {
-
-class ShortMemory {
-  public:
-    explicit ShortMemory(int allocations) : before_(std::exchange(allocations_left, allocations)) {}
-    ~ShortMemory() { allocations_left = before_; }
-    ShortMemory(const ShortMemory&) = delete;
-    ShortMemory& operator=(const ShortMemory&) = delete;
-
-  private:
-    const int before_;
-};
 
 using canvas::Image;
 using canvas::Rect;
@@ -225,6 +214,26 @@ TEST(DrawingPlanTest, SmallPicturesMakeNoPlanMoreIntricate) {
         drawings.push_back(std::move(fill));
     }
     EXPECT_EQ(DrawingPlan::make(drawings).size(), drawings.size());
+}
+
+// Moves that cut a window into stripes, and small drawings that each of them shows again.
+TEST(DrawingPlanTest, APlanOfTooManyPartsEnds) {
+    constexpr std::int32_t kCopies = 11;
+    std::vector<PendingDrawing> drawings;
+    for (int at = 0; at < 400; ++at) {
+        PendingDrawing fill;
+        std::vector<Rect> dots;
+        for (std::int32_t dot = 0; dot < 16; ++dot)
+            dots.push_back({dot * 30, dot % 8, dot * 30 + 20, dot % 8 + 1});
+        fill.region = Region(dots);
+        drawings.push_back(std::move(fill));
+    }
+    for (std::int32_t copy = 1; copy <= kCopies; ++copy)
+        drawings.push_back(std::move(
+            moves_of(1, Region(Rect{0, copy * 8, 512, copy * 8 + 8}), {0, -8 * copy})[0]));
+    const std::size_t size = DrawingPlan::make(drawings).size();
+    EXPECT_GT(size, kCopies + DrawingPlan::kMostPartRects / 16 / (kCopies + 1) - 2);
+    EXPECT_LT(size, kCopies + DrawingPlan::kMostPartRects / 16 / (kCopies + 1) + 2);
 }
 
 // Whichever allocation fails: everything is drawn, given back once, and counted no more.
