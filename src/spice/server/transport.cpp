@@ -102,6 +102,7 @@ void Transport::keep_borrowed() noexcept {
         }
     } catch (const std::bad_alloc&) {
         drop(ErrorCode::limit_exceeded);
+        if (loop_ == nullptr) return;  // the next owner is told
         try {
             tell_lost(kNoMemory);
         } catch (const std::exception&) {  // whoever sends next tells it

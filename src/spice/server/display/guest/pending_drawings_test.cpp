@@ -15,13 +15,18 @@
 
 namespace segue::spice::server {
 thread_local int allocations_left = -1;
+thread_local bool fails_once = false;
 }  // namespace segue::spice::server
 
 using segue::spice::server::allocations_left;
+using segue::spice::server::fails_once;
 
 // Of this whole program: nothing else can make memory short at a chosen place.
 void* operator new(std::size_t size) {
-    if (allocations_left == 0) throw std::bad_alloc();
+    if (allocations_left == 0) {
+        if (fails_once) allocations_left = -1;
+        throw std::bad_alloc();
+    }
     if (allocations_left > 0) --allocations_left;
     if (void* made = std::malloc(size == 0 ? 1 : size)) return made;
     throw std::bad_alloc();
